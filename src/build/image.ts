@@ -1,0 +1,200 @@
+/** The qemu target: a rendered tree, artifacts and a base → a golden image, a file with a sha256. */
+import { mkdir, readdir, readFile, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import * as z from "zod";
+import { makeSshKey } from "../check/ssh.ts";
+import { BakeError } from "../errors.ts";
+import type { Host } from "../host.ts";
+import type { Artifact, Lock } from "../lock/lock.ts";
+import type { StepTime } from "../progress.ts";
+import { sha256File, type Store } from "../store/store.ts";
+import type { Accelerator } from "./accelerator.ts";
+import { runPacker } from "./packer.ts";
+
+const ImageRecord = z.strictObject({
+  bakeId: z.string(),
+  profile: z.string(),
+  trial: z.boolean(),
+  target: z.literal("qemu"),
+  architecture: z.string(),
+  file: z.string(),
+  size: z.number(),
+  sha256: z.string(),
+  base: z.strictObject({ name: z.string(), sha256: z.string() }),
+  artifacts: z.array(z.strictObject({ name: z.string(), version: z.string(), sha256: z.string() })),
+  accelerator: z.string(),
+  /** Seconds of each step of the bake that made the image. */
+  steps: z.array(z.strictObject({ id: z.string(), title: z.string(), seconds: z.number() })),
+  madeAt: z.string(),
+});
+export type ImageRecord = z.infer<typeof ImageRecord>;
+
+/** The image in `folder`, when it is whole and was baked from the same inputs; else undefined. */
+export const currentImage = async (folder: string, bakeId: string): Promise<ImageRecord | undefined> => {
+  const text = await readFile(join(folder, "image.json"), "utf8").catch(() => undefined);
+  if (text === undefined) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  const record = ImageRecord.safeParse(value);
+  if (!record.success || record.data.bakeId !== bakeId) return undefined;
+  const file = join(folder, record.data.file);
+  const size = await stat(file).then(
+    (found) => found.size,
+    () => undefined,
+  );
+  if (size !== record.data.size) return undefined;
+  return (await sha256File(file)).sha256 === record.data.sha256 ? record.data : undefined;
+};
+
+export interface BakeInput {
+  /** out/<profile>, holding the rendered tree. */
+  readonly folder: string;
+  readonly lock: Lock;
+  readonly bakeId: string;
+  readonly trial: boolean;
+  readonly store: Store;
+  readonly accelerator: Accelerator;
+  readonly packer: { readonly path: string; readonly environment: Readonly<Record<string, string>> };
+  /** Times of phases that are not steps of `host.progress`. */
+  readonly onPhase: (phase: StepTime) => void;
+  readonly steps: () => readonly StepTime[];
+}
+
+/** Bytes free where `path` is. */
+const freeBytes = async (path: string): Promise<number> => {
+  const { bavail, bsize } = await statfs(path);
+  return bavail * bsize;
+};
+
+/** What a bake writes at its peak: the overlay that Packer builds in, and the compressed result. */
+const neededBytes = (lock: Lock): number =>
+  2 * (lock.base.size + lock.artifacts.reduce((sum, { size }) => sum + size, 0)) + (1 << 30);
+
+const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+
+/** @throws BakeError BK402 when there is not enough room. */
+const requireSpace = async (folder: string, needed: number): Promise<void> => {
+  const free = await freeBytes(folder);
+  if (free >= needed) return;
+  throw new BakeError(
+    "BK402",
+    `${folder} has ${gib(free)} free, the bake needs about ${gib(needed)}`,
+    "Free some space, or point XDG_CACHE_HOME (and the current folder) to a larger disk.",
+  );
+};
+
+/** Removes work folders whose bake is gone: a killed process cannot clean up after itself. */
+const removeStaleWork = async (parent: string): Promise<void> => {
+  for (const name of await readdir(parent).catch(() => [])) {
+    const pid = Number(/-(\d+)$/.exec(name)?.[1]);
+    try {
+      process.kill(pid, 0);
+    } catch {
+      await rm(join(parent, name), { recursive: true, force: true });
+    }
+  }
+};
+
+/** A folder of this process for the time of `work`, removed whatever happens. */
+export const withWorkFolder = async <T>(host: Host, name: string, work: (folder: string) => Promise<T>): Promise<T> => {
+  const parent = join(host.cacheDir, "work");
+  const folder = join(parent, `${name}-${process.pid}`);
+  await mkdir(parent, { recursive: true });
+  await removeStaleWork(parent);
+  await mkdir(folder, { mode: 0o700 });
+  try {
+    return await work(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+};
+
+/**
+ * Bakes. The result appears under its name only when it is whole.
+ * @throws BakeError BK201/BK202 for an artifact that is missing or changed, BK401 when the build fails, BK402 without room.
+ */
+export const bakeImage = async (host: Host, input: BakeInput): Promise<ImageRecord> => {
+  const { folder, lock, store, accelerator } = input;
+  const inputs: Pick<Artifact, "name" | "sha256" | "size">[] = [{ ...lock.base, name: `base ${lock.base.name}` }, ...lock.artifacts];
+  await host.progress.step("verify-artifacts", `compare ${inputs.length} artifacts with their digests`, async (update) => {
+    for (const artifact of inputs) {
+      update(artifact.name);
+      await store.verify(artifact);
+    }
+  });
+  const logDir = join(folder, "log");
+  await mkdir(logDir, { recursive: true });
+  return withWorkFolder(host, "bake", async (workFolder) => {
+    const needed = neededBytes(lock);
+    await requireSpace(workFolder, needed);
+    await requireSpace(folder, needed);
+    const key = await makeSshKey(host, workFolder);
+    const output = join(workFolder, "packer");
+    await host.progress.step("packer", `Packer builds the image (${accelerator.accel})`, (update) =>
+      runPacker(host, {
+        packer: input.packer.path,
+        environment: input.packer.environment,
+        template: join(folder, "packer"),
+        variables: {
+          base: store.path(lock.base.sha256),
+          artifacts: store.root,
+          output,
+          log: join(process.cwd(), logDir),
+          ssh_private_key_file: key.privateKeyFile,
+          ssh_public_key: key.publicKey,
+          accelerator: accelerator.accel,
+          cpu_model: accelerator.cpuModel,
+        },
+        logDir,
+        onPhase: input.onPhase,
+        update,
+      }),
+    );
+    const fresh = join(workFolder, "image.qcow2");
+    await host.progress.step("flatten", "flatten and compress the image", async () => {
+      await host.run("qemu-img", ["convert", "-c", "-W", "-m", "4", "-O", "qcow2", join(output, "image.qcow2"), fresh]);
+    });
+    const { sha256, size } = await host.progress.step("hash-image", "hash the image", () => sha256File(fresh));
+    const record: ImageRecord = {
+      bakeId: input.bakeId,
+      profile: lock.profile,
+      trial: input.trial,
+      target: "qemu",
+      architecture: lock.architecture,
+      file: "image.qcow2",
+      size,
+      sha256,
+      base: { name: lock.base.name, sha256: lock.base.sha256 },
+      artifacts: lock.artifacts.map(({ name, version, sha256: digest }) => ({ name, version, sha256: digest })),
+      accelerator: accelerator.accel,
+      steps: input.steps().map(({ id, title, seconds }) => ({ id, title, seconds: Math.round(seconds * 10) / 10 })),
+      madeAt: new Date(host.now()).toISOString(),
+    };
+    await publish(folder, fresh, record);
+    return record;
+  });
+};
+
+/** image.json names the image by hash, so it goes first away and last in: a cut between leaves no wrong claim. */
+const publish = async (folder: string, fresh: string, record: ImageRecord): Promise<void> => {
+  const target = join(folder, "image.qcow2");
+  const arriving = join(folder, "image.qcow2.new");
+  const json = join(folder, "image.json");
+  try {
+    await rename(fresh, arriving).catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EXDEV") throw error;
+      const { copyFile } = await import("node:fs/promises");
+      await copyFile(fresh, arriving);
+    });
+    await rm(json, { force: true });
+    await rename(arriving, target);
+    await writeFile(`${json}.new`, `${JSON.stringify(record, null, 2)}\n`);
+    await rename(`${json}.new`, json);
+  } finally {
+    await rm(arriving, { force: true });
+  }
+};

@@ -1,0 +1,98 @@
+/** Runs Packer on a rendered template: init, validate, build. */
+import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { BakeError } from "../errors.ts";
+import type { Host } from "../host.ts";
+import type { StepTime } from "../progress.ts";
+
+export interface PackerBuild {
+  readonly packer: string;
+  /** Isolation from the user's own Packer: plugin path, configuration folder, no phoning home. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Folder with qemu.pkr.hcl. */
+  readonly template: string;
+  readonly variables: Readonly<Record<string, string>>;
+  /** Existing folder for packer.log and journal.log. */
+  readonly logDir: string;
+  /** Called when a phase inside the build ends. */
+  readonly onPhase: (phase: StepTime) => void;
+  readonly update: (detail: string) => void;
+}
+
+const phases: Readonly<Record<string, string>> = {
+  "start-vm": "start the build VM",
+  "wait-cloud-init": "wait for cloud-init",
+  "install-artifacts": "install artifacts",
+  "install-files": "install files",
+  "enable-units": "enable units",
+  hygiene: "hygiene",
+  "shut-down": "shut down",
+};
+
+/** Lines that say nothing to someone who looks for the cause of a failure. */
+const noise = /^(==> Some builds didn't complete|==> Builds finished|Build 'qemu\.node' errored|==> Wait completed)/;
+
+/**
+ * @throws BakeError BK401 when the build fails, with the phase, its last lines and where the logs are.
+ */
+export const runPacker = async (host: Host, build: PackerBuild): Promise<void> => {
+  const { template, environment, logDir } = build;
+  const options = { env: { ...environment, PACKER_NO_COLOR: "1" }, killAfter: 90_000 };
+  const variables = Object.entries(build.variables).flatMap(([name, value]) => ["-var", `${name}=${value}`]);
+  await host.run(build.packer, ["init", template], options);
+  await host.run(build.packer, ["validate", ...variables, template], options);
+
+  await mkdir(logDir, { recursive: true });
+  const log = join(logDir, "packer.log");
+  const journal = join(logDir, "journal.log");
+  await Promise.all([writeFile(log, ""), writeFile(journal, "")]);
+  let writing = Promise.resolve();
+  let phase = { id: "start-vm", started: host.now() };
+  let tail: string[] = [];
+  const enter = (id: string): void => {
+    const now = host.now();
+    build.onPhase({ id: phase.id, title: phases[phase.id] ?? phase.id, seconds: (now - phase.started) / 1000 });
+    phase = { id, started: now };
+    tail = [];
+    build.update(phases[id] ?? id);
+  };
+  const result = await host.run(build.packer, ["build", "-color=false", ...variables, template], {
+    ...options,
+    allowFailure: true,
+    onLine: (raw) => {
+      const line = raw.replace(/^(==>| {3}) qemu\.node: /, "");
+      if (line.startsWith("bake: journal ")) {
+        writing = writing.then(() => appendFile(journal, `${line.slice("bake: journal ".length)}\n`));
+        return;
+      }
+      writing = writing.then(() => appendFile(log, `${raw}\n`));
+      const step = /^bake: step (\S+)/.exec(line)?.[1];
+      if (step !== undefined) enter(step);
+      else if (/^Gracefully halting virtual machine/.test(line)) enter("shut-down");
+      else if (line.trim() !== "" && !noise.test(raw)) {
+        tail = [...tail.slice(-11), line];
+        if (line.startsWith("bake: artifact ")) build.update(line.slice("bake: ".length));
+      }
+    },
+  });
+  await writing;
+  if (result.exitCode === 0) {
+    enter("done");
+    return;
+  }
+  const console = await readFile(join(logDir, "console.log"), "utf8").catch(() => "");
+  const failed = tail.find((line) => line.startsWith("bake: failed "));
+  throw new BakeError(
+    "BK401",
+    failed === undefined
+      ? `the build failed at: ${phases[phase.id] ?? phase.id}`
+      : `the build failed at: ${phases[phase.id] ?? phase.id}: ${failed.slice("bake: failed ".length)}`,
+    [
+      "last lines:",
+      ...tail.map((line) => `  ${line}`),
+      ...(tail.length === 0 ? result.stderr.trim().split("\n").slice(-8) : []),
+      ...(phase.id === "start-vm" ? ["serial console, last lines:", ...console.trimEnd().split("\n").slice(-8)] : []),
+      `logs: ${log}, ${journal}, ${join(logDir, "console.log")}`,
+    ].join("\n"),
+  );
+};

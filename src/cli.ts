@@ -1,0 +1,44 @@
+/** The command table. Actions import what they need when they run: `bake --help` loads commander alone. */
+import { Command } from "commander";
+
+const program = new Command("bake")
+  .description("A typed node profile in, a golden CI image out.")
+  .version("0.1.0")
+  .showHelpAfterError("(bake --help lists the commands)")
+  // Wrong usage is a failure, not a finding.
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+
+const profileOption = ["--profile <name>", "profiles/<name>.yaml, or a path to a profile"] as const;
+
+program
+  .command("validate")
+  .description("check a profile: every problem with its line and column")
+  .requiredOption(...profileOption)
+  .option("--json", "diagnostics as JSON")
+  .action(async (options: { profile: string; json?: boolean }) => {
+    const { validate } = await import("./commands/validate.ts");
+    process.exitCode = await validate(options);
+  });
+
+program
+  .command("render")
+  .description("write user-data, Packer template, units and checks to out/<profile>/; needs no network")
+  .requiredOption(...profileOption)
+  .option("--check", "write nothing; exit 1 when out/<profile>/ is not up to date")
+  .action(async (options: { profile: string; check?: boolean }) => {
+    const { render } = await import("./commands/render.ts");
+    process.exitCode = await render(options);
+  });
+
+program
+  .command("image")
+  .description("bake a golden image in a local VM, boot it and check it")
+  .requiredOption(...profileOption)
+  .option("--trial", "bake with stand-in sources: no account, no token, no registry; for a look and for tests")
+  .option("--no-check", "do not boot the image and check it")
+  .action(async (options: { profile: string; trial?: boolean; check: boolean }) => {
+    const { image } = await import("./commands/image.ts");
+    process.exitCode = await image(options);
+  });
+
+await program.parseAsync();

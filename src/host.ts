@@ -1,0 +1,82 @@
+/** The edges of bake: processes, clock, environment and progress. Everything below commands/ gets them as arguments. */
+import { execa } from "execa";
+import { BakeError } from "./errors.ts";
+
+export interface RunOptions {
+  readonly cwd?: string;
+  /** Added to the host's environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly input?: string;
+  /** Called with every line as it comes. */
+  readonly onLine?: (line: string, stream: "stdout" | "stderr") => void;
+  /** Return the result of a command that exits non-zero instead of throwing. */
+  readonly allowFailure?: boolean;
+  /** Milliseconds after which the command is stopped. */
+  readonly timeout?: number;
+  /** Milliseconds between SIGTERM (on cancel or time-out) and SIGKILL. Default 5000. */
+  readonly killAfter?: number;
+}
+
+export interface RunResult {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Where long work says what it is doing. Step ids are stable: seconds per step are stored under them. */
+export interface Progress {
+  /** Runs `work` as a step that is announced, timed and ended; `update` replaces the step's detail. */
+  step<T>(id: string, title: string, work: (update: (detail: string) => void) => Promise<T>): Promise<T>;
+  note(line: string): void;
+}
+
+export interface Host {
+  /** @throws BakeError BK301 when the command is missing, BK302 when it fails and `allowFailure` is not set. */
+  run(file: string, args: readonly string[], options?: RunOptions): Promise<RunResult>;
+  /** Milliseconds since the epoch. */
+  now(): number;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** `$XDG_CACHE_HOME/bake`. */
+  readonly cacheDir: string;
+  /** Aborted on Ctrl-C and SIGTERM. Every process that `run` started is stopped then. */
+  readonly signal: AbortSignal;
+  readonly progress: Progress;
+}
+
+const lastLines = (text: string, count: number): string => text.trimEnd().split("\n").slice(-count).join("\n");
+
+/** The real process runner. */
+export const runProcess =
+  (signal: AbortSignal): Host["run"] =>
+  async (file, args, options = {}) => {
+    const child = execa(file, args, {
+      reject: false,
+      cancelSignal: signal,
+      forceKillAfterDelay: options.killAfter ?? 5000,
+      buffer: true,
+      stripFinalNewline: false,
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+      ...(options.env === undefined ? {} : { env: options.env }),
+      ...(options.input === undefined ? { stdin: "ignore" as const } : { input: options.input }),
+      ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
+    });
+    const { onLine } = options;
+    if (onLine !== undefined) {
+      for (const stream of ["stdout", "stderr"] as const) {
+        void (async () => {
+          for await (const line of child.iterable({ from: stream })) onLine(line, stream);
+        })().catch(() => undefined);
+      }
+    }
+    const result = await child;
+    if (result.code === "ENOENT") {
+      throw new BakeError("BK301", `${file}: command not found`, `Install ${file}, or put it on PATH.`);
+    }
+    if (signal.aborted) throw signal.reason;
+    const exitCode = result.exitCode ?? 128;
+    if (exitCode !== 0 && options.allowFailure !== true) {
+      const why = result.timedOut ? "timed out" : result.exitCode === undefined ? "was stopped" : `exited ${exitCode}`;
+      throw new BakeError("BK302", `${file} ${args.join(" ")}: ${why}`, lastLines(result.stderr || result.stdout, 12));
+    }
+    return { exitCode, stdout: result.stdout, stderr: result.stderr };
+  };

@@ -1,0 +1,32 @@
+import { readFile } from "node:fs/promises";
+import { BakeError } from "../errors.ts";
+import { Lock } from "./lock.ts";
+
+/**
+ * Reads `<profile>.lock.json`; undefined when there is none.
+ * @throws BakeError BK203 when it is not a lock that this bake can read.
+ */
+export const readLock = async (path: string): Promise<Lock | undefined> => {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new BakeError("BK203", `${path} is not JSON: ${(error as Error).message}`);
+  }
+  const parsed = Lock.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new BakeError(
+    "BK203",
+    `${path} is not a lock:\n${parsed.error.issues.map(({ path: at, message }) => `  ${at.join(".")}: ${message}`).join("\n")}`,
+  );
+};
+
+/** Where the lock of a profile lies: beside it. */
+export const lockPath = (profileFile: string): string => profileFile.replace(/\.ya?ml$/, "") + ".lock.json";

@@ -1,0 +1,17 @@
+import type { Rule } from "./rule.ts";
+
+/** An image is named once; the BuildKit image comes with the builders. */
+export const imageListedTwice: Rule = ({ images, builders }) =>
+  images.flatMap((image, index) =>
+    images.indexOf(image) < index || image === builders.image
+      ? [
+          {
+            path: ["images", index],
+            code: "BK113",
+            message: `image ${image} is listed twice`,
+            label: image === builders.image ? "builders.image already brings it" : "already listed above",
+            help: "remove this line",
+          },
+        ]
+      : [],
+  );

@@ -1,0 +1,121 @@
+/** Steps on the terminal: live with the time left where there is a terminal, plain lines elsewhere. */
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import type { Progress } from "./host.ts";
+
+export interface StepTime {
+  readonly id: string;
+  readonly title: string;
+  readonly seconds: number;
+}
+
+/** `7 s`, `2 min 05 s`. */
+export const formatSeconds = (seconds: number): string => {
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
+};
+
+export interface ProgressOutput {
+  write(text: string): void;
+  /** Whether a line can be written over. */
+  readonly live: boolean;
+  readonly columns: number;
+}
+
+/** Steps with their times; what each step took last time is kept in a file and announced. */
+export class StepProgress implements Progress {
+  readonly times: StepTime[] = [];
+  readonly #output: ProgressOutput;
+  readonly #now: () => number;
+  readonly #last: Record<string, number>;
+  #running: { title: string; started: number; expected: number | undefined; detail: string }[] = [];
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(output: ProgressOutput, now: () => number, last: Record<string, number>) {
+    this.#output = output;
+    this.#now = now;
+    this.#last = last;
+  }
+
+  note(line: string): void {
+    this.#print(line);
+  }
+
+  /** A step that was timed elsewhere, such as one inside the build VM. */
+  record(id: string, title: string, seconds: number): void {
+    this.times.push({ id, title, seconds });
+    this.#print(`  done ${title} (${formatSeconds(seconds)})`);
+  }
+
+  async step<T>(id: string, title: string, work: (update: (detail: string) => void) => Promise<T>): Promise<T> {
+    const entry = { title, started: this.#now(), expected: this.#last[id], detail: "" };
+    this.#running = [...this.#running, entry];
+    const expected = entry.expected === undefined ? "" : ` (last time ${formatSeconds(entry.expected)})`;
+    this.#print(`  ... ${title}${expected}`);
+    this.#tick();
+    try {
+      const result = await work((detail) => {
+        entry.detail = detail;
+        if (!this.#output.live && detail !== "") this.#print(`      ${detail}`);
+      });
+      const seconds = (this.#now() - entry.started) / 1000;
+      this.times.push({ id, title, seconds });
+      this.#end(entry);
+      this.#print(`  done ${title} (${formatSeconds(seconds)})`);
+      return result;
+    } catch (error) {
+      this.#end(entry);
+      this.#print(`  FAILED ${title} after ${formatSeconds((this.#now() - entry.started) / 1000)}`);
+      throw error;
+    }
+  }
+
+  /** What the steps of this run took, over what earlier runs took. */
+  durations(): Record<string, number> {
+    return { ...this.#last, ...Object.fromEntries(this.times.map(({ id, seconds }) => [id, Math.round(seconds * 10) / 10])) };
+  }
+
+  #end(entry: object): void {
+    this.#running = this.#running.filter((other) => other !== entry);
+    if (this.#running.length === 0 && this.#timer !== undefined) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    }
+  }
+
+  #print(line: string): void {
+    this.#output.write(`${this.#output.live ? "\r\u001b[K" : ""}${line}\n`);
+  }
+
+  #tick(): void {
+    if (!this.#output.live || this.#timer !== undefined) return;
+    this.#timer = setInterval(() => {
+      const entry = this.#running.at(-1);
+      if (entry === undefined) return;
+      const elapsed = (this.#now() - entry.started) / 1000;
+      const left =
+        entry.expected === undefined ? "" : `, about ${formatSeconds(Math.max(0, entry.expected - elapsed))} left`;
+      const detail = entry.detail === "" ? "" : ` - ${entry.detail}`;
+      const line = `  ... ${entry.title} ${formatSeconds(elapsed)}${left}${detail}`;
+      this.#output.write(`\r\u001b[K${line.slice(0, this.#output.columns - 1)}`);
+    }, 500);
+    this.#timer.unref();
+  }
+}
+
+export const readDurations = async (path: string): Promise<Record<string, number>> => {
+  try {
+    return JSON.parse(await readFile(path, "utf8")) as Record<string, number>;
+  } catch {
+    // Only an estimate: an unreadable file costs nothing but that.
+    return {};
+  }
+};
+
+export const writeDurations = async (path: string, durations: Record<string, number>): Promise<void> => {
+  await mkdir(dirname(path), { recursive: true });
+  const fresh = `${path}.${process.pid}`;
+  await writeFile(fresh, `${JSON.stringify(durations, null, 2)}\n`);
+  await rename(fresh, path);
+};

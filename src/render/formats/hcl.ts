@@ -1,0 +1,13 @@
+/** An HCL2 string literal: quotes, escapes and both template introducers are neutral inside it. */
+export const hclString = (text: string): string => {
+  const escapes: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\" };
+  const escaped = text.replace(
+    /["\\\n\r\t]|[\u0000-\u001f\u007f]|[$%](?=\{)/g,
+    (character) =>
+      escapes[character] ??
+      (character === "$" || character === "%"
+        ? character + character
+        : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`),
+  );
+  return `"${escaped}"`;
+};

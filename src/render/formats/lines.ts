@@ -1,0 +1,72 @@
+/** Formats of one line a value: shell words, environment files, systemd units, fstab, the agent's cfg, git config, TSV. */
+
+const refuse = (text: string, pattern: RegExp, format: string): void => {
+  if (pattern.test(text)) throw new RangeError(`${JSON.stringify(text)} cannot be written in ${format}`);
+};
+
+/** One POSIX shell word. @throws RangeError for NUL. */
+export const shellWord = (text: string): string => {
+  refuse(text, /\0/, "a shell word");
+  return `'${text.replaceAll("'", "'\\''")}'`;
+};
+
+/**
+ * The value of a line in a file that systemd reads as EnvironmentFile= and bash sources. Double quotes with these four
+ * escapes are the form that both, and systemd from 239 on, read alike. @throws RangeError for NUL and line breaks.
+ */
+export const environmentValue = (text: string): string => {
+  refuse(text, /[\0\n\r]/, "an environment file");
+  return `"${text.replace(/["\\$`]/g, "\\$&")}"`;
+};
+
+/** A value of a unit setting: `%` starts a specifier and `\` an escape. @throws RangeError for control characters. */
+export const unitValue = (text: string): string => {
+  refuse(text, /[\0-\x1f\x7f]/, "a systemd unit");
+  return text.replaceAll("%", "%%").replaceAll("\\", "\\\\");
+};
+
+/** One word of an Exec line. @throws RangeError for control characters. */
+export const unitWord = (text: string): string => `"${unitValue(text).replaceAll('"', '\\"').replaceAll("$", "$$$$")}"`;
+
+/** One field of an fstab line. @throws RangeError for NUL. */
+export const fstabField = (text: string): string => {
+  refuse(text, /\0|^$/, "fstab");
+  return text.replace(/[\s\\#]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, "0")}`);
+};
+
+/**
+ * A value of buildkite-agent.cfg: one pair of double quotes is stripped, nothing is unescaped.
+ * @throws RangeError for quotes, backslashes and control characters.
+ */
+export const agentConfigValue = (text: string): string => {
+  refuse(text, /["\\\0-\x1f\x7f]/, "buildkite-agent.cfg");
+  return `"${text}"`;
+};
+
+/** A value, or a section's name in quotes, of a git configuration file. @throws RangeError for NUL and carriage returns. */
+export const gitConfigValue = (text: string): string => {
+  refuse(text, /[\0\r]/, "a git configuration");
+  return `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n").replaceAll("\t", "\\t")}"`;
+};
+
+/** @throws RangeError for NUL and line breaks, which git refuses in a section's name. */
+export const gitConfigSection = (text: string): string => {
+  refuse(text, /[\0\n\r]/, "a git section");
+  return `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
+};
+
+/** One field of a tab-separated list that bash reads. @throws RangeError for tabs and line breaks, and for nothing at all. */
+export const tsvField = (text: string): string => {
+  refuse(text, /[\t\n\r\0]|^$/, "a tab-separated list");
+  return text;
+};
+
+/** Lines of fields. */
+export const tsv = (rows: readonly (readonly string[])[]): string =>
+  rows.map((row) => `${row.map(tsvField).join("\t")}\n`).join("");
+
+/** `KEY="value"` lines. */
+export const environmentFile = (variables: Readonly<Record<string, string>>): string =>
+  Object.entries(variables)
+    .map(([name, value]) => `${name}=${environmentValue(value)}\n`)
+    .join("");

@@ -1,0 +1,246 @@
+/** NodePlan → every file under out/<profile>/, as a value. Same plan, same bytes. */
+import { createHash } from "node:crypto";
+import type { NodePlan } from "../plan/plan.ts";
+import { gossFile } from "./formats/goss.ts";
+import { agentConfigValue, environmentFile, fstabField, gitConfigSection, gitConfigValue, tsv } from "./formats/lines.ts";
+import { renderTemplate } from "./templates.ts";
+import { buildKeyMarker, buildUserData, goldenUserData, type Instance } from "./user-data.ts";
+
+export interface RenderedFile {
+  /** Below out/<profile>/, with `/`. */
+  readonly path: string;
+  readonly content: string;
+}
+
+export interface Rendered {
+  /** Sorted by path. */
+  readonly files: readonly RenderedFile[];
+  /** What needs the lock and is not there without one. */
+  readonly leftOut: readonly string[];
+  /** Absent without a lock. */
+  readonly bakeId?: string;
+}
+
+/** The sources under templates/ and packer/, by path relative to bake's root. */
+export type Templates = Readonly<Record<string, string>>;
+
+/** Names that `renderTree` looks up in Templates. */
+export const templateNames = (plan: NodePlan): string[] => [
+  "packer/qemu.pkr.hcl.hbs",
+  "templates/cloud-init/golden.yaml.hbs",
+  "templates/cloud-init/build.yaml.hbs",
+  ...plan.units.map((unit) => `templates/systemd/${unit}.hbs`),
+  ...nodeScripts.map((script) => `templates/node/${script}`),
+  "templates/node/provision.sh",
+  "templates/node/hygiene.sh",
+];
+
+const nodeScripts = ["bake-storage", "bake-images", "bake-builders", "bake-ready", "bake-gate"] as const;
+
+/** Stands where the bake id goes while the bake id is computed: as long as one, and no possible digest. */
+const bakeIdPlaceholder = "bake-id-of-this-image-follows-from-its-bytes";
+
+interface NodeFile {
+  /** On the node. */
+  readonly path: string;
+  readonly mode: string;
+  readonly content: string;
+}
+
+const template = (templates: Templates, name: string): string => {
+  const source = templates[name];
+  if (source === undefined) throw new Error(`template ${name} was not loaded`);
+  return source;
+};
+
+/** First line of every file that is rendered, so that nobody edits one or takes a trial for the real thing. */
+const headerOf = ({ profile, trial }: NodePlan): string =>
+  `Made by bake from profile ${profile}; edit that.${trial ? " TRIAL: stand-in sources, not for production." : ""}`;
+
+const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+
+const agentConfig = ({ agents }: NodePlan, header: string, bakeId: string | undefined): string => {
+  const settings: [string, string][] = [
+    ["name", agents.nameTemplate],
+    ["spawn", String(agents.spawn)],
+    ["tags", [`queue=${agents.queue}`, ...(bakeId === undefined ? [] : [`bake-id=${bakeId}`])].join(",")],
+    ["build-path", agents.buildPath],
+    ["hooks-path", agents.hooksPath],
+    ["plugins-path", agents.pluginsPath],
+    ["git-clone-flags", agents.gitCloneFlags],
+    ["git-fetch-flags", agents.gitFetchFlags],
+    ...(agents.endpoint === undefined ? [] : ([["endpoint", agents.endpoint]] as [string, string][])),
+    ...(agents.token.via === "file" ? ([["token", `file://${agents.token.path}`]] as [string, string][]) : []),
+  ];
+  return `# ${header}\n${settings.map(([key, value]) => `${key}=${agentConfigValue(value)}\n`).join("")}`;
+};
+
+const nodeFiles = (plan: NodePlan, templates: Templates, bakeId: string | undefined): NodeFile[] => {
+  const header = headerOf(plan);
+  const { network, agents, storage, docker } = plan;
+  const unitData = {
+    header,
+    dataRoot: docker.dataRoot,
+    binary: agents.binary,
+    configFile: agents.configFile,
+    stopTimeout: `${agents.stopTimeout}s`,
+    tokenEnvironmentFile: agents.token.via === "environment" ? agents.token.path : false,
+  };
+  const file = (path: string, content: string, mode = "0644"): NodeFile => ({ path, content, mode });
+  const level = (name: string) => plan.checks.filter((check) => check.level === name);
+  return [
+    ...plan.units.map((unit) =>
+      file(`/etc/systemd/system/${unit}`, renderTemplate(unit, template(templates, `templates/systemd/${unit}.hbs`), unitData)),
+    ),
+    ...nodeScripts.map((script) => file(`/opt/bake/bin/${script}`, template(templates, `templates/node/${script}`), "0755")),
+    file("/etc/docker/daemon.json", json(docker.daemon)),
+    file("/etc/modules-load.d/bake-docker.conf", `# ${header}\noverlay\nbr_netfilter\n`),
+    file(agents.configFile, agentConfig(plan, header, bakeId), "0600"),
+    file(
+      "/etc/bake/agent.env",
+      `# ${header}\n${environmentFile({
+        ...(network.pypiCache !== undefined && {
+          PYPI_CACHE_HOST: network.pypiCache.host,
+          PYPI_CACHE_PORT: String(network.pypiCache.port),
+        }),
+      })}`,
+    ),
+    file(
+      "/etc/bake/storage.env",
+      `# ${header}\n${environmentFile({
+        STORAGE_SELECT: storage.select,
+        STORAGE_FILESYSTEM: storage.filesystem,
+        STORAGE_UUID: storage.uuid,
+        STORAGE_LABEL: storage.label,
+      })}`,
+    ),
+    file(
+      "/etc/bake/builders.env",
+      `# ${header}\n${environmentFile({ BUILDER_NAMES: plan.builders.names.join(" "), BUILDER_IMAGE: plan.builders.image })}`,
+    ),
+    ...(network.gitProxy === undefined
+      ? []
+      : [
+          // The one file with this rule: of two equal rules git takes the first that it reads (guide row G13).
+          file(
+            "/etc/gitconfig",
+            `# ${header}\n[url ${gitConfigSection(network.gitProxy.via)}]\n\tinsteadOf = ${gitConfigValue(network.gitProxy.for)}\n`,
+          ),
+        ]),
+    file("/etc/cloud/cloud.cfg.d/90_bake.cfg", `# ${header}\ndatasource_list: [NoCloud, None]\n`),
+    file("/opt/bake/checks/gating.yaml", gossFile(level("gating"))),
+    file("/opt/bake/checks/npu.yaml", gossFile(level("npu"))),
+    file("/opt/bake/checks/advisory.yaml", gossFile(level("advisory"))),
+    ...(bakeId === undefined
+      ? []
+      : [
+          file(
+            "/opt/bake/images.tsv",
+            tsv(
+              plan.images.flatMap(({ reference, locked }) =>
+                locked === undefined ? [] : [[reference, locked.imageId, locked.archive]],
+              ),
+            ),
+          ),
+          file(
+            "/etc/bake/image.json",
+            json({
+              profile: plan.profile,
+              trial: plan.trial,
+              bakeId,
+              docker: docker.version,
+              buildx: plan.buildx.version,
+              agent: agents.version,
+            }),
+          ),
+        ]),
+  ];
+};
+
+const directories = (plan: NodePlan): [string, string][] => [
+  ["0755", plan.storage.mount],
+  ["0755", "/var/lib/bake"],
+  ["0700", "/etc/bake/secrets"],
+  ["0755", plan.agents.buildPath],
+  ["0755", plan.agents.hooksPath],
+  ["0755", plan.agents.pluginsPath],
+];
+
+const withBakeId = (plan: NodePlan, templates: Templates, bakeId: string | undefined): RenderedFile[] => {
+  const header = headerOf(plan);
+  const node = nodeFiles(plan, templates, bakeId);
+  const instance: Instance = { authorizedKeys: [], environment: {} };
+  const files: RenderedFile[] = [
+    ...node.map(({ path, content }) => ({ path: `node${path}`, content })),
+    { path: "plan.json", content: json(plan) },
+    { path: "provision/files.tsv", content: tsv(node.map(({ path, mode }) => [mode, path])) },
+    { path: "provision/directories.tsv", content: tsv(directories(plan)) },
+    { path: "provision/units.txt", content: `${plan.units.join("\n")}\n` },
+    { path: "provision/docker-binaries.txt", content: `${plan.docker.binaries.join("\n")}\n` },
+    { path: "provision/fstab", content: `${plan.storage.fstab.map(fstabField).join(" ")}\n` },
+    { path: "provision/provision.sh", content: template(templates, "templates/node/provision.sh") },
+    { path: "provision/hygiene.sh", content: template(templates, "templates/node/hygiene.sh") },
+    {
+      path: "user-data/golden.yaml",
+      content: goldenUserData(plan, instance, header, template(templates, "templates/cloud-init/golden.yaml.hbs")),
+    },
+    {
+      path: "user-data/build.yaml",
+      content: buildUserData(header, template(templates, "templates/cloud-init/build.yaml.hbs")),
+    },
+    {
+      path: "packer/qemu.pkr.hcl",
+      content: renderTemplate("packer/qemu.pkr.hcl.hbs", template(templates, "packer/qemu.pkr.hcl.hbs"), {
+        header,
+        baseChecksum: plan.base === undefined ? false : `sha256:${plan.base.sha256}`,
+        diskSize: `${plan.target.diskSize}G`,
+        cpus: plan.target.cpus,
+        memory: plan.target.memory,
+        keyMarker: buildKeyMarker,
+      }),
+    },
+    ...(plan.artifacts === undefined
+      ? []
+      : [{ path: "provision/artifacts.tsv", content: tsv(plan.artifacts.map(({ kind, name, sha256 }) => [kind, name, sha256])) }]),
+  ];
+  return files.toSorted((a, b) => (a.path < b.path ? -1 : 1));
+};
+
+/**
+ * The bake id: sha256 over what ends up in the image, as base64url without padding (43 characters, the longest tag value
+ * that Huawei Cloud takes). Golden user-data is attached later, and plan.json repeats the rest: neither is in it.
+ */
+const bakeIdOf = (plan: NodePlan, files: readonly RenderedFile[]): string => {
+  const hash = createHash("sha256");
+  const add = (name: string, content: string): void => {
+    hash.update(`${name}\0${Buffer.byteLength(content)}\0`).update(content);
+  };
+  for (const { path, content } of files) {
+    if (path !== "plan.json" && path !== "user-data/golden.yaml") add(path, content);
+  }
+  add("base", plan.base?.sha256 ?? "");
+  add("target", `${plan.target.name} ${plan.target.architecture}`);
+  return hash.digest("base64url");
+};
+
+export const renderTree = (plan: NodePlan, templates: Templates): Rendered => {
+  if (plan.artifacts === undefined || plan.base === undefined) {
+    return {
+      files: withBakeId(plan, templates, undefined),
+      leftOut: [
+        "provision/artifacts.tsv",
+        "node/opt/bake/images.tsv",
+        "node/etc/bake/image.json",
+        "the bake id, and the agents' bake-id tag",
+        "the base's checksum in packer/qemu.pkr.hcl",
+        "image IDs in node/opt/bake/checks/gating.yaml",
+      ],
+    };
+  }
+  const bakeId = bakeIdOf(plan, withBakeId(plan, templates, bakeIdPlaceholder));
+  return { files: withBakeId(plan, templates, bakeId), leftOut: [], bakeId };
+};
+
+/** Golden user-data for one node: secrets are in it, so it never goes to out/. */
+export const instanceUserData = (plan: NodePlan, templates: Templates, instance: Instance): string =>
+  goldenUserData(plan, instance, headerOf(plan), template(templates, "templates/cloud-init/golden.yaml.hbs"));

@@ -1,0 +1,84 @@
+/** The content-addressed store: `sha256/ab/cdef…` under the cache directory. A file is in it only under the hash of its bytes. */
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { access, chmod, copyFile, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { BakeError } from "../errors.ts";
+
+/** Hashes a file as a stream. @returns lower-case hex and the size in bytes. */
+export const sha256File = async (path: string): Promise<{ sha256: string; size: number }> => {
+  const hash = createHash("sha256");
+  let size = 0;
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
+    hash.update(chunk as Buffer);
+    size += (chunk as Buffer).length;
+  }
+  return { sha256: hash.digest("hex"), size };
+};
+
+/** Path of a digest below a store's root, as served to the build VM: `sha256/ab/cdef…`. */
+export const storePath = (sha256: string): string => `sha256/${sha256.slice(0, 2)}/${sha256.slice(2)}`;
+
+export class Store {
+  readonly root: string;
+
+  constructor(root: string) {
+    this.root = root;
+  }
+
+  path(sha256: string): string {
+    return join(this.root, storePath(sha256));
+  }
+
+  async has(sha256: string): Promise<boolean> {
+    return access(this.path(sha256)).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** Takes a copy of `file` in. Whoever reads the store never sees half a file: the copy is synced, then renamed. */
+  async add(file: string): Promise<{ sha256: string; size: number }> {
+    await mkdir(join(this.root, "tmp"), { recursive: true });
+    const temporary = join(this.root, "tmp", `${process.pid}-${Math.random().toString(36).slice(2)}`);
+    try {
+      await copyFile(file, temporary);
+      // Hash the copy, not the source: the source may change while it is read.
+      const { sha256, size } = await sha256File(temporary);
+      const handle = await open(temporary, "r+");
+      await handle.sync();
+      await handle.close();
+      await chmod(temporary, 0o444);
+      const target = this.path(sha256);
+      await mkdir(join(target, ".."), { recursive: true });
+      await rename(temporary, target);
+      return { sha256, size };
+    } finally {
+      await rm(temporary, { force: true });
+    }
+  }
+
+  /**
+   * Reads the whole file again and compares it with its name.
+   * @throws BakeError BK201 when it is missing, BK202 when its bytes are not those of the digest.
+   */
+  async verify(artifact: { name: string; sha256: string; size: number }): Promise<void> {
+    const path = this.path(artifact.sha256);
+    if (!(await this.has(artifact.sha256))) {
+      throw new BakeError("BK201", `artifact ${artifact.name} is not in the store (sha256 ${artifact.sha256})`);
+    }
+    const found = await sha256File(path);
+    if (found.sha256 !== artifact.sha256) {
+      throw new BakeError(
+        "BK202",
+        `artifact ${artifact.name} does not match its digest: ${path}\n  expected sha256 ${artifact.sha256}, ${artifact.size} bytes\n  found    sha256 ${found.sha256}, ${found.size} bytes`,
+        "The file was changed after it was stored. Delete it; the next run makes or fetches it again.",
+      );
+    }
+  }
+
+  /** Size in bytes of a stored file. */
+  async size(sha256: string): Promise<number> {
+    return (await stat(this.path(sha256))).size;
+  }
+}

@@ -1,0 +1,22 @@
+/** What a trial's lock names: the stand-in base and the assembled artifacts, made when they are not in the store yet. */
+import { standInBase } from "../build/base.ts";
+import type { Host } from "../host.ts";
+import type { Lock } from "../lock/lock.ts";
+import type { Store } from "../store/store.ts";
+import { assembleTrialArtifacts, dockerLibraryPackages } from "./artifacts.ts";
+import { debianMirror } from "./debian.ts";
+
+export const prepareTrial = async (host: Host, store: Store, { profileName }: { profileName: string }): Promise<Lock> => {
+  const artifacts = await assembleTrialArtifacts(host, store);
+  const base = await standInBase(host, store, {
+    libraryPackages: dockerLibraryPackages,
+    mirror: await debianMirror(host),
+  });
+  return {
+    lockVersion: 1,
+    profile: profileName,
+    architecture: "x86_64",
+    base: { name: base.name, resolved: base.resolved, size: base.size, sha256: base.sha256 },
+    artifacts,
+  };
+};

@@ -1,0 +1,121 @@
+/**
+ * The one place that says what `--trial` changes: sources, versions, sizes and absent hardware. Everything else of the
+ * profile stays as it is written.
+ */
+import type { Profile } from "../profile/schema.ts";
+
+export interface Substitution {
+  /** Profile path, or the thing that is replaced. */
+  readonly what: string;
+  readonly profile: string;
+  readonly trial: string;
+  readonly why: string;
+}
+
+/** Versions that the trial's sources have: Debian trixie packages and the pinned Go modules under toolchain/. */
+export const trialVersions = {
+  /** Debian trixie docker.io, docker-cli, containerd, runc, tini. */
+  docker: "26.1.5",
+  /** Debian trixie docker-buildx: the pair of Docker 26.1 (guide row G22). */
+  buildx: "0.13.1",
+  /** toolchain/buildkite-agent. */
+  agent: "3.59.0",
+  /** toolchain/goss. */
+  goss: "0.4.9",
+  /** toolchain/buildkit with Debian's runc. */
+  buildkitImage: "moby/buildkit:v0.26.1",
+  /** Busybox from Debian, as an image with a shell. */
+  smallImage: "bake.local/trial/busybox:1",
+} as const;
+
+/** GiB: what a trial's disks need; both are sparse. */
+export const trialSizes = { systemDisk: 6, dataDisk: 8 } as const;
+
+const baseName = (base: Profile["targets"]["qemu"]["base"]): string => (typeof base === "string" ? base : base.file);
+
+/** The profile that a trial bakes, and the table of what differs. */
+export const substitute = (profile: Profile): { profile: Profile; substitutions: Substitution[] } => {
+  const { qemu } = profile.targets;
+  const rows: Substitution[] = [
+    {
+      what: "targets.qemu.base",
+      profile: baseName(qemu.base),
+      trial: "debian trixie stand-in",
+      why: "bootstrapped from packages, no download host needed",
+    },
+    {
+      what: "targets.qemu.architecture",
+      profile: qemu.architecture,
+      trial: "x86_64",
+      why: "the stand-in's architecture",
+    },
+    {
+      what: "targets.qemu.diskSize",
+      profile: `${qemu.diskSize} GiB`,
+      trial: `${trialSizes.systemDisk} GiB`,
+      why: "no large images",
+    },
+    {
+      what: "docker.version",
+      profile: profile.docker.version,
+      trial: trialVersions.docker,
+      why: "assembled from Debian packages in the layout of Docker's archive",
+    },
+    { what: "buildx.version", profile: profile.buildx.version, trial: trialVersions.buildx, why: "Debian package" },
+    { what: "agents.version", profile: profile.agents.version, trial: trialVersions.agent, why: "built from its Go module" },
+    {
+      what: "checks.gossVersion",
+      profile: profile.checks.gossVersion,
+      trial: trialVersions.goss,
+      why: "built from its Go module",
+    },
+    {
+      what: "builders.image",
+      profile: profile.builders.image,
+      trial: trialVersions.buildkitImage,
+      why: "built from its Go module with Debian's runc",
+    },
+    {
+      what: "images",
+      profile: profile.images.join(", "),
+      trial: trialVersions.smallImage,
+      why: "a small image with a shell, no registry needed",
+    },
+    {
+      what: "secrets.agentToken",
+      profile: "file" in profile.secrets.agentToken ? profile.secrets.agentToken.file : profile.secrets.agentToken.env,
+      trial: "a random token for each boot",
+      why: "the loopback agent API takes it; no Buildkite account needed",
+    },
+    { what: "NPUs", profile: `${profile.agents.spawn * profile.agents.cards}`, trial: "none", why: "not checked in a VM" },
+  ];
+  return {
+    profile: {
+      ...profile,
+      docker: { ...profile.docker, version: trialVersions.docker },
+      buildx: { ...profile.buildx, version: trialVersions.buildx },
+      builders: { ...profile.builders, image: trialVersions.buildkitImage },
+      agents: { ...profile.agents, version: trialVersions.agent },
+      checks: { ...profile.checks, gossVersion: trialVersions.goss },
+      images: [trialVersions.smallImage],
+      targets: {
+        ...profile.targets,
+        qemu: { ...qemu, base: "debian-trixie-stand-in", architecture: "x86_64", diskSize: trialSizes.systemDisk },
+      },
+    },
+    substitutions: rows.filter((row) => row.profile !== row.trial),
+  };
+};
+
+/** The table that a trial prints first. */
+export const formatSubstitutions = (rows: readonly Substitution[]): string => {
+  const header = { what: "setting", profile: "profile", trial: "trial", why: "why" };
+  const width = (key: "what" | "profile" | "trial"): number =>
+    Math.max(...[header, ...rows].map((row) => row[key].length));
+  const widths = [width("what"), width("profile"), width("trial")] as const;
+  return [header, ...rows]
+    .map((row) =>
+      `  ${row.what.padEnd(widths[0])}  ${row.profile.padEnd(widths[1])}  ${row.trial.padEnd(widths[2])}  ${row.why}`.trimEnd(),
+    )
+    .join("\n");
+};

@@ -1,0 +1,68 @@
+import { describe, expect, test } from "vitest";
+import {
+  agentConfigValue,
+  environmentFile,
+  fstabField,
+  gitConfigSection,
+  gitConfigValue,
+  shellWord,
+  tsv,
+  unitValue,
+  unitWord,
+} from "../../src/render/formats/lines.ts";
+import { hclString } from "../../src/render/formats/hcl.ts";
+import { toYaml } from "../../src/render/formats/yaml.ts";
+import { renderTemplate } from "../../src/render/templates.ts";
+
+test("HCL: neither quotes nor templates get out of a string", () => {
+  expect(hclString('a"b\\c\n${d} %{e} $f\u0007')).toBe('"a\\"b\\\\c\\n$${d} %%{e} $f\\u0007"');
+});
+
+test("YAML: what YAML 1.1 would take for something else is quoted, and the text is ASCII", () => {
+  expect(toYaml({ a: "yes", b: "0755", c: "1:30", d: "é\u0085😀", e: "x: y", f: "=", g: "plain words" })).toBe(
+    'a: "yes"\nb: "0755"\nc: "1:30"\nd: "\\u00e9\\u0085\\U0001f600"\ne: "x: y"\nf: "="\ng: plain words\n',
+  );
+  expect(toYaml({ a: "one\ntwo\n" })).toBe("a: |\n  one\n  two\n");
+});
+
+test.each([
+  ["shell", shellWord("it's $HOME"), String.raw`'it'\''s $HOME'`],
+  ["unit", unitValue("100% \\ done"), String.raw`100%% \\ done`],
+  ["unit word", unitWord('a "$b" %c'), String.raw`"a \"$$b\" %%c"`],
+  ["fstab", fstabField("/mnt/a b#c\\"), String.raw`/mnt/a\040b\043c\134`],
+  ["git value", gitConfigValue('a"b\\c\n'), String.raw`"a\"b\\c\n"`],
+  ["git section", gitConfigSection('a"b\\c'), String.raw`"a\"b\\c"`],
+  ["environment", environmentFile({ A: 'x"y$z`\\' }), 'A="x\\"y\\$z\\`\\\\"\n'],
+  ["agent cfg", agentConfigValue("--depth=1 #x"), '"--depth=1 #x"'],
+  ["tsv", tsv([["a", "b c"]]), "a\tb c\n"],
+])("%s", (_name, written, wanted) => {
+  expect(written).toBe(wanted);
+});
+
+describe("what a format cannot hold is refused", () => {
+  test.each([
+    ["a line break in an environment file", () => environmentFile({ A: "a\nb" })],
+    ["a line break in a unit", () => unitValue("a\nb")],
+    ["a quote in the agent's cfg", () => agentConfigValue('a"b')],
+    ["a tab in a list", () => tsv([["a\tb"]])],
+    ["an empty field in a list", () => tsv([["", "b"]])],
+    ["NUL in a shell word", () => shellWord("\0")],
+  ])("%s", (_name, write) => {
+    expect(write).toThrow(RangeError);
+  });
+});
+
+describe("templates", () => {
+  test("a value without a writer is refused", () => {
+    expect(() => renderTemplate("t", "a = {{value}}", { value: "x" })).toThrow(/needs a writer/);
+    expect(() => renderTemplate("t", "{{#if value}}{{{value}}}{{/if}}", { value: "x" })).toThrow(/needs a writer/);
+  });
+
+  test("an unknown variable is refused", () => {
+    expect(() => renderTemplate("t", "a = {{hcl missing}}", {})).toThrow();
+  });
+
+  test("values go through the writer", () => {
+    expect(renderTemplate("t", "a = {{hcl value}}", { value: 'q"${x}' })).toBe('a = "q\\"$${x}"');
+  });
+});
