@@ -13,6 +13,10 @@ export interface RunOptions {
   readonly allowFailure?: boolean;
   /** Milliseconds after which the command is stopped. */
   readonly timeout?: number;
+  /** Stops this one command early, besides the host's own signal. */
+  readonly cancel?: AbortSignal;
+  /** In a process group of its own: Ctrl-C on the terminal reaches it only through bake, once. */
+  readonly ownGroup?: boolean;
   /** Milliseconds between SIGTERM (on cancel or time-out) and SIGKILL. Default 5000. */
   readonly killAfter?: number;
 }
@@ -51,7 +55,8 @@ export const runProcess =
   async (file, args, options = {}) => {
     const child = execa(file, args, {
       reject: false,
-      cancelSignal: signal,
+      cancelSignal: options.cancel === undefined ? signal : AbortSignal.any([signal, options.cancel]),
+      detached: options.ownGroup === true,
       forceKillAfterDelay: options.killAfter ?? 5000,
       buffer: true,
       stripFinalNewline: false,

@@ -37,7 +37,7 @@ const noise = /^(==> Some builds didn't complete|==> Builds finished|Build 'qemu
  */
 export const runPacker = async (host: Host, build: PackerBuild): Promise<void> => {
   const { template, environment, logDir } = build;
-  const options = { env: { ...environment, PACKER_NO_COLOR: "1" }, killAfter: 90_000 };
+  const options = { env: { ...environment, PACKER_NO_COLOR: "1" }, killAfter: 90_000, ownGroup: true };
   const variables = Object.entries(build.variables).flatMap(([name, value]) => ["-var", `${name}=${value}`]);
   await host.run(build.packer, ["init", template], options);
   await host.run(build.packer, ["validate", ...variables, template], options);

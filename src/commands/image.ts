@@ -16,8 +16,8 @@ import { renderTree, templateNames } from "../render/tree.ts";
 import { writeTree } from "../render/write.ts";
 import { readTemplates } from "../root.ts";
 import { Store } from "../store/store.ts";
-import { installPackages } from "../toolchain/packages.ts";
-import { ensureTools, installQemuPlugin, packerEnvironment } from "../toolchain/tools.ts";
+import { bakeNeeds, installPackages } from "../toolchain/packages.ts";
+import { ensurePacker, installQemuPlugin, packerEnvironment } from "../toolchain/tools.ts";
 import { prepareTrial } from "../trial/prepare.ts";
 import { formatSubstitutions, substitute, trialSizes } from "../trial/substitutions.ts";
 import { type ProfileFile, readProfileFile, reportFailure, requireProfile } from "./profile-file.ts";
@@ -91,10 +91,10 @@ const bake = async (options: { profile: string; trial?: boolean; check: boolean 
 
   const given = trial ? undefined : await lockOf(file);
   print("set-up");
-  await installPackages(host);
-  const tools = await ensureTools(host, ["packer", "packer-plugin-qemu"]);
+  await installPackages(host, bakeNeeds);
+  const tools = await ensurePacker(host);
   const environment = packerEnvironment(host);
-  await installQemuPlugin(host, tools["packer"].path, tools["packer-plugin-qemu"].path);
+  await installQemuPlugin(host, tools);
   const lock = given ?? (await prepareTrial(host, store, { profileName: file.name }));
 
   const plan = planNode({ name: file.name, profile, lock, trial });
@@ -106,7 +106,7 @@ const bake = async (options: { profile: string; trial?: boolean; check: boolean 
   const changed = await writeTree(folder, files);
   print(`\nrender\n  ${folder}: ${files.length} files, ${changed.length} changed\n  bake id ${bakeId}\n\nbake`);
 
-  const accelerator = await chooseAccelerator(host, store.path(lock.base.sha256));
+  const accelerator = await chooseAccelerator();
   print(`  accelerator ${accelerator.accel}: ${accelerator.reason}`);
   const current = await currentImage(folder, bakeId);
   const record =
@@ -118,7 +118,7 @@ const bake = async (options: { profile: string; trial?: boolean; check: boolean 
       trial,
       store,
       accelerator,
-      packer: { path: tools["packer"].path, environment },
+      packer: { path: tools.packer, environment },
       onPhase: ({ id, title, seconds }) => progress.record(`packer:${id}`, `in the VM: ${title}`, seconds),
       steps: () => progress.times,
     }));

@@ -1,0 +1,187 @@
+/** A trial's artifacts: Debian packages and Go modules, put into the layouts that the official releases have. */
+import { createHash } from "node:crypto";
+import { chmod, copyFile, cp, mkdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Host } from "../host.ts";
+import type { Artifact } from "../lock/lock.ts";
+import type { Store } from "../store/store.ts";
+import { buildGoTools, toolDigest } from "../toolchain/tools.ts";
+import { suite, unpackPackages } from "./debian.ts";
+import { packImage, reproducible } from "./docker-archive.ts";
+import { trialVersions } from "./substitutions.ts";
+
+const packages = [
+  "docker.io", "docker-cli", "containerd", "runc", "tini", "docker-buildx", "busybox-static", "libseccomp2", "libc6",
+]; // prettier-ignore
+
+/** What Debian's builds of Docker need besides a minimal base. */
+export const dockerLibraryPackages: readonly string[] = ["libseccomp2", "libsystemd0"];
+
+/** Where Debian keeps what Docker's archive has in one folder. */
+const dockerFiles: Readonly<Record<string, string>> = {
+  containerd: "usr/bin/containerd",
+  "containerd-shim-runc-v2": "usr/bin/containerd-shim-runc-v2",
+  ctr: "usr/bin/ctr",
+  docker: "usr/bin/docker",
+  "docker-init": "usr/bin/tini-static",
+  "docker-proxy": "usr/sbin/docker-proxy",
+  dockerd: "usr/sbin/dockerd",
+  runc: "usr/sbin/runc",
+};
+
+const goTools = ["buildkite-agent", "buildkit", "goss"] as const;
+
+/** Part of the key of what was assembled: raise it when this file changes what comes out. */
+const recipeVersion = 1;
+
+const install = async (from: string, to: string): Promise<void> => {
+  await mkdir(join(to, ".."), { recursive: true });
+  await copyFile(from, to);
+  await chmod(to, 0o755);
+};
+
+const packArchive = async (host: Host, folder: string, entries: readonly string[], target: string): Promise<string> => {
+  await host.run("tar", [...reproducible, "-C", folder, "--use-compress-program=gzip -n -6", "-cf", target, ...entries]);
+  return target;
+};
+
+/** Applets that scripts in a container expect. */
+const applets = ["sh", "cat", "echo", "ls", "mkdir", "mount", "umount", "uname", "sleep", "true", "env", "id", "cp", "rm", "ps"];
+
+const busyboxTree = async (tree: string, root: string): Promise<void> => {
+  await install(join(tree, "usr/bin/busybox"), join(root, "bin/busybox"));
+  for (const applet of applets) await symlink("busybox", join(root, "bin", applet));
+  await mkdir(join(root, "tmp"), { mode: 0o1777 });
+  await mkdir(join(root, "etc"), { recursive: true });
+  await writeFile(join(root, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
+  await writeFile(join(root, "etc/group"), "root:x:0:\n");
+};
+
+/** Debian's runc is dynamic: its libraries come along. */
+const runcLibraries = ["libseccomp.so.2", "libc.so.6"].map((name) => `usr/lib/x86_64-linux-gnu/${name}`);
+
+const assemble = async (host: Host, store: Store, folder: string): Promise<Artifact[]> => {
+  const { progress } = host;
+  const tools = await buildGoTools(host, goTools);
+  const tree = await progress.step("trial-packages", `download ${packages.length} Debian packages`, () =>
+    unpackPackages(host, packages, folder),
+  );
+  return progress.step("trial-assemble", "assemble artifacts in their official layouts", async (update) => {
+    const artifacts: Artifact[] = [];
+    const add = async (entry: Omit<Artifact, "size" | "sha256">, file: string): Promise<void> => {
+      update(entry.name);
+      artifacts.push({ ...entry, ...(await store.add(file)) });
+    };
+    const work = async (name: string): Promise<string> => {
+      const path = join(folder, name);
+      await mkdir(path, { recursive: true });
+      return path;
+    };
+
+    const docker = await work("docker-archive");
+    for (const [name, from] of Object.entries(dockerFiles)) await install(join(tree, from), join(docker, "docker", name));
+    await add(
+      { kind: "docker-static", name: "docker", version: trialVersions.docker, resolved: `trial:debian ${suite}` },
+      await packArchive(host, docker, ["docker"], join(folder, "docker.tgz")),
+    );
+    await add(
+      { kind: "buildx", name: "buildx", version: trialVersions.buildx, resolved: `trial:debian ${suite}` },
+      join(tree, "usr/libexec/docker/cli-plugins/docker-buildx"),
+    );
+
+    const agent = await work("agent-archive");
+    await install(tools["buildkite-agent"], join(agent, "buildkite-agent"));
+    await writeFile(join(agent, "buildkite-agent.cfg"), "# Replaced by the node's own.\n");
+    await writeFile(join(agent, "bootstrap.sh"), "#!/bin/sh\nexec buildkite-agent bootstrap\n", { mode: 0o755 });
+    await mkdir(join(agent, "hooks"));
+    for (const hook of ["environment", "pre-command", "pre-exit"]) {
+      await writeFile(join(agent, "hooks", `${hook}.sample`), "#!/bin/bash\n# A sample; remove the ending to use it.\n");
+    }
+    await add(
+      { kind: "buildkite-agent", name: "buildkite-agent", version: trialVersions.agent, resolved: "trial:go module" },
+      await packArchive(
+        host,
+        agent,
+        ["bootstrap.sh", "buildkite-agent", "buildkite-agent.cfg", "hooks"],
+        join(folder, "agent.tgz"),
+      ),
+    );
+    await add({ kind: "goss", name: "goss", version: trialVersions.goss, resolved: "trial:go module" }, tools.goss);
+
+    const environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"];
+    const buildkit = await work("buildkit-root");
+    await busyboxTree(tree, buildkit);
+    await install(tools.buildkitd, join(buildkit, "usr/bin/buildkitd"));
+    await install(tools.buildctl, join(buildkit, "usr/bin/buildctl"));
+    await install(join(tree, "usr/sbin/runc"), join(buildkit, "usr/bin/buildkit-runc"));
+    for (const library of runcLibraries) await cp(join(tree, library), join(buildkit, library), { dereference: true });
+    await cp(join(tree, "usr/lib64/ld-linux-x86-64.so.2"), join(buildkit, "lib64/ld-linux-x86-64.so.2"), { dereference: true });
+    const builder = await packImage(host, {
+      reference: trialVersions.buildkitImage,
+      tree: buildkit,
+      folder,
+      config: { Entrypoint: ["buildkitd"], Env: environment },
+    });
+    await add(
+      {
+        kind: "container-image",
+        name: trialVersions.buildkitImage,
+        version: trialVersions.buildkitImage.split(":")[1] ?? "",
+        resolved: "trial:go module",
+        imageId: builder.imageId,
+      },
+      builder.archive,
+    );
+
+    const small = await work("small-root");
+    await busyboxTree(tree, small);
+    const busybox = await packImage(host, {
+      reference: trialVersions.smallImage,
+      tree: small,
+      folder,
+      config: { Cmd: ["sh"], Env: environment },
+    });
+    await add(
+      {
+        kind: "container-image",
+        name: trialVersions.smallImage,
+        version: trialVersions.smallImage.split(":")[1] ?? "",
+        resolved: `trial:debian ${suite}`,
+        imageId: busybox.imageId,
+      },
+      busybox.archive,
+    );
+    return artifacts;
+  });
+};
+
+/**
+ * The artifacts of every trial, from the store when they were assembled before. A stored file that was changed since is
+ * left as it is: `bake image` compares and refuses it.
+ */
+export const assembleTrialArtifacts = async (host: Host, store: Store): Promise<Artifact[]> => {
+  const digests = await Promise.all(goTools.map((tool) => toolDigest(tool)));
+  const key = createHash("sha256")
+    .update(JSON.stringify({ recipeVersion, suite, packages, trialVersions, digests }))
+    .digest("hex");
+  const record = join(host.cacheDir, "trial", `${key}.json`);
+  const known = await readFile(record, "utf8").then(
+    (text) => JSON.parse(text) as Artifact[],
+    () => undefined,
+  );
+  if (known !== undefined) {
+    const there = await Promise.all(known.map(({ sha256 }) => store.has(sha256)));
+    if (there.every(Boolean)) return known;
+  }
+  const folder = join(host.cacheDir, "trial", `work-${process.pid}`);
+  try {
+    await rm(folder, { recursive: true, force: true });
+    await mkdir(folder, { recursive: true });
+    const artifacts = await assemble(host, store, folder);
+    await writeFile(`${record}.new`, JSON.stringify(artifacts, null, 2));
+    await rename(`${record}.new`, record);
+    return artifacts;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+};

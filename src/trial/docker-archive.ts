@@ -1,0 +1,49 @@
+/** An image in the form that `docker load` takes: manifest.json, a configuration, one layer. */
+import { createHash } from "node:crypto";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Host } from "../host.ts";
+import { sha256File } from "../store/store.ts";
+
+export interface ImageConfig {
+  readonly Entrypoint?: readonly string[];
+  readonly Cmd?: readonly string[];
+  readonly Env: readonly string[];
+}
+
+/** GNU tar's flags for the same bytes from the same files. */
+export const reproducible = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "--format=gnu"];
+
+/** The image's configuration; its digest is the image ID. */
+export const imageConfig = (config: ImageConfig, diffId: string): string =>
+  JSON.stringify({
+    architecture: "amd64",
+    os: "linux",
+    created: "1970-01-01T00:00:00Z",
+    config,
+    rootfs: { type: "layers", diff_ids: [`sha256:${diffId}`] },
+    history: [{ created: "1970-01-01T00:00:00Z", created_by: "bake --trial" }],
+  });
+
+/** Packs `tree` as an image. @returns the archive and the image ID. */
+export const packImage = async (
+  host: Host,
+  input: { readonly reference: string; readonly tree: string; readonly folder: string; readonly config: ImageConfig },
+): Promise<{ archive: string; imageId: string }> => {
+  const content = join(input.folder, "image");
+  await rm(content, { recursive: true, force: true });
+  await mkdir(content, { recursive: true });
+  await host.run("tar", [...reproducible, "-C", input.tree, "-cf", join(content, "layer.tar"), "."]);
+  const { sha256: diffId } = await sha256File(join(content, "layer.tar"));
+  const config = imageConfig(input.config, diffId);
+  const id = createHash("sha256").update(config).digest("hex");
+  await writeFile(join(content, `${id}.json`), config);
+  await writeFile(
+    join(content, "manifest.json"),
+    JSON.stringify([{ Config: `${id}.json`, RepoTags: [input.reference], Layers: ["layer.tar"] }]),
+  );
+  const archive = join(input.folder, "image.tar");
+  await host.run("tar", [...reproducible, "-C", content, "-cf", archive, "manifest.json", `${id}.json`, "layer.tar"]);
+  await rm(content, { recursive: true, force: true });
+  return { archive, imageId: `sha256:${id}` };
+};
