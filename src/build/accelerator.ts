@@ -1,6 +1,9 @@
 /** KVM when it works, else TCG: emulation, where a boot takes minutes. */
 import { constants } from "node:fs";
-import { access, readFile } from "node:fs/promises";
+import { access, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import * as z from "zod";
+import type { Host } from "../host.ts";
 
 export interface Accelerator {
   readonly accel: "kvm" | "tcg";
@@ -9,21 +12,112 @@ export interface Accelerator {
   readonly reason: string;
 }
 
+/** A guest that is going to start has said something by then, also behind a boot menu of five seconds. */
+const probeSeconds = 20;
+
+/** A capture file without a packet is its header. */
+const emptyCapture = 24;
+
+/**
+ * Boots `image` until its kernel shows a sign of life: a line on the serial console, or, for an image without one, a packet
+ * on a network that leads nowhere. The image is not written to.
+ * @param accelArguments QEMU's `-accel` and `-cpu`.
+ * @returns the seconds it took, undefined when nothing came in time.
+ */
+export const timeGuestStart = async (
+  host: Host,
+  image: string,
+  accelArguments: readonly string[],
+  seconds: number = probeSeconds,
+): Promise<number | undefined> => {
+  await mkdir(host.cacheDir, { recursive: true });
+  const folder = await mkdtemp(join(host.cacheDir, "probe-"));
+  const capture = join(folder, "net.pcap");
+  const stop = new AbortController();
+  const started = host.now();
+  let after: number | undefined;
+  const alive = (): void => {
+    after ??= (host.now() - started) / 1000;
+    stop.abort();
+  };
+  const packets = setInterval(() => {
+    void stat(capture).then(
+      ({ size }) => {
+        if (size > emptyCapture) alive();
+      },
+      () => undefined,
+    );
+  }, 500);
+  const escaped = (path: string): string => path.replaceAll(",", ",,");
+  try {
+    await host.run(
+      "qemu-system-x86_64",
+      [
+        ...["-machine", "q35", ...accelArguments, "-m", "1024", "-nodefaults", "-no-reboot", "-display", "none"],
+        ...["-vga", "std", "-serial", "stdio"],
+        ...["-drive", `file=${escaped(resolve(image))},if=virtio,format=qcow2,snapshot=on`],
+        // No boot ROM: only the guest's kernel can send a packet.
+        ...["-netdev", "user,id=net,restrict=on,ipv6=off", "-device", "virtio-net-pci,netdev=net,romfile="],
+        ...["-object", `filter-dump,id=dump,netdev=net,file=${escaped(capture)}`],
+      ],
+      {
+        allowFailure: true,
+        timeout: seconds * 1000,
+        cancel: stop.signal,
+        onLine: (line) => {
+          if (/Linux version \d|systemd\[1\]|login:/.test(line)) alive();
+        },
+      },
+    );
+  } finally {
+    clearInterval(packets);
+    await rm(folder, { recursive: true, force: true });
+  }
+  return after;
+};
+
+const ProbeRecord = z.object({ bootId: z.string(), seconds: z.number().nullable() });
+
+/** The probe's answer, kept until this host boots again. */
+const probeKvm = async (host: Host, image: string): Promise<number | undefined> => {
+  const file = join(host.cacheDir, "kvm-probe.json");
+  const bootId = (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
+  try {
+    const record = ProbeRecord.parse(JSON.parse(await readFile(file, "utf8")));
+    if (record.bootId === bootId) return record.seconds ?? undefined;
+  } catch {
+    // Not probed yet.
+  }
+  const seconds = await timeGuestStart(host, image, ["-accel", "kvm", "-cpu", "host"]);
+  await writeFile(file, `${JSON.stringify({ bootId, seconds: seconds ?? null })}\n`);
+  return seconds;
+};
+
 /**
  * `/dev/kvm` alone proves nothing: without the processor's own virtualization (a nested guest), a KVM device may be there
- * that emulates instructions and fails on those of a current kernel.
+ * that runs firmware, emulates instructions, and fails on those of a current kernel.
+ * @param probe A bootable image to try KVM with; without it the device and the processor's flags decide.
  */
-export const chooseAccelerator = async (): Promise<Accelerator> => {
+export const chooseAccelerator = async (probe?: { host: Host; image: string }): Promise<Accelerator> => {
   const tcg = (reason: string): Accelerator => ({ accel: "tcg", cpuModel: "max", reason: `${reason}; expect minutes` });
-  try {
-    await access("/dev/kvm", constants.R_OK | constants.W_OK);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    return tcg(code === "ENOENT" ? "there is no /dev/kvm" : "/dev/kvm may not be used by this user");
-  }
+  if (process.arch !== "x64") return tcg("the guest is x86_64, this host is not");
+  const refused = await access("/dev/kvm", constants.R_OK | constants.W_OK).then(
+    () => undefined,
+    (error: NodeJS.ErrnoException) => error.code,
+  );
+  if (refused === "ENOENT") return tcg("there is no /dev/kvm");
+  if (refused !== undefined) return tcg("/dev/kvm may not be used by this user");
   const flags = /^flags\s*:(.*)$/m.exec(await readFile("/proc/cpuinfo", "utf8"))?.[1]?.split(" ") ?? [];
-  if (process.arch === "x64" && !flags.includes("vmx") && !flags.includes("svm")) {
+  if (!flags.includes("vmx") && !flags.includes("svm")) {
     return tcg("/dev/kvm is there, but the processor offers neither vmx nor svm");
   }
-  return { accel: "kvm", cpuModel: "host", reason: "/dev/kvm and the processor's virtualization" };
+  if (probe === undefined)
+    return { accel: "kvm", cpuModel: "host", reason: "/dev/kvm and the processor's virtualization" };
+  const seconds = await probeKvm(probe.host, probe.image);
+  if (seconds === undefined) {
+    return tcg(
+      `/dev/kvm is there, but a KVM guest did not start within ${probeSeconds} s (asked once per boot of this host)`,
+    );
+  }
+  return { accel: "kvm", cpuModel: "host", reason: `a KVM guest started in ${seconds.toFixed(1)} s` };
 };

@@ -3,59 +3,116 @@
  * devices or mounts. Same contract as an openEuler cloud image: systemd, cloud-init, ssh for root, root by UUID.
  */
 import { createHash, randomUUID } from "node:crypto";
-import { copyFile, mkdir, open, readdir, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, open, readdir, readFile, rename, statfs, truncate, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import * as z from "zod";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import type { Store } from "../store/store.ts";
+import { withWorkFolder } from "./image.ts";
 
 export interface StandInBase {
   readonly name: string;
   readonly resolved: string;
   readonly sha256: string;
   readonly size: number;
+  /** What this call took. */
+  readonly seconds: number;
 }
 
 /** Part of the recipe: a change makes a new base. */
 const suite = "trixie";
 const sizeGiB = 6;
 const packages = [
-  "systemd-sysv", "systemd-resolved", "udev", "kmod", "dbus", "linux-image-cloud-amd64", "cloud-init", "cloud-guest-utils",
-  "openssh-server", "iptables", "iproute2", "netbase", "ca-certificates", "curl", "git", "xz-utils", "zstd", "e2fsprogs",
-  "xfsprogs", "fdisk", "procps", "python3", "less",
+  "systemd-sysv",
+  "systemd-resolved",
+  "udev",
+  "kmod",
+  "dbus",
+  "linux-image-cloud-amd64",
+  "cloud-init",
+  "cloud-guest-utils",
+  "openssh-server",
+  "iptables",
+  "iproute2",
+  "netbase",
+  "ca-certificates",
+  "curl",
+  "git",
+  "xz-utils",
+  "zstd",
+  "e2fsprogs",
+  "xfsprogs",
+  "fdisk",
+  "procps",
+  "python3",
+  "less",
 ]; // prettier-ignore
 
-/** Runs in the new root before the disk is made. */
+/** A small VM needs neither manuals nor translations (licences stay), and no fsync of every file that dpkg unpacks. */
+const dpkgOptions = [
+  "force-unsafe-io",
+  "path-exclude=/usr/share/man/*",
+  "path-exclude=/usr/share/locale/*",
+  "path-exclude=/usr/share/doc/*",
+  "path-include=/usr/share/doc/*/copyright",
+];
+
+/** Files of the base besides those of its packages. */
+const files: Readonly<Record<string, string>> = {
+  // One DHCP lease for whatever the network card is called. Without IPv6 no boot waits for duplicate address detection.
+  "etc/systemd/network/20-dhcp.network":
+    "[Match]\nName=en* eth*\n\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n",
+  // The network belongs to networkd, so no file that names this VM's MAC address ends up in an image. Of host keys only
+  // the fast kind: an RSA key takes seconds under TCG.
+  "etc/cloud/cloud.cfg.d/95-base.cfg":
+    "network: {config: disabled}\ndisable_root: false\nlocale: false\napt: {preserve_sources_list: true}\nssh_genkeytypes: [ed25519]\n",
+  "etc/ssh/sshd_config.d/10-base.conf": "PermitRootLogin prohibit-password\nPasswordAuthentication no\nUseDNS no\n",
+  "etc/hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n",
+  // Empty, not absent: each copy makes its own at its first boot.
+  "etc/machine-id": "",
+};
+
+/** Housekeeping that only delays the boot of a short-lived VM. */
+const masked = [
+  "apt-daily.timer",
+  "apt-daily-upgrade.timer",
+  "dpkg-db-backup.timer",
+  "e2scrub_all.timer",
+  "e2scrub_reap.service",
+  "fstrim.timer",
+];
+
+/** Runs when the packages are installed; `$1` is the new root. */
 const customize = `set -eu
 root=$1
-mkdir -p "$root/etc/systemd/network" "$root/etc/cloud/cloud.cfg.d"
-printf '[Match]\\nName=en* eth*\\n[Network]\\nDHCP=ipv4\\n' >"$root/etc/systemd/network/20-dhcp.network"
-printf 'network: {config: disabled}\\n' >"$root/etc/cloud/cloud.cfg.d/10-network.cfg"
-printf 'PermitRootLogin prohibit-password\\nUseDNS no\\n' >"$root/etc/ssh/sshd_config.d/10-root.conf"
-chroot "$root" systemctl enable systemd-networkd.service systemd-resolved.service ssh.service serial-getty@ttyS0.service
-chroot "$root" systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \\
-  e2scrub_reap.service fstrim.timer systemd-networkd-wait-online.service.d || true
-ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
-rm -rf "$root"/usr/share/doc/* "$root"/usr/share/man/* "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/*
-rm -f "$root"/etc/ssh/ssh_host_* "$root"/etc/hostname
-: >"$root/etc/machine-id"
+chroot "$root" systemctl enable systemd-networkd.service systemd-resolved.service ssh.service
+chroot "$root" systemctl mask ${masked.join(" ")}
+rm -f "$root"/etc/ssh/ssh_host_* "$root"/etc/hostname "$root"/etc/resolv.conf
+ln -s ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 `;
 
-const recipeDigest = (libraryPackages: readonly string[]): string =>
-  createHash("sha256")
-    .update(JSON.stringify({ version: 1, suite, sizeGiB, packages, libraryPackages: libraryPackages.toSorted(), customize }))
-    .digest("hex");
-
-/** Where the partitions start, in sectors of 512 bytes. */
+/** Where the partitions start and end, in sectors of 512 bytes. The backup table at the end has a MiB for itself. */
 const coreSector = 2048;
 const rootSector = 4096;
+const endSector = sizeGiB * 2 ** 21 - 2048;
+
+const partitionTable = `label: gpt
+start=${coreSector}, size=${rootSector - coreSector}, type=21686148-6449-6E6F-744E-656564454649
+start=${rootSector}, size=${endSector - rootSector}, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4
+`;
 
 /**
  * Puts GRUB's boot sector and core image in place, as grub-install would.
  * @param mbr The disk's first sector. @param boot GRUB's boot.img. @param core A core image made by grub-mkimage.
+ * @throws BakeError BK306 when the core image does not fit in front of the root partition.
  */
 export const patchBootSector = (mbr: Buffer, boot: Buffer, core: Buffer): { mbr: Buffer; core: Buffer } => {
+  const room = (rootSector - coreSector) * 512;
+  if (core.length > room)
+    throw new BakeError("BK306", `GRUB's core image has ${core.length} bytes, its partition ${room}`);
   const sector = Buffer.from(mbr);
+  // From byte 440 on, the sector is the disk's: its signature and the protective partition table.
   boot.copy(sector, 0, 0, 440);
   // Where the core image starts, and "boot from the disk that the BIOS names".
   sector.writeBigUInt64LE(BigInt(coreSector), 0x5c);
@@ -66,10 +123,15 @@ export const patchBootSector = (mbr: Buffer, boot: Buffer, core: Buffer): { mbr:
   return { mbr: sector, core: image };
 };
 
-const partitionTable = `label: gpt
-start=${coreSector}, size=${rootSector - coreSector}, type=21686148-6449-6E6F-744E-656564454649
-start=${rootSector}, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4
-`;
+/**
+ * GRUB 2.06 cannot read ext4 with metadata_csum_seed or orphan_file, and older mke2fs does not know their names: the
+ * features are listed in full.
+ */
+const ext4Features =
+  "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,dir_nlink,extra_isize,metadata_csum";
+
+/** All that the boot needs is in the core image, so no modules are read from the disk. */
+const grubModules = ["biosdisk", "part_gpt", "ext2", "search_fs_uuid", "normal", "linux", "configfile", "echo", "test"];
 
 const grubConfig = (uuid: string, kernel: string, initrd: string): string => `set timeout=0
 linux /boot/${kernel} root=UUID=${uuid} rw console=tty0 console=ttyS0 net.ifnames=0
@@ -77,7 +139,69 @@ initrd /boot/${initrd}
 boot
 `;
 
-/** Assembles the disk from a root tree. */
+/** Names a base by everything that decides what is in it, except the state of the package mirror. */
+export const recipeDigest = (libraryPackages: readonly string[]): string =>
+  createHash("sha256")
+    .update(
+      JSON.stringify([
+        [suite, [...new Set([...packages, ...libraryPackages])].toSorted(), dpkgOptions, files, customize],
+        [partitionTable, ext4Features, grubModules, grubConfig("uuid", "kernel", "initrd")],
+      ]),
+    )
+    .digest("hex");
+
+const grubFolder = "/usr/lib/grub/i386-pc";
+
+const bootSector = async (): Promise<Buffer> =>
+  readFile(join(grubFolder, "boot.img")).catch(() => {
+    throw new BakeError("BK301", `${grubFolder} is not there`, "Install grub-pc-bin.");
+  });
+
+/** Bootstraps the root tree into `folder/root`. */
+const bootstrap = async (
+  host: Host,
+  folder: string,
+  {
+    include,
+    mirror,
+    update,
+  }: { include: readonly string[]; mirror: string | undefined; update: (detail: string) => void },
+): Promise<void> => {
+  const rootTree = join(folder, "root");
+  const script = join(folder, "customize.sh");
+  await writeFile(script, customize);
+  const result = await host.run(
+    "mmdebstrap",
+    [
+      ...["--mode=root", "--variant=minbase", "--architectures=amd64", `--include=${include.join(",")}`],
+      ...dpkgOptions.map((option) => `--dpkgopt=${option}`),
+      ...[`--customize-hook=sh '${script.replaceAll("'", "'\\''")}' "$1"`, "--format=directory", suite, rootTree],
+      ...(mirror === undefined ? [] : [mirror]),
+    ],
+    {
+      allowFailure: true,
+      // Time to take its mounts down.
+      killAfter: 60_000,
+      onLine: (line) => {
+        const step = /^I: (\w+ing\b.*?)(\.\.\.)?$/.exec(line)?.[1];
+        if (step !== undefined) update(step);
+      },
+    },
+  );
+  if (result.exitCode !== 0) {
+    throw new BakeError(
+      "BK306",
+      "the stand-in base could not be bootstrapped",
+      `${`${result.stdout}${result.stderr}`.trim().split("\n").slice(-10).join("\n")}\nNothing was kept; run it again when packages can be fetched.`,
+    );
+  }
+  for (const [path, content] of Object.entries(files)) {
+    await mkdir(dirname(join(rootTree, path)), { recursive: true });
+    await writeFile(join(rootTree, path), content);
+  }
+};
+
+/** Assembles the disk from the tree in `folder/root`. @returns the path of a qcow2 file. */
 const assembleDisk = async (host: Host, folder: string): Promise<string> => {
   const rootTree = join(folder, "root");
   const raw = join(folder, "disk.raw");
@@ -86,35 +210,29 @@ const assembleDisk = async (host: Host, folder: string): Promise<string> => {
   const kernel = boot.find((name) => name.startsWith("vmlinuz-"));
   const initrd = boot.find((name) => name.startsWith("initrd.img-"));
   if (kernel === undefined || initrd === undefined) throw new BakeError("BK306", "the bootstrapped base has no kernel");
-  const modules = "/usr/lib/grub/i386-pc";
-  await mkdir(join(rootTree, "boot/grub/i386-pc"), { recursive: true });
+  await mkdir(join(rootTree, "boot/grub"), { recursive: true });
   await writeFile(join(rootTree, "boot/grub/grub.cfg"), grubConfig(uuid, kernel, initrd));
   await writeFile(join(rootTree, "etc/fstab"), `UUID=${uuid} / ext4 errors=remount-ro 0 1\n`);
-  for (const name of await readdir(modules)) {
-    if (/\.(mod|lst)$/.test(name)) await copyFile(join(modules, name), join(rootTree, "boot/grub/i386-pc", name));
-  }
   await writeFile(raw, "");
   await truncate(raw, sizeGiB * 2 ** 30);
   await host.run("sfdisk", ["--quiet", raw], { input: partitionTable });
-  // Up to the backup table at the end, in whole MiB.
-  const kib = (sizeGiB * 2 ** 20 - (rootSector * 512) / 1024) - 1024;
-  // GRUB 2.06 cannot read ext4 with metadata_csum_seed or orphan_file.
   await host.run("mke2fs", [
-    ...["-q", "-t", "ext4", "-F", "-O", "^metadata_csum_seed,^orphan_file", "-U", uuid, "-L", "rootfs"],
-    ...["-E", `offset=${rootSector * 512}`, "-d", rootTree, raw, `${kib}k`],
+    ...["-q", "-t", "ext4", "-F", "-O", ext4Features, "-I", "256", "-m", "1", "-U", uuid, "-L", "rootfs"],
+    // Made whole here, so that no guest initialises the rest in the background of its first boot.
+    ...["-E", `offset=${rootSector * 512},lazy_itable_init=0,lazy_journal_init=0`],
+    ...["-d", rootTree, raw, `${(endSector - rootSector) / 2}k`],
   ]);
   const early = join(folder, "early.cfg");
   const coreFile = join(folder, "core.img");
-  await writeFile(early, `search --fs-uuid --set=root ${uuid}\nset prefix=($root)/boot/grub\n`);
+  await writeFile(early, `search.fs_uuid ${uuid} root\nset prefix=($root)/boot/grub\n`);
   await host.run("grub-mkimage", [
-    ...["-O", "i386-pc", "-c", early, "-o", coreFile, "-p", "/boot/grub"],
-    ...["biosdisk", "part_gpt", "ext2", "search", "search_fs_uuid", "normal", "linux", "configfile"],
+    ...["-O", "i386-pc", "-d", grubFolder, "-c", early, "-o", coreFile, "-p", "/boot/grub", ...grubModules],
   ]);
   const disk = await open(raw, "r+");
   try {
     const first = Buffer.alloc(512);
     await disk.read(first, 0, 512, 0);
-    const patched = patchBootSector(first, await readFile(join(modules, "boot.img")), await readFile(coreFile));
+    const patched = patchBootSector(first, await bootSector(), await readFile(coreFile));
     await disk.write(patched.mbr, 0, 512, 0);
     await disk.write(patched.core, 0, patched.core.length, coreSector * 512);
   } finally {
@@ -125,56 +243,66 @@ const assembleDisk = async (host: Host, folder: string): Promise<string> => {
   return image;
 };
 
+const BaseRecord = z.object({ resolved: z.string(), sha256: z.string(), size: z.number() });
+
+/** What an earlier run made by this recipe, when the store still has it. A record that cannot be read counts as none. */
+const recorded = async (store: Store, file: string): Promise<z.infer<typeof BaseRecord> | undefined> => {
+  try {
+    const record = BaseRecord.parse(JSON.parse(await readFile(file, "utf8")));
+    return (await store.size(record.sha256)) === record.size ? record : undefined;
+  } catch {
+    return undefined;
+  }
+};
+
+/** The tree, the raw disk, the qcow2 file and the store's copy of it exist at the same time. */
+const neededGiB = 4;
+
 /**
- * The base, from the store when its recipe was followed before.
+ * The base, from the store when its recipe was followed before: then at once, and without a network.
  * @param mirror Where packages come from; mmdebstrap's own default when undefined.
- * @throws BakeError BK306 when the bootstrap fails.
+ * @throws BakeError BK306 when the bootstrap fails, BK307 without room for it, BK301 without one of its tools.
  */
 export const standInBase = async (
   host: Host,
   store: Store,
   { libraryPackages, mirror }: { libraryPackages: readonly string[]; mirror: string | undefined },
 ): Promise<StandInBase> => {
+  const started = host.now();
+  const name = `debian-${suite}-stand-in`;
+  const seconds = (): number => (host.now() - started) / 1000;
   const recipe = recipeDigest(libraryPackages);
   const record = join(host.cacheDir, "base", `${recipe}.json`);
-  const known = await readFile(record, "utf8").then(
-    (text) => JSON.parse(text) as StandInBase,
-    () => undefined,
-  );
-  if (known !== undefined && (await store.has(known.sha256))) return known;
-  // mmdebstrap leaves files of other owners behind when it is cut off, so the folder is made, and removed, here.
-  const folder = join(host.cacheDir, "base", `work-${process.pid}`);
-  try {
-    await rm(folder, { recursive: true, force: true });
-    await mkdir(join(folder, "root"), { recursive: true });
-    await host.progress.step("base-bootstrap", `bootstrap the stand-in base (Debian ${suite})`, async () => {
-      const script = join(folder, "customize.sh");
-      await writeFile(script, customize);
-      const result = await host.run(
-        "mmdebstrap",
-        [
-          ...["--variant=minbase", `--include=${[...packages, ...libraryPackages].join(",")}`],
-          ...[`--customize-hook=sh ${script} "$1"`, "--format=directory", suite, join(folder, "root")],
-          ...(mirror === undefined ? [] : [mirror]),
-        ],
-        { allowFailure: true, killAfter: 20_000 },
-      );
-      if (result.exitCode !== 0) {
-        throw new BakeError(
-          "BK306",
-          "the stand-in base could not be bootstrapped",
-          `${result.stderr.trim().split("\n").slice(-10).join("\n")}\nNothing was kept; run it again when packages can be fetched.`,
-        );
-      }
-    });
-    const base = await host.progress.step("base-disk", "assemble the base's disk", async () =>
+  const known = await recorded(store, record);
+  if (known !== undefined) return { name, ...known, seconds: seconds() };
+
+  if (process.getuid?.() !== 0) {
+    throw new BakeError(
+      "BK306",
+      "only root can bootstrap the stand-in base",
+      "Its files belong to root. Run this with sudo.",
+    );
+  }
+  await mkdir(dirname(record), { recursive: true });
+  const { bavail, bsize } = await statfs(host.cacheDir);
+  if (bavail * bsize < neededGiB * 2 ** 30) {
+    throw new BakeError(
+      "BK307",
+      `${host.cacheDir} has ${((bavail * bsize) / 2 ** 30).toFixed(1)} GiB free, the stand-in base needs ${neededGiB} GiB`,
+      "Free some space, or point XDG_CACHE_HOME to a larger disk.",
+    );
+  }
+  await bootSector();
+  return withWorkFolder(host, "base", async (folder) => {
+    await host.progress.step("base-bootstrap", `bootstrap the stand-in base (Debian ${suite})`, (update) =>
+      bootstrap(host, folder, { include: [...new Set([...packages, ...libraryPackages])], mirror, update }),
+    );
+    const stored = await host.progress.step("base-disk", "assemble the base's disk", async () =>
       store.add(await assembleDisk(host, folder)),
     );
-    const made: StandInBase = { name: `debian-${suite}-stand-in`, resolved: `trial:recipe ${recipe}`, ...base };
-    await writeFile(`${record}.new`, JSON.stringify(made));
-    await rename(`${record}.new`, record);
-    return made;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+    const made = { resolved: `mmdebstrap of Debian ${suite}, recipe sha256:${recipe}`, ...stored };
+    await writeFile(`${record}.${process.pid}`, `${JSON.stringify(made, null, 2)}\n`);
+    await rename(`${record}.${process.pid}`, record);
+    return { name, ...made, seconds: seconds() };
+  });
 };

@@ -123,9 +123,17 @@ interface Agent {
   disconnected: boolean;
 }
 
-/** Chunks arrive in any order. */
+/** Chunks arrive in any order; time marks, colours and carriage returns are for Buildkite's own page. */
 export const assembleLog = (chunks: readonly Chunk[]): string =>
-  Buffer.concat(chunks.toSorted((a, b) => a.sequence - b.sequence).map(({ data }) => data)).toString("utf8");
+  Buffer.concat(chunks.toSorted((a, b) => a.sequence - b.sequence).map(({ data }) => data))
+    .toString("utf8")
+    .replace(timeMark, "")
+    .replace(colour, "")
+    .replace(/\r+\n/g, "\n");
+
+// Built from text: a control character in a pattern is easily taken for a mistake.
+const timeMark = new RegExp(`${"\\u001b"}_bk;t=\\d+${"\\u0007"}`, "g");
+const colour = new RegExp(`${"\\u001b"}\\[[0-9;]*[A-Za-z]`, "g");
 
 /** What Buildkite's server puts into a job's environment, as far as a job without a repository needs it. */
 const jobEnvironment = (job: Job, agent: Agent): Record<string, string> => ({
@@ -143,11 +151,11 @@ const jobEnvironment = (job: Job, agent: Agent): Record<string, string> => ({
   BUILDKITE_AGENT_ID: agent.id,
   BUILDKITE_BRANCH: "main",
   BUILDKITE_COMMIT: "HEAD",
-  BUILDKITE_REPO: "",
+  // The bootstrap insists on one; without the checkout phase it is never asked for.
+  BUILDKITE_REPO: "none",
   BUILDKITE_COMMAND: job.spec.command,
   BUILDKITE_SCRIPT_PATH: job.spec.command,
   BUILDKITE_TIMEOUT: "false",
-  // There is no repository: the phases without checkout.
   BUILDKITE_BOOTSTRAP_PHASES: "plugin,command",
   ...job.spec.environment,
 });

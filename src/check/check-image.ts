@@ -6,6 +6,7 @@ import type { Accelerator } from "../build/accelerator.ts";
 import { withWorkFolder } from "../build/image.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
+import type { CheckLevel } from "../plan/checks.ts";
 import type { NodePlan } from "../plan/plan.ts";
 import { instanceUserData, type Templates } from "../render/tree.ts";
 import { toYaml } from "../render/formats/yaml.ts";
@@ -70,7 +71,7 @@ const saveLogs = async (vm: Vm, logDir: string): Promise<void> => {
   await keep("status.json", "cat /run/bake/status.json");
 };
 
-const validate = async (vm: Vm, level: string) => {
+const validate = async (vm: Vm, level: CheckLevel) => {
   const { stdout } = await vm.ssh(`HOME=/root /opt/bake/bin/goss --gossfile /opt/bake/checks/${level}.yaml validate --format json --no-color`, {
     allowFailure: true,
     timeout: 300_000,
@@ -161,11 +162,12 @@ const observe = async (
   );
   const jobDone = since();
   const results = await progress.step("goss", `run ${plan.checks.length} checks`, async () => {
-    const of = (level: string) => plan.checks.filter((check) => check.level === level);
+    const of = (level: CheckLevel) => plan.checks.filter((check) => check.level === level);
     return [
       ...judge(of("gating"), await validate(vm, "gating")),
-      ...notChecked(of("npu"), "no NPU in a VM"),
       ...judge(of("advisory"), await validate(vm, "advisory")),
+      ...notChecked(of("npu"), "no NPU in a VM"),
+      ...notChecked(of("site"), "the site's services are not looked for from a VM"),
     ];
   });
   const timeline = await collectTimeline((command) => vm.ssh(command), plan.units);

@@ -58,20 +58,22 @@ export const judge = (checks: readonly Check[], results: ReturnType<typeof parse
 export const notChecked = (checks: readonly Check[], why: string): CheckResult[] =>
   checks.map((check) => ({ check, outcome: "not checked", detail: why }));
 
+const gates = ({ level }: Check): boolean => level === "gating" || level === "npu";
+
 /** `n passed, n failed, n not checked`, advisory failures apart: they do not keep a node from jobs. */
 export const summarize = (results: readonly CheckResult[]): { passed: number; failed: number; advisory: number; notChecked: number } => {
   const count = (predicate: (result: CheckResult) => boolean): number => results.filter(predicate).length;
   return {
     passed: count(({ outcome }) => outcome === "passed"),
-    failed: count(({ outcome, check }) => outcome === "failed" && check.level !== "advisory"),
-    advisory: count(({ outcome, check }) => outcome === "failed" && check.level === "advisory"),
+    failed: count(({ outcome, check }) => outcome === "failed" && gates(check)),
+    advisory: count(({ outcome, check }) => outcome === "failed" && !gates(check)),
     notChecked: count(({ outcome }) => outcome === "not checked"),
   };
 };
 
 export const formatResults = (results: readonly CheckResult[]): string => {
   const rows = results.map(({ check, outcome, detail }) => ({
-    outcome: outcome === "failed" && check.level === "advisory" ? "advisory" : outcome,
+    outcome: outcome === "failed" && !gates(check) ? "advisory" : outcome,
     rows: check.rows.join(" "),
     title: check.title,
     detail,

@@ -58,7 +58,8 @@ export const collectTimeline = async (
   const manager = properties(
     (await ssh("systemctl show --property=UserspaceTimestampMonotonic,FinishTimestampMonotonic")).stdout,
   );
-  const own = parseUnits((await ssh(`systemctl show ${show} ${units.join(" ")}`)).stdout);
+  // Without names, systemctl would show the manager.
+  const own = units.length === 0 ? [] : parseUnits((await ssh(`systemctl show ${show} ${units.join(" ")}`)).stdout);
   const all = parseUnits((await ssh(`systemctl show ${show} '*.service' '*.mount'`)).stdout);
   const finished = seconds(manager["FinishTimestampMonotonic"]);
   return {
@@ -67,7 +68,10 @@ export const collectTimeline = async (
     units: own,
     longest: all
       .filter(({ unit }) => !units.includes(unit))
-      .flatMap(({ unit, start, up }) => (start === undefined || up === undefined ? [] : [{ unit, seconds: up - start }]))
+      // A unit that stopped and is starting again was up before it started: not a time of its own.
+      .flatMap(({ unit, start, up }) =>
+        start === undefined || up === undefined || up < start ? [] : [{ unit, seconds: up - start }],
+      )
       .toSorted((a, b) => b.seconds - a.seconds)
       .slice(0, 5),
   };
@@ -78,7 +82,7 @@ export const formatTimeline = ({ userspace, finished, units, longest }: Timeline
   const end = Math.max(1, ...units.flatMap(({ start, up }) => [start ?? 0, up ?? 0]));
   const width = 40;
   const column = (value: number): number => Math.round((value / end) * width);
-  const name = Math.max(...units.map(({ unit }) => unit.length));
+  const name = Math.max(0, ...units.map(({ unit }) => unit.length));
   const rows = units.map(({ unit, start, up, state }) => {
     if (start === undefined) return `  ${unit.padEnd(name)}  ${state}`;
     const last = up ?? end;
@@ -89,6 +93,6 @@ export const formatTimeline = ({ userspace, finished, units, longest }: Timeline
   return [
     `  kernel ${userspace.toFixed(1)} s${finished === undefined ? "" : `, boot finished at ${finished.toFixed(1)} s`}; seconds since the kernel started (start, up):`,
     ...rows,
-    `  longest others: ${longest.map((entry) => `${entry.unit} ${entry.seconds.toFixed(1)} s`).join(", ")}`,
+    `  longest others: ${longest.map((entry) => `${entry.unit} ${entry.seconds.toFixed(1)} s`).join(", ") || "none"}`,
   ].join("\n");
 };

@@ -1,7 +1,8 @@
 /** Boots a copy-on-write child of a golden image, with a blank emulated NVMe disk and a NoCloud seed. */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { createConnection, createServer } from "node:net";
 import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Accelerator } from "../build/accelerator.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
@@ -47,7 +48,29 @@ const freePort = (): Promise<number> =>
     });
   });
 
-const sleep = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
+/** Waits for `work`, but not longer than `ms`; no timer outlives it and keeps the process from ending. */
+const within = async (work: Promise<void>, ms: number): Promise<void> => {
+  const stop = new AbortController();
+  await Promise.race([work, sleep(ms, undefined, { signal: stop.signal }).catch(() => undefined)]);
+  stop.abort();
+};
+
+/**
+ * Whether an ssh server says hello. QEMU accepts a connection long before the guest does and then holds it, so an ssh client
+ * would sit out its time-out, and be late.
+ */
+const greets = (port: number): Promise<boolean> =>
+  new Promise((done) => {
+    const socket = createConnection({ host: "127.0.0.1", port, timeout: 2000 });
+    const end = (answer: boolean) => (): void => {
+      done(answer);
+      socket.destroy();
+    };
+    socket.once("data", end(true)).once("error", end(false)).once("timeout", end(false)).once("close", end(false));
+  });
+
+/** A comma ends an option's value, unless it is doubled. */
+const escaped = (path: string): string => path.replaceAll(",", ",,");
 
 const tail = async (path: string, lines: number): Promise<string> =>
   (await readFile(path, "utf8").catch(() => "")).trimEnd().split("\n").slice(-lines).join("\n");
@@ -58,7 +81,18 @@ const makeDisks = async (host: Host, { image, workDir, dataDiskGiB, userData, me
   await writeFile(join(seed, "user-data"), userData, { mode: 0o600 });
   await writeFile(join(seed, "meta-data"), metaData);
   const iso = join(workDir, "seed.iso");
-  await host.run("xorriso", ["-as", "genisoimage", "-quiet", "-volid", "cidata", "-joliet", "-rock", "-output", iso, seed]);
+  await host.run("xorriso", [
+    "-as",
+    "genisoimage",
+    "-quiet",
+    "-volid",
+    "cidata",
+    "-joliet",
+    "-rock",
+    "-output",
+    iso,
+    seed,
+  ]);
   const system = join(workDir, "system.qcow2");
   await host.run("qemu-img", ["create", "-q", "-f", "qcow2", "-b", resolve(image), "-F", "qcow2", system]);
   const data = join(workDir, "data.qcow2");
@@ -73,7 +107,11 @@ export const bootVm = async (host: Host, options: VmOptions): Promise<Vm> => {
     const vm = await startQemu(host, options, disks, await freePort());
     if (vm !== "port taken") return vm;
   }
-  throw new BakeError("BK507", "no free port for ssh to the VM in three attempts", "Something takes every port; try again.");
+  throw new BakeError(
+    "BK507",
+    "no free port for ssh to the VM in three attempts",
+    "Something takes every port; try again.",
+  );
 };
 
 const startQemu = async (
@@ -95,12 +133,25 @@ const startQemu = async (
       [
         ...["-machine", "q35", "-accel", accelerator.accel === "tcg" ? "tcg,thread=multi" : "kvm"],
         ...["-cpu", accelerator.cpuModel, "-smp", String(options.cpus), "-m", String(options.memoryMiB)],
-        ...["-display", "none", "-serial", `file:${consoleLog}`, "-monitor", "none"],
-        ...["-drive", `file=${disks.system},if=virtio,format=qcow2,discard=unmap`],
-        ...["-drive", `file=${disks.data},if=none,id=data,format=qcow2,discard=unmap`],
+        ...[
+          "-display",
+          "none",
+          "-serial",
+          `file:${escaped(consoleLog)}`,
+          "-monitor",
+          "none",
+          "-nodefaults",
+          "-vga",
+          "std",
+        ],
+        // The disks live as long as the VM: nothing has to survive a crash of the host.
+        ...["-drive", `file=${escaped(disks.system)},if=virtio,format=qcow2,discard=unmap,cache=unsafe`],
+        ...["-drive", `file=${escaped(disks.data)},if=none,id=data,format=qcow2,discard=unmap,cache=unsafe`],
         ...["-device", "nvme,drive=data,serial=bake-check-1"],
-        ...["-drive", `file=${disks.iso},if=virtio,format=raw,readonly=on`],
-        ...["-netdev", `user,id=net,hostfwd=tcp:127.0.0.1:${sshPort}-:22`, "-device", "virtio-net-pci,netdev=net"],
+        ...["-drive", `file=${escaped(disks.iso)},if=virtio,format=raw,readonly=on`],
+        ...["-netdev", `user,id=net,hostfwd=tcp:127.0.0.1:${sshPort}-:22`],
+        // Without its boot ROM, which takes seconds to look for a network to boot from.
+        ...["-device", "virtio-net-pci,netdev=net,romfile="],
         ...["-device", "virtio-rng-pci"],
       ],
       { allowFailure: true, cancel: power.signal },
@@ -113,7 +164,7 @@ const startQemu = async (
         ended = { exitCode: 1, stderr: String(error) };
       },
     );
-  await Promise.race([running, sleep(1500)]);
+  await within(running, 1500);
   if (ended !== undefined) {
     if (/Could not set up host forwarding rule/.test(ended.stderr)) return "port taken";
     throw new BakeError("BK505", "QEMU did not start", ended.stderr.trim().split("\n").slice(-8).join("\n"));
@@ -130,11 +181,19 @@ const startQemu = async (
     waitForSsh: async (timeout) => {
       while (host.now() - started < timeout) {
         if (ended !== undefined) {
-          throw new BakeError("BK505", "the VM ended while it booted", `${ended.stderr}\n${await tail(consoleLog, 12)}`);
+          throw new BakeError(
+            "BK505",
+            "the VM ended while it booted",
+            `${ended.stderr}\n${await tail(consoleLog, 12)}`,
+          );
         }
-        const answer = await ssh("true", { allowFailure: true, timeout: 30_000 });
-        if (answer.exitCode === 0) return (host.now() - started) / 1000;
-        await sleep(1000);
+        host.signal.throwIfAborted();
+        // The server may be up before cloud-init has put the key there.
+        if (await greets(sshPort)) {
+          const answer = await ssh("true", { allowFailure: true, timeout: 30_000 });
+          if (answer.exitCode === 0) return (host.now() - started) / 1000;
+        }
+        await within(running, 500);
       }
       throw new BakeError(
         "BK506",
@@ -144,7 +203,7 @@ const startQemu = async (
     },
     shutdown: async (timeout = 120_000) => {
       await ssh("systemctl poweroff --no-block", { allowFailure: true, timeout: 30_000 });
-      await Promise.race([running, sleep(timeout)]);
+      await within(running, timeout);
       await kill();
     },
   };

@@ -4,13 +4,19 @@ import type { NodePlan } from "./plan.ts";
 /** A goss resource: `[type, id, attributes]`. */
 export type GossResource = readonly [type: string, id: string, attributes: Readonly<Record<string, unknown>>];
 
+export const checkLevels = ["gating", "npu", "advisory", "site"] as const;
+export type CheckLevel = (typeof checkLevels)[number];
+
 export interface Check {
   readonly id: string;
   /** Guide rows. */
   readonly rows: readonly string[];
   readonly title: string;
-  /** `gating`: the node takes no jobs without it. `npu`: gating, but a host without NPUs cannot check it. */
-  readonly level: "gating" | "npu" | "advisory";
+  /**
+   * `gating`: the node takes no jobs without it. `npu`: gating, but a VM has none. `advisory`: reported only. `site`:
+   * advisory, about the site's services, which a VM elsewhere does not reach.
+   */
+  readonly level: CheckLevel;
   readonly resource: GossResource;
 }
 
@@ -155,7 +161,7 @@ export const planChecks = (plan: Omit<NodePlan, "checks">): Check[] => {
             id: "pypi-cache",
             rows: ["G12"],
             title: `the PyPI cache answers at ${network.pypiCache.host}:${network.pypiCache.port}`,
-            level: "advisory" as const,
+            level: "site" as const,
             resource: [
               "addr",
               `tcp://${network.pypiCache.host}:${network.pypiCache.port}`,

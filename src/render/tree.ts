@@ -1,8 +1,10 @@
 /** NodePlan → every file under out/<profile>/, as a value. Same plan, same bytes. */
 import { createHash } from "node:crypto";
+import { checkLevels } from "../plan/checks.ts";
 import type { NodePlan } from "../plan/plan.ts";
 import { gossFile } from "./formats/goss.ts";
 import { agentConfigValue, environmentFile, fstabField, gitConfigSection, gitConfigValue, tsv } from "./formats/lines.ts";
+import { toYaml } from "./formats/yaml.ts";
 import { renderTemplate } from "./templates.ts";
 import { buildKeyMarker, buildUserData, goldenUserData, type Instance } from "./user-data.ts";
 
@@ -87,7 +89,6 @@ const nodeFiles = (plan: NodePlan, templates: Templates, bakeId: string | undefi
     tokenEnvironmentFile: agents.token.via === "environment" ? agents.token.path : false,
   };
   const file = (path: string, content: string, mode = "0644"): NodeFile => ({ path, content, mode });
-  const level = (name: string) => plan.checks.filter((check) => check.level === name);
   return [
     ...plan.units.map((unit) =>
       file(`/etc/systemd/system/${unit}`, renderTemplate(unit, template(templates, `templates/systemd/${unit}.hbs`), unitData)),
@@ -128,9 +129,10 @@ const nodeFiles = (plan: NodePlan, templates: Templates, bakeId: string | undefi
           ),
         ]),
     file("/etc/cloud/cloud.cfg.d/90_bake.cfg", `# ${header}\ndatasource_list: [NoCloud, None]\n`),
-    file("/opt/bake/checks/gating.yaml", gossFile(level("gating"))),
-    file("/opt/bake/checks/npu.yaml", gossFile(level("npu"))),
-    file("/opt/bake/checks/advisory.yaml", gossFile(level("advisory"))),
+    ...checkLevels.map((level) =>
+      file(`/opt/bake/checks/${level}.yaml`, gossFile(plan.checks.filter((check) => check.level === level))),
+    ),
+    file("/opt/bake/checks/goss.yaml", toYaml({ gossfile: Object.fromEntries(checkLevels.map((level) => [`${level}.yaml`, {}])) })),
     ...(bakeId === undefined
       ? []
       : [

@@ -80,10 +80,11 @@ source "qemu" "node" {
   disable_vnc = true
   qemuargs    = [["-serial", "file:${var.log}/console.log"]]
 
+  # file() starts from this folder, provisioners from the current one.
   cd_label = "cidata"
   cd_content = {
     "meta-data" = "instance-id: bake-build\nlocal-hostname: bake-build\n"
-    "user-data" = replace(file("${path.root}/../user-data/build.yaml"), "bake-build-key", trimspace(var.ssh_public_key))
+    "user-data" = replace(file("../user-data/build.yaml"), "bake-build-key", trimspace(var.ssh_public_key))
   }
 
   http_directory    = var.artifacts

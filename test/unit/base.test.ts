@@ -1,0 +1,44 @@
+import { describe, expect, it } from "vitest";
+import { patchBootSector, recipeDigest } from "../../src/build/base.ts";
+
+describe("patchBootSector", () => {
+  // A disk's own sector: 0xdd; GRUB's boot.img: 0xbb; the core image: 0xcc.
+  const mbr = Buffer.alloc(512, 0xdd);
+  const boot = Buffer.alloc(512, 0xbb);
+  const core = Buffer.alloc(2048, 0xcc);
+  const patched = patchBootSector(mbr, boot, core);
+
+  it("keeps the partition table, and takes GRUB's code", () => {
+    expect(patched.mbr.subarray(440)).toEqual(Buffer.alloc(72, 0xdd));
+    expect(patched.mbr.subarray(0, 0x5c)).toEqual(Buffer.alloc(0x5c, 0xbb));
+    expect(patched.mbr).toHaveLength(512);
+  });
+
+  it("points from the boot sector to the core image, and from its first sector to the rest", () => {
+    expect(patched.mbr.readBigUInt64LE(0x5c)).toBe(2048n);
+    expect(patched.core.readBigUInt64LE(0x1f4)).toBe(2049n);
+    expect(patched.mbr.subarray(0x66, 0x68)).toEqual(Buffer.from([0x90, 0x90]));
+    expect(patched.core.subarray(0x1fc)).toEqual(core.subarray(0x1fc));
+  });
+
+  it("leaves what it was given alone", () => {
+    expect([mbr[0], boot[0x5c], core[0x1f4]]).toEqual([0xdd, 0xbb, 0xcc]);
+  });
+
+  it("refuses a core image that reaches into the root partition", () => {
+    expect(() => patchBootSector(mbr, boot, Buffer.alloc(2 ** 20 + 1))).toThrow(
+      expect.objectContaining({ code: "BK306", message: expect.stringContaining("1048577") }),
+    );
+  });
+});
+
+describe("recipeDigest", () => {
+  it("is a sha256 that does not depend on order or repetition", () => {
+    expect(recipeDigest(["liba", "libb"])).toMatch(/^[0-9a-f]{64}$/);
+    expect(recipeDigest(["libb", "liba", "libb"])).toBe(recipeDigest(["liba", "libb"]));
+  });
+
+  it("changes with the packages", () => {
+    expect(recipeDigest(["liba"])).not.toBe(recipeDigest([]));
+  });
+});
