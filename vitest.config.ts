@@ -1,4 +1,11 @@
+import { existsSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+
+// Written by `bake set-up --for-tests`: where the tools are.
+const tools = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "bake/test/tools.json");
+const env = existsSync(tools) ? (JSON.parse(readFileSync(tools, "utf8")) as Record<string, string>) : {};
 
 export default defineConfig({
   test: {
@@ -6,6 +13,7 @@ export default defineConfig({
       {
         test: {
           name: "fast",
+          env,
           include: ["test/{unit,golden,negative,consumers,cli}/**/*.test.ts"],
           testTimeout: 60_000,
         },
@@ -13,6 +21,7 @@ export default defineConfig({
       {
         test: {
           name: "vm",
+          env,
           include: ["test/vm/**/*.test.ts"],
           testTimeout: 30 * 60_000,
           hookTimeout: 30 * 60_000,

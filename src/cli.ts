@@ -41,4 +41,12 @@ program
     process.exitCode = await image(options);
   });
 
+program
+  .command("set-up", { hidden: true })
+  .requiredOption("--for-tests", "make the tools that the tests run")
+  .action(async () => {
+    const { setUpForTests } = await import("./commands/set-up.ts");
+    process.exitCode = await setUpForTests();
+  });
+
 await program.parseAsync();

@@ -36,9 +36,9 @@ export interface Progress {
 
 export interface Host {
   /** @throws BakeError BK301 when the command is missing, BK302 when it fails and `allowFailure` is not set. */
-  run(file: string, args: readonly string[], options?: RunOptions): Promise<RunResult>;
+  run: (file: string, args: readonly string[], options?: RunOptions) => Promise<RunResult>;
   /** Milliseconds since the epoch. */
-  now(): number;
+  now: () => number;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** `$XDG_CACHE_HOME/bake`. */
   readonly cacheDir: string;

@@ -73,7 +73,10 @@ export class StepProgress implements Progress {
 
   /** What the steps of this run took, over what earlier runs took. */
   durations(): Record<string, number> {
-    return { ...this.#last, ...Object.fromEntries(this.times.map(({ id, seconds }) => [id, Math.round(seconds * 10) / 10])) };
+    return {
+      ...this.#last,
+      ...Object.fromEntries(this.times.map(({ id, seconds }) => [id, Math.round(seconds * 10) / 10])),
+    };
   }
 
   #end(entry: object): void {

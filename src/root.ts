@@ -12,4 +12,6 @@ export const root = ((): string => {
 })();
 
 export const readTemplates = async (names: readonly string[]): Promise<Templates> =>
-  Object.fromEntries(await Promise.all(names.map(async (name) => [name, await readFile(join(root, name), "utf8")] as const)));
+  Object.fromEntries(
+    await Promise.all(names.map(async (name) => [name, await readFile(join(root, name), "utf8")] as const)),
+  );

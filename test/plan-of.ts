@@ -9,7 +9,7 @@ import { renderTree, type Rendered, templateNames, type Templates } from "../src
 import { root } from "../src/root.ts";
 import { substitute, trialVersions } from "../src/trial/substitutions.ts";
 
-export const loadTemplates = (plan: NodePlan): Templates =>
+const loadTemplates = (plan: NodePlan): Templates =>
   Object.fromEntries(templateNames(plan).map((name) => [name, readFileSync(join(root, name), "utf8")]));
 
 export const readProfile = (path = join(root, "profiles/2cards.yaml")): Profile => {
@@ -25,9 +25,30 @@ export const trialLock: Lock = {
   architecture: "x86_64",
   base: { name: "stand-in", resolved: "trial", size: 1, sha256: "b".repeat(64) },
   artifacts: [
-    { kind: "docker-static", name: "docker", version: trialVersions.docker, resolved: "trial", size: 1, sha256: "1".repeat(64) },
-    { kind: "buildx", name: "buildx", version: trialVersions.buildx, resolved: "trial", size: 1, sha256: "2".repeat(64) },
-    { kind: "buildkite-agent", name: "buildkite-agent", version: trialVersions.agent, resolved: "trial", size: 1, sha256: "3".repeat(64) },
+    {
+      kind: "docker-static",
+      name: "docker",
+      version: trialVersions.docker,
+      resolved: "trial",
+      size: 1,
+      sha256: "1".repeat(64),
+    },
+    {
+      kind: "buildx",
+      name: "buildx",
+      version: trialVersions.buildx,
+      resolved: "trial",
+      size: 1,
+      sha256: "2".repeat(64),
+    },
+    {
+      kind: "buildkite-agent",
+      name: "buildkite-agent",
+      version: trialVersions.agent,
+      resolved: "trial",
+      size: 1,
+      sha256: "3".repeat(64),
+    },
     { kind: "goss", name: "goss", version: trialVersions.goss, resolved: "trial", size: 1, sha256: "4".repeat(64) },
     {
       kind: "container-image",

@@ -15,6 +15,9 @@ export interface Accelerator {
 /** A guest that is going to start has said something by then, also behind a boot menu of five seconds. */
 const probeSeconds = 20;
 
+/** A comma ends an option's value, unless it is doubled. */
+const escaped = (path: string): string => path.replaceAll(",", ",,");
+
 /** A capture file without a packet is its header. */
 const emptyCapture = 24;
 
@@ -24,7 +27,7 @@ const emptyCapture = 24;
  * @param accelArguments QEMU's `-accel` and `-cpu`.
  * @returns the seconds it took, undefined when nothing came in time.
  */
-export const timeGuestStart = async (
+const timeGuestStart = async (
   host: Host,
   image: string,
   accelArguments: readonly string[],
@@ -41,14 +44,10 @@ export const timeGuestStart = async (
     stop.abort();
   };
   const packets = setInterval(() => {
-    void stat(capture).then(
-      ({ size }) => {
-        if (size > emptyCapture) alive();
-      },
-      () => undefined,
-    );
+    void stat(capture)
+      .then(({ size }) => (size > emptyCapture ? alive() : undefined))
+      .catch(() => undefined);
   }, 500);
-  const escaped = (path: string): string => path.replaceAll(",", ",,");
   try {
     await host.run(
       "qemu-system-x86_64",
@@ -93,13 +92,14 @@ const probeKvm = async (host: Host, image: string): Promise<number | undefined> 
   return seconds;
 };
 
+const tcg = (reason: string): Accelerator => ({ accel: "tcg", cpuModel: "max", reason: `${reason}; expect minutes` });
+
 /**
  * `/dev/kvm` alone proves nothing: without the processor's own virtualization (a nested guest), a KVM device may be there
  * that runs firmware, emulates instructions, and fails on those of a current kernel.
  * @param probe A bootable image to try KVM with; without it the device and the processor's flags decide.
  */
 export const chooseAccelerator = async (probe?: { host: Host; image: string }): Promise<Accelerator> => {
-  const tcg = (reason: string): Accelerator => ({ accel: "tcg", cpuModel: "max", reason: `${reason}; expect minutes` });
   if (process.arch !== "x64") return tcg("the guest is x86_64, this host is not");
   const refused = await access("/dev/kvm", constants.R_OK | constants.W_OK).then(
     () => undefined,

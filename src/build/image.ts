@@ -119,13 +119,20 @@ export const withWorkFolder = async <T>(host: Host, name: string, work: (folder:
  */
 export const bakeImage = async (host: Host, input: BakeInput): Promise<ImageRecord> => {
   const { folder, lock, store, accelerator } = input;
-  const inputs: Pick<Artifact, "name" | "sha256" | "size">[] = [{ ...lock.base, name: `base ${lock.base.name}` }, ...lock.artifacts];
-  await host.progress.step("verify-artifacts", `compare ${inputs.length} artifacts with their digests`, async (update) => {
-    for (const artifact of inputs) {
-      update(artifact.name);
-      await store.verify(artifact);
-    }
-  });
+  const inputs: Pick<Artifact, "name" | "sha256" | "size">[] = [
+    { ...lock.base, name: `base ${lock.base.name}` },
+    ...lock.artifacts,
+  ];
+  await host.progress.step(
+    "verify-artifacts",
+    `compare ${inputs.length} artifacts with their digests`,
+    async (update) => {
+      for (const artifact of inputs) {
+        update(artifact.name);
+        await store.verify(artifact);
+      }
+    },
+  );
   const logDir = join(folder, "log");
   await mkdir(logDir, { recursive: true });
   return withWorkFolder(host, "bake", async (workFolder) => {

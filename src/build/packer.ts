@@ -68,7 +68,7 @@ export const runPacker = async (host: Host, build: PackerBuild): Promise<void> =
       writing = writing.then(() => appendFile(log, `${raw}\n`));
       const step = /^bake: step (\S+)/.exec(line)?.[1];
       if (step !== undefined) enter(step);
-      else if (/^Gracefully halting virtual machine/.test(line)) enter("shut-down");
+      else if (line.startsWith("Gracefully halting virtual machine")) enter("shut-down");
       else if (line.trim() !== "" && !noise.test(raw)) {
         tail = [...tail.slice(-11), line];
         if (line.startsWith("bake: artifact ")) build.update(line.slice("bake: ".length));

@@ -72,10 +72,13 @@ const saveLogs = async (vm: Vm, logDir: string): Promise<void> => {
 };
 
 const validate = async (vm: Vm, level: CheckLevel) => {
-  const { stdout } = await vm.ssh(`HOME=/root /opt/bake/bin/goss --gossfile /opt/bake/checks/${level}.yaml validate --format json --no-color`, {
-    allowFailure: true,
-    timeout: 300_000,
-  });
+  const { stdout } = await vm.ssh(
+    `HOME=/root /opt/bake/bin/goss --gossfile /opt/bake/checks/${level}.yaml validate --format json --no-color`,
+    {
+      allowFailure: true,
+      timeout: 300_000,
+    },
+  );
   return parseReport(stdout);
 };
 
@@ -152,7 +155,11 @@ const observe = async (
         allowFailure: true,
         timeout: 60_000,
       });
-      throw new BakeError(error.code, error.message, `${error.help ?? ""}\nthe node says:\n${status.stdout}\nlogs: ${logDir}`);
+      throw new BakeError(
+        error.code,
+        error.message,
+        `${error.help ?? ""}\nthe node says:\n${status.stdout}\nlogs: ${logDir}`,
+      );
     }
   });
   const agents = since();

@@ -45,12 +45,15 @@ export const judge = (checks: readonly Check[], results: ReturnType<typeof parse
   checks.map((check) => {
     const [type, id] = check.resource;
     const own = results.filter(
-      (result) => result["resource-type"].toLowerCase() === type && result["resource-id"] === id && result.skipped !== true,
+      (result) =>
+        result["resource-type"].toLowerCase() === type && result["resource-id"] === id && result.skipped !== true,
     );
     const wrong = own.filter(({ successful }) => !successful);
     if (own.length > 0 && wrong.length === 0) return { check, outcome: "passed" };
     const detail = wrong
-      .map((result) => (result["summary-line-compact"] ?? result["summary-line"] ?? result.property).replace(/\s+/g, " ").trim())
+      .map((result) =>
+        (result["summary-line-compact"] ?? result["summary-line"] ?? result.property).replace(/\s+/g, " ").trim(),
+      )
       .join("; ");
     return { check, outcome: "failed", detail: own.length === 0 ? "goss did not report it" : detail };
   });
@@ -61,7 +64,9 @@ export const notChecked = (checks: readonly Check[], why: string): CheckResult[]
 const gates = ({ level }: Check): boolean => level === "gating" || level === "npu";
 
 /** `n passed, n failed, n not checked`, advisory failures apart: they do not keep a node from jobs. */
-export const summarize = (results: readonly CheckResult[]): { passed: number; failed: number; advisory: number; notChecked: number } => {
+export const summarize = (
+  results: readonly CheckResult[],
+): { passed: number; failed: number; advisory: number; notChecked: number } => {
   const count = (predicate: (result: CheckResult) => boolean): number => results.filter(predicate).length;
   return {
     passed: count(({ outcome }) => outcome === "passed"),

@@ -1,5 +1,6 @@
 /** ssh to one node, by the OpenSSH client and a key made for it. */
 import { readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Host, RunOptions, RunResult } from "../host.ts";
 
@@ -21,9 +22,12 @@ export type Ssh = (
   options?: Pick<RunOptions, "allowFailure" | "timeout" | "input">,
 ) => Promise<RunResult>;
 
-/** Runs commands as root on 127.0.0.1:port; one connection serves them all. `folder` holds its socket. */
+/**
+ * Runs commands as root on 127.0.0.1:port; one connection serves them all. Its socket is not in the cache: a path of a
+ * socket ends at 108 bytes.
+ */
 export const sshTo =
-  (host: Host, key: SshKey, port: number, folder: string): Ssh =>
+  (host: Host, key: SshKey, port: number): Ssh =>
   (command, options = {}) =>
     host.run(
       "ssh",
@@ -32,7 +36,14 @@ export const sshTo =
         // The VM is new and reached over loopback: there is no host key to compare with.
         ...["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"],
         ...["-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=15"],
-        ...["-o", "ControlMaster=auto", "-o", `ControlPath=${join(folder, "ssh-%C")}`, "-o", "ControlPersist=30"],
+        ...[
+          "-o",
+          "ControlMaster=auto",
+          "-o",
+          `ControlPath=${join(tmpdir(), `bake-${process.pid}-%C`)}`,
+          "-o",
+          "ControlPersist=30",
+        ],
         "root@127.0.0.1",
         command,
       ],

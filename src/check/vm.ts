@@ -169,7 +169,7 @@ const startQemu = async (
     if (/Could not set up host forwarding rule/.test(ended.stderr)) return "port taken";
     throw new BakeError("BK505", "QEMU did not start", ended.stderr.trim().split("\n").slice(-8).join("\n"));
   }
-  const ssh = sshTo(host, options.key, sshPort, options.workDir);
+  const ssh = sshTo(host, options.key, sshPort);
   const kill = async (): Promise<void> => {
     power.abort();
     await running;

@@ -1,5 +1,4 @@
 import { mkdir } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { type Accelerator, chooseAccelerator } from "../build/accelerator.ts";
 import { bakeImage, currentImage, type ImageRecord } from "../build/image.ts";
@@ -7,11 +6,10 @@ import { checkImage, type CheckReport } from "../check/check-image.ts";
 import { formatResults, summarize } from "../check/results.ts";
 import { formatTimeline } from "../check/timeline.ts";
 import { BakeError } from "../errors.ts";
-import { type Host, runProcess } from "../host.ts";
 import type { Lock } from "../lock/lock.ts";
 import { lockPath, readLock } from "../lock/read.ts";
 import { planNode } from "../plan/plan.ts";
-import { formatSeconds, readDurations, StepProgress, writeDurations } from "../progress.ts";
+import { formatSeconds } from "../progress.ts";
 import { renderTree, templateNames } from "../render/tree.ts";
 import { writeTree } from "../render/write.ts";
 import { readTemplates } from "../root.ts";
@@ -20,33 +18,12 @@ import { bakeNeeds, installPackages } from "../toolchain/packages.ts";
 import { ensurePacker, installQemuPlugin, packerEnvironment } from "../toolchain/tools.ts";
 import { prepareTrial } from "../trial/prepare.ts";
 import { formatSubstitutions, substitute, trialSizes } from "../trial/substitutions.ts";
+import { Interrupted, makeHost, type RealHost } from "./host.ts";
 import { type ProfileFile, readProfileFile, reportFailure, requireProfile } from "./profile-file.ts";
 
 const print = (text: string): void => {
   process.stdout.write(`${text}\n`);
 };
-
-/** Ctrl-C and SIGTERM stop the running step; a second one ends bake at once. */
-const interruptible = (): AbortSignal => {
-  const controller = new AbortController();
-  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
-    process.on(signal, () => {
-      if (controller.signal.aborted) process.exit(code);
-      process.stderr.write(`\nstopping (${signal}): the VM is shut down, nothing half-made is kept\n`);
-      controller.abort(new Interrupted(code));
-    });
-  }
-  return controller.signal;
-};
-
-class Interrupted extends Error {
-  readonly exitCode: number;
-
-  constructor(exitCode: number) {
-    super("interrupted");
-    this.exitCode = exitCode;
-  }
-}
 
 const lockOf = async (file: ProfileFile): Promise<Lock> => {
   const lock = await readLock(lockPath(file.file));
@@ -58,36 +35,34 @@ const lockOf = async (file: ProfileFile): Promise<Lock> => {
   );
 };
 
+interface ImageOptions {
+  readonly profile: string;
+  readonly trial?: boolean;
+  readonly check: boolean;
+}
+
 /** `bake image`. @returns the exit code. */
-export const image = async (options: { profile: string; trial?: boolean; check: boolean }): Promise<number> => {
-  const signal = interruptible();
+export const image = async (options: ImageOptions): Promise<number> => {
+  const real = await makeHost();
   try {
-    return await bake(options, signal);
+    return await bake(options, real);
   } catch (error) {
-    if (signal.aborted) return (signal.reason as Interrupted).exitCode;
-    return reportFailure(error);
+    const reason: unknown = real.host.signal.reason;
+    return reason instanceof Interrupted ? reason.exitCode : reportFailure(error);
   }
 };
 
-const bake = async (options: { profile: string; trial?: boolean; check: boolean }, signal: AbortSignal): Promise<number> => {
+const bake = async (options: ImageOptions, { host, progress, saveDurations }: RealHost): Promise<number> => {
   const trial = options.trial === true;
   const file = await readProfileFile(options.profile);
   const written = requireProfile(file);
   if (written === undefined) return 1;
-  const cacheDir = join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "bake");
-  const durations = join(cacheDir, "steps.json");
-  const live = process.stdout.isTTY === true && !process.env["CI"];
-  const progress = new StepProgress(
-    { write: (text) => process.stdout.write(text), live, columns: process.stdout.columns ?? 80 },
-    Date.now,
-    await readDurations(durations),
-  );
-  const host: Host = { run: runProcess(signal), now: Date.now, env: process.env, cacheDir, signal, progress };
-  const store = new Store(join(cacheDir, "store"));
+  const store = new Store(join(host.cacheDir, "store"));
   const started = host.now();
 
   const { profile, substitutions } = trial ? substitute(written) : { profile: written, substitutions: [] };
-  if (trial) print(`TRIAL of ${file.file}: stand-in sources, not for production\n${formatSubstitutions(substitutions)}\n`);
+  if (trial)
+    print(`TRIAL of ${file.file}: stand-in sources, not for production\n${formatSubstitutions(substitutions)}\n`);
 
   const given = trial ? undefined : await lockOf(file);
   print("set-up");
@@ -106,7 +81,7 @@ const bake = async (options: { profile: string; trial?: boolean; check: boolean 
   const changed = await writeTree(folder, files);
   print(`\nrender\n  ${folder}: ${files.length} files, ${changed.length} changed\n  bake id ${bakeId}\n\nbake`);
 
-  const accelerator = await chooseAccelerator();
+  const accelerator = await chooseAccelerator({ host, image: store.path(lock.base.sha256) });
   print(`  accelerator ${accelerator.accel}: ${accelerator.reason}`);
   const current = await currentImage(folder, bakeId);
   const record =
@@ -123,7 +98,7 @@ const bake = async (options: { profile: string; trial?: boolean; check: boolean 
       steps: () => progress.times,
     }));
   if (current !== undefined) print(`  up to date: nothing to bake (made ${current.madeAt})`);
-  await writeDurations(durations, progress.durations());
+  await saveDurations();
   printImage(folder, record, (host.now() - started) / 1000);
   if (!options.check) return 0;
 
@@ -137,7 +112,7 @@ const bake = async (options: { profile: string; trial?: boolean; check: boolean 
     dataDisk: trialSizes.dataDisk,
     logDir: join(folder, "log", "check"),
   });
-  await writeDurations(durations, progress.durations());
+  await saveDurations();
   return printReport(report, accelerator, trial);
 };
 

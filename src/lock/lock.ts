@@ -7,7 +7,7 @@ export const architectures = ["x86_64", "aarch64"] as const;
 export type Architecture = (typeof architectures)[number];
 
 /** The kinds of artifact that a bake knows how to install (templates/node/provision.sh has one function a kind). */
-export const artifactKinds = ["docker-static", "buildx", "buildkite-agent", "goss", "container-image"] as const;
+const artifactKinds = ["docker-static", "buildx", "buildkite-agent", "goss", "container-image"] as const;
 
 const Artifact = z.strictObject({
   kind: z.enum(artifactKinds),

@@ -2,7 +2,7 @@
 import type { Profile } from "../profile/schema.ts";
 
 /** What the CI script derives from an agent's name (run-npu-test.sh: `([0-9]+)-([0-9]+)cards$`). */
-export interface Agent {
+interface Agent {
   readonly index: number;
   readonly builder: string;
   readonly devices: readonly string[];

@@ -2,7 +2,7 @@
 import type { NodePlan } from "./plan.ts";
 
 /** A goss resource: `[type, id, attributes]`. */
-export type GossResource = readonly [type: string, id: string, attributes: Readonly<Record<string, unknown>>];
+type GossResource = readonly [type: string, id: string, attributes: Readonly<Record<string, unknown>>];
 
 export const checkLevels = ["gating", "npu", "advisory", "site"] as const;
 export type CheckLevel = (typeof checkLevels)[number];
@@ -76,13 +76,17 @@ export const planChecks = (plan: Omit<NodePlan, "checks">): Check[] => {
       "docker-version",
       ["G15", "G19"],
       `Docker is ${docker.version}`,
-      command("docker-version", "docker version --format '{{.Server.Version}}'", [`/^${docker.version.replaceAll(".", "\\.")}([+~-].*)?$/`]),
+      command("docker-version", "docker version --format '{{.Server.Version}}'", [
+        `/^${docker.version.replaceAll(".", "\\.")}([+~-].*)?$/`,
+      ]),
     ),
     gating(
       "data-root",
       ["G21"],
       `Docker keeps its data in ${docker.dataRoot}, with overlay2`,
-      command("data-root", "docker info --format '{{.DockerRootDir}} {{.Driver}}'", [line(`${docker.dataRoot} overlay2`)]),
+      command("data-root", "docker info --format '{{.DockerRootDir}} {{.Driver}}'", [
+        line(`${docker.dataRoot} overlay2`),
+      ]),
     ),
     gating("buildx-plugin", ["G23"], "one buildx plugin, for root alone", [
       "file",
@@ -138,7 +142,9 @@ export const planChecks = (plan: Omit<NodePlan, "checks">): Check[] => {
       "agent-token",
       ["G3"],
       "the agent's token is there, for root alone",
-      command("agent-token", `stat -c '%a %U' ${agents.token.path} && test -s ${agents.token.path}`, [line("600 root")]),
+      command("agent-token", `stat -c '%a %U' ${agents.token.path} && test -s ${agents.token.path}`, [
+        line("600 root"),
+      ]),
     ),
     ...(network.gitProxy === undefined
       ? []
@@ -175,7 +181,11 @@ export const planChecks = (plan: Omit<NodePlan, "checks">): Check[] => {
         rows: ["G5"],
         title: `${device} is a device`,
         level: "npu",
-        resource: ["command", `npu-${device.slice("/dev/".length)}`, { exec: `test -c ${device}`, "exit-status": 0, timeout: 5000 }],
+        resource: [
+          "command",
+          `npu-${device.slice("/dev/".length)}`,
+          { exec: `test -c ${device}`, "exit-status": 0, timeout: 5000 },
+        ],
       }),
     ),
     ...npuFiles.map(

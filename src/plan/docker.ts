@@ -12,7 +12,16 @@ export interface DockerPlan {
 export const planDocker = ({ docker }: Profile): DockerPlan => ({
   version: docker.version,
   dataRoot: docker.dataRoot,
-  binaries: ["containerd", "containerd-shim-runc-v2", "ctr", "docker", "docker-init", "docker-proxy", "dockerd", "runc"],
+  binaries: [
+    "containerd",
+    "containerd-shim-runc-v2",
+    "ctr",
+    "docker",
+    "docker-init",
+    "docker-proxy",
+    "dockerd",
+    "runc",
+  ],
   daemon: {
     "data-root": docker.dataRoot,
     // Pinned: an empty data-root may otherwise select another image store than the one the image was baked with.

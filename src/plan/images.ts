@@ -16,6 +16,10 @@ export const planImages = ({ images, builders }: Profile, lock: Lock | undefined
     if (artifact?.imageId === undefined) throw new RangeError(`the lock does not name image ${reference}`);
     return {
       reference,
-      locked: { imageId: artifact.imageId, archive: `/opt/bake/images/${artifact.sha256}.tar`, sha256: artifact.sha256 },
+      locked: {
+        imageId: artifact.imageId,
+        archive: `/opt/bake/images/${artifact.sha256}.tar`,
+        sha256: artifact.sha256,
+      },
     };
   });

@@ -12,7 +12,13 @@ export interface NodePlan {
   readonly profile: string;
   /** A trial replaces sources and versions; its output says so everywhere. */
   readonly trial: boolean;
-  readonly target: { readonly name: "qemu"; readonly architecture: Architecture; readonly memory: number; readonly cpus: number; readonly diskSize: number };
+  readonly target: {
+    readonly name: "qemu";
+    readonly architecture: Architecture;
+    readonly memory: number;
+    readonly cpus: number;
+    readonly diskSize: number;
+  };
   readonly storage: StoragePlan;
   readonly docker: DockerPlan;
   readonly buildx: { readonly version: string; readonly plugin: string };
@@ -70,7 +76,10 @@ export const planNode = ({ name, profile, lock, trial = false }: PlanInput): Nod
     images: planImages(profile, lock),
     goss: { version: profile.checks.gossVersion, binary: "/opt/bake/bin/goss" },
     units,
-    ...(lock !== undefined && { base: lock.base, artifacts: lock.artifacts.toSorted((a, b) => (a.name < b.name ? -1 : 1)) }),
+    ...(lock !== undefined && {
+      base: lock.base,
+      artifacts: lock.artifacts.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+    }),
   };
   return { ...parts, checks: planChecks(parts) };
 };

@@ -1,12 +1,23 @@
 /** Profile text → document with positions → Profile and diagnostics. Pure but for `readProfile`. */
-import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, type Node, type ParsedNode, parseDocument, type Document } from "yaml";
+import {
+  isAlias,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type ParsedNode,
+  parseDocument,
+  type Document,
+} from "yaml";
 import type * as z from "zod";
 import { type Diagnostic, sortDiagnostics } from "./diagnostics.ts";
 import { rules } from "./rules/index.ts";
 import { Profile } from "./schema.ts";
 import { closest } from "./suggest.ts";
 
-export type ProfilePath = readonly (string | number)[];
+type ProfilePath = readonly (string | number)[];
 
 export interface LoadedProfile {
   /** Absent when there is an error. */
@@ -98,13 +109,19 @@ const flattenIssues = (issues: readonly z.core.$ZodIssue[], prefix: ProfilePath 
       const meant = issue.errors.toSorted((a, b) => depth(b) - depth(a))[0] ?? [];
       if (meant.length > 0) return flattenIssues(meant, path);
     }
-    return [{ ...issue, path } as z.core.$ZodIssue];
+    return [{ ...issue, path }];
   });
 const depth = (issues: readonly z.core.$ZodIssue[]): number =>
   Math.max(0, ...issues.map((issue) => issue.path.length * 2 + (issue.code === "unrecognized_keys" ? 1 : 0)));
 
 const kindOf = (value: unknown): string =>
-  value === null ? "nothing" : Array.isArray(value) ? "a list" : typeof value === "object" ? "a map" : JSON.stringify(value);
+  value === null
+    ? "nothing"
+    : Array.isArray(value)
+      ? "a list"
+      : typeof value === "object"
+        ? "a map"
+        : JSON.stringify(value);
 
 const shapeDiagnostics = (issues: readonly z.core.$ZodIssue[], positions: Positions, file: string): Diagnostic[] =>
   flattenIssues(issues).flatMap((issue): Diagnostic[] => {
@@ -175,5 +192,7 @@ export const loadProfile = (text: string, file: string): LoadedProfile => {
     ),
   );
   const diagnostics = sortDiagnostics([...syntax, ...found]);
-  return diagnostics.some(({ severity }) => severity === "error") ? { diagnostics } : { profile: parsed.data, diagnostics };
+  return diagnostics.some(({ severity }) => severity === "error")
+    ? { diagnostics }
+    : { profile: parsed.data, diagnostics };
 };

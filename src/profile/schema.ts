@@ -10,9 +10,13 @@ const version = (example: string) =>
 
 const absolutePath = z
   .string()
-  .regex(/^(\/[A-Za-z0-9._-]+)+$/, "expected an absolute path of letters, digits, `.`, `_` and `-`, without a trailing slash");
+  .regex(
+    /^(\/[A-Za-z0-9._-]+)+$/,
+    "expected an absolute path of letters, digits, `.`, `_` and `-`, without a trailing slash",
+  );
 
-const token = (what: string) => z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, `expected ${what} of letters, digits, \`.\`, \`_\` and \`-\``);
+const token = (what: string) =>
+  z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, `expected ${what} of letters, digits, \`.\`, \`_\` and \`-\``);
 
 /** A tag is required: images without one are deleted by the first `docker system prune -f` (facts: run-npu-test.sh). */
 const imageReference = z
@@ -29,7 +33,10 @@ const Agents = z.strictObject({
   spawn: z.int().min(1).max(64).describe("Agents started by the one service; their indices are 1 to spawn."),
   cards: z.int().min(1).max(64).describe("NPUs that each agent owns; part of the agent's name."),
   queue: token("a queue name").default("default").describe("The queue that the agents serve."),
-  endpoint: z.url({ protocol: /^https?$/ }).optional().describe("Agent API endpoint, when it is not Buildkite's own."),
+  endpoint: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe("Agent API endpoint, when it is not Buildkite's own."),
   gitCloneFlags: flags.default("--depth=1").describe("Replaces the agent's default flags of `git clone`."),
   gitFetchFlags: flags.default("--depth=1").describe("Replaces the agent's default flags of `git fetch`."),
   stopTimeout: z
@@ -41,7 +48,9 @@ const Agents = z.strictObject({
 
 const Docker = z.strictObject({
   version: version("27.5.1").describe("Docker static archive."),
-  dataRoot: absolutePath.default("/mnt/docker-data/docker").describe("Where Docker keeps images and volumes; on the data disk."),
+  dataRoot: absolutePath
+    .default("/mnt/docker-data/docker")
+    .describe("Where Docker keeps images and volumes; on the data disk."),
   logMaxSize: z
     .string()
     .regex(/^\d+[kmg]$/, "expected a size such as 50m")
@@ -53,7 +62,9 @@ const Docker = z.strictObject({
 const Storage = z.strictObject({
   disk: z
     .strictObject({
-      blank: z.enum(["nvme", "any"]).describe("Take the one disk without any signature: among NVMe disks, or among all."),
+      blank: z
+        .enum(["nvme", "any"])
+        .describe("Take the one disk without any signature: among NVMe disks, or among all."),
     })
     .describe("Which disk holds the data."),
   filesystem: z.enum(["ext4"]).default("ext4").describe("File system made on a blank disk."),
@@ -84,10 +95,14 @@ const Network = z.strictObject({
 const SecretSource = z
   .union([
     z.strictObject({ file: z.string().min(1).describe("A file on the machine that renders user-data.") }),
-    z.strictObject({ env: z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/).describe("An environment variable there.") }),
+    z.strictObject({
+      env: z
+        .string()
+        .regex(/^[A-Za-z_][A-Za-z0-9_]*$/)
+        .describe("An environment variable there."),
+    }),
   ])
   .describe("Where a secret comes from; never its value.");
-export type SecretSource = z.infer<typeof SecretSource>;
 
 const Qemu = z.strictObject({
   base: z
@@ -104,13 +119,17 @@ export const Profile = z.strictObject({
   docker: Docker,
   buildx: z.strictObject({ version: version("0.20.0").describe("buildx release; the pair of the Docker version.") }),
   builders: z.strictObject({
-    image: imageReference.describe("BuildKit image of the builders cachebuilder1 … cachebuilder<spawn>, pinned and pre-loaded."),
+    image: imageReference.describe(
+      "BuildKit image of the builders cachebuilder1 … cachebuilder<spawn>, pinned and pre-loaded.",
+    ),
   }),
   storage: Storage,
   network: Network.default({}),
   images: z.array(imageReference).default([]).describe("Images that are in Docker's store before the first job."),
   checks: z
-    .strictObject({ gossVersion: version("0.4.9").default("0.4.9").describe("goss release that runs the checks on the node.") })
+    .strictObject({
+      gossVersion: version("0.4.9").default("0.4.9").describe("goss release that runs the checks on the node."),
+    })
     .default({ gossVersion: "0.4.9" }),
   secrets: z.strictObject({ agentToken: SecretSource }),
   targets: z.strictObject({ qemu: Qemu }),

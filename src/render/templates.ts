@@ -5,15 +5,15 @@ import { unitValue, unitWord } from "./formats/lines.ts";
 import { toYaml } from "./formats/yaml.ts";
 
 const writers: Readonly<Record<string, (value: never) => string>> = {
-  hcl: (value: string) => hclString(String(value)),
+  hcl: (value: string) => hclString(value),
   hclNumber: (value: number) => {
     if (!Number.isFinite(value)) throw new RangeError(`${String(value)} is not a number`);
     return String(value);
   },
-  unit: (value: string) => unitValue(String(value)),
-  word: (value: string) => unitWord(String(value)),
+  unit: (value: string) => unitValue(value),
+  word: (value: string) => unitWord(value),
   /** A comment of one line, in any format whose comments start with `#`. */
-  comment: (value: string) => String(value).replace(/[^\x20-\x7e]+/g, " "),
+  comment: (value: string) => value.replace(/[^\x20-\x7e]+/g, " "),
   /** A block of top-level YAML keys. */
   yaml: (value: object) => toYaml(value).trimEnd(),
 };
@@ -40,7 +40,8 @@ export const renderTemplate = (name: string, source: string, data: object): stri
   const handlebars = Handlebars.create();
   for (const [writer, write] of Object.entries(writers)) {
     handlebars.registerHelper(writer, (value: unknown) => {
-      if (value === undefined || value === null) throw new RangeError(`${name}: a value for {{${writer} …}} is missing`);
+      if (value === undefined || value === null)
+        throw new RangeError(`${name}: a value for {{${writer} …}} is missing`);
       return write(value as never);
     });
   }

@@ -3,7 +3,14 @@ import { createHash } from "node:crypto";
 import { checkLevels } from "../plan/checks.ts";
 import type { NodePlan } from "../plan/plan.ts";
 import { gossFile } from "./formats/goss.ts";
-import { agentConfigValue, environmentFile, fstabField, gitConfigSection, gitConfigValue, tsv } from "./formats/lines.ts";
+import {
+  agentConfigValue,
+  environmentFile,
+  fstabField,
+  gitConfigSection,
+  gitConfigValue,
+  tsv,
+} from "./formats/lines.ts";
 import { toYaml } from "./formats/yaml.ts";
 import { renderTemplate } from "./templates.ts";
 import { buildKeyMarker, buildUserData, goldenUserData, type Instance } from "./user-data.ts";
@@ -91,9 +98,14 @@ const nodeFiles = (plan: NodePlan, templates: Templates, bakeId: string | undefi
   const file = (path: string, content: string, mode = "0644"): NodeFile => ({ path, content, mode });
   return [
     ...plan.units.map((unit) =>
-      file(`/etc/systemd/system/${unit}`, renderTemplate(unit, template(templates, `templates/systemd/${unit}.hbs`), unitData)),
+      file(
+        `/etc/systemd/system/${unit}`,
+        renderTemplate(unit, template(templates, `templates/systemd/${unit}.hbs`), unitData),
+      ),
     ),
-    ...nodeScripts.map((script) => file(`/opt/bake/bin/${script}`, template(templates, `templates/node/${script}`), "0755")),
+    ...nodeScripts.map((script) =>
+      file(`/opt/bake/bin/${script}`, template(templates, `templates/node/${script}`), "0755"),
+    ),
     file("/etc/docker/daemon.json", json(docker.daemon)),
     file("/etc/modules-load.d/bake-docker.conf", `# ${header}\noverlay\nbr_netfilter\n`),
     file(agents.configFile, agentConfig(plan, header, bakeId), "0600"),
@@ -132,7 +144,10 @@ const nodeFiles = (plan: NodePlan, templates: Templates, bakeId: string | undefi
     ...checkLevels.map((level) =>
       file(`/opt/bake/checks/${level}.yaml`, gossFile(plan.checks.filter((check) => check.level === level))),
     ),
-    file("/opt/bake/checks/goss.yaml", toYaml({ gossfile: Object.fromEntries(checkLevels.map((level) => [`${level}.yaml`, {}])) })),
+    file(
+      "/opt/bake/checks/goss.yaml",
+      toYaml({ gossfile: Object.fromEntries(checkLevels.map((level) => [`${level}.yaml`, {}])) }),
+    ),
     ...(bakeId === undefined
       ? []
       : [
@@ -203,7 +218,12 @@ const withBakeId = (plan: NodePlan, templates: Templates, bakeId: string | undef
     },
     ...(plan.artifacts === undefined
       ? []
-      : [{ path: "provision/artifacts.tsv", content: tsv(plan.artifacts.map(({ kind, name, sha256 }) => [kind, name, sha256])) }]),
+      : [
+          {
+            path: "provision/artifacts.tsv",
+            content: tsv(plan.artifacts.map(({ kind, name, sha256 }) => [kind, name, sha256])),
+          },
+        ]),
   ];
   return files.toSorted((a, b) => (a.path < b.path ? -1 : 1));
 };

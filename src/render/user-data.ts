@@ -18,11 +18,13 @@ const tokenPlaceholder = "<secrets.agentToken>";
 /** What the Packer template replaces by the public key of the build. */
 export const buildKeyMarker = "bake-build-key";
 
+/** Root alone, by key: no default user of the distribution is made. */
 const rootOnly = (authorizedKeys: readonly string[]) => ({
-  users: [],
+  users: [
+    { name: "root", lock_passwd: false, ...(authorizedKeys.length > 0 && { ssh_authorized_keys: authorizedKeys }) },
+  ],
   disable_root: false,
   ssh_pwauth: false,
-  ssh_authorized_keys: authorizedKeys,
 });
 
 export const goldenUserData = (plan: NodePlan, instance: Instance, header: string, source: string): string => {

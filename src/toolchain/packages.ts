@@ -28,7 +28,11 @@ export const bakeNeeds: readonly Need[] = [
 export const testNeeds: readonly Need[] = [
   { package: "shellcheck", provides: "shellcheck", why: "checks the node's scripts" },
   { package: "systemd", provides: "systemd-analyze", why: "verifies the node's units" },
-  { package: "python3-yaml", provides: "/usr/lib/python3/dist-packages/yaml/__init__.py", why: "reads YAML as cloud-init does" },
+  {
+    package: "python3-yaml",
+    provides: "/usr/lib/python3/dist-packages/yaml/__init__.py",
+    why: "reads YAML as cloud-init does",
+  },
   { package: "git", provides: "git", why: "reads the node's git configuration" },
 ];
 
@@ -37,7 +41,13 @@ const isThere = async (provides: string, host: Host): Promise<boolean> => {
     ? [provides]
     : [...(host.env["PATH"] ?? "").split(":"), "/usr/sbin", "/sbin"].map((folder) => join(folder, provides));
   for (const place of places) {
-    if (await access(place).then(() => true, () => false)) return true;
+    if (
+      await access(place).then(
+        () => true,
+        () => false,
+      )
+    )
+      return true;
   }
   return false;
 };
@@ -67,12 +77,18 @@ export const installPackages = async (host: Host, needs: readonly Need[]): Promi
         () => false,
       );
   if (!isRoot && !sudo) {
-    throw new BakeError("BK304", `these packages are missing: ${names.join(", ")}`, `Run this line, then bake again:\nsudo sh -c 'apt-get update && ${line}'`);
+    throw new BakeError(
+      "BK304",
+      `these packages are missing: ${names.join(", ")}`,
+      `Run this line, then bake again:\nsudo sh -c 'apt-get update && ${line}'`,
+    );
   }
   for (const { package: name, why } of missing) host.progress.note(`  package ${name}: ${why}`);
   await host.progress.step("packages", `install ${names.length} packages with apt-get`, async () => {
     const apt = async (...args: string[]): Promise<void> => {
-      const command = isRoot ? ["apt-get", ...args] : ["sudo", "-n", "DEBIAN_FRONTEND=noninteractive", "apt-get", ...args];
+      const command = isRoot
+        ? ["apt-get", ...args]
+        : ["sudo", "-n", "DEBIAN_FRONTEND=noninteractive", "apt-get", ...args];
       await host.run(command[0] ?? "", command.slice(1), { env: { DEBIAN_FRONTEND: "noninteractive" } });
     };
     await apt("-q", "update");

@@ -104,8 +104,20 @@ const buildTool = async (host: Host, tool: GoTool): Promise<void> => {
       for (const [binary, path] of binaries) {
         await host.run(
           "go",
-          ["build", "-mod=readonly", "-trimpath", "-ldflags", `-s -w ${linkerVersions[tool] ?? ""}`, "-o", join(work, "bin", binary), path],
-          { cwd: join(work, "module"), env: { CGO_ENABLED: "0", GOFLAGS: "-buildvcs=false", GOWORK: "off", GOTOOLCHAIN: "local" } },
+          [
+            "build",
+            "-mod=readonly",
+            "-trimpath",
+            "-ldflags",
+            `-s -w ${linkerVersions[tool] ?? ""}`,
+            "-o",
+            join(work, "bin", binary),
+            path,
+          ],
+          {
+            cwd: join(work, "module"),
+            env: { CGO_ENABLED: "0", GOFLAGS: "-buildvcs=false", GOWORK: "off", GOTOOLCHAIN: "local" },
+          },
         );
       }
       await rm(target, { recursive: true, force: true });

@@ -11,7 +11,15 @@ import { packImage, reproducible } from "./docker-archive.ts";
 import { trialVersions } from "./substitutions.ts";
 
 const packages = [
-  "docker.io", "docker-cli", "containerd", "runc", "tini", "docker-buildx", "busybox-static", "libseccomp2", "libc6",
+  "docker.io",
+  "docker-cli",
+  "containerd",
+  "runc",
+  "tini",
+  "docker-buildx",
+  "busybox-static",
+  "libseccomp2",
+  "libc6",
 ]; // prettier-ignore
 
 /** What Debian's builds of Docker need besides a minimal base. */
@@ -41,12 +49,36 @@ const install = async (from: string, to: string): Promise<void> => {
 };
 
 const packArchive = async (host: Host, folder: string, entries: readonly string[], target: string): Promise<string> => {
-  await host.run("tar", [...reproducible, "-C", folder, "--use-compress-program=gzip -n -6", "-cf", target, ...entries]);
+  await host.run("tar", [
+    ...reproducible,
+    "-C",
+    folder,
+    "--use-compress-program=gzip -n -6",
+    "-cf",
+    target,
+    ...entries,
+  ]);
   return target;
 };
 
 /** Applets that scripts in a container expect. */
-const applets = ["sh", "cat", "echo", "ls", "mkdir", "mount", "umount", "uname", "sleep", "true", "env", "id", "cp", "rm", "ps"];
+const applets = [
+  "sh",
+  "cat",
+  "echo",
+  "ls",
+  "mkdir",
+  "mount",
+  "umount",
+  "uname",
+  "sleep",
+  "true",
+  "env",
+  "id",
+  "cp",
+  "rm",
+  "ps",
+];
 
 const busyboxTree = async (tree: string, root: string): Promise<void> => {
   await install(join(tree, "usr/bin/busybox"), join(root, "bin/busybox"));
@@ -79,7 +111,8 @@ const assemble = async (host: Host, store: Store, folder: string): Promise<Artif
     };
 
     const docker = await work("docker-archive");
-    for (const [name, from] of Object.entries(dockerFiles)) await install(join(tree, from), join(docker, "docker", name));
+    for (const [name, from] of Object.entries(dockerFiles))
+      await install(join(tree, from), join(docker, "docker", name));
     await add(
       { kind: "docker-static", name: "docker", version: trialVersions.docker, resolved: `trial:debian ${suite}` },
       await packArchive(host, docker, ["docker"], join(folder, "docker.tgz")),
@@ -95,7 +128,10 @@ const assemble = async (host: Host, store: Store, folder: string): Promise<Artif
     await writeFile(join(agent, "bootstrap.sh"), "#!/bin/sh\nexec buildkite-agent bootstrap\n", { mode: 0o755 });
     await mkdir(join(agent, "hooks"));
     for (const hook of ["environment", "pre-command", "pre-exit"]) {
-      await writeFile(join(agent, "hooks", `${hook}.sample`), "#!/bin/bash\n# A sample; remove the ending to use it.\n");
+      await writeFile(
+        join(agent, "hooks", `${hook}.sample`),
+        "#!/bin/bash\n# A sample; remove the ending to use it.\n",
+      );
     }
     await add(
       { kind: "buildkite-agent", name: "buildkite-agent", version: trialVersions.agent, resolved: "trial:go module" },
@@ -115,7 +151,9 @@ const assemble = async (host: Host, store: Store, folder: string): Promise<Artif
     await install(tools.buildctl, join(buildkit, "usr/bin/buildctl"));
     await install(join(tree, "usr/sbin/runc"), join(buildkit, "usr/bin/buildkit-runc"));
     for (const library of runcLibraries) await cp(join(tree, library), join(buildkit, library), { dereference: true });
-    await cp(join(tree, "usr/lib64/ld-linux-x86-64.so.2"), join(buildkit, "lib64/ld-linux-x86-64.so.2"), { dereference: true });
+    await cp(join(tree, "usr/lib64/ld-linux-x86-64.so.2"), join(buildkit, "lib64/ld-linux-x86-64.so.2"), {
+      dereference: true,
+    });
     const builder = await packImage(host, {
       reference: trialVersions.buildkitImage,
       tree: buildkit,

@@ -40,7 +40,8 @@ export const unpackPackages = async (host: Host, names: readonly string[], folde
     throw new BakeError("BK305", `${keyring} is not there`, "Install the package debian-archive-keyring.");
   });
   const apt = join(folder, "apt");
-  for (const part of ["state/lists/partial", "cache/archives/partial", "etc"]) await mkdir(join(apt, part), { recursive: true });
+  for (const part of ["state/lists/partial", "cache/archives/partial", "etc"])
+    await mkdir(join(apt, part), { recursive: true });
   await writeFile(join(apt, "state/status"), "");
   await writeFile(
     join(apt, "etc/sources.list"),

@@ -6,7 +6,11 @@ import type { Store } from "../store/store.ts";
 import { assembleTrialArtifacts, dockerLibraryPackages } from "./artifacts.ts";
 import { debianMirror } from "./debian.ts";
 
-export const prepareTrial = async (host: Host, store: Store, { profileName }: { profileName: string }): Promise<Lock> => {
+export const prepareTrial = async (
+  host: Host,
+  store: Store,
+  { profileName }: { profileName: string },
+): Promise<Lock> => {
   const artifacts = await assembleTrialArtifacts(host, store);
   const base = await standInBase(host, store, {
     libraryPackages: dockerLibraryPackages,

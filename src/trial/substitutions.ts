@@ -62,7 +62,12 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
       why: "assembled from Debian packages in the layout of Docker's archive",
     },
     { what: "buildx.version", profile: profile.buildx.version, trial: trialVersions.buildx, why: "Debian package" },
-    { what: "agents.version", profile: profile.agents.version, trial: trialVersions.agent, why: "built from its Go module" },
+    {
+      what: "agents.version",
+      profile: profile.agents.version,
+      trial: trialVersions.agent,
+      why: "built from its Go module",
+    },
     {
       what: "checks.gossVersion",
       profile: profile.checks.gossVersion,
@@ -87,7 +92,12 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
       trial: "a random token for each boot",
       why: "the loopback agent API takes it; no Buildkite account needed",
     },
-    { what: "NPUs", profile: `${profile.agents.spawn * profile.agents.cards}`, trial: "none", why: "not checked in a VM" },
+    {
+      what: "NPUs",
+      profile: `${profile.agents.spawn * profile.agents.cards}`,
+      trial: "none",
+      why: "not checked in a VM",
+    },
   ];
   return {
     profile: {

@@ -26,7 +26,11 @@ test("without a lock, what needs digests is left out and named, everything else 
   const { files, leftOut, bakeId } = render(unlockedPlan());
   const missing = locked.filter((path) => !files.some((file) => file.path === path));
   expect(bakeId).toBeUndefined();
-  expect(missing.toSorted()).toEqual(["node/etc/bake/image.json", "node/opt/bake/images.tsv", "provision/artifacts.tsv"]);
+  expect(missing.toSorted()).toEqual([
+    "node/etc/bake/image.json",
+    "node/opt/bake/images.tsv",
+    "provision/artifacts.tsv",
+  ]);
   for (const path of missing) expect(leftOut).toContain(path);
 });
 

@@ -178,7 +178,7 @@ describe("the API", () => {
     return { id: ping.job.id, token: accepted.body.token, accepted };
   };
 
-  /** `runJob` hands out the job in its first turn; later ones of the agent come after it. */
+  /** Sends a part of the log. */
   const chunk = (job: { id: string; token: string }, sequence: number, offset: number, text: string) =>
     call(
       "POST",
@@ -358,8 +358,9 @@ describe("the API", () => {
 
   test("jobs for one agent come one after the other", async () => {
     const token = await connect(1);
-    const run = (command: string) => api.runJob({ agent: "node1-1-2cards", command, timeoutMs: 60_000 });
-    const results = [run("one"), run("two")];
+    const results = ["one", "two"].map((command) =>
+      api.runJob({ agent: "node1-1-2cards", command, timeoutMs: 60_000 }),
+    );
     for (const command of ["one", "two"]) {
       const job = await take(token);
       expect(job.accepted.body.step.command).toBe(command);

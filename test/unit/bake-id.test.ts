@@ -17,7 +17,9 @@ describe("bake id", () => {
   test("stands in the agents' tags and on the node", () => {
     const { files } = render(trialPlan());
     const content = (path: string) => files.find((file) => file.path === path)?.content ?? "";
-    expect(content("node/root/.buildkite-agent/buildkite-agent.cfg")).toContain(`tags="queue=ascend,bake-id=${original}"`);
+    expect(content("node/root/.buildkite-agent/buildkite-agent.cfg")).toContain(
+      `tags="queue=ascend,bake-id=${original}"`,
+    );
     expect(JSON.parse(content("node/etc/bake/image.json"))).toMatchObject({ bakeId: original });
   });
 

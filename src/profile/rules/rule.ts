@@ -1,6 +1,6 @@
 import type { Profile } from "../schema.ts";
 
-export interface Problem {
+interface Problem {
   /** Where in the profile the wrong value stands. */
   readonly path: readonly (string | number)[];
   readonly code: string;

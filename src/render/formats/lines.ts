@@ -14,7 +14,7 @@ export const shellWord = (text: string): string => {
  * The value of a line in a file that systemd reads as EnvironmentFile= and bash sources. Double quotes with these four
  * escapes are the form that both, and systemd from 239 on, read alike. @throws RangeError for NUL and line breaks.
  */
-export const environmentValue = (text: string): string => {
+const environmentValue = (text: string): string => {
   refuse(text, /[\0\n\r]/, "an environment file");
   return `"${text.replace(/["\\$`]/g, "\\$&")}"`;
 };
@@ -56,7 +56,7 @@ export const gitConfigSection = (text: string): string => {
 };
 
 /** One field of a tab-separated list that bash reads. @throws RangeError for tabs and line breaks, and for nothing at all. */
-export const tsvField = (text: string): string => {
+const tsvField = (text: string): string => {
   refuse(text, /[\t\n\r\0]|^$/, "a tab-separated list");
   return text;
 };

@@ -1,0 +1,58 @@
+/** The real edges: terminal, clock, processes, signals. */
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { type Host, runProcess } from "../host.ts";
+import { readDurations, StepProgress, writeDurations } from "../progress.ts";
+
+/** What the first Ctrl-C or SIGTERM aborts the host's signal with. */
+export class Interrupted extends Error {
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super("interrupted");
+    this.exitCode = exitCode;
+  }
+}
+
+/** Ctrl-C and SIGTERM stop the running step; a second one ends bake at once. */
+const interruptible = (): AbortSignal => {
+  const controller = new AbortController();
+  for (const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const) {
+    process.on(signal, () => {
+      if (controller.signal.aborted) process.exit(code);
+      process.stderr.write(`\nstopping (${signal}): VMs are stopped, nothing half-made is kept\n`);
+      controller.abort(new Interrupted(code));
+    });
+  }
+  return controller.signal;
+};
+
+export interface RealHost {
+  readonly host: Host;
+  readonly progress: StepProgress;
+  /** Keeps what the steps took, for the estimates of the next run. */
+  readonly saveDurations: () => Promise<void>;
+}
+
+export const makeHost = async (): Promise<RealHost> => {
+  const signal = interruptible();
+  const cacheDir = join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "bake");
+  const durations = join(cacheDir, "steps.json");
+  const progress = new StepProgress(
+    {
+      write: (text) => process.stdout.write(text),
+      live: process.stdout.isTTY === true && !process.env["CI"],
+      columns: process.stdout.columns ?? 80,
+    },
+    Date.now,
+    await readDurations(durations),
+  );
+  return {
+    host: { run: runProcess(signal), now: Date.now, env: process.env, cacheDir, signal, progress },
+    progress,
+    saveDurations: () => writeDurations(durations, progress.durations()),
+  };
+};

@@ -1,0 +1,67 @@
+/** The command as a user runs it. */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { root } from "../../src/root.ts";
+
+let folder = "";
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "bake-cli-"));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const bake = (...args: string[]) => spawnSync(join(root, "bin/bake"), args, { cwd: folder, encoding: "utf8" });
+
+test("--help lists the commands", () => {
+  const { status, stdout } = bake("--help");
+  expect(status).toBe(0);
+  for (const command of ["validate", "render", "image"]) expect(stdout).toContain(`\n  ${command} `);
+});
+
+test("render writes the same bytes twice, and names what it left out", () => {
+  const first = bake("render", "--profile", "2cards");
+  expect(first.status, first.stderr).toBe(0);
+  expect(first.stdout).toContain("left out, because");
+  const second = bake("render", "--profile", "2cards");
+  expect(second.stdout).toMatch(/ 0 changed/);
+  expect(bake("render", "--profile", "2cards", "--check").status).toBe(0);
+  writeFileSync(join(folder, "out/2cards/plan.json"), "{}");
+  expect(bake("render", "--profile", "2cards", "--check")).toMatchObject({
+    status: 1,
+    stdout: "differs: out/2cards/plan.json\n",
+  });
+});
+
+test("an unknown profile is an error with a suggestion, and nothing is written", () => {
+  const { status, stderr } = bake("render", "--profile", "2card");
+  expect(status).toBe(1);
+  expect(stderr).toContain("error[BK100]: no profile 2card");
+  expect(stderr).toContain("did you mean 2cards?");
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+test("a wrong profile exits 1 with file, line and column, and nothing is written", () => {
+  writeFileSync(join(folder, "p.yaml"), "agents: { spawn: four }\n");
+  for (const command of ["validate", "render", "image"]) {
+    const { status, stderr } = bake(command, "--profile", "p.yaml");
+    expect(status).toBe(1);
+    expect(stderr).toContain("--> p.yaml:1:18");
+    expect(existsSync(join(folder, "out"))).toBe(false);
+  }
+});
+
+test("--json gives the diagnostics", () => {
+  writeFileSync(join(folder, "p.yaml"), "nonsense: 1\n");
+  const { status, stdout } = bake("validate", "--profile", "p.yaml", "--json");
+  expect(status).toBe(1);
+  expect((JSON.parse(stdout) as { diagnostics: { code: string }[] }).diagnostics.map(({ code }) => code)).toContain(
+    "BK103",
+  );
+});
+
+test("wrong usage exits 2", () => {
+  expect(bake("render").status).toBe(2);
+  expect(bake("no-such-command").status).toBe(2);
+});

@@ -1,0 +1,179 @@
+/** What bake renders, read by the programs that will read it on a node. A missing program fails the test. */
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { root } from "../../src/root.ts";
+import { render, trialPlan } from "../plan-of.ts";
+
+const run = (file: string, args: string[], env: Record<string, string> = {}): string =>
+  execFileSync(file, args, { encoding: "utf8", env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+
+let folder = "";
+const { files } = render(trialPlan());
+const at = (path: string): string => join(folder, path);
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "bake-consumers-"));
+  for (const { path, content } of files) {
+    mkdirSync(dirname(at(path)), { recursive: true });
+    writeFileSync(at(path), content, { mode: path.includes("/bin/") ? 0o755 : 0o644 });
+  }
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "bake");
+const packer = process.env["BAKE_TEST_PACKER"] ?? "packer";
+const packerEnvironment = {
+  PACKER_PLUGIN_PATH: join(cache, "packer/plugins"),
+  PACKER_CONFIG_DIR: join(cache, "packer/config"),
+  CHECKPOINT_DISABLE: "1",
+};
+
+test("shellcheck finds nothing in the node's scripts", () => {
+  const scripts = files.filter(({ content }) => content.startsWith("#!/bin/bash")).map(({ path }) => at(path));
+  expect(scripts.length).toBeGreaterThan(5);
+  expect(run("shellcheck", scripts)).toBe("");
+});
+
+test("systemd-analyze verify finds nothing in the units", () => {
+  const units = files.filter(({ path }) => path.startsWith("node/etc/systemd/system/")).map(({ path }) => at(path));
+  expect(units.length).toBeGreaterThan(6);
+  // The commands of the units are not on this machine: give it a root that has them.
+  const fake = at("fake-root");
+  for (const path of units) {
+    for (const [, command] of readFileSync(path, "utf8").matchAll(/^Exec\w+=-?(\/\S+)/gm)) {
+      mkdirSync(join(fake, dirname(command ?? "")), { recursive: true });
+      writeFileSync(join(fake, command ?? ""), "", { mode: 0o755 });
+    }
+    mkdirSync(join(fake, "etc/systemd/system"), { recursive: true });
+    writeFileSync(join(fake, "etc/systemd/system", path.split("/").at(-1) ?? ""), readFileSync(path));
+  }
+  for (const name of [
+    "basic",
+    "sysinit",
+    "shutdown",
+    "multi-user",
+    "sockets",
+    "local-fs",
+    "network",
+    "network-online",
+  ]) {
+    writeFileSync(join(fake, "etc/systemd/system", `${name}.target`), "[Unit]\nDescription=stand-in\n");
+  }
+  const said = execFileSync(
+    "sh",
+    [
+      "-c",
+      'systemd-analyze verify --recursive-errors=no --man=no --root="$1" $2 2>&1',
+      "sh",
+      fake,
+      units.map((path) => path.split("/").at(-1)).join(" "),
+    ],
+    { encoding: "utf8" },
+  );
+  expect(said).toBe("");
+});
+
+describe("packer", () => {
+  test("fmt has nothing to change", () => {
+    expect(run(packer, ["fmt", "-check", "-diff", at("packer/qemu.pkr.hcl")], packerEnvironment)).toBe("");
+  });
+
+  test("validate accepts the template, and refuses it with a misspelt argument", () => {
+    const variables = Object.entries({
+      base: "/dev/null",
+      artifacts: folder,
+      output: at("out"),
+      log: folder,
+      ssh_private_key_file: "/dev/null",
+      ssh_public_key: "ssh-ed25519 AAAA",
+    }).flatMap(([name, value]) => ["-var", `${name}=${value}`]);
+    run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", at("key")]);
+    const args = ["validate", ...variables, "-var", `ssh_private_key_file=${at("key")}`];
+    expect(run(packer, [...args, at("packer")], packerEnvironment)).toContain("valid");
+    mkdirSync(at("wrong"), { recursive: true });
+    writeFileSync(
+      at("wrong/qemu.pkr.hcl"),
+      readFileSync(at("packer/qemu.pkr.hcl"), "utf8").replace("cd_label", "cd_labl"),
+    );
+    const wrong = spawnSync(packer, [...args, at("wrong")], {
+      encoding: "utf8",
+      env: { ...process.env, ...packerEnvironment },
+    });
+    expect(wrong.status).toBe(1);
+    expect(wrong.stdout + wrong.stderr).toContain("cd_labl");
+  });
+});
+
+describe("PyYAML", () => {
+  const read = (path: string): unknown =>
+    JSON.parse(
+      run("/usr/bin/python3", [
+        "-c",
+        "import sys,yaml,json; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))",
+        at(path),
+      ]),
+    );
+
+  test("reads the user-data that was meant", () => {
+    expect(read("user-data/golden.yaml")).toMatchObject({
+      users: [{ name: "root" }],
+      disable_root: false,
+      write_files: [
+        {
+          path: "/etc/bake/secrets/agent-token.env",
+          permissions: "0600",
+          content: 'BUILDKITE_AGENT_TOKEN="<secrets.agentToken>"\n',
+        },
+      ],
+    });
+    expect(read("user-data/build.yaml")).toMatchObject({
+      users: [{ name: "root", ssh_authorized_keys: ["bake-build-key"] }],
+    });
+  });
+});
+
+test("cloud-init's schema accepts both user-data", async () => {
+  // Debian's cloud-init package, unpacked into the cache: draft-04 with newer keywords.
+  const schemaFile = process.env["BAKE_TEST_CLOUD_INIT_SCHEMA"];
+  if (schemaFile === undefined) throw new Error("BAKE_TEST_CLOUD_INIT_SCHEMA is not set; run the tests by bin/test");
+  const { default: Ajv } = await import("ajv-draft-04");
+  const { default: addFormats } = await import("ajv-formats");
+  const { parse } = await import("yaml");
+  const schema = JSON.parse(readFileSync(schemaFile, "utf8")) as object;
+  const ajv = new Ajv.default({ strict: false, allErrors: true, logger: false });
+  addFormats.default(ajv);
+  const validate = ajv.compile(schema);
+  for (const path of ["user-data/golden.yaml", "user-data/build.yaml"]) {
+    expect(validate(parse(readFileSync(at(path), "utf8"))), JSON.stringify(validate.errors)).toBe(true);
+  }
+  expect(validate({ write_files: [{ content: "a path is missing" }] })).toBe(false);
+});
+
+test("git reads the proxy's rule", () => {
+  const url = "https://github.com/vllm-project/vllm";
+  const config = { GIT_CONFIG_SYSTEM: at("node/etc/gitconfig"), GIT_CONFIG_GLOBAL: "/dev/null" };
+  expect(run("git", ["ls-remote", "--get-url", url], config).trim()).toBe(`https://gh-proxy.test.osinfra.cn/${url}`);
+});
+
+test("findmnt reads the fstab line", () => {
+  const said = run("findmnt", ["--fstab", "--tab-file", at("provision/fstab"), "-nro", "SOURCE,TARGET,FSTYPE"]);
+  expect(said.trim()).toMatch(/^UUID=\S+ \/mnt ext4$/);
+});
+
+test("bash and systemd read the environment files alike", () => {
+  const names = files.filter(({ path }) => path.endsWith(".env")).map(({ path }) => path);
+  expect(names.length).toBeGreaterThan(2);
+  for (const path of names) expect(run("bash", ["-euc", '. "$1"', "bash", at(path)])).toBe("");
+  expect(
+    run("bash", ["-c", '. "$1"; printf %s "$PYPI_CACHE_HOST:$PYPI_CACHE_PORT"', "bash", at("node/etc/bake/agent.env")]),
+  ).toBe("172.22.0.80:30367");
+});
+
+test("templates are not changed by being read", () => {
+  expect(readFileSync(join(root, "templates/node/bake-gate"), "utf8")).toBe(
+    files.find(({ path }) => path === "node/opt/bake/bin/bake-gate")?.content,
+  );
+});

@@ -1,0 +1,70 @@
+import { describe, expect, test } from "vitest";
+import { atLeast } from "../../src/toolchain/tools.ts";
+import { imageConfig } from "../../src/trial/docker-archive.ts";
+import { formatSubstitutions, substitute } from "../../src/trial/substitutions.ts";
+import { judge, parseReport, summarize } from "../../src/check/results.ts";
+import { readProfile, trialPlan } from "../plan-of.ts";
+
+test.each([
+  ["1.11.2", "1.11.0", true],
+  ["1.9.9", "1.11", false],
+  ["2", "1.11", true],
+  ["1.24", "1.24.0", true],
+])("%s at least %s: %s", (a, b, expected) => {
+  expect(atLeast(a, b)).toBe(expected);
+});
+
+test("an image's configuration names its layer", () => {
+  expect(JSON.parse(imageConfig({ Env: [] }, "ab"))).toMatchObject({
+    os: "linux",
+    rootfs: { diff_ids: ["sha256:ab"] },
+  });
+});
+
+describe("a trial", () => {
+  const profile = readProfile();
+  const { profile: trial, substitutions } = substitute(profile);
+
+  test("changes sources, versions and sizes only", () => {
+    expect(trial.agents).toEqual({ ...profile.agents, version: trial.agents.version });
+    expect(trial.docker).toEqual({ ...profile.docker, version: trial.docker.version });
+    expect(trial.storage).toEqual(profile.storage);
+    expect(trial.network).toEqual(profile.network);
+  });
+
+  test("says all that it changes", () => {
+    const named = substitutions.map(({ what }) => what);
+    for (const what of ["docker.version", "buildx.version", "agents.version", "builders.image", "images", "NPUs"]) {
+      expect(named).toContain(what);
+    }
+    expect(formatSubstitutions(substitutions).split("\n")).toHaveLength(substitutions.length + 1);
+  });
+});
+
+describe("goss reports", () => {
+  const { checks } = trialPlan();
+  const check = checks.filter(({ id }) => id === "docker-version");
+  const result = (successful: boolean) => ({
+    successful,
+    "resource-type": "Command",
+    "resource-id": "docker-version",
+    property: "stdout",
+  });
+
+  test("a check passes when every property holds, and fails when goss did not look", () => {
+    const outcome = (results: object[]) =>
+      judge(check, parseReport(`noise before\n${JSON.stringify({ results })}`)).map((one) => one.outcome);
+    expect(outcome([result(true), result(true)])).toEqual(["passed"]);
+    expect(outcome([result(true), result(false)])).toEqual(["failed"]);
+    expect(outcome([])).toEqual(["failed"]);
+  });
+
+  test("no report is an error", () => {
+    expect(() => parseReport("Error: nothing")).toThrow(/no report/);
+  });
+
+  test("a failed advisory check does not count as failed", () => {
+    const advisory = checks.filter(({ level }) => level === "advisory");
+    expect(summarize(judge(advisory, []))).toMatchObject({ failed: 0, advisory: advisory.length });
+  });
+});

@@ -1,0 +1,155 @@
+/** The whole path on the real tools: bake, boot, check; then what can go wrong. Takes minutes under TCG. */
+import { execFile, spawn } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { storePath } from "../../src/store/store.ts";
+import { root } from "../../src/root.ts";
+
+interface Outcome {
+  readonly code: number;
+  readonly output: string;
+}
+
+const bake = (cwd: string, args: string[]): Promise<Outcome> =>
+  new Promise((done) => {
+    execFile(
+      join(root, "bin/bake"),
+      args,
+      { cwd, env: { ...process.env, CI: "true" }, maxBuffer: 1 << 26 },
+      (error, stdout, stderr) => {
+        const code = typeof error?.code === "number" ? error.code : error === null ? 0 : -1;
+        done({ code, output: stdout + stderr });
+      },
+    );
+  });
+
+const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "bake");
+const workFolders = (): string[] => readdirSync(join(cache, "work")).filter((name) => name.startsWith("bake-"));
+
+let folder = "";
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "bake-vm-"));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe("bake image --profile 2cards --trial", () => {
+  let first: Outcome;
+
+  test("bakes an image that boots, registers four agents and runs a job", async () => {
+    first = await bake(folder, ["image", "--profile", "2cards", "--trial"]);
+    process.stdout.write(first.output);
+    expect(first.code, first.output).toBe(0);
+    for (const index of [1, 2, 3, 4]) expect(first.output).toContain(`  bake-check-2cards-${index}-2cards\n`);
+    expect(first.output).toMatch(/job on bake-check-2cards-1-2cards: exit 0/);
+    expect(first.output).toContain("hello from a container");
+    expect(first.output).toMatch(/\d+ passed, 0 failed, 17 not checked, 0 advisory/);
+    expect(first.output).not.toContain("PROBLEM");
+  });
+
+  test("image.json says what was baked, and the image stands alone", () => {
+    const record = JSON.parse(readFileSync(join(folder, "out/2cards-trial/image.json"), "utf8")) as Record<
+      string,
+      unknown
+    >;
+    expect(record).toMatchObject({ profile: "2cards", trial: true, target: "qemu", file: "image.qcow2" });
+    expect(record["bakeId"]).toMatch(/^[A-Za-z0-9_-]{43}$/);
+    expect(first.output).toContain(String(record["sha256"]));
+    // A backing file would have its name in the first cluster.
+    expect(readFileSync(join(folder, "out/2cards-trial/image.qcow2")).subarray(8, 16)).toEqual(Buffer.alloc(8));
+  });
+
+  test("nothing is left in the work folder", () => {
+    expect(workFolders()).toEqual([]);
+  });
+
+  test("a second run bakes nothing", async () => {
+    const again = await bake(folder, ["image", "--profile", "2cards", "--trial", "--no-check"]);
+    expect(again.code, again.output).toBe(0);
+    expect(again.output).toContain("up to date: nothing to bake");
+    expect(again.output).toMatch(/40 files, 0 changed/);
+  });
+});
+
+describe("what goes wrong", () => {
+  /** Another queue: another bake id, so that there is something to bake. */
+  const variant = (name: string): void => {
+    mkdirSync(join(folder, "profiles"), { recursive: true });
+    const text = readFileSync(join(root, "profiles/2cards.yaml"), "utf8").replace("queue: ascend", `queue: ${name}`);
+    writeFileSync(join(folder, "profiles", `${name}.yaml`), text);
+  };
+
+  test("an artifact with one byte changed is refused by name before Packer starts", async () => {
+    variant("changed");
+    const { artifacts } = JSON.parse(readFileSync(join(folder, "out/2cards-trial/image.json"), "utf8")) as {
+      artifacts: { name: string; sha256: string }[];
+    };
+    const artifact = artifacts.find(({ name }) => name === "bake.local/trial/busybox:1");
+    const path = join(cache, "store", storePath(artifact?.sha256 ?? ""));
+    const original = readFileSync(path);
+    const changed = Buffer.from(original);
+    changed[1000] = (changed[1000] ?? 0) ^ 1;
+    try {
+      writeFileSync(`${path}.changed`, changed);
+      renameSync(`${path}.changed`, path);
+      const { code, output } = await bake(folder, ["image", "--profile", "changed", "--trial"]);
+      expect(code).toBe(2);
+      expect(output).toContain("error[BK202]: artifact bake.local/trial/busybox:1 does not match its digest");
+      expect(output).not.toContain("Packer builds");
+      expect(existsSync(join(folder, "out/changed-trial/image.qcow2"))).toBe(false);
+    } finally {
+      writeFileSync(`${path}.changed`, original, { mode: 0o444 });
+      renameSync(`${path}.changed`, path);
+    }
+  });
+
+  test("an interrupt stops Packer and QEMU and leaves nothing half-made", async () => {
+    variant("interrupted");
+    const child = spawn("node", [join(root, "dist/cli.js"), "image", "--profile", "interrupted", "--trial"], {
+      cwd: folder,
+      env: { ...process.env, CI: "true" },
+    });
+    let output = "";
+    const ended = new Promise<number | null>((done) => child.on("exit", done));
+    child.stderr.on("data", (data: Buffer) => (output += data.toString()));
+    await new Promise<void>((done) => {
+      child.stdout.on("data", (data: Buffer) => {
+        output += data.toString();
+        if (output.includes("Packer builds the image")) done();
+      });
+    });
+    await new Promise((done) => setTimeout(done, 15_000));
+    child.kill("SIGINT");
+    expect(await ended).toBe(130);
+    expect(output).toContain("stopping (SIGINT)");
+    expect(workFolders()).toEqual([]);
+    expect(readdirSync(join(folder, "out/interrupted-trial")).filter((name) => name.startsWith("image"))).toEqual([]);
+    const processes = readdirSync("/proc")
+      .filter((name) => /^\d+$/.test(name))
+      .map((pid) => {
+        try {
+          return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+        } catch {
+          return "";
+        }
+      });
+    expect(processes.filter((command) => command.includes("interrupted-trial"))).toEqual([]);
+  });
+
+  test("a bake without a lock and without --trial says what to do", async () => {
+    const { code, output } = await bake(folder, ["image", "--profile", "2cards"]);
+    expect(code).toBe(2);
+    expect(output).toContain("error[BK204]");
+    expect(output).toContain("--trial");
+  });
+});
