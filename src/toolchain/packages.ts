@@ -21,6 +21,12 @@ export const bakeNeeds: readonly Need[] = [
   { package: "fdisk", provides: "sfdisk", why: "partitions the base's disk" },
   { package: "grub-common", provides: "grub-mkimage", why: "makes the base's boot loader" },
   { package: "grub-pc-bin", provides: "/usr/lib/grub/i386-pc/boot.img", why: "makes the base's boot loader" },
+  { package: "dpkg", provides: "dpkg-deb", why: "unpacks the packages of a trial" },
+  {
+    package: "debian-archive-keyring",
+    provides: "/usr/share/keyrings/debian-archive-keyring.gpg",
+    why: "checks the packages of a trial",
+  },
   { package: "unzip", provides: "unzip", why: "unpacks Packer's release" },
 ];
 
@@ -52,19 +58,29 @@ const isThere = async (provides: string, host: Host): Promise<boolean> => {
   return false;
 };
 
+/** Those of `needs` that this host does not have. */
+export const missingPackages = async (host: Host, needs: readonly Need[]): Promise<Need[]> => {
+  const there = await Promise.all(needs.map(({ provides }) => isThere(provides, host)));
+  return needs.filter((_, index) => there[index] !== true);
+};
+
+/** The upstream version of the package that apt would install, without epoch and revision; undefined without apt. */
+export const aptCandidate = async (host: Host, name: string): Promise<string | undefined> => {
+  if (!(await isThere("apt-cache", host))) return undefined;
+  const { stdout } = await host.run("apt-cache", ["policy", name], { allowFailure: true, env: { LC_ALL: "C" } });
+  return /^\s*Candidate:\s*(?:\d+:)?(\d[\d.]*)/m.exec(stdout)?.[1];
+};
+
 /**
- * Installs what is missing, saying what and why.
+ * Installs packages with apt-get, as root or through a sudo that asks nothing, saying which and why.
  * @throws BakeError BK304 when that needs a right or a package manager that is not there, BK302 when apt fails.
  */
-export const installPackages = async (host: Host, needs: readonly Need[]): Promise<void> => {
-  const missing: Need[] = [];
-  for (const need of needs) if (!(await isThere(need.provides, host))) missing.push(need);
-  if (missing.length === 0) return;
-  const names = [...new Set(missing.map((need) => need.package))];
+export const aptInstall = async (host: Host, needs: readonly Need[]): Promise<void> => {
+  const names = [...new Set(needs.map((need) => need.package))];
   if (!(await isThere("apt-get", host))) {
     throw new BakeError(
       "BK304",
-      `missing on this host: ${missing.map(({ provides }) => provides).join(", ")}`,
+      `missing on this host: ${needs.map(({ provides }) => provides).join(", ")}`,
       "bake installs packages on Debian-like hosts only; install these by hand.",
     );
   }
@@ -74,7 +90,10 @@ export const installPackages = async (host: Host, needs: readonly Need[]): Promi
     ? false
     : await host.run("sudo", ["-n", "true"], { allowFailure: true }).then(
         ({ exitCode }) => exitCode === 0,
-        () => false,
+        () => {
+          host.signal.throwIfAborted();
+          return false;
+        },
       );
   if (!isRoot && !sudo) {
     throw new BakeError(
@@ -83,15 +102,20 @@ export const installPackages = async (host: Host, needs: readonly Need[]): Promi
       `Run this line, then bake again:\nsudo sh -c 'apt-get update && ${line}'`,
     );
   }
-  for (const { package: name, why } of missing) host.progress.note(`  package ${name}: ${why}`);
+  for (const { package: name, why } of needs) host.progress.note(`  package ${name}: ${why}`);
   await host.progress.step("packages", `install ${names.length} packages with apt-get`, async () => {
     const apt = async (...args: string[]): Promise<void> => {
-      const command = isRoot
-        ? ["apt-get", ...args]
-        : ["sudo", "-n", "DEBIAN_FRONTEND=noninteractive", "apt-get", ...args];
-      await host.run(command[0] ?? "", command.slice(1), { env: { DEBIAN_FRONTEND: "noninteractive" } });
+      // sudo drops the environment: the variable goes on its command line.
+      const command = isRoot ? ["apt-get"] : ["sudo", "-n", "DEBIAN_FRONTEND=noninteractive", "apt-get"];
+      await host.run(command[0] ?? "", [...command.slice(1), ...args], { env: { DEBIAN_FRONTEND: "noninteractive" } });
     };
     await apt("-q", "update");
     await apt("-q", "install", "--yes", "--no-install-recommends", ...names);
   });
+};
+
+/** Installs those of `needs` that are missing. @throws as `aptInstall`. */
+export const installPackages = async (host: Host, needs: readonly Need[]): Promise<void> => {
+  const missing = await missingPackages(host, needs);
+  if (missing.length > 0) await aptInstall(host, missing);
 };

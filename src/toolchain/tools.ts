@@ -1,28 +1,58 @@
 /** Packer and its qemu plugin, and what a trial builds from Go: found, fetched or built, always in bake's own cache. */
 import { createHash } from "node:crypto";
-import { access, chmod, cp, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { access, chmod, cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { root } from "../root.ts";
+import { aptCandidate, aptInstall } from "./packages.ts";
 
 /** One folder below toolchain/ with go.mod and go.sum, which pin every byte of the build. */
 export type GoTool = "packer" | "packer-plugin-qemu" | "goss" | "buildkite-agent" | "buildkit";
 
-/** Binary → Go package. */
-const goPackages: Readonly<Record<GoTool, Readonly<Record<string, string>>>> = {
-  packer: { packer: "github.com/hashicorp/packer" },
-  "packer-plugin-qemu": { "packer-plugin-qemu": "github.com/hashicorp/packer-plugin-qemu" },
-  goss: { goss: "github.com/goss-org/goss/cmd/goss" },
-  "buildkite-agent": { "buildkite-agent": "github.com/buildkite/agent/v3" },
+interface GoModule {
+  /** The module whose version go.mod pins. */
+  readonly module: string;
+  /** Binary → Go package. */
+  readonly binaries: Readonly<Record<string, string>>;
+  /** Runs in the node (always linux/amd64, as a trial is), not on this host. */
+  readonly forNode: boolean;
+  /** The variable that holds the version where the binary does not know it from its module. */
+  readonly versionVariable?: string;
+}
+
+const goModules: Readonly<Record<GoTool, GoModule>> = {
+  packer: {
+    module: "github.com/hashicorp/packer",
+    binaries: { packer: "github.com/hashicorp/packer" },
+    forNode: false,
+  },
+  "packer-plugin-qemu": {
+    module: "github.com/hashicorp/packer-plugin-qemu",
+    binaries: { "packer-plugin-qemu": "github.com/hashicorp/packer-plugin-qemu" },
+    forNode: false,
+  },
+  goss: {
+    module: "github.com/goss-org/goss",
+    binaries: { goss: "github.com/goss-org/goss/cmd/goss" },
+    forNode: true,
+    versionVariable: "main.version",
+  },
+  "buildkite-agent": {
+    module: "github.com/buildkite/agent/v3",
+    binaries: { "buildkite-agent": "github.com/buildkite/agent/v3" },
+    forNode: true,
+  },
   buildkit: {
-    buildkitd: "github.com/moby/buildkit/cmd/buildkitd",
-    buildctl: "github.com/moby/buildkit/cmd/buildctl",
+    module: "github.com/moby/buildkit",
+    binaries: {
+      buildkitd: "github.com/moby/buildkit/cmd/buildkitd",
+      buildctl: "github.com/moby/buildkit/cmd/buildctl",
+    },
+    forNode: true,
+    versionVariable: "github.com/moby/buildkit/version.Version",
   },
 };
-
-/** Version that the binaries are told to be, where they do not know it from their module. */
-const linkerVersions: Partial<Record<GoTool, string>> = { goss: "-X main.version=v0.4.9" };
 
 interface Release {
   readonly version: string;
@@ -69,56 +99,102 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   );
 
+/** What a tool's go.mod says: the version of the tool, and the Go that builds it. */
+export const readPins = (goMod: string, module: string): { version: string; go: string } => {
+  const version = goMod
+    .split("\n")
+    .map((line) => line.replace(/^\s*(?:require\s+)?/, "").split(/\s+/))
+    .find(([name, second]) => name === module && second?.startsWith("v"))?.[1];
+  const go = /^go ([\d.]+)/m.exec(goMod)?.[1];
+  if (version === undefined || go === undefined) throw new Error(`a go.mod that pins neither ${module} nor Go`);
+  return { version: version.slice(1), go };
+};
+
+const pinsOf = async (tool: GoTool): Promise<{ version: string; go: string }> =>
+  readPins(await readFile(join(root, "toolchain", tool, "go.mod"), "utf8"), goModules[tool].module);
+
+const linkerVersion = async (tool: GoTool): Promise<string> => {
+  const { versionVariable } = goModules[tool];
+  return versionVariable === undefined ? "" : `-X ${versionVariable}=v${(await pinsOf(tool)).version}`;
+};
+
 /** sha256 over what pins a Go build. */
 export const toolDigest = async (tool: GoTool): Promise<string> => {
   const hash = createHash("sha256");
   for (const name of ["go.mod", "go.sum"]) hash.update(await readFile(join(root, "toolchain", tool, name)));
-  return hash.update(linkerVersions[tool] ?? "").digest("hex");
+  return hash.update(await linkerVersion(tool)).digest("hex");
 };
 
-/** @throws BakeError BK303 when there is no Go that can build the tools. */
-const requireGo = async (host: Host): Promise<void> => {
-  const help = "Install Go 1.24 or newer and put it on PATH, or Packer 1.11 or newer.";
-  const { stdout } = await host.run("go", ["env", "GOVERSION"]).catch(() => {
-    throw new BakeError("BK303", "no release host answers, and there is no Go to build the tools with", help);
-  });
-  const version = stdout.trim().replace(/^go/, "");
-  if (!atLeast(version, "1.24")) throw new BakeError("BK303", `Go ${version} is too old to build the tools`, help);
+const goVersion = (host: Host): Promise<string | undefined> =>
+  host
+    .run("go", ["env", "GOVERSION"], { env: { GOTOOLCHAIN: "local" } })
+    .then(({ stdout }) => /^go([\d.]+)/.exec(stdout.trim())?.[1])
+    .catch(() => {
+      host.signal.throwIfAborted();
+      return undefined;
+    });
+
+/**
+ * Sees to a Go that can build the tools; apt's is installed when it is new enough.
+ * @throws BakeError BK303 when there is none, BK304 when installing it needs a right that is not there.
+ */
+const requireGo = async (host: Host, needed: string): Promise<void> => {
+  let found = await goVersion(host);
+  if (found !== undefined && atLeast(found, needed)) return;
+  const candidate = await aptCandidate(host, "golang-go");
+  // Debian's package is named by the first two numbers only; the third is seen once it is there.
+  if (candidate !== undefined && atLeast(candidate, needed.split(".").slice(0, 2).join("."))) {
+    await aptInstall(host, [
+      { package: "golang-go", provides: "go", why: "builds the tools from their pinned modules" },
+    ]);
+    found = await goVersion(host);
+    if (found !== undefined && atLeast(found, needed)) return;
+  }
+  throw new BakeError(
+    "BK303",
+    found === undefined ? "there is no Go to build the tools with" : `Go ${found} is too old to build the tools`,
+    `Install Go ${needed} or newer and put it on PATH.\nPacker and its plugin need no Go where the hosts of their releases answer.`,
+  );
 };
 
 const buildFolder = async (host: Host, tool: GoTool): Promise<string> =>
   join(host.cacheDir, "tools", `${tool}-${(await toolDigest(tool)).slice(0, 12)}`);
 
-const buildTool = async (host: Host, tool: GoTool): Promise<void> => {
+/** Where the binaries of `tool` lie when all of them were built before. */
+const builtBefore = async (host: Host, tool: GoTool): Promise<string | undefined> => {
+  const folder = await buildFolder(host, tool);
+  const there = Object.keys(goModules[tool].binaries).map((binary) => exists(join(folder, binary)));
+  return (await Promise.all(there)).every(Boolean) ? folder : undefined;
+};
+
+const buildTool = async (host: Host, tool: GoTool): Promise<string> => {
   const target = await buildFolder(host, tool);
-  const binaries = Object.entries(goPackages[tool]);
-  if ((await Promise.all(binaries.map(([binary]) => exists(join(target, binary))))).every(Boolean)) return;
-  await requireGo(host);
-  await host.progress.step(`build-${tool}`, `build ${tool} from its pinned Go module`, async () => {
+  const { binaries, forNode } = goModules[tool];
+  const { version } = await pinsOf(tool);
+  const flags = ["-s", "-w", await linkerVersion(tool)].join(" ").trim();
+  await host.progress.step(`tool:${tool}`, `build ${tool} ${version} from its pinned Go module`, async () => {
     const work = `${target}.${process.pid}`;
     try {
       await rm(work, { recursive: true, force: true });
       await mkdir(join(work, "bin"), { recursive: true });
       // A copy: nothing that a build does can touch the pins.
       await cp(join(root, "toolchain", tool), join(work, "module"), { recursive: true });
-      for (const [binary, path] of binaries) {
-        await host.run(
-          "go",
-          [
-            "build",
-            "-mod=readonly",
-            "-trimpath",
-            "-ldflags",
-            `-s -w ${linkerVersions[tool] ?? ""}`,
-            "-o",
-            join(work, "bin", binary),
-            path,
-          ],
-          {
-            cwd: join(work, "module"),
-            env: { CGO_ENABLED: "0", GOFLAGS: "-buildvcs=false", GOWORK: "off", GOTOOLCHAIN: "local" },
+      for (const [binary, path] of Object.entries(binaries)) {
+        const output = join(work, "bin", binary);
+        await host.run("go", ["build", "-mod=readonly", "-trimpath", "-ldflags", flags, "-o", output, path], {
+          cwd: join(work, "module"),
+          env: {
+            CGO_ENABLED: "0",
+            // Whatever the user's shell says, a tool is for this host or for the node. Empty is Go's own default.
+            GOOS: forNode ? "linux" : "",
+            GOARCH: forNode ? "amd64" : "",
+            GOAMD64: "",
+            GOEXPERIMENT: "",
+            GOFLAGS: "-buildvcs=false",
+            GOWORK: "off",
+            GOTOOLCHAIN: "local",
           },
-        );
+        });
       }
       await rm(target, { recursive: true, force: true });
       await rename(join(work, "bin"), target);
@@ -126,37 +202,23 @@ const buildTool = async (host: Host, tool: GoTool): Promise<void> => {
       await rm(work, { recursive: true, force: true });
     }
   });
+  return target;
 };
 
-/** Two at once: more gains nothing on small machines. */
-const buildAll = async (host: Host, tools: readonly GoTool[]): Promise<void> => {
-  const queue = [...tools];
+/** Two at once: more gains nothing on small machines. All of them have ended when this returns or throws. */
+const twoAtOnce = async <T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> => {
+  const queue = [...items];
   const worker = async (): Promise<void> => {
-    for (let tool = queue.shift(); tool !== undefined; tool = queue.shift()) await buildTool(host, tool);
+    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
   };
-  await Promise.all([worker(), worker()]);
-};
-
-/** Binaries built from the pinned modules of `tools`, by name. */
-export const buildGoTools = async (
-  host: Host,
-  tools: readonly Exclude<GoTool, "packer" | "packer-plugin-qemu">[],
-): Promise<Record<"buildkite-agent" | "buildkitd" | "buildctl" | "goss", string>> => {
-  await buildAll(host, tools);
-  const [agent, buildkit, goss] = await Promise.all(
-    (["buildkite-agent", "buildkit", "goss"] as const).map((tool) => buildFolder(host, tool)),
-  );
-  return {
-    "buildkite-agent": join(agent ?? "", "buildkite-agent"),
-    buildkitd: join(buildkit ?? "", "buildkitd"),
-    buildctl: join(buildkit ?? "", "buildctl"),
-    goss: join(goss ?? "", "goss"),
-  };
+  for (const result of await Promise.allSettled([worker(), worker()])) {
+    if (result.status === "rejected") throw result.reason;
+  }
 };
 
 const download = async (url: string, host: Host): Promise<Buffer | undefined> => {
   try {
-    const response = await fetch(url, { signal: AbortSignal.any([host.signal, AbortSignal.timeout(60_000)]) });
+    const response = await fetch(url, { signal: AbortSignal.any([host.signal, AbortSignal.timeout(600_000)]) });
     return response.ok ? Buffer.from(await response.arrayBuffer()) : undefined;
   } catch {
     host.signal.throwIfAborted();
@@ -182,8 +244,13 @@ const answers = async (url: string, host: Host): Promise<boolean> => {
 const fetchRelease = async (host: Host, tool: GoTool, release: Release): Promise<string | undefined> => {
   const target = join(host.cacheDir, "tools", `${tool}-release-${release.version}`, tool);
   if (await exists(target)) return target;
-  if (!(await answers(`${release.url}/${release.sums}`, host))) return undefined;
-  return host.progress.step(`fetch-${tool}`, `fetch ${tool} ${release.version}`, async () => {
+  if (withoutReleases.has(host)) return undefined;
+  if (!(await answers(`${release.url}/${release.sums}`, host))) {
+    if (!withoutReleases.has(host)) host.progress.note(`  ${new URL(release.url).host} does not answer: no releases`);
+    withoutReleases.add(host);
+    return undefined;
+  }
+  return host.progress.step(`fetch:${tool}`, `fetch ${tool} ${release.version}`, async () => {
     const [sums, archive] = await Promise.all([
       download(`${release.url}/${release.sums}`, host),
       download(`${release.url}/${release.archive}`, host),
@@ -216,42 +283,118 @@ const fetchRelease = async (host: Host, tool: GoTool, release: Release): Promise
   });
 };
 
+export type ToolName = "packer" | "packer-plugin-qemu" | "goss" | "buildkite-agent" | "buildkitd" | "buildctl";
+
+const moduleOf = (name: ToolName): GoTool => (name === "buildkitd" || name === "buildctl" ? "buildkit" : name);
+
+/** A tool that can be run, and where it came from. */
+export interface Tool {
+  readonly path: string;
+  readonly version: string;
+  readonly origin: "PATH" | "release" | "go module";
+  /** What finding or making it took in this call. */
+  readonly seconds: number;
+}
+
+/** Found in a folder; Packer on PATH is found without one. */
+type Place = Omit<Tool, "path" | "seconds"> & { readonly path: (binary: string) => string };
+
+/** Runs whose release hosts do not answer: one wait is enough for a run. */
+const withoutReleases = new WeakSet<Host>();
+
+const packerOnPath = async (host: Host): Promise<Place | undefined> => {
+  const version = await host
+    .run("packer", ["version"], { allowFailure: true, env: packerEnvironment(host) })
+    .then(({ stdout }) => /^Packer v(\d+\.\d+\.\d+)/.exec(stdout)?.[1])
+    .catch(() => {
+      host.signal.throwIfAborted();
+      return undefined;
+    });
+  if (version === undefined || !atLeast(version, "1.11")) return undefined;
+  return { path: () => "packer", version, origin: "PATH" };
+};
+
+/** Looks everywhere but to a Go build: PATH, what was built before, the official release. */
+const findTool = async (host: Host, tool: GoTool): Promise<Place | undefined> => {
+  const onPath = tool === "packer" ? await packerOnPath(host) : undefined;
+  if (onPath !== undefined) return onPath;
+  const folder = await builtBefore(host, tool);
+  if (folder !== undefined) {
+    return { path: (binary) => join(folder, binary), version: (await pinsOf(tool)).version, origin: "go module" };
+  }
+  const release = releases[tool];
+  if (release === undefined) return undefined;
+  const fetched = await fetchRelease(host, tool, release);
+  return fetched === undefined ? undefined : { path: () => fetched, version: release.version, origin: "release" };
+};
+
+/**
+ * Finds or makes tools. Packer: PATH, else its official release, else its Go module; the qemu plugin: its release, else
+ * its Go module; what runs in a trial's node: its Go module, as the trial's lock says.
+ * @throws BakeError BK303 without a Go that can build what is found nowhere, BK308 when a release is not what its
+ * SHA256SUMS says.
+ */
+export const ensureTools = async <Name extends ToolName>(
+  host: Host,
+  names: readonly Name[],
+): Promise<Record<Name, Tool>> => {
+  const places = new Map<GoTool, Place & { readonly seconds: number }>();
+  const modules = [...new Set(names.map(moduleOf))];
+  const timed = async (tool: GoTool, look: () => Promise<Place | undefined>): Promise<void> => {
+    const started = host.now();
+    const place = await look();
+    if (place !== undefined) places.set(tool, { ...place, seconds: (host.now() - started) / 1000 });
+  };
+  await twoAtOnce(modules, (tool) => timed(tool, () => findTool(host, tool)));
+  const missing = modules.filter((tool) => !places.has(tool));
+  if (missing.length > 0) {
+    const wanted = await Promise.all(missing.map(async (tool) => (await pinsOf(tool)).go));
+    await requireGo(
+      host,
+      wanted.reduce((a, b) => (atLeast(a, b) ? a : b)),
+    );
+  }
+  await twoAtOnce(missing, (tool) =>
+    timed(tool, async () => {
+      const folder = await buildTool(host, tool);
+      return { path: (binary) => join(folder, binary), version: (await pinsOf(tool)).version, origin: "go module" };
+    }),
+  );
+  const tools = {} as Record<Name, Tool>;
+  for (const name of names) {
+    const place = places.get(moduleOf(name));
+    if (place === undefined) throw new Error(`${name} was neither found nor built`);
+    tools[name] = { path: place.path(name), version: place.version, origin: place.origin, seconds: place.seconds };
+  }
+  return tools;
+};
+
+/** One tool of `ensureTools`. @throws as `ensureTools`. */
+export const ensureTool = async (host: Host, name: ToolName): Promise<Tool> => (await ensureTools(host, [name]))[name];
+
+/** Binaries built from the pinned modules of `tools`, by name. @throws as `ensureTools`. */
+export const buildGoTools = async (
+  host: Host,
+  tools: readonly Exclude<GoTool, "packer" | "packer-plugin-qemu">[],
+): Promise<Record<"buildkite-agent" | "buildkitd" | "buildctl" | "goss", string>> => {
+  const names = ["buildkite-agent", "buildkitd", "buildctl", "goss"] as const;
+  const wanted = names.filter((name) => tools.some((tool) => tool === moduleOf(name)));
+  const found = await ensureTools(host, wanted);
+  return Object.fromEntries(names.map((name) => [name, found[name]?.path ?? ""])) as Record<
+    (typeof names)[number],
+    string
+  >;
+};
+
 export interface PackerTools {
   readonly packer: string;
   readonly plugin: string;
 }
 
-/**
- * Packer (PATH, release, Go module) and its qemu plugin (release, Go module).
- * @throws BakeError BK303 when they can be had from nowhere.
- */
+/** Packer and its qemu plugin. @throws as `ensureTools`. */
 export const ensurePacker = async (host: Host): Promise<PackerTools> => {
-  const onPath = await host
-    .run("packer", ["version"], { allowFailure: true, env: { CHECKPOINT_DISABLE: "1" } })
-    .then(({ stdout }) => /^Packer v([\d.]+)/.exec(stdout)?.[1])
-    .catch(() => undefined);
-  const usable = onPath !== undefined && atLeast(onPath, "1.11.0") ? "packer" : undefined;
-  const found: Partial<Record<GoTool, string>> = usable === undefined ? {} : { packer: usable };
-  let releaseHosts = true;
-  const missing: GoTool[] = [];
-  for (const tool of ["packer", "packer-plugin-qemu"] as const) {
-    if (found[tool] !== undefined) continue;
-    const built = join(await buildFolder(host, tool), tool);
-    const release = releases[tool];
-    if (await exists(built)) found[tool] = built;
-    else if (release !== undefined && releaseHosts) {
-      const fetched = await fetchRelease(host, tool, release);
-      if (fetched !== undefined) found[tool] = fetched;
-    }
-    if (found[tool] === undefined) {
-      // One host that does not answer is enough: do not wait for the next.
-      releaseHosts = false;
-      missing.push(tool);
-    }
-  }
-  await buildAll(host, missing);
-  for (const tool of missing) found[tool] = join(await buildFolder(host, tool), tool);
-  return { packer: found.packer ?? "packer", plugin: found["packer-plugin-qemu"] ?? "" };
+  const tools = await ensureTools(host, ["packer", "packer-plugin-qemu"]);
+  return { packer: tools.packer.path, plugin: tools["packer-plugin-qemu"].path };
 };
 
 /** Packer's environment: it sees none of the user's plugins and settings, and does not phone home. */
@@ -261,11 +404,14 @@ export const packerEnvironment = (host: Host): Record<string, string> => ({
   CHECKPOINT_DISABLE: "1",
 });
 
-/** Puts the plugin where `packer init` looks, once. */
+/** Puts the plugin where `packer init` looks, once for each version. */
 export const installQemuPlugin = async (host: Host, { packer, plugin }: PackerTools): Promise<void> => {
   const environment = packerEnvironment(host);
   const installed = join(environment["PACKER_PLUGIN_PATH"] ?? "", "github.com/hashicorp/qemu");
-  if (await exists(installed)) return;
+  const { version } = await pinsOf("packer-plugin-qemu");
+  const names = await readdir(installed).catch((): string[] => []);
+  // Packer writes the sum last: without it the binary may be half a copy.
+  if (names.some((name) => name.startsWith(`packer-plugin-qemu_v${version}_`) && name.endsWith("_SHA256SUM"))) return;
   await mkdir(environment["PACKER_CONFIG_DIR"] ?? "", { recursive: true });
   await host.run(packer, ["plugins", "install", "--path", plugin, "github.com/hashicorp/qemu"], { env: environment });
 };

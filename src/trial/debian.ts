@@ -1,6 +1,6 @@
 /** Debian packages of the stand-in's release, downloaded and unpacked: nothing is installed on the host. */
 import { access, mkdir, readdir, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
 
@@ -15,10 +15,14 @@ const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
 export const debianMirror = async (host: Host): Promise<string> => {
   const named = host.env["BAKE_DEBIAN_MIRROR"];
   if (named !== undefined && named !== "") return named;
-  const { stdout } = await host.run("apt-get", ["indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)"], {
-    allowFailure: true,
-  });
-  const found = stdout
+  // No apt at all is the same answer as an apt that knows no Debian.
+  const targets = await host
+    .run("apt-get", ["indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)"], { allowFailure: true })
+    .catch(() => {
+      host.signal.throwIfAborted();
+      return undefined;
+    });
+  const found = targets?.stdout
     .split("\n")
     .map((line) => line.split("|"))
     .find(([origin, label]) => origin === "Debian" && label === "Debian")?.[2];
@@ -30,16 +34,45 @@ export const debianMirror = async (host: Host): Promise<string> => {
   );
 };
 
+/** How the host reaches its mirrors (proxies, time-outs), without its hooks: those would act on the host itself. */
+const acquireSettings = async (host: Host): Promise<string> => {
+  const { stdout } = await host.run("apt-config", ["dump", "--no-empty", "--format", '%F "%v";%n']);
+  return stdout
+    .split("\n")
+    .filter((line) => line.startsWith("Acquire::") && !/^Acquire::(?:IndexTargets|Languages)\b/.test(line))
+    .join("\n");
+};
+
+/** A package as it was downloaded. */
+export interface DebianPackage {
+  readonly name: string;
+  /** Debian's version, without the epoch. */
+  readonly version: string;
+  readonly file: string;
+}
+
+/** What apt's name of a download says: `name_version_architecture.deb`, a colon of the version written `%3a`. */
+export const parseDebName = (fileName: string): { name: string; version: string } | undefined => {
+  const [name, version, rest] = fileName.split("_");
+  if (name === undefined || version === undefined || rest?.endsWith(".deb") !== true) return undefined;
+  return { name, version: decodeURIComponent(version).replace(/^\d+:/, "") };
+};
+
 /**
- * Downloads packages with apt, which checks their signatures, and unpacks each into a folder of its own.
- * @returns the folder that all of them were unpacked into.
+ * Downloads packages with an apt of its own, which checks their signatures.
+ * @returns them by name, in the order of the alphabet.
  * @throws BakeError BK302 when apt fails, BK305 without a mirror or its keys.
  */
-export const unpackPackages = async (host: Host, names: readonly string[], folder: string): Promise<string> => {
+export const downloadPackages = async (
+  host: Host,
+  names: readonly string[],
+  folder: string,
+): Promise<DebianPackage[]> => {
   await access(keyring).catch(() => {
     throw new BakeError("BK305", `${keyring} is not there`, "Install the package debian-archive-keyring.");
   });
-  const apt = join(folder, "apt");
+  // Absolute: apt takes any other path as one below its root.
+  const apt = resolve(folder, "apt");
   for (const part of ["state/lists/partial", "cache/archives/partial", "etc"])
     await mkdir(join(apt, part), { recursive: true });
   await writeFile(join(apt, "state/status"), "");
@@ -47,27 +80,48 @@ export const unpackPackages = async (host: Host, names: readonly string[], folde
     join(apt, "etc/sources.list"),
     `deb [arch=amd64 signed-by=${keyring}] ${await debianMirror(host)} ${suite} main\n`,
   );
-  const options = Object.entries({
+  const settings = Object.entries({
     "Dir::State": join(apt, "state"),
     "Dir::State::status": join(apt, "state/status"),
     "Dir::Cache": join(apt, "cache"),
+    "Dir::Etc::main": "-",
+    "Dir::Etc::parts": "-",
     "Dir::Etc::sourcelist": join(apt, "etc/sources.list"),
     "Dir::Etc::sourceparts": "-",
     "Dir::Etc::preferencesparts": "-",
     "APT::Architecture": "amd64",
-    "APT::Architectures": "amd64",
     // Root downloads into a folder that apt's own user may not enter.
     "APT::Sandbox::User": "root",
     "Acquire::Languages": "none",
     "Acquire::Retries": "3",
-  }).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
+  }).map(([name, value]) => `${name} "${value}";`);
+  // A file, not -o: apt reads it before the host's own settings, so it can leave those out.
+  const config = join(apt, "etc/apt.conf");
+  await writeFile(config, `${await acquireSettings(host)}\n${settings.join("\n")}\n#clear APT::Architectures;\n`);
   const packages = join(folder, "packages");
-  const tree = join(folder, "tree");
   await mkdir(packages, { recursive: true });
-  await mkdir(tree, { recursive: true });
-  await host.run("apt-get", [...options, "-q", "update"]);
-  await host.run("apt-get", [...options, "-q", "download", ...names], { cwd: packages });
-  for (const file of await readdir(packages)) await host.run("dpkg-deb", ["-x", join(packages, file), tree]);
+  const env = { APT_CONFIG: config };
+  await host.run("apt-get", ["-q", "update"], { env });
+  await host.run("apt-get", ["-q", "download", ...names], { cwd: packages, env });
   await rm(apt, { recursive: true, force: true });
+  return (await readdir(packages)).toSorted().flatMap((fileName) => {
+    const parsed = parseDebName(fileName);
+    return parsed === undefined ? [] : [{ ...parsed, file: join(packages, fileName) }];
+  });
+};
+
+/**
+ * Downloads packages and unpacks all of them into one tree below `folder`; nothing is installed.
+ * @returns the tree.
+ * @throws as `downloadPackages`.
+ */
+export const unpackPackages = async (host: Host, names: readonly string[], folder: string): Promise<string> =>
+  unpack(host, await downloadPackages(host, names, folder), folder);
+
+/** Unpacks packages into one tree below `folder`. @returns the tree. */
+export const unpack = async (host: Host, packages: readonly DebianPackage[], folder: string): Promise<string> => {
+  const tree = join(folder, "tree");
+  await mkdir(tree, { recursive: true });
+  for (const { file } of packages) await host.run("dpkg-deb", ["-x", file, tree]);
   return tree;
 };
