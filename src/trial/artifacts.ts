@@ -2,12 +2,13 @@
 import { createHash } from "node:crypto";
 import { chmod, copyFile, cp, mkdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
-import type { Artifact } from "../lock/lock.ts";
-import type { Store } from "../store/store.ts";
-import { buildGoTools, toolDigest } from "../toolchain/tools.ts";
-import { suite, unpackPackages } from "./debian.ts";
-import { packImage, reproducible } from "./docker-archive.ts";
+import { type Artifact, Lock } from "../lock/lock.ts";
+import { sha256File, type Store } from "../store/store.ts";
+import { buildGoTools, moduleReference, toolDigest } from "../toolchain/tools.ts";
+import { type DebianPackage, downloadPackages, suite, unpack } from "./debian.ts";
+import { packImage, reproducible, settleModes } from "./docker-archive.ts";
 import { trialVersions } from "./substitutions.ts";
 
 const packages = [
@@ -22,7 +23,10 @@ const packages = [
   "libc6",
 ]; // prettier-ignore
 
-/** What Debian's builds of Docker need besides a minimal base. */
+/**
+ * The libraries of Debian's Docker besides libc: runc's libseccomp.so.2, dockerd's libsystemd.so.0 (which brings libcap).
+ * A minbase of trixie has both because its apt needs them; the base names them so that it does not depend on that.
+ */
 export const dockerLibraryPackages: readonly string[] = ["libseccomp2", "libsystemd0"];
 
 /** Where Debian keeps what Docker's archive has in one folder. */
@@ -40,7 +44,7 @@ const dockerFiles: Readonly<Record<string, string>> = {
 const goTools = ["buildkite-agent", "buildkit", "goss"] as const;
 
 /** Part of the key of what was assembled: raise it when this file changes what comes out. */
-const recipeVersion = 1;
+const recipeVersion = 2;
 
 const install = async (from: string, to: string): Promise<void> => {
   await mkdir(join(to, ".."), { recursive: true });
@@ -49,6 +53,7 @@ const install = async (from: string, to: string): Promise<void> => {
 };
 
 const packArchive = async (host: Host, folder: string, entries: readonly string[], target: string): Promise<string> => {
+  await settleModes(folder);
   await host.run("tar", [
     ...reproducible,
     "-C",
@@ -83,7 +88,9 @@ const applets = [
 const busyboxTree = async (tree: string, root: string): Promise<void> => {
   await install(join(tree, "usr/bin/busybox"), join(root, "bin/busybox"));
   for (const applet of applets) await symlink("busybox", join(root, "bin", applet));
-  await mkdir(join(root, "tmp"), { mode: 0o1777 });
+  await mkdir(join(root, "tmp"));
+  // mkdir's mode would lose bits to the umask.
+  await chmod(join(root, "tmp"), 0o1777);
   await mkdir(join(root, "etc"), { recursive: true });
   await writeFile(join(root, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
   await writeFile(join(root, "etc/group"), "root:x:0:\n");
@@ -92,17 +99,49 @@ const busyboxTree = async (tree: string, root: string): Promise<void> => {
 /** Debian's runc is dynamic: its libraries come along. */
 const runcLibraries = ["libseccomp.so.2", "libc.so.6"].map((name) => `usr/lib/x86_64-linux-gnu/${name}`);
 
+/** @throws BakeError BK309 when Debian has moved on to another release of Docker or buildx than the trial's lock names. */
+const requireVersions = (found: readonly DebianPackage[]): void => {
+  for (const [name, wanted] of [
+    ["docker.io", trialVersions.docker],
+    ["docker-buildx", trialVersions.buildx],
+  ] as const) {
+    const version = found.find((entry) => entry.name === name)?.version;
+    if (version !== undefined && /^[\d.]+\d/.exec(version)?.[0] === wanted) continue;
+    throw new BakeError(
+      "BK309",
+      `Debian ${suite} has ${name} ${version ?? "no more"}; the trial is made for ${wanted}`,
+      `Set BAKE_DEBIAN_MIRROR to a mirror that has ${wanted}, or take a newer bake.`,
+    );
+  }
+};
+
 const assemble = async (host: Host, store: Store, folder: string): Promise<Artifact[]> => {
   const { progress } = host;
   const tools = await buildGoTools(host, goTools);
-  const tree = await progress.step("trial-packages", `download ${packages.length} Debian packages`, () =>
-    unpackPackages(host, packages, folder),
+  const { tree, debs } = await progress.step(
+    "trial:packages",
+    `download ${packages.length} Debian packages`,
+    async () => {
+      const downloaded = await downloadPackages(host, packages, folder);
+      requireVersions(downloaded);
+      return { tree: await unpack(host, downloaded, folder), debs: downloaded };
+    },
   );
-  return progress.step("trial-assemble", "assemble artifacts in their official layouts", async (update) => {
+  const debian = (...names: string[]): string =>
+    `trial:debian ${suite}, ${debs
+      .filter(({ name }) => names.includes(name))
+      .map(({ name, version }) => `${name} ${version}`)
+      .join(", ")}`;
+  const goModule = async (tool: (typeof goTools)[number]): Promise<string> =>
+    `trial:go module ${await moduleReference(tool)}`;
+  return progress.step("trial:assemble", "assemble artifacts in their official layouts", async (update) => {
     const artifacts: Artifact[] = [];
     const add = async (entry: Omit<Artifact, "size" | "sha256">, file: string): Promise<void> => {
       update(entry.name);
-      artifacts.push({ ...entry, ...(await store.add(file)) });
+      const found = await sha256File(file);
+      // What the store has is not written again: a stored file that was changed stays, to be refused by name.
+      if (!(await store.has(found.sha256))) await store.add(file);
+      artifacts.push({ ...entry, ...found });
     };
     const work = async (name: string): Promise<string> => {
       const path = join(folder, name);
@@ -114,11 +153,16 @@ const assemble = async (host: Host, store: Store, folder: string): Promise<Artif
     for (const [name, from] of Object.entries(dockerFiles))
       await install(join(tree, from), join(docker, "docker", name));
     await add(
-      { kind: "docker-static", name: "docker", version: trialVersions.docker, resolved: `trial:debian ${suite}` },
+      {
+        kind: "docker-static",
+        name: "docker",
+        version: trialVersions.docker,
+        resolved: debian("docker.io", "docker-cli", "containerd", "runc", "tini"),
+      },
       await packArchive(host, docker, ["docker"], join(folder, "docker.tgz")),
     );
     await add(
-      { kind: "buildx", name: "buildx", version: trialVersions.buildx, resolved: `trial:debian ${suite}` },
+      { kind: "buildx", name: "buildx", version: trialVersions.buildx, resolved: debian("docker-buildx") },
       join(tree, "usr/libexec/docker/cli-plugins/docker-buildx"),
     );
 
@@ -134,7 +178,12 @@ const assemble = async (host: Host, store: Store, folder: string): Promise<Artif
       );
     }
     await add(
-      { kind: "buildkite-agent", name: "buildkite-agent", version: trialVersions.agent, resolved: "trial:go module" },
+      {
+        kind: "buildkite-agent",
+        name: "buildkite-agent",
+        version: trialVersions.agent,
+        resolved: await goModule("buildkite-agent"),
+      },
       await packArchive(
         host,
         agent,
@@ -142,7 +191,10 @@ const assemble = async (host: Host, store: Store, folder: string): Promise<Artif
         join(folder, "agent.tgz"),
       ),
     );
-    await add({ kind: "goss", name: "goss", version: trialVersions.goss, resolved: "trial:go module" }, tools.goss);
+    await add(
+      { kind: "goss", name: "goss", version: trialVersions.goss, resolved: await goModule("goss") },
+      tools.goss,
+    );
 
     const environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"];
     const buildkit = await work("buildkit-root");
@@ -165,7 +217,7 @@ const assemble = async (host: Host, store: Store, folder: string): Promise<Artif
         kind: "container-image",
         name: trialVersions.buildkitImage,
         version: trialVersions.buildkitImage.split(":")[1] ?? "",
-        resolved: "trial:go module",
+        resolved: `${await goModule("buildkit")}; ${debian("runc", "libseccomp2", "libc6", "busybox-static")}`,
         imageId: builder.imageId,
       },
       builder.archive,
@@ -184,7 +236,7 @@ const assemble = async (host: Host, store: Store, folder: string): Promise<Artif
         kind: "container-image",
         name: trialVersions.smallImage,
         version: trialVersions.smallImage.split(":")[1] ?? "",
-        resolved: `trial:debian ${suite}`,
+        resolved: debian("busybox-static"),
         imageId: busybox.imageId,
       },
       busybox.archive,
@@ -193,20 +245,27 @@ const assemble = async (host: Host, store: Store, folder: string): Promise<Artif
   });
 };
 
+/** What an earlier run assembled; undefined when there is none or its record cannot be read. */
+const readRecord = async (path: string): Promise<Artifact[] | undefined> => {
+  try {
+    return Lock.shape.artifacts.parse(JSON.parse(await readFile(path, "utf8")));
+  } catch {
+    return undefined;
+  }
+};
+
 /**
- * The artifacts of every trial, from the store when they were assembled before. A stored file that was changed since is
- * left as it is: `bake image` compares and refuses it.
+ * The artifacts of every trial, from the store when they were assembled before: then neither network nor work is needed.
+ * A stored file that was changed since is left as it is: `bake image` compares and refuses it.
+ * @throws BakeError BK305 without a Debian mirror, BK309 when it has other versions, and what `ensureTools` throws.
  */
 export const assembleTrialArtifacts = async (host: Host, store: Store): Promise<Artifact[]> => {
   const digests = await Promise.all(goTools.map((tool) => toolDigest(tool)));
   const key = createHash("sha256")
     .update(JSON.stringify({ recipeVersion, suite, packages, trialVersions, digests }))
     .digest("hex");
-  const record = join(host.cacheDir, "trial", `${key}.json`);
-  const known = await readFile(record, "utf8").then(
-    (text) => JSON.parse(text) as Artifact[],
-    () => undefined,
-  );
+  const record = join(host.cacheDir, "trial", `artifacts-${key}.json`);
+  const known = await readRecord(record);
   if (known !== undefined) {
     const there = await Promise.all(known.map(({ sha256 }) => store.has(sha256)));
     if (there.every(Boolean)) return known;

@@ -94,10 +94,15 @@ export const downloadPackages = async (
     "APT::Sandbox::User": "root",
     "Acquire::Languages": "none",
     "Acquire::Retries": "3",
+    // Even where the host trusts unsigned mirrors: a trial does not.
+    "Acquire::AllowInsecureRepositories": "0",
+    "Acquire::AllowWeakRepositories": "0",
+    "Acquire::AllowDowngradeToInsecureRepositories": "0",
+    "APT::Get::AllowUnauthenticated": "0",
   }).map(([name, value]) => `${name} "${value}";`);
   // A file, not -o: apt reads it before the host's own settings, so it can leave those out.
   const config = join(apt, "etc/apt.conf");
-  await writeFile(config, `${await acquireSettings(host)}\n${settings.join("\n")}\n#clear APT::Architectures;\n`);
+  await writeFile(config, `${await acquireSettings(host)}\n${settings.join("\n")}\nAPT::Architectures { "amd64"; };\n`);
   const packages = join(folder, "packages");
   await mkdir(packages, { recursive: true });
   const env = { APT_CONFIG: config };

@@ -1,0 +1,203 @@
+import { createHash } from "node:crypto";
+import { chmod, mkdir, mkdtemp, readFile, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { type Host, runProcess } from "../../src/host.ts";
+import { root } from "../../src/root.ts";
+import { sha256File } from "../../src/store/store.ts";
+import { missingPackages } from "../../src/toolchain/packages.ts";
+import { atLeast, ensureTool, ensureTools, readPins } from "../../src/toolchain/tools.ts";
+import { parseDebName } from "../../src/trial/debian.ts";
+import { imageConfig, imageManifest, packImage } from "../../src/trial/docker-archive.ts";
+import { trialVersions } from "../../src/trial/substitutions.ts";
+
+const { signal } = new AbortController();
+
+const realHost = (cacheDir: string): Host => ({
+  run: runProcess(signal),
+  now: Date.now,
+  env: process.env,
+  cacheDir,
+  signal,
+  progress: { note: () => undefined, step: (_id, _title, work) => work(() => undefined) },
+});
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "docker-archive-"));
+});
+afterEach(async () => {
+  vi.unstubAllGlobals();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** The same tree, made in another order, at another time, under another umask. */
+const makeTree = async (name: string, other: boolean): Promise<string> => {
+  const tree = join(folder, name);
+  const files = ["bin/tool", "etc/passwd"];
+  for (const file of other ? files.toReversed() : files) {
+    await mkdir(join(tree, file, ".."), { recursive: true });
+    await writeFile(join(tree, file), `${file}\n`);
+    await utimes(join(tree, file), 1, other ? 2 : 3);
+  }
+  await chmod(join(tree, "bin/tool"), other ? 0o700 : 0o755);
+  await chmod(join(tree, "etc/passwd"), other ? 0o600 : 0o664);
+  await chmod(join(tree, "etc"), other ? 0o700 : 0o755);
+  await mkdir(join(tree, "tmp"));
+  await chmod(join(tree, "tmp"), other ? 0o1755 : 0o1777);
+  await symlink("tool", join(tree, "bin/link"));
+  return tree;
+};
+
+const pack = async (name: string, other: boolean): Promise<{ archive: string; imageId: string }> => {
+  const work = join(folder, `${name}-work`);
+  return packImage(realHost(folder), {
+    reference: "example.test/image:1",
+    tree: await makeTree(name, other),
+    folder: work,
+    config: { Cmd: ["sh"], Env: ["PATH=/bin"] },
+  });
+};
+
+const members = async (archive: string, ...flags: string[]): Promise<string[]> =>
+  (await realHost(folder).run("tar", ["-tf", archive, ...flags])).stdout.trimEnd().split("\n");
+
+describe("docker archive", () => {
+  it("has a configuration that names the layer, and a manifest that names both", () => {
+    const config: unknown = JSON.parse(imageConfig({ Entrypoint: ["buildkitd"], Env: ["A=1"] }, "ab".repeat(32)));
+    expect(config).toMatchObject({
+      architecture: "amd64",
+      os: "linux",
+      config: { Entrypoint: ["buildkitd"], Env: ["A=1"] },
+      rootfs: { type: "layers", diff_ids: [`sha256:${"ab".repeat(32)}`] },
+    });
+    expect(JSON.parse(imageManifest("cd", "name:tag"))).toEqual([
+      { Config: "cd.json", RepoTags: ["name:tag"], Layers: ["layer.tar"] },
+    ]);
+  });
+
+  it("is the same bytes whatever order, time and umask the tree was made with", async () => {
+    const one = await pack("one", false);
+    const two = await pack("two", true);
+    expect(two.imageId).toBe(one.imageId);
+    expect((await sha256File(two.archive)).sha256).toBe((await sha256File(one.archive)).sha256);
+  });
+
+  it("holds what its manifest says: the image ID and the layer's digest are those of the bytes", async () => {
+    const { archive, imageId } = await pack("one", false);
+    const out = join(folder, "out");
+    await mkdir(out);
+    await realHost(folder).run("tar", ["-xf", archive, "-C", out]);
+    const manifest = JSON.parse(await readFile(join(out, "manifest.json"), "utf8")) as [{ Config: string }];
+    const config = await readFile(join(out, manifest[0].Config));
+    expect(`sha256:${createHash("sha256").update(config).digest("hex")}`).toBe(imageId);
+    const layer = (await sha256File(join(out, "layer.tar"))).sha256;
+    expect(JSON.parse(config.toString("utf8"))).toMatchObject({ rootfs: { diff_ids: [`sha256:${layer}`] } });
+    expect(await members(archive)).toEqual(["manifest.json", manifest[0].Config, "layer.tar"]);
+  });
+
+  it("opens a sticky folder to all and gives every file to root", async () => {
+    const { archive } = await pack("one", true);
+    await realHost(folder).run("tar", ["-xf", archive, "-C", folder, "layer.tar"]);
+    const lines = await members(join(folder, "layer.tar"), "-v", "--numeric-owner");
+    expect(lines.find((line) => line.endsWith("./tmp/"))).toMatch(/^drwxrwxrwt 0\/0/);
+    expect(lines.find((line) => line.endsWith("./bin/tool"))).toMatch(/^-rwxr-xr-x 0\/0/);
+    expect(lines.find((line) => line.endsWith("./etc/passwd"))).toMatch(/^-rw-r--r-- 0\/0/);
+  });
+});
+
+/** A host whose commands answer from a table; what is not in it is not installed. */
+const fakeHost = (answers: Record<string, string>, env: Host["env"] = {}): Host => ({
+  run: (file, args) => {
+    const stdout = answers[[file, ...args].join(" ")];
+    return stdout === undefined
+      ? Promise.reject(new Error(`${file}: command not found`))
+      : Promise.resolve({ exitCode: 0, stdout, stderr: "" });
+  },
+  now: () => 0,
+  env,
+  cacheDir: folder,
+  signal,
+  progress: { note: () => undefined, step: (_id, _title, work) => work(() => undefined) },
+});
+
+describe("versions", () => {
+  it.each([
+    ["1.11.2", "1.11", true],
+    ["1.11", "1.11.0", true],
+    ["1.9.5", "1.11", false],
+    ["1.24.0", "1.24.3", false],
+    ["2", "1.99", true],
+  ])("%s is at least %s: %s", (a, b, expected) => {
+    expect(atLeast(a, b)).toBe(expected);
+  });
+
+  it.each([
+    ["goss", "github.com/goss-org/goss", trialVersions.goss],
+    ["buildkite-agent", "github.com/buildkite/agent/v3", trialVersions.agent],
+    ["buildkit", "github.com/moby/buildkit", trialVersions.buildkitImage.replace("moby/buildkit:v", "")],
+  ])("toolchain/%s pins what a trial says", async (tool, module, version) => {
+    const pins = readPins(await readFile(join(root, "toolchain", tool, "go.mod"), "utf8"), module);
+    expect(pins.version).toBe(version);
+    expect(atLeast(pins.go, "1.24")).toBe(true);
+  });
+
+  it("are read from apt's file names", () => {
+    expect(parseDebName("docker.io_26.1.5+dfsg1-9+b11_amd64.deb")).toEqual({
+      name: "docker.io",
+      version: "26.1.5+dfsg1-9+b11",
+    });
+    expect(parseDebName("golang-go_2%3a1.24~2_amd64.deb")).toEqual({ name: "golang-go", version: "1.24~2" });
+    expect(parseDebName("lock")).toBeUndefined();
+  });
+});
+
+describe("tools", () => {
+  it("takes Packer from PATH when it is new enough", async () => {
+    const tool = await ensureTool(fakeHost({ "packer version": "Packer v1.12.0\n" }), "packer");
+    expect(tool).toEqual({ path: "packer", version: "1.12.0", origin: "PATH", seconds: 0 });
+  });
+
+  it("asks a silent release host once, and names the Go that is missing", async () => {
+    const fetch = vi.fn(() => Promise.reject(new TypeError("fetch failed")));
+    vi.stubGlobal("fetch", fetch);
+    const host = fakeHost({ "packer version": "Packer v1.10.3\n" });
+    for (let run = 0; run < 2; run++) {
+      await expect(ensureTool(host, "packer")).rejects.toMatchObject({ code: "BK303" });
+    }
+    expect(fetch).toHaveBeenCalledTimes(1);
+  });
+
+  it("says which Go is too old", async () => {
+    const host = fakeHost({ "go env GOVERSION": "go1.22.1\n" });
+    await expect(ensureTools(host, ["goss", "buildctl"])).rejects.toMatchObject({
+      code: "BK303",
+      message: expect.stringContaining("1.22.1") as string,
+      help: expect.stringContaining("1.24.3") as string,
+    });
+  });
+
+  it("refuses a release that is not what its SHA256SUMS says", async () => {
+    const wrong = createHash("sha256").update("another archive").digest("hex");
+    vi.stubGlobal("fetch", (url: string) =>
+      Promise.resolve(
+        new Response(
+          url.endsWith("SHA256SUMS")
+            ? ["amd64", "arm64"].map((arch) => `${wrong}  packer_1.11.2_linux_${arch}.zip`).join("\n")
+            : "an archive",
+        ),
+      ),
+    );
+    await expect(ensureTool(fakeHost({}), "packer")).rejects.toMatchObject({ code: "BK308" });
+  });
+});
+
+describe("packages", () => {
+  it("finds what is missing, on PATH or by its path", async () => {
+    const host = fakeHost({}, { PATH: join(root, "bin-of-nothing") });
+    const need = (provides: string) => ({ package: provides, provides, why: "test" });
+    const missing = await missingPackages(host, [need("no-such-command"), need(join(root, "package.json"))]);
+    expect(missing.map(({ provides }) => provides)).toEqual(["no-such-command"]);
+  });
+});
