@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Lock } from "../src/lock/lock.ts";
-import { type NodePlan, planNode } from "../src/plan/plan.ts";
+import type { NodePlan } from "../src/plan/node-plan.ts";
+import { planNode } from "../src/plan/plan.ts";
 import { loadProfile } from "../src/profile/load.ts";
 import type { Profile } from "../src/profile/schema.ts";
 import { renderTree, type Rendered, templateNames, type Templates } from "../src/render/tree.ts";

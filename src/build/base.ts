@@ -280,7 +280,7 @@ export const standInBase = async (
     throw new BakeError(
       "BK306",
       "only root can bootstrap the stand-in base",
-      "Its files belong to root. Run this with sudo.",
+      `Run this line:\nsudo --preserve-env=HOME,PATH,XDG_CACHE_HOME ./bin/bake ${process.argv.slice(2).join(" ")}`,
     );
   }
   await mkdir(dirname(record), { recursive: true });

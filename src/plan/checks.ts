@@ -1,24 +1,6 @@
 /** What a node must look like: each check proves a guide row and is rendered to goss. */
-import type { NodePlan } from "./plan.ts";
-
-/** A goss resource: `[type, id, attributes]`. */
-type GossResource = readonly [type: string, id: string, attributes: Readonly<Record<string, unknown>>];
-
-export const checkLevels = ["gating", "npu", "advisory", "site"] as const;
-export type CheckLevel = (typeof checkLevels)[number];
-
-export interface Check {
-  readonly id: string;
-  /** Guide rows. */
-  readonly rows: readonly string[];
-  readonly title: string;
-  /**
-   * `gating`: the node takes no jobs without it. `npu`: gating, but a VM has none. `advisory`: reported only. `site`:
-   * advisory, about the site's services, which a VM elsewhere does not reach.
-   */
-  readonly level: CheckLevel;
-  readonly resource: GossResource;
-}
+import type { Check, GossResource } from "./check.ts";
+import type { NodePlan } from "./node-plan.ts";
 
 /** Exit status and text of a command. */
 const command = (id: string, exec: string, stdout: readonly unknown[] = [], timeout = 30_000): GossResource => [

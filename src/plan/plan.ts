@@ -1,39 +1,13 @@
 /** Profile (and lock, when there is one) → NodePlan: the pure value that says what a node is. Everything else renders or checks it. */
-import type { Artifact, Architecture, Lock } from "../lock/lock.ts";
+import type { Lock } from "../lock/lock.ts";
 import type { Profile } from "../profile/schema.ts";
-import { type AgentPlan, planAgents } from "./agents.ts";
-import { type Check, planChecks } from "./checks.ts";
-import { type DockerPlan, planDocker } from "./docker.ts";
-import { type ImagePlan, planImages } from "./images.ts";
-import { type NetworkPlan, planNetwork } from "./network.ts";
-import { planStorage, type StoragePlan } from "./storage.ts";
-
-export interface NodePlan {
-  readonly profile: string;
-  /** A trial replaces sources and versions; its output says so everywhere. */
-  readonly trial: boolean;
-  readonly target: {
-    readonly name: "qemu";
-    readonly architecture: Architecture;
-    readonly memory: number;
-    readonly cpus: number;
-    readonly diskSize: number;
-  };
-  readonly storage: StoragePlan;
-  readonly docker: DockerPlan;
-  readonly buildx: { readonly version: string; readonly plugin: string };
-  readonly builders: { readonly image: string; readonly names: readonly string[] };
-  readonly agents: AgentPlan;
-  readonly network: NetworkPlan;
-  readonly images: readonly ImagePlan[];
-  readonly goss: { readonly version: string; readonly binary: string };
-  readonly checks: readonly Check[];
-  /** Units in boot order (design: disk → seed → containerd → Docker → images → builders → ready → agent). */
-  readonly units: readonly string[];
-  /** From the lock; absent without one. */
-  readonly base?: Lock["base"];
-  readonly artifacts?: readonly Artifact[];
-}
+import { planAgents } from "./agents.ts";
+import { planChecks } from "./checks.ts";
+import { planDocker } from "./docker.ts";
+import { planImages } from "./images.ts";
+import { planNetwork } from "./network.ts";
+import type { NodePlan } from "./node-plan.ts";
+import { planStorage } from "./storage.ts";
 
 /** Units that bake writes and enables, in boot order. */
 const units = [

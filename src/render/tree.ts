@@ -1,7 +1,7 @@
 /** NodePlan → every file under out/<profile>/, as a value. Same plan, same bytes. */
 import { createHash } from "node:crypto";
-import { checkLevels } from "../plan/checks.ts";
-import type { NodePlan } from "../plan/plan.ts";
+import { checkLevels } from "../plan/check.ts";
+import type { NodePlan } from "../plan/node-plan.ts";
 import { gossFile } from "./formats/goss.ts";
 import {
   agentConfigValue,

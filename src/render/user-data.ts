@@ -1,5 +1,5 @@
 /** cloud-init user-data. Two kinds so far: for a node made from the golden image, and for the VM that Packer builds in. */
-import type { NodePlan } from "../plan/plan.ts";
+import type { NodePlan } from "../plan/node-plan.ts";
 import { environmentFile } from "./formats/lines.ts";
 import { renderTemplate } from "./templates.ts";
 

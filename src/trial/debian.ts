@@ -73,7 +73,7 @@ export const downloadPackages = async (
   });
   // Absolute: apt takes any other path as one below its root.
   const apt = resolve(folder, "apt");
-  for (const part of ["state/lists/partial", "cache/archives/partial", "etc"])
+  for (const part of ["state/lists/partial", "cache/archives/partial", "etc/none"])
     await mkdir(join(apt, part), { recursive: true });
   await writeFile(join(apt, "state/status"), "");
   await writeFile(
@@ -84,16 +84,18 @@ export const downloadPackages = async (
     "Dir::State": join(apt, "state"),
     "Dir::State::status": join(apt, "state/status"),
     "Dir::Cache": join(apt, "cache"),
-    "Dir::Etc::main": "-",
-    "Dir::Etc::parts": "-",
+    "Dir::Etc::main": join(apt, "etc/none/apt.conf"),
+    "Dir::Etc::parts": join(apt, "etc/none"),
     "Dir::Etc::sourcelist": join(apt, "etc/sources.list"),
-    "Dir::Etc::sourceparts": "-",
-    "Dir::Etc::preferencesparts": "-",
+    "Dir::Etc::sourceparts": join(apt, "etc/none"),
+    "Dir::Etc::preferencesparts": join(apt, "etc/none"),
     "APT::Architecture": "amd64",
     // Root downloads into a folder that apt's own user may not enter.
     "APT::Sandbox::User": "root",
     "Acquire::Languages": "none",
     "Acquire::Retries": "3",
+    // Else an update that reached nothing succeeds, and the download then blames the names of the packages.
+    "APT::Update::Error-Mode": "any",
     // Even where the host trusts unsigned mirrors: a trial does not.
     "Acquire::AllowInsecureRepositories": "0",
     "Acquire::AllowWeakRepositories": "0",

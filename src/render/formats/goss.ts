@@ -1,4 +1,4 @@
-import type { Check } from "../../plan/checks.ts";
+import type { Check } from "../../plan/check.ts";
 import { toYaml } from "./yaml.ts";
 
 /**

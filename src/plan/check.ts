@@ -1,0 +1,20 @@
+/** One assertion about a node: what it proves, whether jobs wait for it, and how goss looks. */
+
+/** A goss resource: `[type, id, attributes]`. */
+export type GossResource = readonly [type: string, id: string, attributes: Readonly<Record<string, unknown>>];
+
+export const checkLevels = ["gating", "npu", "advisory", "site"] as const;
+export type CheckLevel = (typeof checkLevels)[number];
+
+export interface Check {
+  readonly id: string;
+  /** Guide rows. */
+  readonly rows: readonly string[];
+  readonly title: string;
+  /**
+   * `gating`: the node takes no jobs without it. `npu`: gating, but a VM has none. `advisory`: reported only. `site`:
+   * advisory, about the site's services, which a VM elsewhere does not reach.
+   */
+  readonly level: CheckLevel;
+  readonly resource: GossResource;
+}
