@@ -1,5 +1,5 @@
 /** The whole path on the real tools: bake, boot, check; then what can go wrong. Takes minutes under TCG. */
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -21,17 +21,19 @@ interface Outcome {
   readonly output: string;
 }
 
+/** Runs bake; what it says is shown as it comes, since it takes minutes. */
 const bake = (cwd: string, args: string[]): Promise<Outcome> =>
   new Promise((done) => {
-    execFile(
-      join(root, "bin/bake"),
-      args,
-      { cwd, env: { ...process.env, CI: "true" }, maxBuffer: 1 << 26 },
-      (error, stdout, stderr) => {
-        const code = typeof error?.code === "number" ? error.code : error === null ? 0 : -1;
-        done({ code, output: stdout + stderr });
-      },
-    );
+    process.stdout.write(`\n$ bake ${args.join(" ")}\n`);
+    const child = spawn(join(root, "bin/bake"), args, { cwd, env: { ...process.env, CI: "true" } });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on("data", (data: Buffer) => {
+        output += data.toString();
+        process.stdout.write(data);
+      });
+    }
+    child.on("close", (code) => done({ code: code ?? -1, output }));
   });
 
 const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "bake");
@@ -48,7 +50,6 @@ describe("bake image --profile 2cards --trial", () => {
 
   test("bakes an image that boots, registers four agents and runs a job", async () => {
     first = await bake(folder, ["image", "--profile", "2cards", "--trial"]);
-    process.stdout.write(first.output);
     expect(first.code, first.output).toBe(0);
     for (const index of [1, 2, 3, 4]) expect(first.output).toContain(`  bake-check-2cards-${index}-2cards\n`);
     expect(first.output).toMatch(/job on bake-check-2cards-1-2cards: exit 0/);
@@ -77,7 +78,7 @@ describe("bake image --profile 2cards --trial", () => {
     const again = await bake(folder, ["image", "--profile", "2cards", "--trial", "--no-check"]);
     expect(again.code, again.output).toBe(0);
     expect(again.output).toContain("up to date: nothing to bake");
-    expect(again.output).toMatch(/40 files, 0 changed/);
+    expect(again.output).toMatch(/ 0 changed/);
   });
 });
 
