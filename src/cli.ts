@@ -1,6 +1,12 @@
 /** The command table. Actions import what they need when they run: `bake --help` loads commander alone. */
 import { Command } from "commander";
 
+// `bake … | head` closes the pipe early; that is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit();
+  throw error;
+});
+
 const program = new Command("bake")
   .description("A typed node profile in, a golden CI image out.")
   .version("0.1.0")

@@ -1,7 +1,7 @@
 /** What a trial's lock names: the stand-in base and the assembled artifacts, made when they are not in the store yet. */
 import { standInBase } from "../build/base.ts";
 import type { Host } from "../host.ts";
-import type { Lock } from "../lock/lock.ts";
+import { Lock } from "../lock/lock.ts";
 import type { Store } from "../store/store.ts";
 import { assembleTrialArtifacts, dockerLibraryPackages } from "./artifacts.ts";
 import { debianMirror } from "./debian.ts";
@@ -16,11 +16,12 @@ export const prepareTrial = async (
     libraryPackages: dockerLibraryPackages,
     mirror: await debianMirror(host),
   });
-  return {
+  // Through the schema, as if read from a file: keys in one order, so that plan.json has the same bytes every time.
+  return Lock.parse({
     lockVersion: 1,
     profile: profileName,
     architecture: "x86_64",
     base: { name: base.name, resolved: base.resolved, size: base.size, sha256: base.sha256 },
     artifacts,
-  };
+  });
 };
