@@ -9,6 +9,7 @@ import type { Host } from "../host.ts";
 import type { CheckLevel } from "../plan/check.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { instanceUserData, type Templates } from "../render/tree.ts";
+import { shellWord } from "../render/formats/lines.ts";
 import { toYaml } from "../render/formats/yaml.ts";
 import { type AgentApi, type JobResult, startAgentApi } from "./agent-api.ts";
 import { type CheckResult, judge, notChecked, parseReport } from "./results.ts";
@@ -46,8 +47,6 @@ const hostFromGuest = "10.0.2.2";
 /** Under TCG a boot with four builders takes minutes. */
 const bootTimeout = 15 * 60_000;
 
-const shellQuote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
-
 /** What a first job needs of the node: the Docker client, the daemon and a pre-loaded image. */
 const jobCommand = (plan: NodePlan): string => {
   const image = plan.images.find(({ reference }) => reference !== plan.builders.image)?.reference;
@@ -56,7 +55,7 @@ const jobCommand = (plan: NodePlan): string => {
     "docker version",
     ...(image === undefined
       ? []
-      : [`docker run --rm --network none ${shellQuote(image)} sh -c 'echo hello from a container on $(uname -m)'`]),
+      : [`docker run --rm --network none ${shellWord(image)} sh -c 'echo hello from a container on $(uname -m)'`]),
     'echo "job of $BUILDKITE_AGENT_NAME is done"',
   ].join("\n");
 };

@@ -1,11 +1,10 @@
 /** Makes what the tests need, through the code that `bake image` uses, and writes where it is to a file that they read. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { access, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { makeHost } from "./host.ts";
 import { bakeNeeds, installPackages, testNeeds } from "../toolchain/packages.ts";
 import { buildGoTools, ensurePacker, installQemuPlugin } from "../toolchain/tools.ts";
 import { unpackPackages } from "../trial/debian.ts";
-import { access, rm } from "node:fs/promises";
 import { reportFailure } from "./profile-file.ts";
 
 /** `bake set-up --for-tests`. @returns the exit code. */
