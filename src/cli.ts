@@ -48,6 +48,29 @@ program
   });
 
 program
+  .command("check")
+  .description("hold an image or a running host against its profile: a table by guide row")
+  .requiredOption(...profileOption)
+  .option("--image [file]", "boot this image in a VM; without a file the one in out/<profile>/")
+  .option("--host <[user@]host[:port]>", "look at a host by ssh, read-only, also one that was set up by hand")
+  .option("--trial", "the trial's image, or a host made from it")
+  .option("--json", "results as JSON")
+  .option("--bundle <file>", "write a support bundle too: logs and states without secrets, a .tar.gz")
+  .action(
+    async (options: {
+      profile: string;
+      image?: string | true;
+      host?: string;
+      trial?: boolean;
+      json?: boolean;
+      bundle?: string;
+    }) => {
+      const { check } = await import("./commands/check.ts");
+      process.exitCode = await check(options);
+    },
+  );
+
+program
   .command("set-up", { hidden: true })
   .requiredOption("--for-tests", "make the tools that the tests run")
   .action(async () => {

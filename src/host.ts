@@ -1,12 +1,15 @@
 /** The edges of bake: processes, clock, environment and progress. Everything below commands/ gets them as arguments. */
 import { execa } from "execa";
 import { BakeError } from "./errors.ts";
+import { withoutSecrets } from "./secret-names.ts";
 
 export interface RunOptions {
   readonly cwd?: string;
-  /** Added to the host's environment. */
+  /** Added to the host's environment, of which variables with a secret's name are not passed on. */
   readonly env?: Readonly<Record<string, string>>;
-  readonly input?: string;
+  /** Further variables that are not passed on. */
+  readonly withhold?: readonly string[];
+  readonly input?: string | Uint8Array;
   /** Called with every line as it comes. */
   readonly onLine?: (line: string, stream: "stdout" | "stderr") => void;
   /** Return the result of a command that exits non-zero instead of throwing. */
@@ -53,6 +56,7 @@ const lastLines = (text: string, count: number): string => text.trimEnd().split(
 export const runProcess =
   (signal: AbortSignal): Host["run"] =>
   async (file, args, options = {}) => {
+    const withheld = Object.fromEntries((options.withhold ?? []).map((name) => [name, undefined]));
     const child = execa(file, args, {
       reject: false,
       cancelSignal: options.cancel === undefined ? signal : AbortSignal.any([signal, options.cancel]),
@@ -61,7 +65,9 @@ export const runProcess =
       buffer: true,
       stripFinalNewline: false,
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-      ...(options.env === undefined ? {} : { env: options.env }),
+      // A process shows its environment in /proc for as long as it lives, and some write it into their logs.
+      extendEnv: false,
+      env: { ...withoutSecrets(process.env), ...withheld, ...options.env },
       ...(options.input === undefined ? { stdin: "ignore" as const } : { input: options.input }),
       ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
     });

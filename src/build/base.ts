@@ -39,7 +39,7 @@ const packages = [
   "ca-certificates",
   "curl",
   "git",
-  "xz-utils",
+  "openssh-client",
   "zstd",
   "e2fsprogs",
   "xfsprogs",
@@ -83,9 +83,51 @@ const masked = [
   "fstrim.timer",
 ];
 
+/**
+ * What bases of the field bring along and a bake has to deal with: the distribution's own old Docker, a daemon.json of the
+ * Ascend runtime, and a package that is missing (it lies in a repository on the base's own disk, so that no bake needs a
+ * network for it).
+ */
+const field = `
+ascend=/usr/local/Ascend/Ascend-Docker-Runtime
+mkdir -p "$root/etc/docker" "$root$ascend"
+printf '#!/bin/sh\\n# Stands in for the Ascend runtime: passes everything on.\\nexec runc "$@"\\n' >"$root$ascend/ascend-docker-runtime"
+chmod 0755 "$root$ascend/ascend-docker-runtime"
+printf '{"default-runtime": "ascend", "runtimes": {"ascend": {"path": "%s", "runtimeArgs": []}}}\\n' \\
+  "$ascend/ascend-docker-runtime" >"$root/etc/docker/daemon.json"
+
+old=$(mktemp -d)
+mkdir -p "$old/DEBIAN" "$old/usr/bin" "$old/usr/lib/systemd/system"
+printf 'Package: docker-engine\\nVersion: 18.09.0\\nArchitecture: all\\nMaintainer: bake <bake@example.invalid>\\nDescription: stands in for the old Docker of a distribution\\n' >"$old/DEBIAN/control"
+printf '#!/bin/sh\\necho Docker version 18.09.0\\n' >"$old/usr/bin/dockerd"
+chmod 0755 "$old" "$old/usr/bin/dockerd"
+printf '[Service]\\nExecStart=/usr/bin/dockerd\\n' >"$old/usr/lib/systemd/system/docker.service"
+dpkg-deb --root-owner-group --build "$old" "$root/tmp/docker-engine.deb" >/dev/null
+chroot "$root" dpkg --install /tmp/docker-engine.deb
+rm -rf "$old" "$root/tmp/docker-engine.deb"
+
+repository=/var/lib/stand-in/packages
+mkdir -p "$root$repository"
+chroot "$root" sh -euc '
+  cd "$1"
+  apt-get -q download xz-utils
+  for deb in *.deb; do
+    dpkg-deb --field "$deb"
+    echo "Filename: ./$deb"
+    echo "Size: $(stat -c %s "$deb")"
+    echo "SHA256: $(sha256sum "$deb" | cut -d " " -f 1)"
+    echo
+  done >Packages
+  echo "deb [trusted=yes] file:$1 ./" >/etc/apt/sources.list.d/stand-in.list
+  rm -rf /var/lib/apt/lists/*
+  apt-get -q update -o Dir::Etc::SourceList=/etc/apt/sources.list.d/stand-in.list -o Dir::Etc::SourceParts=-
+' sh "$repository"
+`;
+
 /** Runs when the packages are installed; `$1` is the new root. */
 const customize = `set -eu
 root=$1
+${field}
 chroot "$root" systemctl enable systemd-networkd.service systemd-resolved.service ssh.service
 chroot "$root" systemctl mask ${masked.join(" ")}
 rm -f "$root"/etc/ssh/ssh_host_* "$root"/etc/hostname "$root"/etc/resolv.conf
@@ -173,6 +215,8 @@ const bootstrap = async (
   const result = await host.run(
     "mmdebstrap",
     [
+      // The lists of the base's own repository stay: a bake installs from it.
+      "--skip=cleanup/apt/lists",
       ...["--mode=root", "--variant=minbase", "--architectures=amd64", `--include=${include.join(",")}`],
       ...dpkgOptions.map((option) => `--dpkgopt=${option}`),
       ...[`--customize-hook=sh '${script.replaceAll("'", "'\\''")}' "$1"`, "--format=directory", suite, rootTree],

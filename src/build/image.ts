@@ -2,6 +2,8 @@
 import { mkdir, readdir, readFile, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
+import { knownSecrets, type SecretSources, withholdSecrets } from "../check/known-secrets.ts";
+import { describeFinding, type ScanResult, scanImage } from "../check/scan-image.ts";
 import { makeSshKey } from "../check/ssh.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
@@ -56,6 +58,8 @@ export interface BakeInput {
   readonly lock: Lock;
   readonly bakeId: string;
   readonly trial: boolean;
+  /** Where the profile's secrets come from: those that are on this machine are searched for in the image. */
+  readonly secrets?: SecretSources;
   readonly store: Store;
   readonly accelerator: Accelerator;
   readonly packer: { readonly path: string; readonly environment: Readonly<Record<string, string>> };
@@ -70,9 +74,9 @@ const freeBytes = async (path: string): Promise<number> => {
   return bavail * bsize;
 };
 
-/** What a bake writes at its peak: the overlay that Packer builds in, and the compressed result. */
+/** What a bake writes at its peak: the overlay that Packer builds in, the compressed result, and that unpacked again. */
 const neededBytes = (lock: Lock): number =>
-  2 * (lock.base.size + lock.artifacts.reduce((sum, { size }) => sum + size, 0)) + (1 << 30);
+  3 * (lock.base.size + lock.artifacts.reduce((sum, { size }) => sum + size, 0)) + (1 << 30);
 
 const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 
@@ -113,11 +117,55 @@ export const withWorkFolder = async <T>(host: Host, name: string, work: (folder:
   }
 };
 
+/** Findings that a message lists. */
+const mostListed = 20;
+
+/** @throws BakeError BK403 when something was found: what and where, never the value. */
+const requireClean = ({ findings }: ScanResult): void => {
+  if (findings.length === 0) return;
+  const lines = findings.slice(0, mostListed).map((finding) => `  ${describeFinding(finding)}`);
+  const more = findings.length - lines.length;
+  throw new BakeError(
+    "BK403",
+    `the image holds secrets; it was deleted:\n${[...lines, ...(more > 0 ? [`  and ${more} more`] : [])].join("\n")}`,
+    "Take them out of what is baked: the profile, the base or an artifact. Consider them known to others, and change them.\ndocs/secrets.md says what is searched for.",
+  );
+};
+
+/** Searches the finished image for what this machine knows to be secret, and for credentials by their shape. */
+const searchForSecrets = async (
+  host: Host,
+  { lock, store, secrets }: BakeInput,
+  image: string,
+  workFolder: string,
+): Promise<void> => {
+  const known = await knownSecrets(secrets ?? {}, host.env);
+  const result = await host.progress.step("scan-secrets", "search the raw disk for secrets", () =>
+    scanImage(host, {
+      image,
+      secrets: known.secrets,
+      inputs: [
+        { ...lock.base, isDisk: true },
+        ...lock.artifacts.map((artifact) => ({ ...artifact, isDisk: false })),
+      ].map(({ sha256, isDisk }) => ({ path: store.path(sha256), sha256, isDisk })),
+      workFolder,
+    }),
+  );
+  for (const reason of known.unknown) host.progress.note(`      not searched for: ${reason}`);
+  if (result.fromInputs.length > 0) {
+    const kinds = [...new Set(result.fromInputs.map(({ what }) => what))].toSorted().join(", ");
+    host.progress.note(`      left alone: ${result.fromInputs.length} examples and test keys of the inputs (${kinds})`);
+  }
+  requireClean(result);
+};
+
 /**
  * Bakes. The result appears under its name only when it is whole.
- * @throws BakeError BK201/BK202 for an artifact that is missing or changed, BK401 when the build fails, BK402 without room.
+ * @throws BakeError BK201/BK202 for an artifact that is missing or changed, BK401 when the build fails, BK402 without room,
+ * BK403 when the image holds a secret.
  */
-export const bakeImage = async (host: Host, input: BakeInput): Promise<ImageRecord> => {
+export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageRecord> => {
+  const host = withholdSecrets(anyHost, input.secrets ?? {});
   const { folder, lock, store, accelerator } = input;
   const inputs: Pick<Artifact, "name" | "sha256" | "size">[] = [
     { ...lock.base, name: `base ${lock.base.name}` },
@@ -165,6 +213,7 @@ export const bakeImage = async (host: Host, input: BakeInput): Promise<ImageReco
     await host.progress.step("flatten", "flatten and compress the image", async () => {
       await host.run("qemu-img", ["convert", "-c", "-W", "-m", "4", "-O", "qcow2", join(output, "image.qcow2"), fresh]);
     });
+    await searchForSecrets(host, input, fresh, workFolder);
     const { sha256, size } = await host.progress.step("hash-image", "hash the image", () => sha256File(fresh));
     const record: ImageRecord = {
       bakeId: input.bakeId,

@@ -87,6 +87,8 @@ export interface AgentApi {
    * @throws BakeError BK501 when the agent is not there or dies, and on a time-out; the job is cancelled then.
    */
   runJob(job: JobSpec, signal?: AbortSignal): Promise<JobResult>;
+  /** From now on agents register with this token; those that are connected stay. */
+  rotateToken(token: string): void;
   close(): Promise<void>;
 }
 
@@ -341,7 +343,8 @@ const seconds = (milliseconds: number): string => `${Math.round(milliseconds / 1
  * @throws BakeError BK503 when it cannot listen.
  */
 export const startAgentApi = async (options: AgentApiOptions): Promise<AgentApi> => {
-  const { expected, now } = options;
+  const { now } = options;
+  let { expected } = options;
   const silenceMs = options.silenceMs ?? 120_000;
   const agents: ConnectedAgent[] = [];
   const jobs = new Map<string, Job>();
@@ -650,6 +653,9 @@ export const startAgentApi = async (options: AgentApiOptions): Promise<AgentApi>
     problems: () => [...problems],
     waitForAgents,
     runJob,
+    rotateToken: (token) => {
+      expected = { ...expected, token };
+    },
     close: async () => {
       closed = true;
       changed();

@@ -1,6 +1,6 @@
 /** Boots a golden image with a blank data disk and golden user-data, and holds it against its plan. */
 import { randomBytes } from "node:crypto";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Accelerator } from "../build/accelerator.ts";
 import { withWorkFolder } from "../build/image.ts";
@@ -9,11 +9,12 @@ import type { Host } from "../host.ts";
 import type { CheckLevel } from "../plan/check.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { instanceUserData, type Templates } from "../render/tree.ts";
-import { shellWord } from "../render/formats/lines.ts";
+import { metadataAddress } from "../plan/network.ts";
 import { toYaml } from "../render/formats/yaml.ts";
+import { ciJob, devicesOf, missedMilestones } from "./ci-job.ts";
 import { type AgentApi, type JobResult, startAgentApi } from "./agent-api.ts";
 import { type CheckResult, judge, notChecked, parseReport } from "./results.ts";
-import { makeSshKey } from "./ssh.ts";
+import { makeSshKey, type Ssh } from "./ssh.ts";
 import { collectTimeline, type Timeline } from "./timeline.ts";
 import { bootVm, type Vm } from "./vm.ts";
 
@@ -27,18 +28,29 @@ export interface CheckInput {
   readonly dataDisk: number;
   /** Existing folder for console.log, journal.log and status.json of the boot. */
   readonly logDir: string;
+  /** Looks at the node after the checks, or when they did not come to an end. */
+  readonly inspect?: (ssh: Ssh) => Promise<void>;
+}
+
+/** What was seen of one boot. */
+interface BootReport {
+  /** Names under which the agents registered, in order of their index. */
+  readonly agents: readonly string[];
+  /** One for each agent, in that order. */
+  readonly jobs: readonly JobResult[];
+  readonly results: readonly CheckResult[];
+  readonly timeline: Timeline;
+  /** Seconds from power-on (from the reboot), as seen from outside. */
+  readonly seconds: { readonly ssh: number; readonly agents: number; readonly jobs: number };
 }
 
 export interface CheckReport {
+  /** The first boot, on a blank data disk, and the second. */
+  readonly boots: readonly BootReport[];
+  /** Checks that failed in any boot failed; what was seen from outside the node stands with them. */
   readonly results: readonly CheckResult[];
-  /** Names under which the agents registered, in order of their index. */
-  readonly agents: readonly string[];
   /** What the agent API did not like about the registrations. */
   readonly problems: readonly string[];
-  readonly job: JobResult;
-  readonly timeline: Timeline;
-  /** Seconds from power-on, as seen from outside. */
-  readonly seconds: { readonly ssh: number; readonly agents: number; readonly job: number };
 }
 
 /** The guest's name for the host's loopback under QEMU's user network. */
@@ -47,18 +59,8 @@ const hostFromGuest = "10.0.2.2";
 /** Under TCG a boot with four builders takes minutes. */
 const bootTimeout = 15 * 60_000;
 
-/** What a first job needs of the node: the Docker client, the daemon and a pre-loaded image. */
-const jobCommand = (plan: NodePlan): string => {
-  const image = plan.images.find(({ reference }) => reference !== plan.builders.image)?.reference;
-  return [
-    "set -eu",
-    "docker version",
-    ...(image === undefined
-      ? []
-      : [`docker run --rm --network none ${shellWord(image)} sh -c 'echo hello from a container on $(uname -m)'`]),
-    'echo "job of $BUILDKITE_AGENT_NAME is done"',
-  ].join("\n");
-};
+/** Four builds at once on two emulated cores. */
+const jobTimeout = 15 * 60_000;
 
 /** Saves what the node says about itself; whatever cannot be read is left out. */
 const saveLogs = async (vm: Vm, logDir: string): Promise<void> => {
@@ -72,7 +74,7 @@ const saveLogs = async (vm: Vm, logDir: string): Promise<void> => {
 
 const validate = async (vm: Vm, level: CheckLevel) => {
   const { stdout } = await vm.ssh(
-    `HOME=/root /opt/bake/bin/goss --gossfile /opt/bake/checks/${level}.yaml validate --format json --no-color`,
+    `HOME=/root /opt/bake/bin/goss --gossfile /opt/bake/checks/${level}.yaml validate --max-concurrent 4 --format json --no-color`,
     {
       allowFailure: true,
       timeout: 300_000,
@@ -100,8 +102,12 @@ export const checkImage = async (host: Host, input: CheckInput): Promise<CheckRe
       },
     });
     try {
+      // Secrets of its own: those of the profile are for real nodes.
       const userData = instanceUserData(plan, templates, {
         agentToken,
+        gitToken: randomBytes(24).toString("hex"),
+        proxyCredentials: `bake-check:${randomBytes(12).toString("hex")}`,
+        ...(plan.ssh.nodeKey === "delivered" && { nodeKey: await readFile(key.privateKeyFile, "utf8") }),
         authorizedKeys: [key.publicKey],
         environment: { BUILDKITE_AGENT_ENDPOINT: api.endpoint(hostFromGuest), BAKE_ABSENT: "npu" },
       });
@@ -114,6 +120,7 @@ export const checkImage = async (host: Host, input: CheckInput): Promise<CheckRe
         cpus: plan.target.cpus,
         accelerator: input.accelerator,
         dataDiskGiB: input.dataDisk,
+        metadata: "what this instance was given\n",
         userData,
         metaData: toYaml({ "instance-id": `bake-check-${started}`, "local-hostname": hostname }),
         key,
@@ -123,6 +130,7 @@ export const checkImage = async (host: Host, input: CheckInput): Promise<CheckRe
         return await observe(host, input, vm, api, since);
       } catch (error) {
         await saveLogs(vm, logDir);
+        await input.inspect?.(vm.ssh).catch(() => undefined);
         throw error;
       } finally {
         await vm.kill();
@@ -131,6 +139,140 @@ export const checkImage = async (host: Host, input: CheckInput): Promise<CheckRe
       await api.close();
     }
   });
+
+/** Something that was seen from outside the node. */
+const seen = (id: string, rows: readonly string[], title: string, wrong: readonly string[]): CheckResult => {
+  const check = { id, rows, title, level: "gating" as const };
+  return wrong.length === 0 ? { check, outcome: "passed" } : { check, outcome: "failed", detail: wrong.join("; ") };
+};
+
+/** A VM has no NPUs: null devices under their names, for the time of the jobs, so that these get what they ask for. */
+const makeUpDevices = async (vm: Vm, plan: NodePlan): Promise<() => Promise<void>> => {
+  const devices = [...new Set(plan.agents.each.flatMap(devicesOf))];
+  const missing = (
+    await vm.ssh(
+      `for device in ${devices.join(" ")}; do [ -e $device ] || { mknod $device c 1 3 && echo $device; }; done`,
+    )
+  ).stdout
+    .trim()
+    .split("\n")
+    .filter((device) => device !== "");
+  return async () => {
+    if (missing.length > 0) await vm.ssh(`rm -f ${missing.join(" ")}`);
+  };
+};
+
+/** Waits for the agents, gives each a job like CI's, and holds the node against its plan. */
+const observeBoot = async (
+  host: Host,
+  { plan, logDir }: CheckInput,
+  vm: Vm,
+  api: AgentApi,
+  { ssh, since, name }: { readonly ssh: number; readonly since: () => number; readonly name: string },
+): Promise<BootReport> => {
+  const { progress } = host;
+  const { agents } = plan;
+  const step = (id: string): string => (name === "first" ? id : `${name}-${id}`);
+  const registrations = await progress.step(step("boot-agents"), `wait for ${agents.spawn} agents`, async () => {
+    try {
+      return await api.waitForAgents(bootTimeout, host.signal);
+    } catch (error) {
+      if (!(error instanceof BakeError)) throw error;
+      const status = await vm.ssh(
+        "/opt/bake/bin/bake-status; journalctl --no-pager -b -o cat -n 40 -u 'bake-*' -u buildkite-agent",
+        {
+          allowFailure: true,
+          timeout: 60_000,
+        },
+      );
+      throw new BakeError(
+        error.code,
+        error.message,
+        `${error.help ?? ""}\nthe node says:\n${status.stdout}\nlogs: ${logDir}`,
+      );
+    }
+  });
+  const registered = since();
+  const timeline = await collectTimeline((command) => vm.ssh(command), plan.units);
+  const ordered = agents.each.map(({ index }) => registrations.find((one) => one.index === index)?.name ?? "");
+  const removeDevices = await makeUpDevices(vm, plan);
+  const jobs = await progress.step(step("jobs"), `run a build on each of ${agents.spawn} agents`, () =>
+    Promise.all(
+      agents.each.map((agent, position) =>
+        api.runJob({ agent: ordered[position] ?? "", command: ciJob(plan, agent), timeoutMs: jobTimeout }, host.signal),
+      ),
+    ),
+  );
+  await removeDevices();
+  const jobsDone = since();
+  const results = await progress.step(step("goss"), `run ${plan.checks.length} checks`, async () => {
+    const of = (level: CheckLevel) => plan.checks.filter((check) => check.level === level);
+    return [
+      ...judge(of("gating"), await validate(vm, "gating")),
+      ...judge(of("advisory"), await validate(vm, "advisory")),
+      ...notChecked(of("npu"), "no NPU in a VM"),
+      ...notChecked(of("site"), "the site's services are not looked for from a VM"),
+    ];
+  });
+  const boot = name === "first" ? "on a blank disk" : "after a reboot";
+  return {
+    agents: ordered,
+    jobs,
+    timeline,
+    seconds: { ssh, agents: registered, jobs: jobsDone },
+    results: [
+      ...results,
+      // waitForAgents came back: all of them were there, under these names.
+      seen(`vm-agents-${name}`, ["G2", "G5", "G9"], `${agents.spawn} agents registered ${boot}`, []),
+      ...jobs.map((job, position) => {
+        const missed = missedMilestones(plan, job.log);
+        return seen(
+          `vm-job-${position + 1}-${name}`,
+          ["G5", "G22", "G24", "G27"],
+          `agent ${position + 1} built, found its cache, ran with its devices and cleaned up, ${boot}`,
+          [
+            ...(job.exitStatus === 0 ? [] : [`exit ${job.exitStatus}`]),
+            ...(missed.length === 0 ? [] : [`did not get to: ${missed.join(", ")}`]),
+          ],
+        );
+      }),
+    ],
+  };
+};
+
+/** Something answers at the address, and only while it is open: the jobs saw that it is closed. */
+const observeMetadata = async (vm: Vm, plan: NodePlan): Promise<CheckResult[]> => {
+  if (!plan.network.metadata.closed) return [];
+  const ask = async (): Promise<boolean> =>
+    (await vm.ssh(`curl -s --max-time 10 http://${metadataAddress}/`, { allowFailure: true })).stdout !== "";
+  const closed = !(await ask());
+  await vm.ssh("systemctl stop bake-metadata");
+  const open = await ask();
+  await vm.ssh("systemctl start bake-metadata");
+  const closedAgain = !(await ask());
+  return [
+    seen("vm-metadata", ["G3"], "the metadata service answers when it is opened, and not when it is closed", [
+      ...(closed ? [] : ["it answered the host although it is closed"]),
+      ...(open ? [] : ["it does not answer at all in this VM: nothing was shown"]),
+      ...(closedAgain ? [] : ["it answered after it was closed again"]),
+    ]),
+  ];
+};
+
+/** A check that failed in any boot failed, and says in which. */
+const worst = (boots: readonly BootReport[]): CheckResult[] => {
+  const results = new Map<string, CheckResult>();
+  for (const [position, { results: own }] of boots.entries()) {
+    for (const result of own) {
+      const there = results.get(result.check.id);
+      const detail = position === 0 || result.detail === undefined ? result.detail : `after a reboot: ${result.detail}`;
+      if (there === undefined || (there.outcome !== "failed" && result.outcome === "failed")) {
+        results.set(result.check.id, { ...result, ...(detail !== undefined && { detail }) });
+      }
+    }
+  }
+  return [...results.values()];
+};
 
 const observe = async (
   host: Host,
@@ -144,47 +286,19 @@ const observe = async (
   await progress.step("boot-ssh", `boot the image (${input.accelerator.accel}) until ssh answers`, () =>
     vm.waitForSsh(bootTimeout),
   );
-  const ssh = since();
-  const registrations = await progress.step("boot-agents", `wait for ${plan.agents.spawn} agents`, async () => {
-    try {
-      return await api.waitForAgents(bootTimeout, host.signal);
-    } catch (error) {
-      if (!(error instanceof BakeError)) throw error;
-      const status = await vm.ssh("journalctl --no-pager -b -o cat -n 40 -u 'bake-*' -u buildkite-agent", {
-        allowFailure: true,
-        timeout: 60_000,
-      });
-      throw new BakeError(
-        error.code,
-        error.message,
-        `${error.help ?? ""}\nthe node says:\n${status.stdout}\nlogs: ${logDir}`,
-      );
-    }
-  });
-  const agents = since();
-  const first = registrations.find(({ request }) => request.name.includes("-1-")) ?? registrations[0];
-  const job = await progress.step("job", "run a job on the first agent", () =>
-    api.runJob({ agent: first?.name ?? "", command: jobCommand(plan), timeoutMs: 300_000 }, host.signal),
-  );
-  const jobDone = since();
-  const results = await progress.step("goss", `run ${plan.checks.length} checks`, async () => {
-    const of = (level: CheckLevel) => plan.checks.filter((check) => check.level === level);
-    return [
-      ...judge(of("gating"), await validate(vm, "gating")),
-      ...judge(of("advisory"), await validate(vm, "advisory")),
-      ...notChecked(of("npu"), "no NPU in a VM"),
-      ...notChecked(of("site"), "the site's services are not looked for from a VM"),
-    ];
-  });
-  const timeline = await collectTimeline((command) => vm.ssh(command), plan.units);
+  const first = await observeBoot(host, input, vm, api, { ssh: since(), since, name: "first" });
+  const metadata = await observeMetadata(vm, plan);
   await saveLogs(vm, logDir);
+  const rebooted = host.now();
+  const sinceReboot = (): number => (host.now() - rebooted) / 1000;
+  await progress.step("reboot", "reboot until ssh answers", () => vm.reboot(bootTimeout));
+  const second = await observeBoot(host, input, vm, api, { ssh: sinceReboot(), since: sinceReboot, name: "second" });
+  await saveLogs(vm, logDir);
+  await input.inspect?.(vm.ssh);
   await progress.step("shut-down-vm", "shut the VM down", () => vm.shutdown());
   return {
-    results,
-    agents: registrations.map(({ name }) => name).toSorted(),
+    boots: [first, second],
+    results: [...worst([first, second]), ...metadata],
     problems: api.problems(),
-    job,
-    timeline,
-    seconds: { ssh, agents, job: jobDone },
   };
 };

@@ -11,24 +11,36 @@ const Report = z.object({
       "resource-type": z.string(),
       "resource-id": z.string(),
       property: z.string(),
-      "summary-line-compact": z.string().optional(),
-      "summary-line": z.string().optional(),
+      meta: z.object({ check: z.string().optional() }).nullish(),
+      err: z.unknown().optional(),
+      "matcher-result": z
+        .object({ actual: z.unknown(), expected: z.unknown(), "missing-elements": z.unknown().optional() })
+        .optional(),
     }),
   ),
 });
+type GossResult = z.infer<typeof Report>["results"][number];
+
+export type Outcome = "passed" | "failed" | "not checked";
+
+/** What a result is about: a check of the plan, or something seen from outside the node. */
+export type Subject = Pick<Check, "id" | "rows" | "title" | "level" | "help">;
 
 export interface CheckResult {
-  readonly check: Check;
-  readonly outcome: "passed" | "failed" | "not checked";
-  /** Why it failed, or why it was not checked. */
+  readonly check: Subject;
+  readonly outcome: Outcome;
+  /** Why it failed, or why it was not checked; one line. */
   readonly detail?: string;
+  /** Of a failed check. */
+  readonly expected?: string;
+  readonly found?: string;
 }
 
 /**
  * @param json What `goss validate --format json` printed.
  * @throws BakeError BK510 when it is no report.
  */
-export const parseReport = (json: string): z.infer<typeof Report>["results"] => {
+export const parseReport = (json: string): GossResult[] => {
   let value: unknown;
   try {
     value = JSON.parse(json.slice(json.indexOf("{")));
@@ -40,33 +52,99 @@ export const parseReport = (json: string): z.infer<typeof Report>["results"] => 
   return parsed.data.results;
 };
 
+/**
+ * Whether goss speaks of this check: by the meta data that the goss file carries, else by the resource's id, which goss
+ * prints as `id`, or as `id: path` where a `path`, `name` or `address` says what it stands for.
+ */
+const isOf = ({ id, resource: [type, key] }: Check, result: GossResult): boolean => {
+  if (result["resource-type"].toLowerCase() !== type) return false;
+  if (result.meta?.check !== undefined) return result.meta.check === id;
+  const reported = result["resource-id"];
+  return [id, key].some((name) => reported === name || reported.startsWith(`${name}: `));
+};
+
+const oneLine = (text: string): string => text.replace(/\s+/g, " ").trim();
+
+/** A pattern for one whole line, without its escapes, is easier to read. */
+const readable = (pattern: string): string => {
+  const body = /^\/\^(.*)\$\/$/s.exec(pattern)?.[1];
+  if (body === undefined) return pattern;
+  const escapes = /\\([\\^$.*+?()[\]{}|/-])/g;
+  return /[\\^$.*+?()[\]{}|]/.test(body.replace(escapes, "")) ? pattern : JSON.stringify(body.replace(escapes, "$1"));
+};
+
+const show = (value: unknown): string =>
+  Array.isArray(value)
+    ? value.map(show).join(", ")
+    : typeof value === "string"
+      ? readable(value)
+      : (JSON.stringify(value) ?? String(value));
+
+/** goss keeps the output of a command to itself: it says that something is missing, not what is there. */
+const keptBack = (value: unknown): boolean => typeof value === "string" && value.startsWith("object: ");
+
+const expectedOf = ({ property, "matcher-result": matcher }: GossResult): string => {
+  const missing = matcher?.["missing-elements"];
+  const wanted = Array.isArray(missing) && missing.length > 0 ? missing : matcher?.expected;
+  return wanted === undefined || wanted === null ? property : `${property} ${show(wanted)}`;
+};
+
+const foundOf = ({ property, err, "matcher-result": matcher }: GossResult): string => {
+  if (err !== undefined && err !== null) return oneLine(typeof err === "string" ? err : JSON.stringify(err));
+  if (matcher === undefined || keptBack(matcher.actual)) return `${property} without it`;
+  return `${property} ${show(matcher.actual)}`;
+};
+
 /** A check passed when goss looked at it and every property held: one that goss did not report is a failure. */
-export const judge = (checks: readonly Check[], results: ReturnType<typeof parseReport>): CheckResult[] =>
+export const judge = (checks: readonly Check[], results: readonly GossResult[]): CheckResult[] =>
   checks.map((check) => {
-    const [type, id] = check.resource;
-    const own = results.filter(
-      (result) =>
-        result["resource-type"].toLowerCase() === type && result["resource-id"] === id && result.skipped !== true,
-    );
+    const own = results.filter((result) => result.skipped !== true && isOf(check, result));
+    if (own.length === 0) return { check, outcome: "failed", detail: "goss did not report it" };
     const wrong = own.filter(({ successful }) => !successful);
-    if (own.length > 0 && wrong.length === 0) return { check, outcome: "passed" };
-    const detail = wrong
-      .map((result) =>
-        (result["summary-line-compact"] ?? result["summary-line"] ?? result.property).replace(/\s+/g, " ").trim(),
-      )
-      .join("; ");
-    return { check, outcome: "failed", detail: own.length === 0 ? "goss did not report it" : detail };
+    if (wrong.length === 0) return { check, outcome: "passed" };
+    const expected = wrong.map(expectedOf).join("; ");
+    const found = [...new Set(wrong.map(foundOf))].join("; ");
+    return { check, outcome: "failed", detail: `expected ${expected}; found ${found}`, expected, found };
   });
 
-export const notChecked = (checks: readonly Check[], why: string): CheckResult[] =>
+export const notChecked = (checks: readonly Subject[], why: string): CheckResult[] =>
   checks.map((check) => ({ check, outcome: "not checked", detail: why }));
 
-const gates = ({ level }: Check): boolean => level === "gating" || level === "npu";
+/**
+ * Adds what the commands of failed checks print.
+ * @param outputs By check id.
+ */
+export const withOutputs = (results: readonly CheckResult[], outputs: ReadonlyMap<string, string>): CheckResult[] =>
+  results.map((result) => {
+    const output = outputs.get(result.check.id);
+    if (result.outcome !== "failed" || output === undefined) return result;
+    const lines = output
+      .split("\n")
+      .map(oneLine)
+      .filter((line) => line !== "");
+    const tail = lines.slice(-3).join(" | ");
+    const printed = tail === "" ? "prints nothing" : `prints ${tail.length > 300 ? `${tail.slice(0, 300)} ...` : tail}`;
+    // What it prints says more than goss's "without it".
+    const found = [...(result.found?.split("; ").filter((part) => !part.endsWith(" without it")) ?? []), printed];
+    return {
+      ...result,
+      found: found.join("; "),
+      detail: `expected ${result.expected ?? result.check.title}; found ${found.join("; ")}`,
+    };
+  });
 
-/** `n passed, n failed, n not checked`, advisory failures apart: they do not keep a node from jobs. */
-export const summarize = (
-  results: readonly CheckResult[],
-): { passed: number; failed: number; advisory: number; notChecked: number } => {
+/** Whether jobs wait for it. */
+export const gates = ({ level }: Pick<Check, "level">): boolean => level === "gating" || level === "npu";
+
+export interface Totals {
+  readonly passed: number;
+  readonly failed: number;
+  readonly advisory: number;
+  readonly notChecked: number;
+}
+
+/** Advisory failures are counted apart: they do not keep a node from jobs. */
+export const summarize = (results: readonly CheckResult[]): Totals => {
   const count = (predicate: (result: CheckResult) => boolean): number => results.filter(predicate).length;
   return {
     passed: count(({ outcome }) => outcome === "passed"),
@@ -74,20 +152,4 @@ export const summarize = (
     advisory: count(({ outcome, check }) => outcome === "failed" && !gates(check)),
     notChecked: count(({ outcome }) => outcome === "not checked"),
   };
-};
-
-export const formatResults = (results: readonly CheckResult[]): string => {
-  const rows = results.map(({ check, outcome, detail }) => ({
-    outcome: outcome === "failed" && !gates(check) ? "advisory" : outcome,
-    rows: check.rows.join(" "),
-    title: check.title,
-    detail,
-  }));
-  const width = Math.max(0, ...rows.map((row) => row.rows.length));
-  return rows
-    .map(
-      ({ outcome, rows: guide, title, detail }) =>
-        `  ${outcome.padEnd(11)}  ${guide.padEnd(width)}  ${title}${detail === undefined ? "" : `: ${detail}`}`,
-    )
-    .join("\n");
 };

@@ -37,15 +37,16 @@ export interface RealHost {
   readonly saveDurations: () => Promise<void>;
 }
 
-export const makeHost = async (): Promise<RealHost> => {
+/** @param messages Where progress goes: standard error when standard output is for a program. */
+export const makeHost = async (messages: NodeJS.WriteStream = process.stdout): Promise<RealHost> => {
   const signal = interruptible();
   const cacheDir = join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "bake");
   const durations = join(cacheDir, "steps.json");
   const progress = new StepProgress(
     {
-      write: (text) => process.stdout.write(text),
-      live: process.stdout.isTTY === true && !process.env["CI"],
-      columns: process.stdout.columns ?? 80,
+      write: (text) => messages.write(text),
+      live: messages.isTTY === true && !process.env["CI"],
+      columns: messages.columns ?? 80,
     },
     Date.now,
     await readDurations(durations),

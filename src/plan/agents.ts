@@ -27,6 +27,12 @@ export interface AgentPlan {
   readonly gitFetchFlags: string;
   readonly stopTimeout: number;
   readonly endpoint?: string;
+  /** `host:port` of the agent's own health service. */
+  readonly healthAddress: string;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly environment: Readonly<Record<string, string>>;
+  /** Further keys of buildkite-agent.cfg. */
+  readonly settings: Readonly<Record<string, string | number | boolean>>;
   /**
    * How the token reaches the agent: `file` is read by the agent itself (`token="file://…"`, from 3.133.0),
    * `environment` by systemd for older agents.
@@ -59,6 +65,10 @@ export const planAgents = ({ agents, storage }: Profile): AgentPlan => ({
   gitFetchFlags: agents.gitFetchFlags,
   stopTimeout: agents.stopTimeout,
   ...(agents.endpoint !== undefined && { endpoint: agents.endpoint }),
+  healthAddress: agents.healthAddress,
+  tags: agents.tags,
+  environment: agents.environment,
+  settings: agents.settings,
   token: readsTokenFile(agents.version)
     ? { via: "file", path: "/etc/bake/secrets/agent-token" }
     : { via: "environment", path: "/etc/bake/secrets/agent-token.env" },

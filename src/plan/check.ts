@@ -16,5 +16,9 @@ export interface Check {
    * advisory, about the site's services, which a VM elsewhere does not reach.
    */
   readonly level: CheckLevel;
+  /** Can change while the node runs: the health timer looks again. */
+  readonly live?: boolean;
+  /** What to do when it fails. */
+  readonly help?: string;
   readonly resource: GossResource;
 }

@@ -1,21 +1,587 @@
-/** What a node must look like: each check proves a guide row and is rendered to goss. */
+/** What a node must look like: each check proves guide rows and is rendered to goss. */
+import { shellWord } from "../shell.ts";
 import type { Check, GossResource } from "./check.ts";
+import { metadataAddress } from "./network.ts";
 import type { NodePlan } from "./node-plan.ts";
 
-/** Exit status and text of a command. */
-const command = (id: string, exec: string, stdout: readonly unknown[] = [], timeout = 30_000): GossResource => [
-  "command",
-  id,
-  { exec, "exit-status": 0, ...(stdout.length > 0 && { stdout }), timeout },
-];
+type PlanWithoutChecks = Omit<NodePlan, "checks">;
+type CheckWithoutResource = Omit<Check, "resource" | "level">;
 
 /** A whole line of output, so that `27.5.1` does not also accept `127.5.10`. */
-const line = (text: string): string => `/^${text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}$/`;
+const line = (text: string): string => `/^${literal(text)}$/`;
 
-const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+
+/** Exit status and lines of a command. Milliseconds for `timeout`. */
+const command = (
+  id: string,
+  exec: string,
+  { stdout = [], status = 0, timeout = 60_000 }: { stdout?: readonly string[]; status?: number; timeout?: number } = {},
+): GossResource => ["command", id, { exec, "exit-status": status, ...(stdout.length > 0 && { stdout }), timeout }];
+
+/** As systemd prints a time span: `25min 30s`. */
+export const systemdSpan = (seconds: number): string => {
+  const parts = [
+    [Math.floor(seconds / 86_400), "d"],
+    [Math.floor(seconds / 3600) % 24, "h"],
+    [Math.floor(seconds / 60) % 60, "min"],
+    [seconds % 60, "s"],
+  ] as const;
+  return parts.flatMap(([count, unit]) => (count === 0 ? [] : [`${count}${unit}`])).join(" ");
+};
+
+const show = (unit: string, properties: readonly string[]): string =>
+  `systemctl show ${unit} ${properties.map((property) => `-p ${property}`).join(" ")}`;
+
+/** Reads the environment of the running agent: what jobs inherit, whoever set it. */
+const agentEnvironment =
+  "tr '\\0' '\\n' <\"/proc/$(systemctl show -p MainPID --value buildkite-agent.service)/environ\"";
+
+const gating = (check: CheckWithoutResource, resource: GossResource): Check => ({
+  ...check,
+  level: "gating",
+  resource,
+});
+const advisory = (check: CheckWithoutResource, resource: GossResource): Check => ({
+  ...check,
+  level: "advisory",
+  resource,
+});
+const ofCommand = (
+  make: typeof gating,
+  check: CheckWithoutResource,
+  exec: string,
+  expected?: Parameters<typeof command>[2],
+): Check => make(check, command(check.id, exec, expected));
+
+const platformChecks = ({ systems }: PlanWithoutChecks): Check[] => [
+  ofCommand(
+    advisory,
+    { id: "operating-system", rows: ["G1"], title: `the operating system is one of ${systems.join(", ")}` },
+    '. /etc/os-release && echo "$ID"',
+    { stdout: [`/^(${systems.map(literal).join("|")})$/`] },
+  ),
+  ofCommand(
+    advisory,
+    {
+      id: "kernel-held",
+      rows: ["G1"],
+      title: "updates leave the kernel alone",
+      help: "apt-mark hold 'linux-image-*', or exclude=kernel* in /etc/dnf/dnf.conf: a driver of the NPUs fits one kernel",
+    },
+    "{ apt-mark showhold; cat /etc/dnf/dnf.conf /etc/yum.conf; } 2>/dev/null | grep -Eq '^(linux-image|exclude *=.*kernel)'",
+  ),
+];
+
+const storageChecks = ({ storage }: PlanWithoutChecks): Check[] => {
+  const mount = shellWord(storage.mount);
+  const [key = "", value = ""] = storage.source.split("=");
+  return [
+    ofCommand(
+      gating,
+      {
+        id: "data-disk-mounted",
+        rows: ["G16", "G17", "G18"],
+        title: `${storage.mount} is the data disk (${storage.source}, ${storage.filesystem})`,
+        live: true,
+        help: "journalctl -u bake-storage says which disks were looked at and why none was taken",
+      },
+      `findmnt -nro ${key},FSTYPE --mountpoint ${mount}`,
+      { stdout: [line(`${value} ${storage.filesystem}`)], timeout: 30_000 },
+    ),
+    ofCommand(
+      gating,
+      {
+        id: "data-disk-writable",
+        rows: ["G18"],
+        title: `${storage.mount} is writable`,
+        live: true,
+        help: "a file system that met an error goes read-only: dmesg has the error, fsck after a backup",
+      },
+      `findmnt -nro OPTIONS --mountpoint ${mount} | grep -Eq '(^|,)rw(,|$)'`,
+      { timeout: 30_000 },
+    ),
+    ofCommand(
+      gating,
+      {
+        id: "data-disk-room",
+        rows: ["G16"],
+        title: `${storage.mount} has ${storage.minFreeBytes / 2 ** 30} GiB free`,
+        live: true,
+        help: `du -xhd1 ${storage.mount}; build caches (docker-cache*) are never pruned by Docker`,
+      },
+      `test "$(df -B1 --output=avail ${mount} | tail -n 1)" -ge ${storage.minFreeBytes}`,
+      { timeout: 30_000 },
+    ),
+    ofCommand(
+      advisory,
+      {
+        id: "data-disk-fstab",
+        rows: ["G18"],
+        title: `fstab mounts ${storage.source} at ${storage.mount} and lets the boot go on without it`,
+      },
+      `findmnt -snro SOURCE,OPTIONS ${mount}`,
+      { stdout: [`/^${literal(storage.source)} (.*,)?nofail(,|$)/`] },
+    ),
+  ];
+};
+
+const dockerChecks = ({ docker, packages }: PlanWithoutChecks): Check[] => {
+  const daemon = docker.daemon as { "log-opts": { "max-size": string } };
+  const distribution = [...new Set([...packages.remove.apt, ...packages.remove.dnf])].toSorted();
+  return [
+    ofCommand(
+      gating,
+      {
+        id: "docker-version",
+        rows: ["G15", "G19"],
+        title: `Docker is ${docker.version}`,
+        live: true,
+        help: "systemctl status docker; journalctl -u docker",
+      },
+      "docker version --format '{{.Server.Version}}'",
+      { stdout: [`/^${literal(docker.version)}([+~-].*)?$/`] },
+    ),
+    ofCommand(
+      gating,
+      { id: "docker-binaries", rows: ["G19"], title: "Docker's binaries are those in /usr/bin" },
+      // One at a time: dash looks at the first name alone.
+      "for name in containerd dockerd docker docker-proxy runc; do command -v $name; done",
+      { stdout: ["containerd", "dockerd", "docker", "docker-proxy", "runc"].map((name) => line(`/usr/bin/${name}`)) },
+    ),
+    ofCommand(
+      gating,
+      {
+        id: "docker-needs",
+        rows: ["G13", "G19"],
+        title: "what the static archive does not bring is there: git, iptables, modprobe, xz",
+      },
+      "PATH=$PATH:/usr/sbin:/sbin; for name in git iptables modprobe xz; do command -v $name >/dev/null || exit 1; done",
+    ),
+    gating({ id: "docker-group", rows: ["G19"], title: "the group docker is there, for its socket" }, [
+      "group",
+      "docker-group",
+      { groupname: "docker", exists: true },
+    ]),
+    ofCommand(
+      gating,
+      {
+        id: "distribution-docker-gone",
+        rows: ["G19"],
+        title: "no Docker of the distribution is installed",
+        help: "remove the package: its files are those of the static archive, its units start another daemon",
+      },
+      `{ rpm -qa --qf '%{NAME}\\n'; dpkg-query -W -f '\${db:Status-Abbrev}\${Package}\\n'; } 2>/dev/null | grep -Ex '(ii )?(${distribution.map(literal).join("|")})'`,
+      { status: 1 },
+    ),
+    ...["containerd.service", "docker.service", "docker.socket"].map((unit) =>
+      gating(
+        {
+          id: `unit-${unit}`,
+          rows: ["G20"],
+          title: `${unit} is enabled and runs`,
+          help: `systemctl enable --now ${unit}`,
+        },
+        ["service", `unit-${unit}`, { name: unit, enabled: true, running: true }],
+      ),
+    ),
+    ofCommand(
+      gating,
+      {
+        id: "data-root",
+        rows: ["G21"],
+        title: `Docker keeps its data in ${docker.dataRoot}, with overlay2`,
+        help: 'set "data-root" and "storage-driver" in /etc/docker/daemon.json and restart Docker',
+      },
+      "docker info --format '{{.DockerRootDir}} {{.Driver}}'",
+      { stdout: [line(`${docker.dataRoot} overlay2`)] },
+    ),
+    ofCommand(
+      gating,
+      {
+        id: "docker-requires-data-disk",
+        rows: ["G21"],
+        title: "Docker does not start without the data disk",
+        help: `a drop-in for docker.service with RequiresMountsFor=${docker.dataRoot}`,
+      },
+      show("docker.service", ["RequiresMountsFor"]),
+      { stdout: [`/[= ]${literal(docker.dataRoot)}( |$)/`] },
+    ),
+    ofCommand(
+      advisory,
+      {
+        id: "docker-address-pools",
+        rows: ["G12", "G21"],
+        title: "Docker's networks stay away from the site's addresses",
+        help: 'set "default-address-pools" in /etc/docker/daemon.json',
+      },
+      "docker info --format '{{range .DefaultAddressPools}}{{.Base}} {{end}}'",
+      {
+        stdout: [
+          line((docker.daemon["default-address-pools"] as { base: string }[]).map(({ base }) => `${base} `).join("")),
+        ],
+      },
+    ),
+    advisory({ id: "docker-log-limit", rows: ["G21"], title: "logs of containers are rotated" }, [
+      "file",
+      "docker-log-limit",
+      {
+        path: "/etc/docker/daemon.json",
+        exists: true,
+        contents: [`/"max-size": *"${literal(daemon["log-opts"]["max-size"])}"/`],
+      },
+    ]),
+  ];
+};
+
+/** Where the Docker client looks for plugins (docker/cli: cli-plugins/manager). */
+const pluginFolders = [
+  "/root/.docker/cli-plugins",
+  "/usr/local/lib/docker/cli-plugins",
+  "/usr/local/libexec/docker/cli-plugins",
+  "/usr/lib/docker/cli-plugins",
+  "/usr/libexec/docker/cli-plugins",
+];
+
+const builderChecks = ({ buildx, builders, images }: PlanWithoutChecks): Check[] => [
+  gating({ id: "buildx-plugin", rows: ["G23"], title: "the buildx plugin is root's alone" }, [
+    "file",
+    "buildx-plugin",
+    { path: buildx.plugin, exists: true, filetype: "file", mode: "0700", owner: "root", group: "root" },
+  ]),
+  ofCommand(
+    gating,
+    {
+      id: "buildx-version",
+      rows: ["G22", "G23"],
+      title: `buildx is ${buildx.version}`,
+      help: `put the release's binary at ${buildx.plugin}, mode 0700`,
+    },
+    "HOME=/root docker buildx version",
+    { stdout: [`/(^|[ v])${literal(buildx.version)}([+ -]|$)/`] },
+  ),
+  ofCommand(
+    advisory,
+    {
+      id: "buildx-plugin-alone",
+      rows: ["G23"],
+      title: "no other buildx plugin shadows it or waits behind it",
+      help: "remove all but one: the user's folder wins over the system's",
+    },
+    `ls ${pluginFolders.map((folder) => `${folder}/docker-buildx`).join(" ")} 2>/dev/null | wc -l`,
+    { stdout: [line("1")] },
+  ),
+  ...images.map(({ reference, locked }, index) => {
+    const id = `image-${index + 1}`;
+    return ofCommand(
+      gating,
+      {
+        id,
+        rows: [reference === builders.image ? "G24" : "G27"],
+        title: `image ${reference} is in Docker's store`,
+        help: "journalctl -u bake-images",
+      },
+      `docker image inspect --format '{{.Id}}' ${shellWord(reference)}`,
+      { stdout: locked === undefined ? [] : [line(locked.imageId)] },
+    );
+  }),
+  ...builders.names.map((name) => {
+    const imageId = images.find(({ reference }) => reference === builders.image)?.locked?.imageId;
+    return ofCommand(
+      gating,
+      {
+        id: `builder-${name}`,
+        rows: ["G24"],
+        title: `builder ${name} runs ${builders.image}`,
+        live: true,
+        help: `docker buildx inspect --bootstrap ${name}; journalctl -u bake-builders`,
+      },
+      `docker container inspect --format '{{.State.Running}} {{.Config.Image}}${imageId === undefined ? "" : " {{.Image}}"}' buildx_buildkit_${name}0 && test -s /root/.docker/buildx/instances/${name}`,
+      { stdout: [line(["true", builders.image, ...(imageId === undefined ? [] : [imageId])].join(" "))] },
+    );
+  }),
+  ofCommand(
+    advisory,
+    {
+      id: "builder-default",
+      rows: ["G24"],
+      title: "no CI builder is the current one of every docker build",
+      help: "docker buildx use default",
+    },
+    "HOME=/root docker buildx inspect | sed -n 's/^Name: *//p' | head -n 1",
+    { stdout: [line("default")] },
+  ),
+];
+
+/** A line of buildkite-agent.cfg, with or without quotes. */
+const setting = (key: string, value: string): string => `/^${literal(key)} *[=:] *"?${literal(value)}"?$/`;
+
+const agentChecks = ({ agents, network }: PlanWithoutChecks): Check[] => [
+  ofCommand(
+    gating,
+    { id: "agent-version", rows: ["G2"], title: `Buildkite agent is ${agents.version}` },
+    `${agents.binary} --version`,
+    { stdout: [`/version ${literal(agents.version)}([+, ]|$)/`] },
+  ),
+  gating({ id: "agent-config", rows: ["G3", "G4"], title: "the agent's configuration is for root alone" }, [
+    "file",
+    "agent-config",
+    { path: agents.configFile, exists: true, filetype: "file", mode: "0600", owner: "root", group: "root" },
+  ]),
+  ofCommand(
+    gating,
+    {
+      id: "agent-token",
+      rows: ["G3"],
+      title: "the agent's token is there, for root alone",
+      live: true,
+      help: "golden user-data brings it; bake-token < FILE puts another in its place",
+    },
+    agents.token.via === "file"
+      ? `stat -c '%a %U' ${agents.token.path} && grep -q . ${agents.token.path}`
+      : `stat -c '%a %U' ${agents.token.path} && grep -Eq '^BUILDKITE_AGENT_TOKEN="?[^"]' ${agents.token.path}`,
+    { stdout: [line("600 root")] },
+  ),
+  gating({ id: "agent-settings", rows: ["G4"], title: "buildkite-agent.cfg says what the profile says" }, [
+    "file",
+    "agent-settings",
+    {
+      path: agents.configFile,
+      exists: true,
+      contents: [
+        setting("spawn", String(agents.spawn)),
+        `/^tags *[=:] *"?([^"]*,)?queue=${literal(agents.queue)}[,"]?/`,
+        setting("git-clone-flags", agents.gitCloneFlags),
+        setting("git-fetch-flags", agents.gitFetchFlags),
+        ...Object.entries(agents.settings).map(([key, value]) => setting(key, String(value))),
+      ],
+    },
+  ]),
+  gating({ id: "agent-name", rows: ["G4", "G5"], title: `agents are named ${agents.nameTemplate}` }, [
+    "file",
+    "agent-name",
+    { path: agents.configFile, exists: true, contents: [setting("name", agents.nameTemplate)] },
+  ]),
+  ofCommand(
+    advisory,
+    {
+      id: "agent-unit",
+      rows: ["G7"],
+      title: "the service stops the agents only after their jobs, and restarts them after a crash",
+      help: "KillMode=mixed and a TimeoutStopSec above the longest job",
+    },
+    show("buildkite-agent.service", ["FragmentPath", "KillMode", "Restart", "TimeoutStopUSec"]),
+    {
+      stdout: [
+        line("FragmentPath=/etc/systemd/system/buildkite-agent.service"),
+        line("KillMode=mixed"),
+        line("Restart=on-failure"),
+        line(`TimeoutStopUSec=${systemdSpan(agents.stopTimeout)}`),
+      ],
+    },
+  ),
+  ofCommand(
+    advisory,
+    {
+      id: "agent-order",
+      rows: ["G5", "G7"],
+      title: "the agents start after network, hostname, Docker and the gate",
+      help: "the hostname is sent once, at registration: it must be final by then",
+    },
+    `systemctl show -p After --value buildkite-agent.service | tr ' ' '\\n' && systemctl show -p LoadState cloud-config.service`,
+    {
+      stdout: [
+        ...["network-online.target", "docker.service", "cloud-config.service", "bake-ready.service"].map(line),
+        line("LoadState=loaded"),
+      ],
+    },
+  ),
+  ofCommand(
+    advisory,
+    {
+      id: "agent-environment",
+      rows: ["G7", "G8", ...(network.pypiCache === undefined ? [] : ["G12"])],
+      title: "jobs find HOME and what the profile sets in their environment",
+    },
+    agentEnvironment,
+    {
+      stdout: [
+        line("HOME=/root"),
+        ...(network.pypiCache === undefined
+          ? []
+          : [line(`PYPI_CACHE_HOST=${network.pypiCache.host}`), line(`PYPI_CACHE_PORT=${network.pypiCache.port}`)]),
+        ...Object.entries(agents.environment).map(([name, value]) => line(`${name}=${value}`)),
+      ],
+    },
+  ),
+  advisory(
+    {
+      id: "agent-running",
+      rows: ["G7", "G9"],
+      title: "the agent service is enabled and runs",
+      help: "bake-status says what it waits for",
+    },
+    ["service", "agent-running", { name: "buildkite-agent.service", enabled: true, running: true }],
+  ),
+  ofCommand(
+    advisory,
+    {
+      id: "agent-health",
+      rows: ["G6", "G10"],
+      title: `the running agents answer at ${agents.healthAddress}`,
+      help: "set health-check-addr; never start a second set of agents for a test",
+    },
+    `curl -fsS --max-time 10 http://${agents.healthAddress}/`,
+    { stdout: ["/^OK/"] },
+  ),
+  ofCommand(
+    advisory,
+    { id: "agent-journal", rows: ["G10"], title: "the agents' log is in the journal" },
+    "journalctl -u buildkite-agent.service -b -n 1 -o cat | grep -q .",
+  ),
+];
+
+const isAddress = (host: string): boolean => /^[\d.]+$/.test(host);
+
+const networkChecks = ({ network }: PlanWithoutChecks): Check[] => {
+  const { pypiCache, gitProxy, metadata } = network;
+  const header = shellWord(`http.${network.gitTokenUrl}.extraheader`);
+  return [
+    ...(gitProxy === undefined
+      ? []
+      : [
+          ofCommand(
+            gating,
+            {
+              id: "git-proxy",
+              rows: ["G13"],
+              title: "the git proxy is set, in one file",
+              help: "git config --show-origin --get-all names the files; of two equal rules the first one read wins",
+            },
+            `HOME=/root git config --show-origin --get-all ${shellWord(`url.${gitProxy.via}.insteadOf`)}`,
+            { stdout: [`/^file:\\S+\\s+${literal(gitProxy.for)}$/`] },
+          ),
+          ofCommand(
+            gating,
+            { id: "git-proxy-alone", rows: ["G13"], title: "no second rule rewrites the same URLs" },
+            `HOME=/root git config --get-regexp '^url\\..*\\.insteadof$' | awk -v url=${shellWord(gitProxy.for)} '$2 == url' | wc -l`,
+            { stdout: [line("1")] },
+          ),
+          ofCommand(
+            gating,
+            { id: "git-proxy-rewrites", rows: ["G13"], title: `git reaches ${gitProxy.for} through the proxy` },
+            `cd / && HOME=/root git ls-remote --get-url ${shellWord(`${gitProxy.for}owner/name.git`)}`,
+            { stdout: [line(`${gitProxy.via}owner/name.git`)] },
+          ),
+        ]),
+    network.gitToken
+      ? ofCommand(
+          gating,
+          {
+            id: "git-token",
+            rows: ["G14"],
+            title: `one whole header with a token goes to ${network.gitTokenUrl}`,
+            help: "the header must be one line: base64 -w0",
+          },
+          // Never the header itself: goss prints what it found.
+          `HOME=/root git config --get-all ${header} | awk 'NF == 0 { reset++ } /^AUTHORIZATION: basic [A-Za-z0-9+\\/]+=*$/ { whole++ } END { print reset + 0, whole + 0, NR }' && stat -c %a /root/.gitconfig.d/private`,
+          { stdout: [line("1 1 2"), line("600")] },
+        )
+      : ofCommand(
+          advisory,
+          {
+            id: "bake-git-include",
+            rows: ["G14"],
+            title:
+              "a token for private repositories would be read from a file of its own (secrets.gitToken is not set)",
+          },
+          "HOME=/root git config --global --get-all include.path",
+          { stdout: [line("/root/.gitconfig.d/private")] },
+        ),
+    ...(pypiCache === undefined
+      ? []
+      : [
+          ...(isAddress(pypiCache.host)
+            ? [
+                ofCommand(
+                  gating,
+                  {
+                    id: "pypi-cache-route",
+                    rows: ["G12"],
+                    title: "no Docker network hides the PyPI cache",
+                    help: "docker network ls; remove the network, or move default-address-pools",
+                  },
+                  `ip -o route get ${pypiCache.host}`,
+                  { stdout: ["!/dev (docker|br-)/"] },
+                ),
+              ]
+            : []),
+          {
+            id: "pypi-cache",
+            rows: ["G12"],
+            title: `the PyPI cache answers at ${pypiCache.host}:${pypiCache.port}`,
+            level: "site" as const,
+            help: "ask for access for the outward address of this host",
+            resource: [
+              "addr",
+              "pypi-cache",
+              { address: `tcp://${pypiCache.host}:${pypiCache.port}`, reachable: true, timeout: 2000 },
+            ] as const,
+          },
+        ]),
+    ...network.destinations
+      .filter(({ when, host }) => when === "node" && host !== pypiCache?.host)
+      .map(
+        ({ host, port, why }): Check => ({
+          id: `reaches-${host}-${port}`,
+          rows: ["G11"],
+          title: `${host}:${port} lets this node through: ${why}`,
+          level: "site",
+          help: "allowlist.md has every host with its reason",
+          resource: [
+            "addr",
+            `reaches-${host}-${port}`,
+            { address: `tcp://${host}:${port}`, reachable: true, timeout: 5000 },
+          ],
+        }),
+      ),
+    ...(metadata.closed
+      ? [
+          ofCommand(
+            advisory,
+            {
+              id: "bake-metadata-closed",
+              rows: ["G3"],
+              title: "the metadata service, which hands out user-data, is closed",
+              help: "systemctl restart bake-metadata",
+            },
+            `ip rule show | grep -Eq 'to ${literal(metadataAddress)} .*prohibit' && ! curl -s --max-time 5 -o /dev/null http://${metadataAddress}/`,
+          ),
+        ]
+      : []),
+  ];
+};
+
+const identityChecks = ({ ssh }: PlanWithoutChecks): Check[] =>
+  ssh.nodeKey === "none"
+    ? []
+    : [
+        ofCommand(
+          gating,
+          {
+            id: "node-key",
+            rows: ["G8"],
+            title: "the node's key pair is whole and for root alone",
+            help: "journalctl -u bake-identity",
+          },
+          // A key with a passphrase would wait for somebody to type it.
+          `set -e; for key in /root/.ssh/id_ed25519 /root/.ssh/id_rsa /root/.ssh/id_ecdsa; do if [ -e "$key" ]; then test "$(ssh-keygen -y -P '' -f "$key" | cut -d ' ' -f 1,2)" = "$(cut -d ' ' -f 1,2 "$key.pub")"; stat -c '%a %U' "$key"; exit 0; fi; done; exit 1`,
+          { stdout: [line("600 root")] },
+        ),
+      ];
 
 /** The shared devices and driver files that the CI script mounts into every job (guide row G5; run-npu-test.sh). */
-const npuDevices = ["/dev/davinci_manager", "/dev/devmm_svm", "/dev/hisi_hdc"];
+export const npuDevices = ["/dev/davinci_manager", "/dev/devmm_svm", "/dev/hisi_hdc"];
 const npuFiles: readonly [string, string][] = [
   ["/usr/local/bin/npu-smi", "file"],
   ["/usr/local/Ascend/driver/version.info", "file"],
@@ -24,167 +590,52 @@ const npuFiles: readonly [string, string][] = [
   ["/usr/local/Ascend/driver/lib64", "directory"],
 ];
 
-export const planChecks = (plan: Omit<NodePlan, "checks">): Check[] => {
-  const { storage, docker, buildx, builders, agents, network, images } = plan;
-  const gating = (id: string, rows: string[], title: string, resource: GossResource): Check => ({
-    id,
-    rows,
-    title,
-    level: "gating",
-    resource,
-  });
-  return [
-    gating("data-disk-mounted", ["G16", "G17", "G18"], `${storage.mount} is the data disk`, [
-      "command",
-      "data-disk-mounted",
-      {
-        exec: `findmnt -nro UUID,FSTYPE --mountpoint ${quote(storage.mount)}`,
-        "exit-status": 0,
-        stdout: [line(`${storage.uuid} ${storage.filesystem}`)],
-        timeout: 10_000,
-      },
-    ]),
-    gating("docker-units-enabled", ["G20"], "containerd and Docker start at boot", [
-      "service",
-      "docker.service",
-      { enabled: true, running: true },
-    ]),
-    gating("containerd-unit-enabled", ["G20"], "containerd runs as its own unit", [
-      "service",
-      "containerd.service",
-      { enabled: true, running: true },
-    ]),
-    gating(
-      "docker-version",
-      ["G15", "G19"],
-      `Docker is ${docker.version}`,
-      command("docker-version", "docker version --format '{{.Server.Version}}'", [
-        `/^${docker.version.replaceAll(".", "\\.")}([+~-].*)?$/`,
-      ]),
-    ),
-    gating(
-      "data-root",
-      ["G21"],
-      `Docker keeps its data in ${docker.dataRoot}, with overlay2`,
-      command("data-root", "docker info --format '{{.DockerRootDir}} {{.Driver}}'", [
-        line(`${docker.dataRoot} overlay2`),
-      ]),
-    ),
-    gating("buildx-plugin", ["G23"], "one buildx plugin, for root alone", [
-      "file",
-      buildx.plugin,
-      { exists: true, filetype: "file", mode: "0700", owner: "root", group: "root" },
-    ]),
-    gating(
-      "buildx-version",
-      ["G22", "G23"],
-      `buildx is ${buildx.version}`,
-      command("buildx-version", "HOME=/root docker buildx version", [
-        `/(^|[ v])${buildx.version.replaceAll(".", "\\.")}([+ -]|$)/`,
-      ]),
-    ),
-    ...images.map(({ reference, locked }, index) =>
-      gating(
-        `image-${index + 1}`,
-        [reference === builders.image ? "G24" : "G27"],
-        `image ${reference} is in Docker's store`,
-        command(
-          `image-${index + 1}`,
-          `docker image inspect --format '{{.Id}}' ${quote(reference)}`,
-          locked === undefined ? [] : [line(locked.imageId)],
-        ),
-      ),
-    ),
-    ...agents.each.map(({ builder }) =>
-      gating(
-        `builder-${builder}`,
-        ["G24"],
-        `builder ${builder} runs ${builders.image}`,
-        command(
-          `builder-${builder}`,
-          `docker container inspect --format '{{.State.Running}} {{.Config.Image}}' buildx_buildkit_${builder}0`,
-          [line(`true ${builders.image}`)],
-        ),
-      ),
-    ),
-    gating(
-      "agent-version",
-      ["G2"],
-      `Buildkite agent is ${agents.version}`,
-      command("agent-version", `${agents.binary} --version`, [
-        `/version ${agents.version.replaceAll(".", "\\.")}([+, ]|$)/`,
-      ]),
-    ),
-    gating("agent-config", ["G3", "G4"], "the agent's configuration is for root alone", [
-      "file",
-      agents.configFile,
-      { exists: true, filetype: "file", mode: "0600", owner: "root", group: "root" },
-    ]),
-    gating(
-      "agent-token",
-      ["G3"],
-      "the agent's token is there, for root alone",
-      command("agent-token", `stat -c '%a %U' ${agents.token.path} && test -s ${agents.token.path}`, [
-        line("600 root"),
-      ]),
-    ),
-    ...(network.gitProxy === undefined
-      ? []
-      : [
-          gating(
-            "git-proxy",
-            ["G13"],
-            "the git proxy is set in one file",
-            command(
-              "git-proxy",
-              `HOME=/root git config --get-all ${quote(`url.${network.gitProxy.via}.insteadOf`)} | sort | uniq -c | tr -s ' '`,
-              [line(` 1 ${network.gitProxy.for}`)],
-            ),
-          ),
-        ]),
-    ...(network.pypiCache === undefined
-      ? []
-      : [
-          {
-            id: "pypi-cache",
-            rows: ["G12"],
-            title: `the PyPI cache answers at ${network.pypiCache.host}:${network.pypiCache.port}`,
-            level: "site" as const,
-            resource: [
-              "addr",
-              `tcp://${network.pypiCache.host}:${network.pypiCache.port}`,
-              { reachable: true, timeout: 2000 },
-            ] as const,
-          },
-        ]),
-    ...[...agents.each.flatMap(({ devices }) => devices), ...npuDevices].map(
-      (device): Check => ({
-        id: `npu-${device.slice("/dev/".length)}`,
-        rows: ["G5"],
-        title: `${device} is a device`,
-        level: "npu",
-        resource: [
-          "command",
-          `npu-${device.slice("/dev/".length)}`,
-          { exec: `test -c ${device}`, "exit-status": 0, timeout: 5000 },
-        ],
-      }),
-    ),
-    ...npuFiles.map(
-      ([path, filetype]): Check => ({
-        id: `npu-${path.split("/").at(-1)}`,
-        rows: ["G5"],
-        title: `${path} is a ${filetype}`,
-        level: "npu",
-        resource: ["file", path, { exists: true, filetype }],
-      }),
-    ),
-    {
-      id: "agent-running",
-      rows: ["G7", "G9"],
-      title: "the agent service is enabled and runs",
-      level: "advisory",
-      resource: ["service", "buildkite-agent.service", { enabled: true, running: true }],
-    },
-  ];
-};
+const npuChecks = ({ agents }: PlanWithoutChecks): Check[] => [
+  ...[...agents.each.flatMap(({ devices }) => devices), ...npuDevices].map((device): Check => {
+    const id = `npu-${device.slice("/dev/".length)}`;
+    return {
+      id,
+      rows: ["G5"],
+      title: `${device} is a device`,
+      level: "npu",
+      live: true,
+      help: "npu-smi info; dmesg: is the driver loaded for this kernel?",
+      resource: command(id, `test -c ${device}`, { timeout: 30_000 }),
+    };
+  }),
+  ...npuFiles.map(([path, filetype]): Check => {
+    const id = `npu-${path.split("/").at(-1)}`;
+    return {
+      id,
+      rows: ["G5"],
+      title: `${path} is a ${filetype}`,
+      level: "npu",
+      help:
+        filetype === "file"
+          ? `if it is a folder, Docker made it for a missing mount source: rmdir it and install the driver again`
+          : "install the NPU driver",
+      resource: ["file", id, { path, exists: true, filetype }],
+    };
+  }),
+];
+
+const gateChecks = (): Check[] => [
+  advisory({ id: "bake-health-timer", rows: ["G10"], title: "the health timer looks at the node again and again" }, [
+    "service",
+    "bake-health-timer",
+    { name: "bake-health.timer", enabled: true, running: true },
+  ]),
+];
+
+/** In the order of what depends on what, so that the first failure is the one to look at. */
+export const planChecks = (plan: PlanWithoutChecks): Check[] => [
+  ...platformChecks(plan),
+  ...storageChecks(plan),
+  ...dockerChecks(plan),
+  ...builderChecks(plan),
+  ...identityChecks(plan),
+  ...networkChecks(plan),
+  ...npuChecks(plan),
+  ...agentChecks(plan),
+  ...gateChecks(),
+];

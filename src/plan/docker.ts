@@ -6,6 +6,7 @@ export interface DockerPlan {
   readonly dataRoot: string;
   /** The files taken from the archive, by name: newer archives also hold licence files (guide row G19). */
   readonly binaries: readonly string[];
+  /** What bake sets in daemon.json; whatever else is there stays. */
   readonly daemon: Readonly<Record<string, unknown>>;
 }
 
@@ -26,6 +27,9 @@ export const planDocker = ({ docker }: Profile): DockerPlan => ({
     "data-root": docker.dataRoot,
     // Pinned: an empty data-root may otherwise select another image store than the one the image was baked with.
     "storage-driver": "overlay2",
+    // Containers of running jobs and the builders outlive a crash or restart of dockerd.
+    "live-restore": true,
+    "default-address-pools": docker.addressPools.map(({ base, size }) => ({ base, size })),
     "log-driver": "json-file",
     "log-opts": { "max-size": docker.logMaxSize, "max-file": String(docker.logMaxFiles) },
   },

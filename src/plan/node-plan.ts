@@ -1,10 +1,12 @@
 /** What a node is, as one pure value. */
 import type { Architecture, Artifact, Lock } from "../lock/lock.ts";
 import type { AgentPlan } from "./agents.ts";
+import type { BuildersPlan } from "./builders.ts";
 import type { Check } from "./check.ts";
 import type { DockerPlan } from "./docker.ts";
 import type { ImagePlan } from "./images.ts";
 import type { NetworkPlan } from "./network.ts";
+import type { PackagePlan } from "./packages.ts";
 import type { StoragePlan } from "./storage.ts";
 
 export interface NodePlan {
@@ -21,14 +23,26 @@ export interface NodePlan {
   readonly storage: StoragePlan;
   readonly docker: DockerPlan;
   readonly buildx: { readonly version: string; readonly plugin: string };
-  readonly builders: { readonly image: string; readonly names: readonly string[] };
+  readonly builders: BuildersPlan;
   readonly agents: AgentPlan;
   readonly network: NetworkPlan;
+  readonly packages: PackagePlan;
+  readonly ssh: {
+    readonly operatorKeys: readonly string[];
+    /** How the node comes to its key pair; `delivered`: as a secret. */
+    readonly nodeKey: "ed25519" | "rsa" | "none" | "delivered";
+  };
+  /** `ID=` in /etc/os-release. */
+  readonly systems: readonly string[];
+  /** Seconds between two looks at the node's health. */
+  readonly healthInterval: number;
   readonly images: readonly ImagePlan[];
   readonly goss: { readonly version: string; readonly binary: string };
   readonly checks: readonly Check[];
   /** Units in boot order (design: disk → seed → containerd → Docker → images → builders → ready → agent). */
   readonly units: readonly string[];
+  /** Those of them that nothing else starts. */
+  readonly enabledUnits: readonly string[];
   /** From the lock; absent without one. */
   readonly base?: Lock["base"];
   readonly artifacts?: readonly Artifact[];

@@ -2,24 +2,33 @@
 import type { Lock } from "../lock/lock.ts";
 import type { Profile } from "../profile/schema.ts";
 import { planAgents } from "./agents.ts";
+import { planBuilders } from "./builders.ts";
 import { planChecks } from "./checks.ts";
 import { planDocker } from "./docker.ts";
 import { planImages } from "./images.ts";
 import { planNetwork } from "./network.ts";
 import type { NodePlan } from "./node-plan.ts";
+import { planPackages } from "./packages.ts";
 import { planStorage } from "./storage.ts";
 
 /** Units that bake writes and enables, in boot order. */
 const units = [
   "bake-storage.service",
+  "bake-identity.service",
   "containerd.service",
   "docker.socket",
   "docker.service",
   "bake-images.service",
   "bake-builders.service",
   "bake-ready.service",
+  "bake-metadata.service",
   "buildkite-agent.service",
+  "bake-health.timer",
+  "bake-health.service",
 ] as const;
+
+/** Started by its timer. */
+const startedByOthers: readonly string[] = ["bake-health.service"];
 
 export interface PlanInput {
   /** Name of the profile: `2cards`. */
@@ -44,12 +53,24 @@ export const planNode = ({ name, profile, lock, trial = false }: PlanInput): Nod
     storage: planStorage(profile),
     docker: planDocker(profile),
     buildx: { version: profile.buildx.version, plugin: "/root/.docker/cli-plugins/docker-buildx" },
-    builders: { image: profile.builders.image, names: agents.each.map(({ builder }) => builder) },
+    builders: planBuilders(
+      profile,
+      agents.each.map(({ builder }) => builder),
+    ),
     agents,
     network: planNetwork(profile),
+    packages: planPackages(profile),
+    ssh: {
+      operatorKeys: profile.ssh.operatorKeys,
+      nodeKey: profile.secrets.nodeKey === undefined ? profile.ssh.nodeKey : ("delivered" as const),
+    },
+    // The stand-in base of a trial is a Debian (guide row G1 names the others).
+    systems: trial ? ["debian"] : ["euleros", "openEuler"],
+    healthInterval: profile.checks.interval,
     images: planImages(profile, lock),
     goss: { version: profile.checks.gossVersion, binary: "/opt/bake/bin/goss" },
     units,
+    enabledUnits: units.filter((unit) => !startedByOthers.includes(unit)),
     ...(lock !== undefined && {
       base: lock.base,
       artifacts: lock.artifacts.toSorted((a, b) => (a.name < b.name ? -1 : 1)),

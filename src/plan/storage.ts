@@ -2,11 +2,23 @@
 import type { Profile } from "../profile/schema.ts";
 
 export interface StoragePlan {
+  /** `blank`: made on an empty disk. `adopt`: exists already and is never formatted. */
+  readonly kind: "blank" | "adopt";
   readonly select: "nvme" | "any";
-  readonly filesystem: "ext4";
+  readonly pick: "only" | "first" | "largest";
+  /** `UUID=…` or `LABEL=…`: what fstab names. */
+  readonly source: string;
+  readonly filesystem: "ext4" | "xfs";
   readonly mount: string;
+  /** Of the file system that bake makes: one for the whole fleet. */
   readonly uuid: string;
   readonly label: string;
+  /** Bytes below which a blank disk is no candidate. */
+  readonly minBytes: number;
+  /** Bytes that must be free before the node takes jobs. */
+  readonly minFreeBytes: number;
+  /** What bake itself keeps on the data disk, beside Docker's data and the caches. */
+  readonly stateFolder: string;
   /** The six fields of the fstab line. */
   readonly fstab: readonly [string, string, string, string, string, string];
 }
@@ -14,19 +26,33 @@ export interface StoragePlan {
 /** Seconds that the mount waits for the disk: above what bake-storage needs to make a file system on a large one. */
 const deviceTimeout = 300;
 
-export const planStorage = ({ storage }: Profile): StoragePlan => ({
-  select: storage.disk.blank,
-  filesystem: storage.filesystem,
-  mount: storage.mount,
-  uuid: storage.uuid,
-  label: "bake-data",
-  // nofail keeps a host with a broken disk reachable; RequiresMountsFor= in the units keeps Docker off the system disk.
-  fstab: [
-    `UUID=${storage.uuid}`,
-    storage.mount,
-    storage.filesystem,
-    `defaults,nofail,x-systemd.requires=bake-storage.service,x-systemd.device-timeout=${deviceTimeout}s`,
-    "0",
-    "2",
-  ],
-});
+const gib = 2 ** 30;
+
+export const planStorage = ({ storage }: Profile): StoragePlan => {
+  const { disk, filesystem, mount, uuid } = storage;
+  const source = "adopt" in disk ? disk.adopt : `UUID=${uuid}`;
+  return {
+    kind: "adopt" in disk ? "adopt" : "blank",
+    select: "adopt" in disk ? "any" : disk.blank,
+    pick: "adopt" in disk ? "only" : disk.pick,
+    source,
+    filesystem,
+    mount,
+    uuid,
+    label: "bake-data",
+    minBytes: storage.minSize * gib,
+    minFreeBytes: storage.minFree * gib,
+    stateFolder: `${mount}/.bake`,
+    // nofail keeps a host with a broken disk reachable; RequiresMountsFor= in the units keeps Docker off the system disk.
+    fstab: [
+      source,
+      mount,
+      filesystem,
+      // A file system that met an error takes no more writes: the health timer sees that, and stops the agents.
+      `defaults,${filesystem === "ext4" ? "errors=remount-ro," : ""}nofail,x-systemd.requires=bake-storage.service,x-systemd.device-timeout=${deviceTimeout}s`,
+      "0",
+      // xfs has no check at boot.
+      filesystem === "xfs" ? "0" : "2",
+    ],
+  };
+};

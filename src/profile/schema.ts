@@ -26,6 +26,14 @@ const imageReference = z
     "expected an image with a tag, such as quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12",
   );
 
+const environmentName = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "expected the name of an environment variable, such as HF_ENDPOINT");
+
+const oneLine = z.string().regex(/^[^\0\n\r]*$/, "expected one line of text");
+
+const cidr = z.string().regex(/^\d{1,3}(\.\d{1,3}){3}\/\d{1,2}$/, "expected an IPv4 network such as 192.168.0.0/16");
+
 const flags = z.string().regex(/^[^"\n\\]*$/, "expected flags without quotes, backslashes or line breaks");
 
 const Agents = z.strictObject({
@@ -33,6 +41,23 @@ const Agents = z.strictObject({
   spawn: z.int().min(1).max(64).describe("Agents started by the one service; their indices are 1 to spawn."),
   cards: z.int().min(1).max(64).describe("NPUs that each agent owns; part of the agent's name."),
   queue: token("a queue name").default("default").describe("The queue that the agents serve."),
+  tags: z
+    .record(token("a tag name"), token("a tag value"))
+    .default({})
+    .describe("Further tags of the agents, besides queue and bake-id."),
+  healthAddress: z
+    .string()
+    .regex(/^[A-Za-z0-9.-]+:\d{1,5}$/, "expected host:port")
+    .default("127.0.0.1:3901")
+    .describe("Where the agent answers questions about its health; loopback alone unless something else scrapes it."),
+  environment: z
+    .record(environmentName, oneLine)
+    .default({})
+    .describe("Environment of the agents, which their jobs inherit."),
+  settings: z
+    .record(z.string(), z.union([oneLine, z.int(), z.boolean()]))
+    .default({})
+    .describe("Further keys of buildkite-agent.cfg, checked against those that the agent's version knows."),
   endpoint: z
     .url({ protocol: /^https?$/ })
     .optional()
@@ -57,17 +82,65 @@ const Docker = z.strictObject({
     .default("50m")
     .describe("Size at which a container's log file is rotated."),
   logMaxFiles: z.int().min(1).default(3).describe("Rotated log files kept for each container."),
+  addressPools: z
+    .array(z.strictObject({ base: cidr, size: z.int().min(8).max(30).describe("Prefix length of each network.") }))
+    .min(1)
+    .default([{ base: "198.18.0.0/16", size: 24 }])
+    .describe(
+      "Where Docker's networks get their addresses, docker0 first. Docker's own default takes 172.17.0.0/16 to 172.31.0.0/16 and 192.168.0.0/16, where VPCs and caches lie; 198.18.0.0/16 is no VPC's.",
+    ),
+});
+
+const Builders = z.strictObject({
+  image: imageReference.describe(
+    "BuildKit image of the builders cachebuilder1 … cachebuilder<spawn>, pinned and pre-loaded.",
+  ),
+  mirrors: z
+    .record(
+      token("a registry host"),
+      z.array(z.string().regex(/^[A-Za-z0-9.:/_-]+$/, "expected host[:port][/path]")).min(1),
+    )
+    .default({})
+    .describe("Mirrors by registry for the builders (buildkitd.toml): daemon.json's are not used by builders."),
+  maxCacheSize: z
+    .int()
+    .min(1)
+    .default(200)
+    .describe("GiB of build cache that each builder keeps before it collects garbage."),
 });
 
 const Storage = z.strictObject({
   disk: z
-    .strictObject({
-      blank: z
-        .enum(["nvme", "any"])
-        .describe("Take the one disk without any signature: among NVMe disks, or among all."),
-    })
+    .union([
+      z.strictObject({
+        blank: z
+          .enum(["nvme", "any"])
+          .describe("Take the one disk without any signature: among NVMe disks, or among all."),
+        pick: z
+          .enum(["only", "first", "largest"])
+          .default("only")
+          .describe(
+            "When several are blank: only refuses, first takes the lowest in the order of their slots, largest the largest.",
+          ),
+      }),
+      z.strictObject({
+        adopt: z
+          .string()
+          .regex(/^(UUID|LABEL)=[A-Za-z0-9._-]+$/, "expected UUID=… or LABEL=… of a file system that exists")
+          .describe("Mount a file system that exists already; it is never formatted."),
+      }),
+    ])
     .describe("Which disk holds the data."),
-  filesystem: z.enum(["ext4"]).default("ext4").describe("File system made on a blank disk."),
+  filesystem: z
+    .enum(["ext4", "xfs"])
+    .default("ext4")
+    .describe("File system made on a blank disk, or found on an adopted one."),
+  minSize: z.int().min(1).default(100).describe("GiB below which a blank disk is not taken for the data disk."),
+  minFree: z
+    .int()
+    .min(1)
+    .default(10)
+    .describe("GiB that must be free on the data disk; with less the node takes no jobs."),
   mount: absolutePath.default("/mnt").describe("Where the data disk is mounted."),
   uuid: z
     .uuid()
@@ -90,6 +163,55 @@ const Network = z.strictObject({
     })
     .optional()
     .describe("Rewrites git URLs (url.<via>.insteadOf)."),
+  httpProxy: z
+    .strictObject({
+      url: z
+        .url({ protocol: /^https?$/ })
+        .regex(/^[^@]*$/, "credentials do not belong in a profile: secrets.proxyCredentials says where they come from"),
+      except: z
+        .array(z.string().regex(/^[A-Za-z0-9.*:/_-]+$/, "expected a host, a domain such as .example.com or a network"))
+        .default([])
+        .describe("Reached without the proxy, besides loopback, the PyPI cache and the metadata service."),
+    })
+    .optional()
+    .describe("HTTP proxy of Docker, the builders, the agents and their jobs."),
+  vpc: z
+    .array(cidr)
+    .default([])
+    .describe("Networks of the site, such as the VPC's: Docker's address pools must stay away from them."),
+  metadata: z
+    .strictObject({
+      closed: z
+        .boolean()
+        .default(true)
+        .describe("Once the node is ready, nothing on it reaches 169.254.169.254 until the next boot."),
+      exceptUsers: z
+        .array(token("a user name"))
+        .default([])
+        .describe("Users of the node that still reach it, such as a monitoring agent's; never root."),
+    })
+    .default({ closed: true, exceptUsers: [] })
+    .describe("The cloud's metadata service, which hands out user-data and credentials to whoever asks."),
+});
+
+const Ssh = z.strictObject({
+  operatorKeys: z
+    .array(
+      z
+        .string()
+        .regex(
+          /^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp\d+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/]+=*( [^\0\n\r]*)?$/,
+          "expected a public key as in authorized_keys",
+        ),
+    )
+    .default([])
+    .describe("Public keys that may log in as root; they come with the golden user-data."),
+  nodeKey: z
+    .enum(["ed25519", "rsa", "none"])
+    .default("ed25519")
+    .describe(
+      "The node's own key pair in /root/.ssh, made once and kept on the data disk; secrets.nodeKey delivers one instead.",
+    ),
 });
 
 const SecretSource = z
@@ -118,20 +240,33 @@ export const Profile = z.strictObject({
   agents: Agents,
   docker: Docker,
   buildx: z.strictObject({ version: version("0.20.0").describe("buildx release; the pair of the Docker version.") }),
-  builders: z.strictObject({
-    image: imageReference.describe(
-      "BuildKit image of the builders cachebuilder1 … cachebuilder<spawn>, pinned and pre-loaded.",
-    ),
-  }),
+  builders: Builders,
   storage: Storage,
-  network: Network.default({}),
+  network: Network.default({ vpc: [], metadata: { closed: true, exceptUsers: [] } }),
+  ssh: Ssh.default({ operatorKeys: [], nodeKey: "ed25519" }),
   images: z.array(imageReference).default([]).describe("Images that are in Docker's store before the first job."),
   checks: z
     .strictObject({
       gossVersion: version("0.4.9").default("0.4.9").describe("goss release that runs the checks on the node."),
+      interval: z
+        .int()
+        .min(20)
+        .default(60)
+        .describe(
+          "Seconds between two looks at the node's health; two bad ones in a row stop the agents after their jobs.",
+        ),
     })
-    .default({ gossVersion: "0.4.9" }),
-  secrets: z.strictObject({ agentToken: SecretSource }),
+    .default({ gossVersion: "0.4.9", interval: 60 }),
+  secrets: z.strictObject({
+    agentToken: SecretSource.describe("Token of the Buildkite cluster that the agents join."),
+    gitToken: SecretSource.optional().describe(
+      "GitHub token for private repositories, sent to the git proxy if there is one.",
+    ),
+    proxyCredentials: SecretSource.optional().describe("user:password of network.httpProxy."),
+    nodeKey: SecretSource.optional().describe(
+      "Private key of the node, in OpenSSH's format, instead of one that it makes.",
+    ),
+  }),
   targets: z.strictObject({ qemu: Qemu }),
 });
 export type Profile = z.infer<typeof Profile>;

@@ -1,7 +1,10 @@
 /** NodePlan → every file under out/<profile>/, as a value. Same plan, same bytes. */
 import { createHash } from "node:crypto";
 import { checkLevels } from "../plan/check.ts";
+import { metadataAddress } from "../plan/network.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
+import { allowlist } from "./allowlist.ts";
+import { nodePage } from "./node-page.ts";
 import { gossFile } from "./formats/goss.ts";
 import {
   agentConfigValue,
@@ -11,9 +14,17 @@ import {
   gitConfigValue,
   tsv,
 } from "./formats/lines.ts";
+import { toToml } from "./formats/toml.ts";
 import { toYaml } from "./formats/yaml.ts";
 import { renderTemplate } from "./templates.ts";
-import { buildKeyMarker, buildUserData, goldenUserData, type Instance } from "./user-data.ts";
+import {
+  buildKeyMarker,
+  buildUserData,
+  gitTokenFile,
+  goldenUserData,
+  type Instance,
+  proxyEnvironment,
+} from "./user-data.ts";
 
 export interface RenderedFile {
   /** Below out/<profile>/, with `/`. */
@@ -44,7 +55,19 @@ export const templateNames = (plan: NodePlan): string[] => [
   "templates/node/hygiene.sh",
 ];
 
-const nodeScripts = ["bake-storage", "bake-images", "bake-builders", "bake-ready", "bake-gate"] as const;
+const nodeScripts = [
+  "bake-storage",
+  "bake-identity",
+  "bake-images",
+  "bake-builders",
+  "bake-ready",
+  "bake-gate",
+  "bake-health",
+  "bake-metadata",
+  "bake-override",
+  "bake-status",
+  "bake-token",
+] as const;
 
 /** Stands where the bake id goes while the bake id is computed: as long as one, and no possible digest. */
 const bakeIdPlaceholder = "bake-id-of-this-image-follows-from-its-bytes";
@@ -68,17 +91,32 @@ const headerOf = ({ profile, trial }: NodePlan): string =>
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
+/** `--config` was renamed in 0.13.0 (docker/buildx: commands/create.go). */
+const buildkitdConfigFlag = (version: string): string => {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return major > 0 || minor >= 13 ? "--buildkitd-config" : "--config";
+};
+
 const agentConfig = ({ agents }: NodePlan, header: string, bakeId: string | undefined): string => {
   const settings: [string, string][] = [
     ["name", agents.nameTemplate],
     ["spawn", String(agents.spawn)],
-    ["tags", [`queue=${agents.queue}`, ...(bakeId === undefined ? [] : [`bake-id=${bakeId}`])].join(",")],
+    [
+      "tags",
+      [
+        `queue=${agents.queue}`,
+        ...(bakeId === undefined ? [] : [`bake-id=${bakeId}`]),
+        ...Object.entries(agents.tags).map(([key, value]) => `${key}=${value}`),
+      ].join(","),
+    ],
     ["build-path", agents.buildPath],
     ["hooks-path", agents.hooksPath],
     ["plugins-path", agents.pluginsPath],
     ["git-clone-flags", agents.gitCloneFlags],
     ["git-fetch-flags", agents.gitFetchFlags],
+    ["health-check-addr", agents.healthAddress],
     ...(agents.endpoint === undefined ? [] : ([["endpoint", agents.endpoint]] as [string, string][])),
+    ...Object.entries(agents.settings).map(([key, value]): [string, string] => [key, String(value)]),
     ...(agents.token.via === "file" ? ([["token", `file://${agents.token.path}`]] as [string, string][]) : []),
   ];
   return `# ${header}\n${settings.map(([key, value]) => `${key}=${agentConfigValue(value)}\n`).join("")}`;
@@ -94,6 +132,9 @@ const nodeFiles = (plan: NodePlan, templates: Templates, bakeId: string | undefi
     configFile: agents.configFile,
     stopTimeout: `${agents.stopTimeout}s`,
     tokenEnvironmentFile: agents.token.via === "environment" ? agents.token.path : false,
+    proxyCredentials: network.proxyCredentials,
+    mount: storage.mount,
+    healthInterval: `${plan.healthInterval}s`,
   };
   const file = (path: string, content: string, mode = "0644"): NodeFile => ({ path, content, mode });
   return [
@@ -116,21 +157,55 @@ const nodeFiles = (plan: NodePlan, templates: Templates, bakeId: string | undefi
           PYPI_CACHE_HOST: network.pypiCache.host,
           PYPI_CACHE_PORT: String(network.pypiCache.port),
         }),
+        ...agents.environment,
       })}`,
     ),
+    ...(network.httpProxy === undefined
+      ? []
+      : [file("/etc/bake/proxy.env", `# ${header}\n${proxyEnvironment(network.httpProxy)}`)]),
+    file(
+      "/etc/bake/token.env",
+      `# ${header}\n${environmentFile({ TOKEN_VIA: agents.token.via, TOKEN_PATH: agents.token.path })}`,
+    ),
+    file(
+      "/etc/bake/identity.env",
+      `# ${header}\n${environmentFile({ IDENTITY_KEY: plan.ssh.nodeKey, IDENTITY_FOLDER: storage.stateFolder })}`,
+    ),
+    file(
+      "/etc/bake/metadata.env",
+      `# ${header}\n${environmentFile({
+        METADATA_CLOSED: String(network.metadata.closed),
+        METADATA_ADDRESS: metadataAddress,
+        METADATA_EXCEPT_USERS: network.metadata.exceptUsers.join(" "),
+      })}`,
+    ),
+    // Else networkd takes the rule that closes the metadata service away when it restarts.
+    file("/etc/systemd/networkd.conf.d/90-bake.conf", `# ${header}\n[Network]\nManageForeignRoutingPolicyRules=no\n`),
     file(
       "/etc/bake/storage.env",
       `# ${header}\n${environmentFile({
+        STORAGE_KIND: storage.kind,
         STORAGE_SELECT: storage.select,
+        STORAGE_PICK: storage.pick,
+        STORAGE_ADOPT: storage.kind === "adopt" ? storage.source : "",
         STORAGE_FILESYSTEM: storage.filesystem,
         STORAGE_UUID: storage.uuid,
         STORAGE_LABEL: storage.label,
+        STORAGE_MIN_BYTES: String(storage.minBytes),
+        STORAGE_MOUNT: storage.mount,
+        STORAGE_WAIT: "60",
       })}`,
     ),
     file(
       "/etc/bake/builders.env",
-      `# ${header}\n${environmentFile({ BUILDER_NAMES: plan.builders.names.join(" "), BUILDER_IMAGE: plan.builders.image })}`,
+      `# ${header}\n${environmentFile({
+        BUILDER_NAMES: plan.builders.names.join(" "),
+        BUILDER_IMAGE: plan.builders.image,
+        BUILDER_IMAGE_ID: plan.images.find(({ reference }) => reference === plan.builders.image)?.locked?.imageId ?? "",
+        BUILDER_CONFIG_FLAG: buildkitdConfigFlag(plan.buildx.version),
+      })}`,
     ),
+    file("/etc/bake/buildkitd.toml", `# ${header}\n${toToml(plan.builders.config)}`),
     ...(network.gitProxy === undefined
       ? []
       : [
@@ -140,9 +215,17 @@ const nodeFiles = (plan: NodePlan, templates: Templates, bakeId: string | undefi
             `# ${header}\n[url ${gitConfigSection(network.gitProxy.via)}]\n\tinsteadOf = ${gitConfigValue(network.gitProxy.for)}\n`,
           ),
         ]),
+    // A missing include is ignored: the token comes with user-data, or not at all (guide row G14).
+    file("/root/.gitconfig", `# ${header}\n[include]\n\tpath = ${gitConfigValue(gitTokenFile)}\n`),
+    file("/opt/bake/units.txt", `${plan.units.join("\n")}\n`),
     file("/etc/cloud/cloud.cfg.d/90_bake.cfg", `# ${header}\ndatasource_list: [NoCloud, None]\n`),
     ...checkLevels.map((level) =>
       file(`/opt/bake/checks/${level}.yaml`, gossFile(plan.checks.filter((check) => check.level === level))),
+    ),
+    file("/opt/bake/checks/live.yaml", gossFile(plan.checks.filter(({ level, live }) => level === "gating" && live))),
+    file(
+      "/opt/bake/checks/checks.tsv",
+      tsv(plan.checks.map(({ id, level, rows, title, help }) => [id, level, rows.join(" "), title, help ?? "-"])),
     ),
     file(
       "/opt/bake/checks/goss.yaml",
@@ -178,6 +261,8 @@ const directories = (plan: NodePlan): [string, string][] => [
   ["0755", plan.storage.mount],
   ["0755", "/var/lib/bake"],
   ["0700", "/etc/bake/secrets"],
+  ["0700", "/root/.ssh"],
+  ["0700", "/root/.gitconfig.d"],
   ["0755", plan.agents.buildPath],
   ["0755", plan.agents.hooksPath],
   ["0755", plan.agents.pluginsPath],
@@ -192,7 +277,19 @@ const withBakeId = (plan: NodePlan, templates: Templates, bakeId: string | undef
     { path: "plan.json", content: json(plan) },
     { path: "provision/files.tsv", content: tsv(node.map(({ path, mode }) => [mode, path])) },
     { path: "provision/directories.tsv", content: tsv(directories(plan)) },
-    { path: "provision/units.txt", content: `${plan.units.join("\n")}\n` },
+    { path: "provision/units.txt", content: `${plan.enabledUnits.join("\n")}\n` },
+    {
+      path: "provision/packages.tsv",
+      content: tsv(
+        (["remove", "install", "hold"] as const).flatMap((action) =>
+          (["apt", "dnf"] as const).flatMap((family) =>
+            plan.packages[action][family].map((name) => [action, family, name]),
+          ),
+        ),
+      ),
+    },
+    { path: "allowlist.md", content: allowlist(plan) },
+    { path: "node.md", content: nodePage(plan) },
     { path: "provision/docker-binaries.txt", content: `${plan.docker.binaries.join("\n")}\n` },
     { path: "provision/fstab", content: `${plan.storage.fstab.map(fstabField).join(" ")}\n` },
     { path: "provision/provision.sh", content: template(templates, "templates/node/provision.sh") },
@@ -232,13 +329,15 @@ const withBakeId = (plan: NodePlan, templates: Templates, bakeId: string | undef
  * The bake id: sha256 over what ends up in the image, as base64url without padding (43 characters, the longest tag value
  * that Huawei Cloud takes). Golden user-data is attached later, and plan.json repeats the rest: neither is in it.
  */
+const notInImage: ReadonlySet<string> = new Set(["plan.json", "user-data/golden.yaml", "allowlist.md", "node.md"]);
+
 const bakeIdOf = (plan: NodePlan, files: readonly RenderedFile[]): string => {
   const hash = createHash("sha256");
   const add = (name: string, content: string): void => {
     hash.update(`${name}\0${Buffer.byteLength(content)}\0`).update(content);
   };
   for (const { path, content } of files) {
-    if (path !== "plan.json" && path !== "user-data/golden.yaml") add(path, content);
+    if (!notInImage.has(path)) add(path, content);
   }
   add("base", plan.base?.sha256 ?? "");
   add("target", `${plan.target.name} ${plan.target.architecture}`);

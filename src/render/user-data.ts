@@ -1,19 +1,50 @@
 /** cloud-init user-data. Two kinds so far: for a node made from the golden image, and for the VM that Packer builds in. */
 import type { NodePlan } from "../plan/node-plan.ts";
-import { environmentFile } from "./formats/lines.ts";
+import { environmentFile, gitConfigSection, gitConfigValue } from "./formats/lines.ts";
 import { renderTemplate } from "./templates.ts";
 
 /** What one node gets at deploy time. */
 export interface Instance {
-  /** Absent: a placeholder stands in its place. */
+  /** Absent: a placeholder stands in its place. The same goes for the other secrets that the profile names. */
   readonly agentToken?: string;
+  readonly gitToken?: string;
+  /** `user:password` */
+  readonly proxyCredentials?: string;
+  /** A private key, as ssh-keygen writes it. */
+  readonly nodeKey?: string;
   readonly authorizedKeys: readonly string[];
   /** Goes to /etc/bake/instance.env: agent settings of this node alone. */
   readonly environment: Readonly<Record<string, string>>;
 }
 
 /** Stands for a secret in out/: no secret is ever written there. */
-const tokenPlaceholder = "<secrets.agentToken>";
+const placeholder = (name: string): string => `<secrets.${name}>`;
+
+/** Pulled in by /root/.gitconfig. */
+export const gitTokenFile = "/root/.gitconfig.d/private";
+
+/** HTTP_PROXY and its relatives. Lower case too: curl reads `http_proxy` in no other form. */
+export const proxyEnvironment = (
+  { url, except }: { readonly url: string; readonly except: readonly string[] },
+  credentials?: string,
+): string => {
+  const [user = "", ...password] = (credentials ?? "").split(":");
+  const address =
+    credentials === undefined
+      ? url
+      : url.replace("://", `://${encodeURIComponent(user)}:${encodeURIComponent(password.join(":"))}@`);
+  const variables = { HTTP_PROXY: address, HTTPS_PROXY: address, NO_PROXY: except.join(",") };
+  return environmentFile({
+    ...variables,
+    ...Object.fromEntries(Object.entries(variables).map(([name, value]) => [name.toLowerCase(), value])),
+  });
+};
+
+/** The header stands alone: an empty one first takes away what other files set (guide row G14, S8). */
+const gitTokenConfig = (url: string, token: string): string => {
+  const basic = Buffer.from(`x-access-token:${token}`).toString("base64");
+  return `[http ${gitConfigSection(url)}]\n\textraheader =\n\textraheader = ${gitConfigValue(`AUTHORIZATION: basic ${basic}`)}\n`;
+};
 
 /** What the Packer template replaces by the public key of the build. */
 export const buildKeyMarker = "bake-build-key";
@@ -28,29 +59,35 @@ const rootOnly = (authorizedKeys: readonly string[]) => ({
 });
 
 export const goldenUserData = (plan: NodePlan, instance: Instance, header: string, source: string): string => {
-  const { token } = plan.agents;
-  const value = instance.agentToken ?? tokenPlaceholder;
+  const { agents, network, ssh } = plan;
+  const secret = (path: string, content: string) => ({ path, permissions: "0600", owner: "root:root", content });
+  const token = instance.agentToken ?? placeholder("agentToken");
   const writeFiles = [
-    {
-      path: token.path,
-      permissions: "0600",
-      owner: "root:root",
-      content: token.via === "file" ? `${value}\n` : environmentFile({ BUILDKITE_AGENT_TOKEN: value }),
-    },
+    secret(
+      agents.token.path,
+      agents.token.via === "file" ? `${token}\n` : environmentFile({ BUILDKITE_AGENT_TOKEN: token }),
+    ),
+    ...(network.gitToken
+      ? [secret(gitTokenFile, gitTokenConfig(network.gitTokenUrl, instance.gitToken ?? placeholder("gitToken")))]
+      : []),
+    ...(network.proxyCredentials && network.httpProxy !== undefined
+      ? [
+          secret(
+            "/etc/bake/secrets/proxy.env",
+            proxyEnvironment(network.httpProxy, instance.proxyCredentials ?? placeholder("proxyCredentials")),
+          ),
+        ]
+      : []),
+    ...(ssh.nodeKey === "delivered"
+      ? [secret("/etc/bake/secrets/node-key", `${(instance.nodeKey ?? placeholder("nodeKey")).trimEnd()}\n`)]
+      : []),
     ...(Object.keys(instance.environment).length === 0
       ? []
-      : [
-          {
-            path: "/etc/bake/instance.env",
-            permissions: "0600",
-            owner: "root:root",
-            content: environmentFile(instance.environment),
-          },
-        ]),
+      : [secret("/etc/bake/instance.env", environmentFile(instance.environment))]),
   ];
   return renderTemplate("golden.yaml", source, {
     header,
-    users: rootOnly(instance.authorizedKeys),
+    users: rootOnly([...ssh.operatorKeys, ...instance.authorizedKeys]),
     files: { write_files: writeFiles },
   });
 };

@@ -4,6 +4,7 @@ import { access, chmod, cp, mkdir, readdir, readFile, rename, rm, writeFile } fr
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
+import type { Architecture } from "../lock/lock.ts";
 import { root } from "../root.ts";
 import { aptCandidate, aptInstall } from "./packages.ts";
 
@@ -15,7 +16,7 @@ interface GoModule {
   readonly module: string;
   /** Binary → Go package. */
   readonly binaries: Readonly<Record<string, string>>;
-  /** Runs in the node (always linux/amd64, as a trial is), not on this host. */
+  /** Runs on a node, not on this host. */
   readonly forNode: boolean;
   /** The variable that holds the version where the binary does not know it from its module. */
   readonly versionVariable?: string;
@@ -161,18 +162,23 @@ const requireGo = async (host: Host, needed: string): Promise<void> => {
   );
 };
 
-const buildFolder = async (host: Host, tool: GoTool): Promise<string> =>
-  join(host.cacheDir, "tools", `${tool}-${(await toolDigest(tool)).slice(0, 12)}`);
+/** As Go spells the architecture of nodes. */
+const goArchitectures: Readonly<Record<Architecture, string>> = { x86_64: "amd64", aarch64: "arm64" };
+
+const buildFolder = async (host: Host, tool: GoTool, node: Architecture): Promise<string> => {
+  const suffix = goModules[tool].forNode && node !== "x86_64" ? `-${goArchitectures[node]}` : "";
+  return join(host.cacheDir, "tools", `${tool}-${(await toolDigest(tool)).slice(0, 12)}${suffix}`);
+};
 
 /** Where the binaries of `tool` lie when all of them were built before. */
-const builtBefore = async (host: Host, tool: GoTool): Promise<string | undefined> => {
-  const folder = await buildFolder(host, tool);
+const builtBefore = async (host: Host, tool: GoTool, node: Architecture): Promise<string | undefined> => {
+  const folder = await buildFolder(host, tool, node);
   const there = Object.keys(goModules[tool].binaries).map((binary) => exists(join(folder, binary)));
   return (await Promise.all(there)).every(Boolean) ? folder : undefined;
 };
 
-const buildTool = async (host: Host, tool: GoTool): Promise<string> => {
-  const target = await buildFolder(host, tool);
+const buildTool = async (host: Host, tool: GoTool, node: Architecture): Promise<string> => {
+  const target = await buildFolder(host, tool, node);
   const { binaries, forNode } = goModules[tool];
   const { version } = await pinsOf(tool);
   const flags = ["-s", "-w", await linkerVersion(tool)].join(" ").trim();
@@ -191,7 +197,7 @@ const buildTool = async (host: Host, tool: GoTool): Promise<string> => {
             CGO_ENABLED: "0",
             // Whatever the user's shell says, a tool is for this host or for the node. Empty is Go's own default.
             GOOS: forNode ? "linux" : "",
-            GOARCH: forNode ? "amd64" : "",
+            GOARCH: forNode ? goArchitectures[node] : "",
             GOAMD64: "",
             GOEXPERIMENT: "",
             GOFLAGS: "-buildvcs=false",
@@ -319,10 +325,10 @@ const packerOnPath = async (host: Host): Promise<Place | undefined> => {
 };
 
 /** Looks everywhere but to a Go build: PATH, what was built before, the official release. */
-const findTool = async (host: Host, tool: GoTool): Promise<Place | undefined> => {
+const findTool = async (host: Host, tool: GoTool, node: Architecture): Promise<Place | undefined> => {
   const onPath = tool === "packer" ? await packerOnPath(host) : undefined;
   if (onPath !== undefined) return onPath;
-  const folder = await builtBefore(host, tool);
+  const folder = await builtBefore(host, tool, node);
   if (folder !== undefined) {
     return { path: (binary) => join(folder, binary), version: (await pinsOf(tool)).version, origin: "go module" };
   }
@@ -334,13 +340,14 @@ const findTool = async (host: Host, tool: GoTool): Promise<Place | undefined> =>
 
 /**
  * Finds or makes tools. Packer: PATH, else its official release, else its Go module; the qemu plugin: its release, else
- * its Go module; what runs in a trial's node: its Go module, as the trial's lock says.
+ * its Go module; what runs on a node: its Go module, as the trial's lock says, for the architecture of that node.
  * @throws BakeError BK303 without a Go that can build what is found nowhere, BK308 when a release is not what its
  * SHA256SUMS says.
  */
 export const ensureTools = async <Name extends ToolName>(
   host: Host,
   names: readonly Name[],
+  node: Architecture = "x86_64",
 ): Promise<Record<Name, Tool>> => {
   const places = new Map<GoTool, Place & { readonly seconds: number }>();
   const modules = [...new Set(names.map(moduleOf))];
@@ -349,7 +356,7 @@ export const ensureTools = async <Name extends ToolName>(
     const place = await look();
     if (place !== undefined) places.set(tool, { ...place, seconds: (host.now() - started) / 1000 });
   };
-  await twoAtOnce(modules, (tool) => timed(tool, () => findTool(host, tool)));
+  await twoAtOnce(modules, (tool) => timed(tool, () => findTool(host, tool, node)));
   const missing = modules.filter((tool) => !places.has(tool));
   if (missing.length > 0) {
     const wanted = await Promise.all(missing.map(async (tool) => (await pinsOf(tool)).go));
@@ -360,7 +367,7 @@ export const ensureTools = async <Name extends ToolName>(
   }
   await twoAtOnce(missing, (tool) =>
     timed(tool, async () => {
-      const folder = await buildTool(host, tool);
+      const folder = await buildTool(host, tool, node);
       return { path: (binary) => join(folder, binary), version: (await pinsOf(tool)).version, origin: "go module" };
     }),
   );
@@ -374,7 +381,8 @@ export const ensureTools = async <Name extends ToolName>(
 };
 
 /** One tool of `ensureTools`. @throws as `ensureTools`. */
-export const ensureTool = async (host: Host, name: ToolName): Promise<Tool> => (await ensureTools(host, [name]))[name];
+export const ensureTool = async (host: Host, name: ToolName, node?: Architecture): Promise<Tool> =>
+  (await ensureTools(host, [name], node))[name];
 
 /** Binaries built from the pinned modules of `tools`, by name. @throws as `ensureTools`. */
 export const buildGoTools = async (

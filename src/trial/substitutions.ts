@@ -29,7 +29,7 @@ export const trialVersions = {
 } as const;
 
 /** GiB: what a trial's disks need; both are sparse. */
-export const trialSizes = { systemDisk: 6, dataDisk: 8 } as const;
+export const trialSizes = { systemDisk: 6, dataDisk: 8, minSize: 4, minFree: 1 } as const;
 
 const baseName = (base: Profile["targets"]["qemu"]["base"]): string => (typeof base === "string" ? base : base.file);
 
@@ -54,6 +54,18 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
       profile: `${qemu.diskSize} GiB`,
       trial: `${trialSizes.systemDisk} GiB`,
       why: "no large images",
+    },
+    {
+      what: "storage.minSize",
+      profile: `${profile.storage.minSize} GiB`,
+      trial: `${trialSizes.minSize} GiB`,
+      why: "a small data disk",
+    },
+    {
+      what: "storage.minFree",
+      profile: `${profile.storage.minFree} GiB`,
+      trial: `${trialSizes.minFree} GiB`,
+      why: "a small data disk",
     },
     {
       what: "docker.version",
@@ -108,6 +120,7 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
       agents: { ...profile.agents, version: trialVersions.agent },
       checks: { ...profile.checks, gossVersion: trialVersions.goss },
       images: [trialVersions.smallImage],
+      storage: { ...profile.storage, minSize: trialSizes.minSize, minFree: trialSizes.minFree },
       targets: {
         ...profile.targets,
         qemu: { ...qemu, base: "debian-trixie-stand-in", architecture: "x86_64", diskSize: trialSizes.systemDisk },

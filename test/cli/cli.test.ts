@@ -17,7 +17,7 @@ const bake = (...args: string[]) => spawnSync(join(root, "bin/bake"), args, { cw
 test("--help lists the commands", () => {
   const { status, stdout } = bake("--help");
   expect(status).toBe(0);
-  for (const command of ["validate", "render", "image"]) expect(stdout).toContain(`\n  ${command} `);
+  for (const command of ["validate", "render", "image", "check"]) expect(stdout).toContain(`\n  ${command} `);
 });
 
 test("render writes the same bytes twice, and names what it left out", () => {
@@ -64,4 +64,30 @@ test("--json gives the diagnostics", () => {
 test("wrong usage exits 2", () => {
   expect(bake("render").status).toBe(2);
   expect(bake("no-such-command").status).toBe(2);
+});
+
+test("check: wrong usage exits 2 and says what is wrong", () => {
+  for (const [args, message] of [
+    [[], "give one of --image and --host"],
+    [["--image", "--host", "node"], "give one of --image and --host"],
+    [["--host", "-oProxyCommand=id"], "is no [user@]host[:port]"],
+    [["--host", "root@node:99999"], "is no [user@]host[:port]"],
+  ] as const) {
+    const { status, stdout, stderr } = bake("check", "--profile", "2cards", ...args);
+    expect(status).toBe(2);
+    expect(stderr).toContain(message);
+    expect(stdout).toBe("");
+  }
+  expect(bake("check", "--host", "node").stderr).toContain("--profile");
+});
+
+test("check: a host that nobody can reach, a bundle that cannot be written and an image that is not there exit 2", () => {
+  const unreachable = bake("check", "--profile", "2cards", "--host", "root@127.0.0.1:1", "--json");
+  expect(unreachable.status).toBe(2);
+  expect(unreachable.stdout).toBe("");
+  expect(unreachable.stderr).toContain("error[BK511]: root@127.0.0.1:1 cannot be reached by ssh");
+  const bundle = bake("check", "--profile", "2cards", "--host", "root@127.0.0.1:1", "--bundle", "no/such/b.tar.gz");
+  expect(bundle.status).toBe(2);
+  expect(bundle.stderr).toContain("error[BK518]");
+  expect(readdirSync(folder)).toEqual([]);
 });

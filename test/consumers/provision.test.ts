@@ -18,6 +18,8 @@ test("an artifact whose bytes changed on the way is refused by name", async () =
   try {
     // A kind that nothing installs: a broken comparison would end in another message, not in a changed machine.
     writeFileSync(join(folder, "artifacts.tsv"), `no-such-kind\tthe-agent\t${sha256}\n`);
+    // Nothing to install, to remove or to hold on the machine of the tests.
+    writeFileSync(join(folder, "packages.tsv"), "");
     const child = spawn("bash", [join(root, "templates/node/provision.sh"), folder], {
       env: { ...process.env, BAKE_ARTIFACTS: `http://127.0.0.1:${port}`, no_proxy: "*" },
     });

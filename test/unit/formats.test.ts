@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import {
   agentConfigValue,
@@ -5,12 +6,13 @@ import {
   fstabField,
   gitConfigSection,
   gitConfigValue,
-  shellWord,
   tsv,
   unitValue,
   unitWord,
 } from "../../src/render/formats/lines.ts";
+import { shellWord } from "../../src/shell.ts";
 import { hclString } from "../../src/render/formats/hcl.ts";
+import { toToml } from "../../src/render/formats/toml.ts";
 import { toYaml } from "../../src/render/formats/yaml.ts";
 import { renderTemplate } from "../../src/render/templates.ts";
 
@@ -65,4 +67,25 @@ describe("templates", () => {
   test("values go through the writer", () => {
     expect(renderTemplate("t", "a = {{hcl value}}", { value: 'q"${x}' })).toBe('a = "q\\"$${x}"');
   });
+});
+
+test("TOML is read back by Python's reader", () => {
+  const tables = {
+    "worker.oci": {
+      gc: true,
+      gckeepstorage: 20_000,
+      "odd key": 'quotes " and \\ and \n ${x} %{y} {{z}} # \u00e9 \u{1f600} \u0000 \u0007',
+    },
+    'registry."docker.io"': { mirrors: ["mirror.example:5000/path", 'a"b\\c\u007f'] },
+  };
+  const read = execFileSync(
+    "/usr/bin/python3",
+    ["-c", "import sys,json,tomllib; print(json.dumps(tomllib.loads(sys.stdin.buffer.read().decode())))"],
+    { input: toToml(tables), encoding: "utf8" },
+  );
+  expect(JSON.parse(read)).toEqual({
+    worker: { oci: tables["worker.oci"] },
+    registry: { "docker.io": tables['registry."docker.io"'] },
+  });
+  expect(() => toToml({ table: { key: "\ud800" } })).toThrow(RangeError);
 });

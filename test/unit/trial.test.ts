@@ -28,7 +28,11 @@ describe("a trial", () => {
   test("changes sources, versions and sizes only", () => {
     expect(trial.agents).toEqual({ ...profile.agents, version: trial.agents.version });
     expect(trial.docker).toEqual({ ...profile.docker, version: trial.docker.version });
-    expect(trial.storage).toEqual(profile.storage);
+    expect(trial.storage).toEqual({
+      ...profile.storage,
+      minSize: trial.storage.minSize,
+      minFree: trial.storage.minFree,
+    });
     expect(trial.network).toEqual(profile.network);
   });
 

@@ -4,12 +4,6 @@ const refuse = (text: string, pattern: RegExp, format: string): void => {
   if (pattern.test(text)) throw new RangeError(`${JSON.stringify(text)} cannot be written in ${format}`);
 };
 
-/** One POSIX shell word. @throws RangeError for NUL. */
-export const shellWord = (text: string): string => {
-  refuse(text, /\0/, "a shell word");
-  return `'${text.replaceAll("'", "'\\''")}'`;
-};
-
 /**
  * The value of a line in a file that systemd reads as EnvironmentFile= and bash sources. Double quotes with these four
  * escapes are the form that both, and systemd from 239 on, read alike. @throws RangeError for NUL and line breaks.

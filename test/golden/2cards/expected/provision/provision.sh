@@ -43,6 +43,63 @@ install_buildkite_agent() {
 
 install_goss() { install -D -o root -g root -m 0755 "$1" /opt/bake/bin/goss; }
 
+# The base's own package manager. dnf and yum have the same names for what is needed here.
+if command -v apt-get >/dev/null; then
+  family=apt manager=(apt-get -q --yes --no-install-recommends -o Dpkg::Use-Pty=0)
+elif command -v dnf >/dev/null; then
+  family=dnf manager=(dnf -q --assumeyes)
+elif command -v yum >/dev/null; then
+  family=dnf manager=(yum -q --assumeyes)
+else
+  fail "no way to install packages: neither apt-get nor dnf nor yum is there"
+fi
+export DEBIAN_FRONTEND=noninteractive
+
+installed() {
+  case $family in
+    apt) [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ] ;;
+    dnf) rpm -q "$1" >/dev/null 2>&1 ;;
+  esac
+}
+# listed ACTION: the packages of this family.
+listed() { awk -F '\t' -v action="$1" -v family="$family" '$1 == action && $2 == family { print $3 }' "$upload/packages.tsv"; }
+
+step packages
+[ -r "$upload/packages.tsv" ] || fail "$upload/packages.tsv is not there"
+unwanted=()
+while read -r name; do
+  if installed "$name"; then unwanted+=("$name"); fi
+done < <(listed remove)
+if [ "${#unwanted[@]}" -gt 0 ]; then
+  echo "bake: remove ${unwanted[*]}"
+  "${manager[@]}" remove "${unwanted[@]}" || fail "these packages could not be removed: ${unwanted[*]}"
+fi
+missing=()
+while read -r name; do
+  if ! installed "$name"; then missing+=("$name"); fi
+done < <(listed install)
+if [ "${#missing[@]}" -gt 0 ]; then
+  echo "bake: install ${missing[*]}"
+  # The base's own lists may do; fresh ones need a mirror.
+  "${manager[@]}" install "${missing[@]}" ||
+    { [ "$family" = apt ] && apt-get -q update && "${manager[@]}" install "${missing[@]}"; } ||
+    fail "these packages could not be installed: ${missing[*]}"
+fi
+# The drivers of the NPUs fit one kernel: no update may change it.
+mapfile -t held < <(listed hold)
+case ${held[0]+$family} in
+  apt)
+    mapfile -t held < <(dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' "${held[@]}" 2>/dev/null | sed -n 's/^ii //p')
+    [ -z "${held[0]+there}" ] || apt-mark hold "${held[@]}" >/dev/null
+    ;;
+  dnf)
+    for file in /etc/dnf/dnf.conf /etc/yum.conf; do
+      [ -e "$file" ] || continue
+      grep -q '^exclude=.*kernel' "$file" || sed -i "/^\[main\]/a exclude=${held[*]}" "$file"
+    done
+    ;;
+esac
+
 step install-artifacts
 while IFS=$'\t' read -r kind name sha256; do
   echo "bake: artifact $name"
@@ -66,15 +123,20 @@ done <"$upload/artifacts.tsv"
 merge_json() {
   python3 - "$1" "$2" <<'PYTHON'
 import io, json, sys
+def merge(there, ours):
+    for key, value in ours.items():
+        both = isinstance(value, dict) and isinstance(there.get(key), dict)
+        there[key] = merge(there[key], value) if both else value
+    return there
 there, ours = (json.load(io.open(path, encoding="utf-8")) for path in sys.argv[1:3])
-there.update(ours)
-json.dump(there, sys.stdout, indent=2)
+json.dump(merge(there, ours), sys.stdout, indent=2)
 PYTHON
 }
 
 step install-files
 if [ -s /etc/docker/daemon.json ]; then
-  merge_json /etc/docker/daemon.json "$upload/node/etc/docker/daemon.json" >"$work/daemon.json"
+  merge_json /etc/docker/daemon.json "$upload/node/etc/docker/daemon.json" >"$work/daemon.json" ||
+    fail "/etc/docker/daemon.json of the base is no JSON object: mend it in the base"
   cp "$work/daemon.json" "$upload/node/etc/docker/daemon.json"
 fi
 while IFS=$'\t' read -r mode path; do
@@ -83,6 +145,8 @@ done <"$upload/files.tsv"
 while IFS=$'\t' read -r mode path; do
   install -d -o root -g root -m "$mode" "$path"
 done <"$upload/directories.tsv"
+# What an operator types is on PATH, also under sudo.
+ln -sf /opt/bake/bin/bake-status /opt/bake/bin/bake-override /opt/bake/bin/bake-token /usr/bin/
 # One line for the data disk; a line of an earlier bake is replaced, every other line stays.
 sed -i '/x-systemd.requires=bake-storage.service/d' /etc/fstab
 cat "$upload/fstab" >>/etc/fstab

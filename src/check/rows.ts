@@ -1,0 +1,104 @@
+/** Results of checks → the table by guide row. Pure. */
+import { guideRows, notProven } from "../plan/guide.ts";
+import { type CheckResult, gates, type Outcome, summarize } from "./results.ts";
+
+export interface RowResult {
+  /** `G1` … `G28`. */
+  readonly row: string;
+  readonly subject: string;
+  readonly outcome: Outcome;
+  /** How many checks, or why nothing was checked. */
+  readonly note: string;
+}
+
+/** A check of bake's own files, which says nothing about a host that was set up by hand. */
+export const isAboutBake = ({ id }: { readonly id: string }): boolean => id.startsWith("bake-");
+
+const count = (results: readonly CheckResult[], outcome: Outcome): number =>
+  results.filter((result) => result.outcome === outcome).length;
+
+const reasons = (results: readonly CheckResult[]): string =>
+  [...new Set(results.flatMap(({ outcome, detail }) => (outcome === "not checked" && detail ? [detail] : [])))].join(
+    "; ",
+  );
+
+/**
+ * Failed: a check that jobs wait for failed, or, where the row has none that was looked at, any other did. Not checked:
+ * nothing was looked at, or not everything that jobs wait for.
+ */
+const outcomeOf = (results: readonly CheckResult[]): Outcome => {
+  const looked = results.filter(({ outcome }) => outcome !== "not checked");
+  const gating = looked.filter(({ check }) => gates(check));
+  if (gating.some(({ outcome }) => outcome === "failed")) return "failed";
+  if (gating.length === 0 && looked.some(({ outcome }) => outcome === "failed")) return "failed";
+  const missed = results.some(({ check, outcome }) => outcome === "not checked" && gates(check) && !isAboutBake(check));
+  return looked.length === 0 || missed ? "not checked" : "passed";
+};
+
+const noteOf = (results: readonly CheckResult[]): string => {
+  const failed = results.filter(({ outcome }) => outcome === "failed");
+  const advisory = failed.filter(({ check }) => !gates(check)).length;
+  const missed = count(results, "not checked");
+  const why = reasons(results);
+  return [
+    ...(failed.length - advisory > 0 ? [`${failed.length - advisory} failed`] : []),
+    ...(advisory > 0 ? [`${advisory} failed (advisory)`] : []),
+    ...(count(results, "passed") > 0 ? [`${count(results, "passed")} passed`] : []),
+    ...(missed > 0 ? [`${missed} not checked${why === "" ? "" : `: ${why}`}`] : []),
+  ].join(", ");
+};
+
+/** Every row of the guide, and after them rows that only a check names. */
+export const rowResults = (results: readonly CheckResult[]): RowResult[] => {
+  const known = new Set(guideRows.map(({ row }) => row));
+  const others = [...new Set(results.flatMap(({ check }) => check.rows))].filter((row) => !known.has(row));
+  return [...guideRows, ...others.map((row) => ({ row, subject: "" }))].map(({ row, subject }) => {
+    const own = results.filter(({ check }) => check.rows.includes(row));
+    return own.length === 0
+      ? { row, subject, outcome: "not checked", note: notProven[row] ?? "no check names this row" }
+      : { row, subject, outcome: outcomeOf(own), note: noteOf(own) };
+  });
+};
+
+/** Whether something is wrong: a row failed. */
+export const hasFindings = (rows: readonly RowResult[]): boolean => rows.some(({ outcome }) => outcome === "failed");
+
+/** Colours an outcome, or leaves it. */
+export type Paint = (text: string, outcome: Outcome) => string;
+
+const plain: Paint = (text) => text;
+
+/** One line a row, in ASCII. */
+export const formatRows = (rows: readonly RowResult[], paint: Paint = plain): string => {
+  const width = (key: "row" | "subject"): number => Math.max(...rows.map((row) => row[key].length), 5);
+  const [rowWidth, subjectWidth] = [width("row"), width("subject")];
+  return [
+    `  ${"guide".padEnd(rowWidth)}  ${"subject".padEnd(subjectWidth)}  ${"outcome".padEnd(11)}  checks`,
+    ...rows.map(
+      ({ row, subject, outcome, note }) =>
+        `  ${row.padEnd(rowWidth)}  ${subject.padEnd(subjectWidth)}  ${paint(outcome.padEnd(11), outcome)}  ${note}`,
+    ),
+  ].join("\n");
+};
+
+/** Each failed check with what was expected and found, and what to do; nothing when none failed. */
+export const formatFailures = (results: readonly CheckResult[], paint: Paint = plain): string =>
+  results
+    .filter(({ outcome }) => outcome === "failed")
+    .flatMap(({ check, expected, found, detail }) => [
+      `  ${paint("failed", "failed")}  ${check.rows.join(" ")}  ${check.title} [${check.id}${gates(check) ? "" : `, ${check.level}`}]`,
+      ...(expected === undefined ? [] : [`          expected  ${expected}`]),
+      ...(found === undefined
+        ? detail === undefined
+          ? []
+          : [`          found     ${detail}`]
+        : [`          found     ${found}`]),
+      ...(check.help === undefined ? [] : [`          to do     ${check.help}`]),
+    ])
+    .join("\n");
+
+export const formatTotals = (results: readonly CheckResult[], rows: readonly RowResult[]): string => {
+  const { passed, failed, advisory, notChecked } = summarize(results);
+  const of = (outcome: Outcome): number => rows.filter((row) => row.outcome === outcome).length;
+  return `guide rows: ${of("passed")} passed, ${of("failed")} failed, ${of("not checked")} not checked\nchecks: ${passed} passed, ${failed} failed, ${notChecked} not checked, ${advisory} advisory`;
+};

@@ -1,0 +1,216 @@
+/**
+ * Searches the raw bytes of a disk image for secrets: what a guest sees as its disk, free blocks included. A file that was
+ * deleted and not trimmed is still there for everybody who has the image.
+ *
+ * The finished image is compressed, so it is unpacked into a sparse file first. Node cannot ask for the holes of a file,
+ * `qemu-img map` can: of 6 GiB, 870 MiB are read.
+ */
+import { mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import * as z from "zod";
+import { BakeError } from "../errors.ts";
+import type { Host } from "../host.ts";
+import { type Finding, type Secret, shapesVersion, startScan } from "./secret-scan.ts";
+
+export interface ImageFinding extends Finding {
+  /** The file on the guest, or why there is none; undefined when it cannot be said. */
+  readonly place?: string;
+}
+
+interface Extent {
+  readonly start: number;
+  readonly length: number;
+  readonly data: boolean;
+}
+
+const Extents = z.array(z.object({ start: z.number(), length: z.number(), data: z.boolean() }));
+
+/**
+ * @returns the extents that hold data.
+ * @throws BakeError BK404 when the map leaves a part of the file out: what is not read would count as clean.
+ */
+export const dataExtents = (map: unknown, size: number): Extent[] => {
+  const extents = Extents.parse(map);
+  let end = 0;
+  for (const { start, length } of extents) {
+    if (start !== end) break;
+    end += length;
+  }
+  if (end < size)
+    throw new BakeError("BK404", `the map of the disk ends at byte ${end} of ${size}: it cannot be searched`);
+  return extents.filter(({ data }) => data);
+};
+
+/** Unpacks a disk image. @returns the raw file. */
+const unpackDisk = async (host: Host, image: string, raw: string): Promise<void> => {
+  await host.run("qemu-img", ["convert", "-W", "-m", "4", "-O", "raw", image, raw]);
+};
+
+const readSize = 1 << 20;
+
+/** Searches a file, but for its holes. */
+const scanFile = async (host: Host, path: string, secrets: readonly Secret[]): Promise<readonly Finding[]> => {
+  const { stdout } = await host.run("qemu-img", ["map", "-f", "raw", "--output=json", path]);
+  const extents = dataExtents(JSON.parse(stdout), (await stat(path)).size);
+  const scan = startScan(secrets);
+  const file = await open(path);
+  try {
+    const buffer = Buffer.alloc(readSize);
+    for (const { start, length } of extents) {
+      for (let done = 0; done < length; ) {
+        host.signal.throwIfAborted();
+        const { bytesRead } = await file.read(buffer, 0, Math.min(readSize, length - done), start + done);
+        // The map counts in sectors, a file need not.
+        if (bytesRead === 0) break;
+        scan.feed(buffer.subarray(0, bytesRead), start + done);
+        done += bytesRead;
+      }
+    }
+  } finally {
+    await file.close();
+  }
+  return scan.end();
+};
+
+const PartitionTable = z.object({
+  partitiontable: z.object({
+    sectorsize: z.number().default(512),
+    partitions: z.array(z.object({ start: z.number(), size: z.number() })),
+  }),
+});
+
+/** Places that are looked up; the others are found once these are mended. */
+const mostPlaces = 20;
+
+/** Says which files of an ext file system hold the findings; what cannot be said is left out. */
+const findPlaces = async (host: Host, raw: string, findings: readonly Finding[]): Promise<ImageFinding[]> => {
+  const table = await host.run("sfdisk", ["--json", raw], { allowFailure: true });
+  if (table.exitCode !== 0) return [...findings];
+  const { sectorsize, partitions } = PartitionTable.parse(JSON.parse(table.stdout)).partitiontable;
+  const places = new Map<Finding, string>();
+  for (const { start, size } of partitions) {
+    const [from, to] = [start * sectorsize, (start + size) * sectorsize];
+    const inside = findings.filter(({ offset }) => offset >= from && offset < to).slice(0, mostPlaces);
+    if (inside.length === 0) continue;
+    const debugfs = async (command: string): Promise<string> =>
+      (await host.run("debugfs", ["-R", command, `${raw}?offset=${from}`], { allowFailure: true })).stdout;
+    const blockSize = Number(/^Block size:\s+(\d+)/m.exec(await debugfs("stats"))?.[1]);
+    if (!(blockSize > 0)) continue;
+    const blockOf = ({ offset }: Finding): string => String(Math.floor((offset - from) / blockSize));
+    const inodes = new Map(
+      [...(await debugfs(`icheck ${inside.map(blockOf).join(" ")}`)).matchAll(/^(\d+)\t(.*)$/gm)].map(
+        ([, block = "", inode = ""]) => [block, inode],
+      ),
+    );
+    const numbers = [...new Set(inodes.values())].filter((inode) => /^\d+$/.test(inode));
+    const names = new Map(
+      numbers.length === 0
+        ? []
+        : [...(await debugfs(`ncheck ${numbers.join(" ")}`)).matchAll(/^(\d+)\t(.*)$/gm)].map(
+            ([, inode = "", name = ""]) => [inode, name.replace(/^\/\//, "/")],
+          ),
+    );
+    for (const finding of inside) {
+      const inode = inodes.get(blockOf(finding));
+      if (inode === undefined) continue;
+      const name = names.get(inode);
+      if (name !== undefined) places.set(finding, name);
+      else if (inode === "8") places.set(finding, "the journal of the file system");
+      else if (!/^\d+$/.test(inode)) places.set(finding, "no file: deleted, but its blocks still hold it");
+    }
+  }
+  return findings.map((finding) => {
+    const place = places.get(finding);
+    return place === undefined ? finding : { ...finding, place };
+  });
+};
+
+/** An input of the bake: the base, or an artifact. */
+export interface ScanInput {
+  readonly path: string;
+  readonly sha256: string;
+  readonly isDisk: boolean;
+}
+
+const InputRecord = z.object({ shapes: z.string(), digests: z.array(z.string()) });
+
+/** Digests of what has a credential's shape in an input; kept, since an input never changes. */
+const shapesOfInput = async (
+  host: Host,
+  { path, sha256, isDisk }: ScanInput,
+  workFolder: string,
+): Promise<string[]> => {
+  const kept = join(host.cacheDir, "scan", `${sha256}.json`);
+  const version = shapesVersion();
+  try {
+    const record = InputRecord.parse(JSON.parse(await readFile(kept, "utf8")));
+    if (record.shapes === version) return record.digests;
+  } catch {
+    // Not scanned yet, or not by this version.
+  }
+  const raw = join(workFolder, "input.raw");
+  try {
+    if (isDisk) await unpackDisk(host, path, raw);
+    const found = await scanFile(host, isDisk ? raw : path, []);
+    const digests = [...new Set(found.flatMap(({ digest }) => (digest === undefined ? [] : [digest])))];
+    await mkdir(join(host.cacheDir, "scan"), { recursive: true });
+    await writeFile(`${kept}.${process.pid}`, JSON.stringify({ shapes: version, digests }));
+    await rename(`${kept}.${process.pid}`, kept);
+    return digests;
+  } finally {
+    await rm(raw, { force: true });
+  }
+};
+
+export interface ScanResult {
+  /** What must not be in the image. */
+  readonly findings: readonly ImageFinding[];
+  /**
+   * What has a credential's shape, and is byte for byte in the base or an artifact too: examples in manuals, keys for
+   * self-tests of libraries. The bake did not put it there, and whoever has the inputs has it. Never an exact value.
+   */
+  readonly fromInputs: readonly Finding[];
+}
+
+/**
+ * @param workFolder Where the disk is unpacked; nothing stays there.
+ * @throws BakeError BK404 when a part of the disk could not be read.
+ */
+export const scanImage = async (
+  host: Host,
+  {
+    image,
+    secrets,
+    inputs,
+    workFolder,
+  }: {
+    readonly image: string;
+    readonly secrets: readonly Secret[];
+    readonly inputs: readonly ScanInput[];
+    readonly workFolder: string;
+  },
+): Promise<ScanResult> => {
+  const raw = join(workFolder, "scan.raw");
+  try {
+    await unpackDisk(host, image, raw);
+    const found = await scanFile(host, raw, secrets);
+    const known = new Set<string>();
+    // Of a clean image no input is read.
+    if (found.some(({ digest }) => digest !== undefined)) {
+      for (const input of inputs) for (const digest of await shapesOfInput(host, input, workFolder)) known.add(digest);
+    }
+    const isFromInput = ({ digest }: Finding): boolean => digest !== undefined && known.has(digest);
+    const findings = found.filter((finding) => !isFromInput(finding));
+    return {
+      findings: findings.length === 0 ? [] : await findPlaces(host, raw, findings),
+      fromInputs: found.filter(isFromInput),
+    };
+  } finally {
+    await rm(raw, { force: true });
+  }
+};
+
+/** One line of a message: what, how and where, never a value. */
+export const describeFinding = ({ what, form, offset, place }: ImageFinding): string =>
+  [what, ...(form === undefined || form === "plain" ? [] : [`(${form})`]), `at byte ${offset} of the disk`].join(" ") +
+  (place === undefined ? "" : `: ${place}`);

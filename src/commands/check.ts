@@ -1,0 +1,291 @@
+import { access, constants, readFile, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { chooseAccelerator } from "../build/accelerator.ts";
+import { collect, writeBundle } from "../check/bundle.ts";
+import {
+  checkHost,
+  compareBakeIds,
+  type HostIdentity,
+  identify,
+  openRootShell,
+  requireArchitecture,
+  type RootShell,
+} from "../check/check-host.ts";
+import { checkImage } from "../check/check-image.ts";
+import { knownSecrets } from "../check/known-secrets.ts";
+import { type HostOutput, onHostScript } from "../check/on-host.ts";
+import type { CheckResult } from "../check/results.ts";
+import { formatSshTarget, parseSshTarget, sshToHost, type SshTarget } from "../check/ssh.ts";
+import { BakeError } from "../errors.ts";
+import type { Host } from "../host.ts";
+import type { Architecture } from "../lock/lock.ts";
+import type { Profile } from "../profile/schema.ts";
+import { readTemplates } from "../root.ts";
+import { Store } from "../store/store.ts";
+import { bakeNeeds, installPackages } from "../toolchain/packages.ts";
+import { ensureTool } from "../toolchain/tools.ts";
+import { trialSizes } from "../trial/substitutions.ts";
+import { Interrupted, makeHost } from "./host.ts";
+import { type Asked, planAsked, type Planned, readAsked } from "./planned.ts";
+import { reportFailure } from "./profile-file.ts";
+import { exitCodeOf, formatImageReport, formatReport, imageResults, paintFor, reportObject } from "./report.ts";
+
+interface CheckOptions {
+  readonly profile: string;
+  /** `true`: the image in out/<profile>/. */
+  readonly image?: string | true;
+  readonly host?: string;
+  readonly trial?: boolean;
+  readonly json?: boolean;
+  readonly bundle?: string;
+}
+
+/** What came of looking at a node. */
+interface Looked {
+  readonly results: readonly CheckResult[];
+  /** For the `node` of --json. */
+  readonly node: Readonly<Record<string, unknown>>;
+  /** What could not be checked, and why. */
+  readonly problems: readonly string[];
+  /** Printed before and after the table. */
+  readonly before: string;
+  readonly after?: string;
+}
+
+const usage = (message: string): number => {
+  process.stderr.write(`error: ${message}\n(bake check --help lists the options)\n`);
+  return 2;
+};
+
+/** `bake check`. @returns the exit code: 0 ok, 1 findings, 2 could not check. */
+export const check = async (options: CheckOptions): Promise<number> => {
+  if ((options.image === undefined) === (options.host === undefined)) {
+    return usage("give one of --image and --host");
+  }
+  const target = options.host === undefined ? undefined : parseSshTarget(options.host);
+  if (options.host !== undefined && target === undefined) {
+    return usage(`--host ${options.host} is no [user@]host[:port]`);
+  }
+  const json = options.json === true;
+  const { host, saveDurations } = await makeHost(json ? process.stderr : process.stdout);
+  try {
+    if (options.bundle !== undefined) await requireFolder(options.bundle);
+    const asked = await readAsked(options);
+    if (asked === undefined) return 1;
+    if (asked.trial) host.progress.note(`TRIAL of ${asked.file.file}: held against the plan of stand-in sources`);
+    const secrets = await secretsHere(asked.profile, host);
+    const keep: Keep = {
+      outputs: options.bundle === undefined ? undefined : new Map(),
+      save: async (report) => {
+        if (options.bundle === undefined || keep.outputs === undefined || keep.outputs.size === 0) return;
+        await writeBundle(host, options.bundle, keep.outputs, { report, exact: secrets });
+        host.progress.note(`bundle ${options.bundle}`);
+      },
+    };
+    try {
+      const store = new Store(join(host.cacheDir, "store"));
+      if (asked.trial || target === undefined) await installPackages(host, bakeNeeds);
+      const planned = await planAsked(host, store, asked);
+      const looked =
+        target === undefined
+          ? await lookAtImage(host, store, asked, planned, options.image ?? true, keep)
+          : await lookAtHost(host, store, asked, planned, { target, secrets, keep });
+      await saveDurations();
+      const exitCode = exitCodeOf(looked.results, looked.problems.length > 0);
+      const object = reportObject(planned.plan, looked.node, looked.results, { problems: looked.problems, exitCode });
+      const text = `${JSON.stringify(object, null, 2)}\n`;
+      await keep.save(text);
+      process.stdout.write(json ? text : readableReport(looked, asked.trial));
+      return exitCode;
+    } catch (error) {
+      // What was collected says most where the checks did not come to an end.
+      host.signal.throwIfAborted();
+      if (error instanceof BakeError)
+        await keep.save(`${JSON.stringify({ error: error.code, message: error.message })}\n`);
+      throw error;
+    }
+  } catch (error) {
+    const reason: unknown = host.signal.reason;
+    return reason instanceof Interrupted ? reason.exitCode : reportFailure(error);
+  }
+};
+
+/** What goes into the bundle; `outputs` is undefined when none was asked for. */
+interface Keep {
+  outputs: ReadonlyMap<string, HostOutput> | undefined;
+  readonly save: (report: string) => Promise<void>;
+}
+
+const readableReport = (looked: Looked, trial: boolean): string =>
+  [
+    looked.before,
+    ...(looked.after === undefined ? [] : [looked.after]),
+    formatReport(looked.results, paintFor(process.stdout)),
+    ...(looked.problems.length === 0
+      ? []
+      : [looked.problems.map((problem) => `could not check ${problem}`).join("\n")]),
+    ...(trial ? ["This was a TRIAL: the plan is that of stand-in sources, not the profile's own."] : []),
+  ]
+    .map((part) => `\n${part}\n`)
+    .join("");
+
+/** @throws BakeError BK518 before minutes were spent. */
+const requireFolder = async (file: string): Promise<void> => {
+  try {
+    await access(dirname(file), constants.W_OK);
+    if ((await stat(file).catch(() => undefined))?.isDirectory() === true) throw new Error("it is a folder");
+  } catch (error) {
+    throw new BakeError(
+      "BK518",
+      `${file} cannot be written: ${(error as Error).message}`,
+      "Name a file in a folder that is there.",
+    );
+  }
+};
+
+/** Values that neither a report nor a bundle may hold: the profile's secrets, where they can be had here. */
+const secretsHere = async ({ secrets: sources }: Profile, host: Host): Promise<string[]> => {
+  const { secrets } = await knownSecrets(sources, host.env);
+  return secrets.flatMap(({ name, value }) =>
+    // user:password
+    name === "secrets.proxyCredentials" ? [value, value.slice(value.indexOf(":") + 1)] : [value],
+  );
+};
+
+/** What image.json says about the image beside it, if it is there. */
+const readBakeId = async (folder: string): Promise<{ bakeId: string; file: string } | undefined> => {
+  try {
+    const { bakeId, file } = JSON.parse(await readFile(join(folder, "image.json"), "utf8")) as Record<string, unknown>;
+    return typeof bakeId === "string" && typeof file === "string" ? { bakeId, file } : undefined;
+  } catch {
+    return undefined;
+  }
+};
+
+const lookAtImage = async (
+  host: Host,
+  store: Store,
+  asked: Asked,
+  { plan, templates, lock, bakeId }: Planned,
+  which: string | true,
+  keep: Keep,
+): Promise<Looked> => {
+  const record = await readBakeId(which === true ? asked.folder : dirname(which));
+  const image = which === true ? join(asked.folder, record?.file ?? "image.qcow2") : which;
+  if (
+    !(await access(image).then(
+      () => true,
+      () => false,
+    ))
+  ) {
+    throw new BakeError(
+      "BK519",
+      `there is no image ${image}`,
+      which === true
+        ? `Bake it first: bake image --profile ${asked.file.name}${asked.trial ? " --trial" : ""}`
+        : undefined,
+    );
+  }
+  const own = record !== undefined && record.file === basename(image) ? record.bakeId : bakeId;
+  if (own === undefined) {
+    throw new BakeError("BK519", `nothing says what ${image} was baked from`, "Its image.json has to lie beside it.");
+  }
+  const accelerator = await chooseAccelerator({
+    host,
+    image: lock !== undefined && (await store.has(lock.base.sha256)) ? store.path(lock.base.sha256) : image,
+  });
+  host.progress.note(`  accelerator ${accelerator.accel}: ${accelerator.reason}`);
+  const { [onHostScript]: script = "" } = await readTemplates([onHostScript]);
+  const report = await checkImage(host, {
+    plan,
+    templates,
+    bakeId: own,
+    image,
+    accelerator,
+    dataDisk: trialSizes.dataDisk,
+    logDir: join(asked.folder, "log", "check"),
+    ...(keep.outputs !== undefined && {
+      inspect: async (ssh) => {
+        keep.outputs = await collect(host, { ssh, shell: "bash -s", script, name: "the VM" });
+      },
+    }),
+  });
+  const against = compareBakeIds(own, bakeId);
+  return {
+    results: imageResults(report),
+    node: {
+      kind: "image",
+      image,
+      bakeId: own,
+      profileNow: against,
+      boots: report.boots.map(({ agents, seconds }) => ({ agents, seconds })),
+    },
+    problems: [],
+    before: `image ${image}\n  bake id ${own}${against === "another" ? `: baked from another state of the profile, which gives ${bakeId} now` : ""}`,
+    after: formatImageReport(report, accelerator.accel),
+  };
+};
+
+/** goss for the host: out of the store when the lock names it for that architecture, else built from its pinned module. */
+const gossFor = async (host: Host, store: Store, { lock }: Planned, architecture: Architecture): Promise<string> => {
+  const artifact = lock?.architecture === architecture ? lock.artifacts.find(({ kind }) => kind === "goss") : undefined;
+  if (artifact !== undefined && (await store.has(artifact.sha256))) {
+    await store.verify(artifact);
+    return store.path(artifact.sha256);
+  }
+  return (await ensureTool(host, "goss", architecture)).path;
+};
+
+const describeHost = (
+  name: string,
+  identity: HostIdentity,
+  against: string,
+  folder: string,
+  trial: boolean,
+): string => {
+  const { os, architecture, kernel, systemd, hostname, baked } = identity;
+  const made =
+    baked === undefined
+      ? "not baked: checks of bake's own files are left out"
+      : `baked from profile ${baked.profile}${baked.trial ? " (trial)" : ""}, bake id ${baked.bakeId}: ${
+          against === "same"
+            ? `the one in ${folder}/image.json`
+            : against === "another"
+              ? `another than in ${folder}/image.json`
+              : `${folder}/image.json is not here to compare with`
+        }${baked.trial && !trial ? "\n  it is a trial's node: compare it with --trial" : ""}`;
+  return `host ${name} (${hostname})\n  ${os.name}, ${architecture}, kernel ${kernel}, systemd ${systemd}\n  ${made}`;
+};
+
+const lookAtHost = async (
+  host: Host,
+  store: Store,
+  asked: Asked,
+  planned: Planned,
+  { target, secrets, keep }: { readonly target: SshTarget; readonly secrets: readonly string[]; readonly keep: Keep },
+): Promise<Looked> => {
+  const { plan } = planned;
+  const { [onHostScript]: script = "" } = await readTemplates([onHostScript]);
+  const connection = await sshToHost(host, target);
+  const name = formatSshTarget(target);
+  try {
+    const { shell, identity } = await host.progress.step("host-identify", `reach ${name}`, async () => {
+      const opened: RootShell = await openRootShell(connection.ssh, target, script);
+      return { shell: opened, identity: await identify(opened) };
+    });
+    if (keep.outputs !== undefined) keep.outputs = await collect(host, shell);
+    const architecture = requireArchitecture(identity, plan, name);
+    const goss = await gossFor(host, store, planned, architecture);
+    const { results, problems } = await checkHost(host, shell, { plan, identity, goss, secrets });
+    const against = compareBakeIds(identity.baked?.bakeId, (await readBakeId(asked.folder))?.bakeId);
+    const { baked, absent, ...rest } = identity;
+    return {
+      results,
+      problems,
+      node: { kind: "host", target: name, ...rest, absent, baked: baked ?? null, imageHere: against },
+      before: describeHost(name, identity, against, asked.folder, asked.trial),
+    };
+  } finally {
+    await connection.close();
+  }
+};

@@ -1,0 +1,33 @@
+/** The builders cachebuilder1 … cachebuilder<spawn> (guide row G24). */
+import type { Profile } from "../profile/schema.ts";
+
+export interface BuildersPlan {
+  readonly image: string;
+  readonly names: readonly string[];
+  /** buildkitd.toml by section and key. */
+  readonly config: Readonly<Record<string, Readonly<Record<string, string | number | boolean | readonly string[]>>>>;
+}
+
+/** From BuildKit 0.17 on a limit of its own, before that one number in MB that both keeps and limits. */
+const knowsMaxUsedSpace = (image: string): boolean => {
+  const [, major, minor] = /:v(\d+)\.(\d+)/.exec(image) ?? [];
+  return major === undefined || Number(major) > 0 || Number(minor) >= 17;
+};
+
+export const planBuilders = ({ builders }: Profile, names: readonly string[]): BuildersPlan => ({
+  image: builders.image,
+  names,
+  config: {
+    "worker.oci": {
+      gc: true,
+      ...(knowsMaxUsedSpace(builders.image)
+        ? { maxUsedSpace: `${builders.maxCacheSize}GB` }
+        : { gckeepstorage: builders.maxCacheSize * 1000 }),
+    },
+    ...Object.fromEntries(
+      Object.entries(builders.mirrors)
+        .toSorted(([a], [b]) => (a < b ? -1 : 1))
+        .map(([registry, mirrors]) => [`registry.${JSON.stringify(registry)}`, { mirrors }]),
+    ),
+  },
+});

@@ -1,0 +1,51 @@
+import { agentKeys } from "../agent-keys.ts";
+import { closest } from "../suggest.ts";
+import type { Rule } from "./rule.ts";
+
+/** Keys that bake writes itself, and the setting that they come from. */
+const owned: Readonly<Record<string, string>> = {
+  "build-path": "the plan",
+  endpoint: "agents.endpoint",
+  "git-clone-flags": "agents.gitCloneFlags",
+  "git-fetch-flags": "agents.gitFetchFlags",
+  "health-check-addr": "agents.healthAddress",
+  "hooks-path": "the plan",
+  "meta-data": "agents.tags",
+  name: "the plan",
+  "plugins-path": "the plan",
+  queue: "agents.queue",
+  spawn: "agents.spawn",
+  tags: "agents.tags",
+  token: "secrets.agentToken",
+};
+
+/** A key that the agent does not know is ignored by it, without a word (guide row G4, S27); `queue` beside a tag is fatal. */
+export const agentSettings: Rule = ({ agents }) => {
+  const known = agentKeys(agents.version);
+  return Object.keys(agents.settings).flatMap((key) => {
+    const path = ["agents", "settings", key];
+    const from = owned[key];
+    if (from !== undefined) {
+      return [
+        {
+          path,
+          code: "BK114",
+          message: `agents.settings cannot set ${key}`,
+          label: `comes from ${from}`,
+          help: from === "the plan" ? "remove it: CI relies on its value" : `remove it and set ${from}`,
+        },
+      ];
+    }
+    if (known.includes(key)) return [];
+    const meant = closest(key, known);
+    return [
+      {
+        path,
+        code: "BK114",
+        message: `agent ${agents.version} knows no setting ${JSON.stringify(key)}`,
+        label: meant === undefined ? "it would be ignored" : `did you mean ${meant}?`,
+        help: "the agent ignores keys that it does not know; its documentation of this release has them all",
+      },
+    ];
+  });
+};

@@ -1,0 +1,127 @@
+/** node.md: what a node of this profile is held to, by guide row. */
+import { guideRows, mistakes, notProven } from "../plan/guide.ts";
+import { metadataAddress } from "../plan/network.ts";
+import type { NodePlan } from "../plan/node-plan.ts";
+import { cell } from "./allowlist.ts";
+
+const levels: Readonly<Record<string, string>> = {
+  gating: "gating",
+  npu: "gating; a VM without NPUs leaves it out",
+  advisory: "advisory",
+  site: "advisory; needs the site's network",
+};
+
+/** As systemd escapes a path: `/mnt/data-1` is mounted by `mnt-data\\x2d1.mount`. */
+const storageMountUnit = (mount: string): string =>
+  `'${mount.slice(1).replaceAll("-", "\\x2d").replaceAll("/", "-")}.mount'`;
+
+export const nodePage = ({
+  profile,
+  checks,
+  units,
+  storage,
+  docker,
+  agents,
+  builders,
+  healthInterval,
+}: NodePlan): string => {
+  const byRow = guideRows.map(({ row, subject }) => {
+    const own = checks.filter(({ rows }) => rows.includes(row));
+    const lines = own.map(
+      ({ id, title, level, live, help }) =>
+        `| \`${cell(id)}\` | ${cell(title)} | ${levels[level]}${live === true ? "; looked at again and again" : ""} | ${cell(help ?? "")} |\n`,
+    );
+    const why = notProven[row];
+    return `### ${row}: ${subject}\n\n${why === undefined ? "" : `Not proven in a VM: ${why}.\n\n`}${
+      lines.length === 0
+        ? ""
+        : `| check | what holds | level | when it does not |\n|---|---|---|---|\n${lines.join("")}\n`
+    }`;
+  });
+  return `# A node of profile ${profile}
+
+Made by \`bake render\` from the profile's checks. Rows are those of the manual guide that bake replaces. *Gating* checks keep a
+node from jobs; *advisory* ones are reported.
+
+| | |
+|---|---|
+| agents | ${agents.spawn}, named \`${cell(agents.nameTemplate)}\`, queue \`${cell(agents.queue)}\` |
+| Docker | ${docker.version}, data in \`${docker.dataRoot}\` |
+| builders | ${builders.names.join(", ")} from \`${cell(builders.image)}\` |
+| data disk | \`${cell(storage.source)}\` (${storage.filesystem}) at \`${storage.mount}\` |
+| units, in order | ${units.join(", ")} |
+
+## Boot
+
+Units order the boot; nothing sleeps.
+
+    bake-storage -> ${storage.mount} -> containerd -> docker -> bake-images -> bake-builders -> bake-ready -> buildkite-agent
+
+- \`bake-storage\` ${
+    storage.kind === "adopt"
+      ? `waits for ${storage.source}, which exists already, and never formats anything.`
+      : `looks for the file system with the fleet's UUID. If there is none it makes one on ${
+          { only: "the single blank disk", first: "the first blank disk", largest: "the largest blank disk" }[
+            storage.pick
+          ]
+        }: no partition, no signature, not in use. It writes down what it is about to do before it does it, so that a file system cut off half-way is recognised and made again.`
+  } With any doubt it says why, formats nothing, and Docker does not start.
+- \`${storage.mount}\` is mounted \`nofail\`, so that a host with a broken disk can be reached; Docker requires the mount, so that
+  it never fills the system disk.
+- \`bake-identity\` puts the node's key pair in place; it is kept on the data disk, in \`${storage.stateFolder}\`.
+- \`bake-images\` loads the images that the lock names and compares their image IDs.
+- \`bake-builders\` makes the builders that are not there, and those anew whose image or configuration changed; their caches stay.
+- \`bake-ready\` runs the gating checks and writes \`/run/bake/status.json\`, also to the console. The agents' unit looks at it before
+  it starts and tries again every ten seconds: a node that is not what its plan says takes no jobs.
+- \`bake-metadata\` closes ${metadataAddress} to everything on the node until the next boot.
+- \`bake-health.timer\` repeats the checks of what can change every ${healthInterval} s. After two bad looks in a row the agents stop,
+  when their jobs are done; with the first good one they come back.
+
+## Look at it
+
+    bake-status                     # ready or not, why, and what it waits for; exit 0 when ready
+    systemctl status 'bake-*' buildkite-agent docker
+    journalctl -b -u 'bake-*' -u docker -u buildkite-agent
+    curl http://${agents.healthAddress}/    # the running agents
+
+From elsewhere: \`bake check --profile ${profile} --host root@node\`, which also makes a support bundle.
+
+## Change it
+
+    bake-override 'REASON'          # take jobs all the same, until the next boot; --off takes it back
+    bake-token <FILE                # another agent token; the agents restart when their jobs are done
+    systemctl restart bake-storage && systemctl start ${storageMountUnit(storage.mount)} docker   # after the disk was put right
+    systemctl stop bake-metadata    # open the metadata service until the next boot
+    systemctl stop buildkite-agent  # waits for running jobs, at most ${agents.stopTimeout} s; the health timer leaves it stopped
+
+## What is where
+
+| path | what |
+|---|---|
+| \`/opt/bake/bin\` | the node's scripts and goss; \`bake-status\` and its relatives are on PATH |
+| \`/opt/bake/checks\` | goss files by level: gating, npu, advisory, site; live for the health timer; \`goss.yaml\` has them all |
+| \`/opt/bake/images\` | archives of pre-loaded images |
+| \`/etc/bake/image.json\` | bake id, profile, versions |
+| \`/etc/bake/instance.env\` | settings of this node alone, from its user-data |
+| \`/etc/bake/secrets\`, \`/root/.gitconfig.d/private\` | secrets, mode 0600, from user-data; in no image and not in \`out/\` |
+| \`${storage.stateFolder}\` | what bake keeps on the data disk: the node's key pair |
+| \`/root/.buildkite-agent\` | agent, configuration, builds, hooks |
+
+## Each agent
+
+| index | builder | devices | build cache | models |
+|--:|---|---|---|---|
+${agents.each
+  .map(
+    ({ index, builder, devices, dockerCache, modelCache }) =>
+      `| ${index} | ${builder} | ${devices.join(" ")} | \`${dockerCache}\` | \`${modelCache}\` |\n`,
+  )
+  .join("")}
+## Checks by guide row
+
+${byRow.join("")}## The guide's mistakes, and what happens instead
+
+| | instead |
+|---|---|
+${mistakes.map(({ id, instead }) => `| ${id} | ${cell(instead)} |\n`).join("")}`;
+};
