@@ -231,8 +231,16 @@ export const checkHost = async (
     }
   });
   const commands = commandsOf(judged, plan);
-  const printed =
-    commands.length === 0 ? new Map<string, HostOutput>() : await visit(shell.ssh, shell, { commands, deadline: 60 });
+  let printed = new Map<string, HostOutput>();
+  if (commands.length > 0) {
+    try {
+      printed = await visit(shell.ssh, shell, { commands, deadline: 60 });
+    } catch (error) {
+      // What is known already is worth more than what it would add.
+      if (!(error instanceof BakeError)) throw error;
+      host.progress.note(`  what the failed checks' commands print is not here: ${error.message}`);
+    }
+  }
   // A process's environment, say, holds its token.
   const explained = withOutputs(judged, new Map([...printed].map(([id, { stdout }]) => [id, redact(stdout, secrets)])));
   const byId = new Map(explained.map((result) => [result.check.id, result]));

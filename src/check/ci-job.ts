@@ -7,7 +7,7 @@ import { shellWord } from "../shell.ts";
 export type PlannedAgent = NodePlan["agents"]["each"][number];
 
 /** Printed by the job when a step of it held, so that a reader of its log can tell how far it came. */
-export const milestones = ["built", "cached", "ran", "metadata-closed", "cleaned-up"] as const;
+const milestones = ["built", "cached", "ran", "metadata-closed", "cleaned-up"] as const;
 
 /** Every device that the agent's jobs get. */
 export const devicesOf = (agent: PlannedAgent): string[] => [...agent.devices, ...npuDevices];

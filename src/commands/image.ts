@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { chooseAccelerator } from "../build/accelerator.ts";
 import { bakeImage, currentImage, type ImageRecord } from "../build/image.ts";
 import { checkImage } from "../check/check-image.ts";
+import { withholdSecrets } from "../check/known-secrets.ts";
 import { BakeError } from "../errors.ts";
 import { lockPath } from "../lock/read.ts";
 import { formatSeconds } from "../progress.ts";
@@ -37,9 +38,10 @@ export const image = async (options: ImageOptions): Promise<number> => {
   }
 };
 
-const bake = async (options: ImageOptions, { host, progress, saveDurations }: RealHost): Promise<number> => {
+const bake = async (options: ImageOptions, { host: whole, progress, saveDurations }: RealHost): Promise<number> => {
   const asked = await readAsked(options);
   if (asked === undefined) return 1;
+  const host = withholdSecrets(whole, asked.profile.secrets);
   const { file, trial, folder } = asked;
   const store = new Store(join(host.cacheDir, "store"));
   const started = host.now();
@@ -74,6 +76,7 @@ const bake = async (options: ImageOptions, { host, progress, saveDurations }: Re
       lock,
       bakeId,
       trial,
+      secrets: asked.profile.secrets,
       store,
       accelerator,
       packer: { path: tools.packer, environment },

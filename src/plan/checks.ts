@@ -20,7 +20,7 @@ const command = (
 ): GossResource => ["command", id, { exec, "exit-status": status, ...(stdout.length > 0 && { stdout }), timeout }];
 
 /** As systemd prints a time span: `25min 30s`. */
-export const systemdSpan = (seconds: number): string => {
+const systemdSpan = (seconds: number): string => {
   const parts = [
     [Math.floor(seconds / 86_400), "d"],
     [Math.floor(seconds / 3600) % 24, "h"],

@@ -46,9 +46,9 @@ const table: readonly Keys[] = [
   {
     absentIn: "3.50.1",
     goneIn: "3.58.0",
-    keys: (
-      "job-signing-algorithm job-verification-invalid-signature-behavior " + "job-verification-no-signature-behavior"
-    ).split(" "),
+    keys: "job-signing-algorithm job-verification-invalid-signature-behavior job-verification-no-signature-behavior".split(
+      " ",
+    ),
   },
   {
     absentIn: "3.50.1",
@@ -78,9 +78,9 @@ const table: readonly Keys[] = [
   },
   {
     absentIn: "3.78.0",
-    keys: (
-      "additional-hooks-paths no-multipart-artifact-upload signing-aws-kms-key trace-context-encoding " + "trace-http"
-    ).split(" "),
+    keys: "additional-hooks-paths no-multipart-artifact-upload signing-aws-kms-key trace-context-encoding trace-http".split(
+      " ",
+    ),
   },
   {
     absentIn: "3.95.1",

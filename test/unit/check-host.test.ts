@@ -177,6 +177,16 @@ describe.skipIf(goss === "")("checkHost", () => {
     expect(existsSync(visited())).toBe(false);
   });
 
+  it("reports what it knows when the host goes away before it says more", async () => {
+    let visits = 0;
+    const leaves: Ssh = (line, options) =>
+      ++visits === 1 ? local(line, options) : Promise.resolve({ exitCode: 255, stdout: "", stderr: "" });
+    const plan = planWith([command("bad", "false")]);
+    const { results } = await checkHost(host, { ...shell, ssh: leaves }, { plan, identity, goss });
+    expect(results[0]).toMatchObject({ outcome: "failed", found: "exit-status 1" });
+    expect(visits).toBe(2);
+  });
+
   it("is not held up by a command that hangs, and leaves none behind", async () => {
     const marker = `97${process.pid % 100_000}`;
     const { results } = await checkHost(host, shell, {

@@ -2,37 +2,25 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { chooseAccelerator } from "../../src/build/accelerator.ts";
 import { type AgentApi, startAgentApi } from "../../src/check/agent-api.ts";
 import { makeSshKey } from "../../src/check/ssh.ts";
-import { bootVm, type Vm } from "../../src/check/vm.ts";
-import { planAsked, readAsked } from "../../src/commands/planned.ts";
-import { type Host, runProcess } from "../../src/host.ts";
+import type { Vm } from "../../src/check/vm.ts";
 import type { NodePlan } from "../../src/plan/node-plan.ts";
 import { toYaml } from "../../src/render/formats/yaml.ts";
 import { instanceUserData } from "../../src/render/tree.ts";
 import { root } from "../../src/root.ts";
-import { Store } from "../../src/store/store.ts";
 import { trialSizes } from "../../src/trial/substitutions.ts";
+import { goldenImage, type StartedVm, startVm, testHost } from "./golden-image.ts";
 
-const { signal } = new AbortController();
-const cacheDir = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "bake");
-const host: Host = {
-  run: runProcess(signal),
-  now: Date.now,
-  env: process.env,
-  cacheDir,
-  signal,
-  progress: { step: (_id, _title, work) => work(() => undefined), note: () => undefined },
-};
-
-/** Kept between runs: an image that is up to date is not baked again. */
-const bakeFolder = join(cacheDir, "test", "trial");
+const host = testHost();
+/** Where the golden image was baked: the command compares bake ids with it. */
+let bakeFolder = "";
 let folder = "";
 let wrappers = "";
+let started: StartedVm;
 let vm: Vm;
 let api: AgentApi;
 let plan: NodePlan;
@@ -109,17 +97,12 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "bake-hostcheck-"));
   wrappers = join(folder, "bin");
   mkdirSync(wrappers);
-  mkdirSync(bakeFolder, { recursive: true });
-  const baked = await bake("image", "--profile", "2cards", "--trial", "--no-check");
-  expect(baked.code, baked.stderr).toBe(0);
-
-  const asked = await readAsked({ profile: "2cards", trial: true });
-  if (asked === undefined) throw new Error("no profile");
-  const store = new Store(join(cacheDir, "store"));
-  const planned = await planAsked(host, store, asked);
-  ({ plan } = planned);
+  const golden = await goldenImage();
+  bakeFolder = join(golden.folder, "../..");
+  ({ plan } = golden);
   const key = await makeSshKey(host, folder);
   const token = `bkct_${randomBytes(16).toString("hex")}`;
+  const { bakeId } = JSON.parse(readFileSync(join(golden.folder, "image.json"), "utf8")) as { bakeId: string };
   api = await startAgentApi({
     now: host.now,
     expected: {
@@ -127,19 +110,12 @@ beforeAll(async () => {
       spawn: plan.agents.spawn,
       nameTemplate: (index) => plan.agents.nameTemplate.replace("%spawn", String(index)),
       hostname: "by-hand",
-      tags: [`queue=${plan.agents.queue}`, `bake-id=${planned.bakeId ?? ""}`],
+      tags: [`queue=${plan.agents.queue}`, `bake-id=${bakeId}`],
     },
   });
-  const image = join(bakeFolder, "out/2cards-trial/image.qcow2");
-  vm = await bootVm(host, {
-    image,
-    workDir: folder,
-    logDir: folder,
-    memoryMiB: plan.target.memory,
-    cpus: plan.target.cpus,
-    accelerator: await chooseAccelerator({ host, image: store.path(planned.lock?.base.sha256 ?? "") }),
+  started = await startVm(host, golden, {
     dataDiskGiB: trialSizes.dataDisk,
-    userData: instanceUserData(plan, planned.templates, {
+    userData: instanceUserData(plan, golden.templates, {
       agentToken: token,
       authorizedKeys: [key.publicKey],
       environment: { BUILDKITE_AGENT_ENDPOINT: api.endpoint("10.0.2.2"), BAKE_ABSENT: "npu" },
@@ -147,8 +123,9 @@ beforeAll(async () => {
     metaData: toYaml({ "instance-id": `by-hand-${Date.now()}`, "local-hostname": "by-hand" }),
     key,
   });
+  ({ vm } = started);
   await vm.waitForSsh(15 * 60_000);
-  await api.waitForAgents(15 * 60_000, signal);
+  await api.waitForAgents(15 * 60_000, host.signal);
   await siteInTheVm();
   target = `root@127.0.0.1:${vm.sshPort}`;
   // The user's ssh configuration says which key; nothing is known of the host yet.
@@ -162,7 +139,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await vm?.kill();
+  await started?.end();
   await api?.close();
   rmSync(folder, { recursive: true, force: true });
 });
@@ -172,8 +149,9 @@ describe("bake check --host", () => {
     const { code, stderr } = await checkHost();
     expect(code).toBe(2);
     expect(stderr).toContain("error[BK512]: the host key of root@127.0.0.1");
-    const keys = await host.run("ssh-keyscan", ["-T", "120", "-p", String(vm.sshPort), "127.0.0.1"]);
-    writeFileSync(join(folder, "known_hosts"), keys.stdout);
+    // As its user would compare it: with the key that the host's own console shows.
+    const [type = "", key = ""] = (await onNode("cat /etc/ssh/ssh_host_ed25519_key.pub")).split(" ");
+    writeFileSync(join(folder, "known_hosts"), `[127.0.0.1]:${vm.sshPort} ${type} ${key.trim()}\n`);
   });
 
   test("finds nothing wrong with a node as it booted, and leaves it as it was", async () => {

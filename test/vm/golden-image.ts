@@ -1,0 +1,128 @@
+/** The trial's golden image for tests that boot it: baked once, into the cache, and again only when something changed. */
+import { spawn } from "node:child_process";
+import { mkdir, readFile, rm } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { chooseAccelerator } from "../../src/build/accelerator.ts";
+import { makeSshKey } from "../../src/check/ssh.ts";
+import { bootVm, type Vm, type VmOptions } from "../../src/check/vm.ts";
+import { type Host, runProcess } from "../../src/host.ts";
+import type { NodePlan } from "../../src/plan/node-plan.ts";
+import { instanceUserData, templateNames, type Templates } from "../../src/render/tree.ts";
+import type { Instance } from "../../src/render/user-data.ts";
+import { readTemplates, root } from "../../src/root.ts";
+
+export const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "bake");
+
+export interface GoldenImage {
+  /** `out/<profile>-trial`, as bake made it. */
+  readonly folder: string;
+  readonly image: string;
+  readonly plan: NodePlan;
+  readonly templates: Templates;
+}
+
+/** Runs bake in `cwd`; what it says is shown as it comes, since it takes minutes. */
+export const bake = (
+  cwd: string,
+  args: readonly string[],
+): Promise<{ readonly code: number; readonly output: string }> =>
+  new Promise((done) => {
+    process.stdout.write(`\n$ bake ${args.join(" ")}\n`);
+    const child = spawn(join(root, "bin/bake"), args, { cwd, env: { ...process.env, CI: "true" } });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on("data", (data: Buffer) => {
+        output += data.toString();
+        process.stdout.write(data);
+      });
+    }
+    child.on("close", (code) => done({ code: code ?? -1, output }));
+  });
+
+/** Where the VM tests bake what they boot. */
+export const goldenFolder = join(cache, "test/golden");
+
+/** Bakes a profile as a trial, or finds that it is up to date. One that bake does not bring lies in `profiles/` there. */
+export const goldenImage = async (profile = "2cards"): Promise<GoldenImage> => {
+  const cwd = goldenFolder;
+  await mkdir(cwd, { recursive: true });
+  const { code, output } = await bake(cwd, ["image", "--profile", profile, "--trial", "--no-check"]);
+  if (code !== 0) throw new Error(`the golden image could not be baked:\n${output}`);
+  const folder = join(cwd, `out/${profile}-trial`);
+  const plan = JSON.parse(await readFile(join(folder, "plan.json"), "utf8")) as NodePlan;
+  const templates = await readTemplates(templateNames(plan));
+  return { folder, image: join(folder, "image.qcow2"), plan, templates };
+};
+
+/** Processes and clock as they are; says nothing. */
+export const testHost = (): Host => {
+  const { signal } = new AbortController();
+  return {
+    run: runProcess(signal),
+    now: Date.now,
+    env: process.env,
+    cacheDir: cache,
+    signal,
+    progress: { note: () => undefined, step: (_id, _title, work) => work(() => undefined) },
+  };
+};
+
+let started = 0;
+
+/** What makes another boot one of the same node. */
+export type NodeIdentity = Pick<VmOptions, "userData" | "metaData" | "key">;
+
+export interface StartedVm {
+  readonly vm: Vm;
+  /** Its disks and its console are here. */
+  readonly folder: string;
+  readonly identity: NodeIdentity;
+  /** Takes the power and deletes the folder. */
+  readonly end: () => Promise<void>;
+}
+
+/** Nobody answers the agents, which go on trying. */
+const alone = {
+  agentToken: "nobody-asks-for-it",
+  environment: { BUILDKITE_AGENT_ENDPOINT: "http://10.0.2.2:9/v3", BAKE_ABSENT: "npu" },
+};
+
+/** Boots a child of the image with user-data of one node. */
+export const startVm = async (
+  host: Host,
+  { plan, templates, image }: GoldenImage,
+  { instance = alone, ...options }: Partial<VmOptions> & { readonly instance?: Omit<Instance, "authorizedKeys"> },
+): Promise<StartedVm> => {
+  // Named as bake names its own: by the process that it goes with, so that a later bake clears up after a killed one.
+  started++;
+  const folder = join(cache, "work", `test-${started}-${process.pid}`);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  try {
+    const key = await makeSshKey(host, folder);
+    const identity: NodeIdentity = {
+      key,
+      userData: instanceUserData(plan, templates, { ...instance, authorizedKeys: [key.publicKey] }),
+      metaData: JSON.stringify({ "instance-id": `bake-test-${host.now()}`, "local-hostname": "bake-test" }),
+    };
+    const vm = await bootVm(host, {
+      ...identity,
+      image,
+      workDir: folder,
+      logDir: folder,
+      memoryMiB: plan.target.memory,
+      cpus: plan.target.cpus,
+      // KVM is tried with the image itself, once per boot of this machine.
+      accelerator: await chooseAccelerator({ host, image }),
+      ...options,
+    });
+    const end = async (): Promise<void> => {
+      await vm.kill();
+      await rm(folder, { recursive: true, force: true });
+    };
+    return { vm, folder, identity, end };
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
+};
