@@ -70,8 +70,9 @@ const ids = (report: Report, outcome: string): string[] =>
 const onNode = async (command: string): Promise<string> => (await vm.ssh(command, { timeout: 300_000 })).stdout;
 
 /**
- * Everything outside of /run, /proc and /sys that was made or changed since `since` was touched. /tmp itself is left out:
- * buildx asks its builders by `docker exec`, for which containerd's shim has a file there for a moment.
+ * Everything outside of /run, /proc and /sys that was made or changed since `since` was touched. Only the times of /tmp
+ * itself are left out: the check's folder is there where /run is mounted noexec, and containerd's shim has a file there
+ * for a moment when buildx asks its builders by `docker exec`.
  */
 const changedSince = (since: string): Promise<string> =>
   onNode(

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type AgentApi, startAgentApi } from "../../src/check/agent-api.ts";
+import { chooseAccelerator } from "../../src/build/accelerator.ts";
 import type { DiskFile } from "../../src/check/vm.ts";
 import { root } from "../../src/root.ts";
 import { cache, type GoldenImage, goldenImage, type StartedVm, startVm, testHost } from "./golden-image.ts";
@@ -105,6 +106,14 @@ test("a daemon.json of the Ascend runtime keeps its entries, beside ours", async
   expect(await sh("apt-mark showhold")).toMatch(/^linux-image-/m);
 });
 
+test("the health timer looks by itself", async () => {
+  await until("systemctl show -p ExecMainStartTimestampMonotonic --value bake-health.service | grep -vx 0", 180);
+  // From here on the looks are ours, so that they can be counted; the timer is back after the reboot.
+  await sh(
+    "systemctl stop bake-health.timer; until systemctl show -p ActiveState --value bake-health.service | grep -qx inactive; do sleep 1; done",
+  );
+});
+
 test("NPUs are looked at where there are some: devices, and files that are no folders", async () => {
   await sh("sed -i.kept /BAKE_ABSENT/d /etc/bake/instance.env");
   const without = await run("/opt/bake/bin/bake-ready");
@@ -154,7 +163,9 @@ test("dockerd is killed during a job: it comes back, containers and agents go on
       read -r to _ </proc/uptime; awk -v from=$from -v to=$to 'BEGIN { print to - from }'`),
   );
   console.log(`dockerd was back after ${back} s`);
-  expect(back).toBeLessThan(10);
+  // Ten seconds on a real processor; an emulated one takes as long for dockerd alone.
+  const { accel } = await chooseAccelerator({ host, image: golden.image });
+  expect(back).toBeLessThan(accel === "kvm" ? 10 : 45);
   expect((await run("docker inspect --format '{{.State.Status}}' survivor")).stdout.trim()).toMatch(/running|exited/);
   expect(await sh("docker inspect --format '{{.State.Pid}}' buildx_buildkit_cachebuilder10")).toBe(builder);
   await result;

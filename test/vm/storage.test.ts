@@ -141,6 +141,16 @@ const bakeStorage = async (changed: Readonly<Record<string, string>> = {}, path 
   };
 };
 
+/** Starts bake-storage without any disk. Resolves when it waits for one. */
+const startWaiting = async (): Promise<{ readonly outcome: Promise<Outcome> }> => {
+  await ssh("rm -f /run/storage.out");
+  const outcome = bakeStorage({ STORAGE_WAIT: "60" });
+  // Looked at later: not an unhandled rejection until then.
+  outcome.catch(() => undefined);
+  await ssh("until grep -qs waiting /run/storage.out; do sleep 0.1; done");
+  return { outcome };
+};
+
 /** Holds a refusal against its reason, which is said, and left for bake-status. */
 const expectRefusal = (outcome: Outcome, reason: string): void => {
   expect(outcome.refused).toBe(reason);
@@ -294,10 +304,9 @@ test("ours with another file system, and ours read-only", async () => {
 });
 
 test("a disk comes late: it says what it waits for, and takes it", async () => {
-  const running = bakeStorage({ STORAGE_WAIT: "60" });
-  await ssh("sleep 2");
+  const running = await startWaiting();
   const { late } = await plug({ late: { mib: 16 } });
-  expectTaken(await running, [
+  expectTaken(await running.outcome, [
     `waiting, some of at most 60 s: no disk has UUID=${uuid} and there is no nvme disk`,
     `making ext4 on ${late?.name}`,
     `data disk is ${late?.name}`,
@@ -307,15 +316,14 @@ test("a disk comes late: it says what it waits for, and takes it", async () => {
 test("a blank disk comes, and ours right after it: takes ours", async () => {
   await plug({ ours: { mib: 16, make: `mkfs.ext4 -q -U ${uuid} $1` } });
   const { replug } = await unplug("ours");
-  const running = bakeStorage({ STORAGE_WAIT: "60" });
-  await ssh("sleep 2");
+  const running = await startWaiting();
   const file = join(folder, "blank.raw");
   await writeFile(file, "");
   await truncate(file, 16 * 2 ** 20);
   await vm.plug({ id: "blank", serial: "blank", from: { raw: file } });
   plugged.set("blank", { file, mib: 16 });
   const { ours, blank } = await replug();
-  expect((await running).said.at(-1)).toBe(`data disk is ${ours?.name}`);
+  expect((await running.outcome).said.at(-1)).toBe(`data disk is ${ours?.name}`);
   expect(await typeOf(blank)).toBe("");
 });
 
@@ -338,8 +346,8 @@ test("the earlier data disk is gone and a blank one there: waits for it, then ta
   const identity = (await ssh("sed -n s/^disk=//p /var/lib/bake/storage/record")).trim();
   await unplug("earlier");
   const { blank } = await plug({ blank: { mib: 16 } });
-  expectTaken(await bakeStorage({ STORAGE_WAIT: "5" }), [
-    `waiting, some of at most 5 s: the earlier data disk is not there (${identity})`,
+  expectTaken(await bakeStorage({ STORAGE_WAIT: "15" }), [
+    `waiting, some of at most 15 s: the earlier data disk is not there (${identity})`,
     `making ext4 on ${blank?.name}`,
     `data disk is ${blank?.name}`,
   ]);
