@@ -15,18 +15,6 @@ class ByName extends BaseSequencer {
   }
 }
 
-/** One VM at a time: two cores. */
-const vm = (name: string, files: readonly string[]) => ({
-  test: {
-    name,
-    env,
-    include: files.map((file) => `test/vm/${file}.test.ts`),
-    testTimeout: 45 * 60_000,
-    hookTimeout: 45 * 60_000,
-    fileParallelism: false,
-  },
-});
-
 export default defineConfig({
   test: {
     sequence: { sequencer: ByName },
@@ -39,9 +27,17 @@ export default defineConfig({
           testTimeout: 60_000,
         },
       },
-      vm("vm", ["bake", "host-check", "node", "storage"]),
-      // Too long for every run on two emulated cores.
-      vm("long", ["power-cut", "secrets"]),
+      {
+        test: {
+          name: "vm",
+          env,
+          include: ["test/vm/*.test.ts"],
+          testTimeout: 45 * 60_000,
+          hookTimeout: 45 * 60_000,
+          // One VM at a time: two cores.
+          fileParallelism: false,
+        },
+      },
     ],
   },
 });

@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Snapshot } from "../src/check/vm.ts";
 import { goldenImage, testHost } from "../test/vm/golden-image.ts";
-import { bootAfterCut, firstBoot, isReady, onConsole, starting, until, written } from "../test/vm/power-cuts.ts";
+import { bootAfterCut, firstBoot, isReady, onConsole, starting, until, written } from "../test/vm/node/power-cuts.ts";
 
 const wanted = 20;
 /** Taken more often than wanted, since nobody knows how long the boot takes; those in between are left out. */

@@ -224,14 +224,15 @@ const observeBoot = async (
       ...results,
       // waitForAgents came back: all of them were there, under these names.
       seen(`vm-agents-${name}`, ["G2", "G5", "G9"], `${agents.spawn} agents registered ${boot}`, []),
-      ...jobs.map((job, position) => {
-        const missed = missedMilestones(plan, job.log);
+      ...agents.each.map((agent, position) => {
+        const { exitStatus, log } = jobs[position] ?? { exitStatus: -1, log: "" };
+        const missed = missedMilestones(plan, agent, log);
         return seen(
-          `vm-job-${position + 1}-${name}`,
+          `vm-job-${agent.index}-${name}`,
           ["G5", "G22", "G24", "G27"],
-          `agent ${position + 1} built, found its cache, ran with its devices and cleaned up, ${boot}`,
+          `agent ${agent.index} built, found its cache, ran with its devices and cleaned up, ${boot}`,
           [
-            ...(job.exitStatus === 0 ? [] : [`exit ${job.exitStatus}`]),
+            ...(exitStatus === 0 ? [] : [`exit ${exitStatus}`]),
             ...(missed.length === 0 ? [] : [`did not get to: ${missed.join(", ")}`]),
           ],
         );

@@ -9,17 +9,21 @@ export type PlannedAgent = NodePlan["agents"]["each"][number];
 /** Printed by the job when a step of it held, so that a reader of its log can tell how far it came. */
 const milestones = ["built", "cached", "ran", "metadata-closed", "cleaned-up"] as const;
 
+/** The line of a job's log that says so. */
+export const milestone = (name: (typeof milestones)[number]): string => `milestone ${name}`;
+
 /** Every device that the agent's jobs get. */
 export const devicesOf = (agent: PlannedAgent): string[] => [...agent.devices, ...npuDevices];
 
+/** Whether this agent's job looks from containers for the metadata service: it is closed by a route of the host, for all. */
+const asksMetadata = ({ network }: NodePlan, { index }: PlannedAgent): boolean =>
+  network.metadata.closed && index === 1;
+
 /**
  * The job for one agent. It derives builder, cache and devices from the agent's name, as CI's script does, and compares
- * them with the plan. Without a pre-loaded image to take a root file system from, it builds nothing.
- * @throws RangeError when the profile names no image besides the builders'.
+ * them with the plan. What it builds is the shell of the BuildKit image, which every node has, whatever its images are.
  */
 export const ciJob = (plan: NodePlan, agent: PlannedAgent): string => {
-  const image = plan.images.find(({ reference }) => reference !== plan.builders.image)?.reference;
-  if (image === undefined) throw new RangeError("a CI job needs a pre-loaded image");
   const closed = plan.network.metadata.closed;
   return [
     "set -euo pipefail",
@@ -36,56 +40,57 @@ export const ciJob = (plan: NodePlan, agent: PlannedAgent): string => {
     // Not below the cache: mktemp's name differs each time, the context's content does not.
     "work=$(mktemp -d)",
     "tag=bake-check/agent-$index:$BUILDKITE_JOB_ID",
-    `image=${shellWord(image)}`,
-    "tidy() { docker rm -f export-$index >/dev/null 2>&1 || true; docker image rm -f $tag >/dev/null 2>&1 || true; rm -rf $work; }",
+    `image=${shellWord(plan.builders.image)}`,
+    "container=export-$BUILDKITE_JOB_ID",
+    "tidy() { docker rm -f $container >/dev/null 2>&1 || true; docker image rm -f $tag >/dev/null 2>&1 || true; rm -rf $work; }",
     "trap tidy EXIT",
     'mkdir -p "$cache" "$work/rootfs"',
-    "docker rm -f export-$index >/dev/null 2>&1 || true",
-    "docker create --name export-$index $image true >/dev/null",
-    "docker export export-$index | tar x -C $work/rootfs",
+    "docker create --name $container $image true >/dev/null",
+    "docker cp --quiet $container:/bin $work/rootfs/",
+    // What the shell is linked against; a static one has none.
+    "docker cp --quiet $container:/lib $work/rootfs/ 2>/dev/null || true",
+    "docker rm -f $container >/dev/null",
     `cat >$work/Dockerfile <<'DOCKERFILE'`,
     "FROM scratch",
     "COPY rootfs/ /",
-    'RUN echo "built on $(uname -m)" >/built',
-    ...(closed
-      ? [
-          // Fails the build when something answers.
-          `RUN ! busybox wget -q -T 5 -O /answer http://${metadataAddress}/`,
-        ]
-      : []),
+    // The build fails when something answers.
+    `RUN echo "built on $(uname -m)" >/built${closed ? ` && ! busybox wget -q -T 5 -O /answer http://${metadataAddress}/` : ""}`,
     "DOCKERFILE",
     "build() { docker buildx build --builder $builder --progress plain --cache-from type=local,src=$cache --cache-to type=local,dest=$cache,mode=max --load --tag $tag $work 2>&1; }",
     "build",
-    'echo "milestone built"',
+    `echo "${milestone("built")}"`,
     // A fresh builder: only the agent's own cache is left.
     "docker buildx prune --builder $builder --all --force >/dev/null",
     "build >$work/second.log || { cat $work/second.log; exit 1; }",
     "grep CACHED $work/second.log",
-    `[ "$(grep -c CACHED $work/second.log)" -ge ${closed ? 3 : 2} ]`,
-    'echo "milestone cached"',
-    'docker run --rm --network none "${devices[@]}" $tag sh -c "cat /built; ls /dev/davinci*"',
-    `[ "$(docker run --rm --network none "\${devices[@]}" $tag sh -c 'ls /dev' | grep -c '^davinci[0-9]')" = "$cards" ]`,
-    'echo "milestone ran"',
-    ...(closed
+    '[ "$(grep -c CACHED $work/second.log)" -ge 2 ]',
+    `echo "${milestone("cached")}"`,
+    'ran=$(docker run --rm --network none "${devices[@]}" $tag sh -c "cat /built; ls /dev")',
+    'grep "^built on " <<<"$ran"',
+    `[ "$(grep -c '^davinci[0-9]' <<<"$ran")" = "$cards" ]`,
+    `echo "${milestone("ran")}"`,
+    ...(asksMetadata(plan, agent)
       ? [
           "for network in bridge host; do",
-          `  if docker run --rm --network $network $image busybox wget -q -T 5 -O - http://${metadataAddress}/; then`,
+          `  if docker run --rm --network $network --entrypoint busybox $image wget -q -T 5 -O - http://${metadataAddress}/; then`,
           '    echo "the metadata service answered a container on network $network"; exit 1',
           "  fi",
           "done",
-          'echo "milestone metadata-closed"',
+          `echo "${milestone("metadata-closed")}"`,
         ]
       : []),
     "docker image rm -f $tag >/dev/null",
     "docker system prune -f",
-    'echo "milestone cleaned-up"',
+    "trap - EXIT",
+    "rm -rf $work",
+    `echo "${milestone("cleaned-up")}"`,
   ].join("\n");
 };
 
-/** Milestones that the log does not show. */
-export const missedMilestones = (plan: NodePlan, log: string): string[] =>
+/** Milestones that the log of the agent's job does not show. */
+export const missedMilestones = (plan: NodePlan, agent: PlannedAgent, log: string): string[] =>
   milestones.filter(
     (name) =>
-      (name !== "metadata-closed" || plan.network.metadata.closed) &&
-      !log.split("\n").some((line) => line.trimEnd() === `milestone ${name}`),
+      (name !== "metadata-closed" || asksMetadata(plan, agent)) &&
+      !log.split("\n").some((line) => line.trimEnd() === milestone(name)),
   );

@@ -5,6 +5,7 @@ import type { CheckReport } from "../check/check-image.ts";
 import type { CheckResult, Outcome, Subject } from "../check/results.ts";
 import { summarize } from "../check/results.ts";
 import { formatFailures, formatRows, formatTotals, hasFindings, type Paint, rowResults } from "../check/rows.ts";
+import { milestone } from "../check/ci-job.ts";
 import { formatTimeline } from "../check/timeline.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { formatSeconds } from "../progress.ts";
@@ -92,7 +93,8 @@ const tail = (log: string, lines: number): string =>
     .join("\n");
 
 const formatJob = ({ agent, exitStatus, seconds, log }: JobResult): string => {
-  const cached = log.split("\n").filter((line) => /^#\d+ CACHED/.test(line)).length;
+  const second = log.slice(log.indexOf(milestone("built")));
+  const cached = second.split("\n").filter((line) => /^#\d+ CACHED/.test(line)).length;
   const line = `  ${agent}: exit ${exitStatus} in ${formatSeconds(seconds)}, second build of a fresh builder: ${cached} steps CACHED`;
   return exitStatus === 0 ? line : `${line}\n${tail(log, 20)}`;
 };

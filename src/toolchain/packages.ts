@@ -40,6 +40,8 @@ export const testNeeds: readonly Need[] = [
     why: "reads YAML as cloud-init does",
   },
   { package: "git", provides: "git", why: "reads the node's git configuration" },
+  { package: "mawk", provides: "mawk", why: "one awk that bases have: runs the node's scripts" },
+  { package: "gawk", provides: "gawk", why: "the other one" },
 ];
 
 const isThere = async (provides: string, host: Host): Promise<boolean> => {

@@ -2,18 +2,21 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { DataDisk, Snapshot, Vm } from "../../src/check/vm.ts";
-import type { Host } from "../../src/host.ts";
-import { type GoldenImage, type NodeIdentity, startVm, type StartedVm } from "./golden-image.ts";
+import type { DataDisk, Snapshot, Vm } from "../../../src/check/vm.ts";
+import type { Host } from "../../../src/host.ts";
+import { type GoldenImage, type NodeIdentity, startVm, type StartedVm } from "../golden-image.ts";
 
-const disk = { id: "data", serial: "bake-power-cut" } as const;
+const disk = { id: "data", serial: "bake-test" } as const;
 
 /** GiB, sparse. */
 const dataDiskGiB = 8;
 
+/** The data disk of a first boot. */
+export const blankDisk: DataDisk = { ...disk, from: { blankGiB: dataDiskGiB } };
+
 /** A first boot, on a blank data disk. */
 export const firstBoot = (host: Host, golden: GoldenImage): Promise<StartedVm> =>
-  startVm(host, golden, { disks: [{ ...disk, from: { blankGiB: dataDiskGiB } }] });
+  startVm(host, golden, { disks: [blankDisk] });
 
 /** Bytes that the data disk takes, its copies included: grows with what the guest writes. */
 export const written = async (folder: string): Promise<number> => {

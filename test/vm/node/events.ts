@@ -1,0 +1,329 @@
+/** A node to which things happen: one VM, one thing after the other. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { chooseAccelerator } from "../../../src/build/accelerator.ts";
+import { type AgentApi, startAgentApi } from "../../../src/check/agent-api.ts";
+import type { DiskFile, Snapshot } from "../../../src/check/vm.ts";
+import { type GoldenImage, goldenImage, type StartedVm, startVm, testHost } from "../golden-image.ts";
+import { blankDisk, buildersMade, until as waitUntil, written } from "./power-cuts.ts";
+
+/** What the parts after this one go on with. */
+export interface FirstNode {
+  golden: GoldenImage;
+  started: StartedVm;
+  /** Both disks as they were at three instants of the first boot. */
+  cuts: { readonly inMkfs: Snapshot; readonly inImages: Snapshot; readonly inBuilders: Snapshot };
+  /** The data disk while all was well, and what was on it. */
+  kept: { readonly disk: DiskFile; readonly key: string; readonly volumes: string };
+}
+
+const host = testHost();
+const boot = 15 * 60_000;
+const firstToken = "first-token-of-the-test";
+let api: AgentApi;
+const node = {} as FirstNode;
+let apiOptions: Parameters<typeof startAgentApi>[0];
+
+const run = (command: string) => node.started.vm.ssh(command, { allowFailure: true, timeout: 300_000 });
+const sh = async (command: string): Promise<string> => {
+  const { exitCode, stdout, stderr } = await run(command);
+  if (exitCode !== 0) throw new Error(`${command}: exit ${exitCode}\n${stdout}${stderr}`);
+  return stdout.trim();
+};
+const until = async (command: string, seconds: number): Promise<void> => {
+  const end = Date.now() + seconds * 1000;
+  while ((await run(command)).exitCode !== 0) {
+    if (Date.now() > end) {
+      throw new Error(
+        `not within ${seconds} s: ${command}\n${(await run("bake-status; journalctl -b -n 40 -o cat")).stdout}`,
+      );
+    }
+    await sleep(1000);
+  }
+};
+const agentName = (index: number): string => `bake-test-${index}-2cards`;
+/** Starts a job and resolves when it runs; its result comes later. */
+const startJob = async (index: number, command: string) => {
+  await sh("rm -f /run/job-started");
+  const result = api.runJob({
+    agent: agentName(index),
+    command: `touch /run/job-started\n${command}`,
+    timeoutMs: 600_000,
+  });
+  // Looked at later: not an unhandled rejection until then.
+  result.catch(() => undefined);
+  await until("test -e /run/job-started", 60);
+  return { result };
+};
+const look = (): Promise<string> => sh("systemctl start bake-health.service; cat /run/bake/status.txt");
+
+/** Copies of both disks at the three worst points of a first boot, taken while it goes on. */
+const takeCuts = async ({ vm, folder }: StartedVm): Promise<FirstNode["cuts"]> => {
+  const empty = await written(folder);
+  await waitUntil("mkfs writes", async () => (await written(folder)) > empty, { everyMs: 10 });
+  const inMkfs = await vm.snapshot();
+  // Docker itself writes next to nothing, the images have more than a hundred MiB.
+  await waitUntil("an image is being loaded", async () => (await written(folder)) > 24 * 2 ** 20, { everyMs: 50 });
+  const inImages = await vm.snapshot();
+  await waitUntil("builders are being made", async () => (await buildersMade(vm)) > 0, { everyMs: 500 });
+  return { inMkfs, inImages, inBuilders: await vm.snapshot() };
+};
+
+/** Registers the tests. */
+export const aNodeToWhichThingsHappen = (): FirstNode => {
+  describe("a node to which things happen", () => {
+    beforeAll(async () => {
+      node.golden = await goldenImage();
+      const { bakeId } = JSON.parse(readFileSync(join(node.golden.folder, "image.json"), "utf8")) as { bakeId: string };
+      apiOptions = {
+        now: Date.now,
+        expected: {
+          token: firstToken,
+          spawn: 4,
+          nameTemplate: (index) => `%hostname-${index}-2cards`,
+          hostname: "bake-test",
+          tags: ["queue=ascend", `bake-id=${bakeId}`],
+        },
+      };
+      api = await startAgentApi(apiOptions);
+      node.started = await startVm(host, node.golden, {
+        disks: [blankDisk],
+        metadata: "something\n",
+        instance: {
+          agentToken: firstToken,
+          environment: { BUILDKITE_AGENT_ENDPOINT: api.endpoint("10.0.2.2"), BAKE_ABSENT: "npu" },
+        },
+      });
+      node.cuts = await takeCuts(node.started);
+      await node.started.vm.waitForSsh(boot);
+      await api.waitForAgents(boot);
+    });
+    afterAll(async () => {
+      // Its disks are still needed: their folder goes at the end of the file.
+      await node.started?.vm.kill();
+      await api?.close();
+    });
+
+    test("a node that is ready says so, with its key", async () => {
+      const { exitCode, stdout } = await run("bake-status");
+      expect(stdout).toMatch(/^status {4}ready for jobs: checked .* 0 failed, not checked: npu$/m);
+      expect(stdout).toMatch(/^key {7}ssh-ed25519 AAAA/m);
+      expect(stdout).toMatch(/^ {2}buildkite-agent\.service +active running$/m);
+      expect(exitCode).toBe(0);
+      expect(readFileSync(node.started.vm.consoleLog, "utf8")).toContain("ready for jobs");
+      // Kept on the data disk, so that another system disk has it too.
+      const key = await sh("cat /mnt/.bake/ssh/id_ed25519.pub");
+      await sh("rm /root/.ssh/id_ed25519* && systemctl restart bake-identity");
+      expect(await sh("cat /root/.ssh/id_ed25519.pub; cmp /root/.ssh/id_ed25519 /mnt/.bake/ssh/id_ed25519")).toBe(key);
+    });
+
+    test("a daemon.json of the Ascend runtime keeps its entries, beside ours", async () => {
+      expect(
+        await sh(
+          'docker info --format \'{{.DefaultRuntime}} {{index .Runtimes "ascend" | printf "%v"}} {{.DockerRootDir}}\'',
+        ),
+      ).toMatch(/^ascend .*ascend-docker-runtime.* \/mnt\/docker-data\/docker$/);
+      expect(await sh("docker run --rm --runtime ascend --network none bake.local/trial/busybox:1 echo it runs")).toBe(
+        "it runs",
+      );
+      // Removed by the bake: it owned dockerd and docker.service.
+      expect((await run("dpkg -s docker-engine")).exitCode).not.toBe(0);
+      expect(await sh("apt-mark showhold")).toMatch(/^linux-image-/m);
+    });
+
+    test("the health timer looks by itself", async () => {
+      await until("systemctl show -p ExecMainStartTimestampMonotonic --value bake-health.service | grep -vx 0", 180);
+      // From here on the looks are ours, so that they can be counted; the timer is back after the reboot.
+      await sh(
+        "systemctl stop bake-health.timer; until systemctl show -p ActiveState --value bake-health.service | grep -qx inactive; do sleep 1; done",
+      );
+    });
+
+    test("NPUs are looked at where there are some: devices, and files that are no folders", async () => {
+      await sh("sed -i.kept /BAKE_ABSENT/d /etc/bake/instance.env");
+      const without = await run("/opt/bake/bin/bake-ready");
+      expect(without.exitCode).toBe(1);
+      expect(without.stdout).toContain("failed G5 /dev/davinci7 is a device");
+      expect(without.stdout).toContain("failed G5 /etc/ascend_install.info is a file");
+      await sh(`for device in davinci0 davinci1 davinci2 davinci3 davinci4 davinci5 davinci6 davinci7 davinci_manager devmm_svm hisi_hdc; do
+      mknod /dev/$device c 1 3; done
+    mkdir -p /usr/local/dcmi /usr/local/Ascend/driver/lib64 /usr/local/bin
+    touch /usr/local/bin/npu-smi /usr/local/Ascend/driver/version.info /etc/ascend_install.info`);
+      expect((await run("/opt/bake/bin/bake-ready")).stdout).toMatch(/^ready for jobs: .* 0 failed$/m);
+      // What dockerd makes of a mount source that is missing.
+      await sh("rm /usr/local/Ascend/driver/version.info && mkdir /usr/local/Ascend/driver/version.info");
+      const folder = await run("/opt/bake/bin/bake-ready");
+      expect(folder.exitCode).toBe(1);
+      expect(folder.stdout).toContain("failed G5 /usr/local/Ascend/driver/version.info is a file");
+      expect(folder.stdout).toContain("Docker made it for a missing mount source");
+      await sh(
+        "rmdir /usr/local/Ascend/driver/version.info; rm /dev/davinci* /dev/devmm_svm /dev/hisi_hdc; mv /etc/bake/instance.env.kept /etc/bake/instance.env; /opt/bake/bin/bake-ready",
+      );
+    });
+
+    test("a stop of the service waits for the job, and the health timer leaves it stopped", async () => {
+      const { result } = await startJob(1, "sleep 15\necho the job came to its end");
+      await sh("systemctl stop --no-block buildkite-agent");
+      const { exitStatus, log } = await result;
+      expect(log).toContain("the job came to its end");
+      expect(exitStatus).toBe(0);
+      await until('[ "$(systemctl is-active buildkite-agent)" = inactive ]', 60);
+      await look();
+      expect((await run("systemctl is-active buildkite-agent")).stdout.trim()).toBe("inactive");
+      await sh("systemctl start --no-block buildkite-agent");
+      await api.waitForAgents(boot);
+    });
+
+    test("dockerd is killed during a job: it comes back, containers and agents go on", async () => {
+      const agents = await sh("systemctl show -p MainPID --value buildkite-agent");
+      const builder = await sh("docker inspect --format '{{.State.Pid}}' buildx_buildkit_cachebuilder10");
+      const { result } = await startJob(
+        2,
+        "docker run --name survivor --network none bake.local/trial/busybox:1 sleep 40 || true\ndocker version",
+      );
+      await until("docker ps --format '{{.Names}}' | grep -q survivor", 60);
+      const back = Number(
+        await sh(`pkill -KILL -x dockerd; read -r from _ </proc/uptime
+      until docker version >/dev/null 2>&1; do sleep 0.2; done
+      read -r to _ </proc/uptime; awk -v from=$from -v to=$to 'BEGIN { print to - from }'`),
+      );
+      console.log(`dockerd was back after ${back} s`);
+      // An emulated processor alone needs 8 s of them when the machine is quiet.
+      const { accel } = await chooseAccelerator({ host, image: node.golden.image });
+      expect(back).toBeLessThan(accel === "kvm" ? 10 : 20);
+      expect((await run("docker inspect --format '{{.State.Status}}' survivor")).stdout.trim()).toMatch(
+        /running|exited/,
+      );
+      expect(await sh("docker inspect --format '{{.State.Pid}}' buildx_buildkit_cachebuilder10")).toBe(builder);
+      await result;
+      expect(await sh("systemctl show -p MainPID --value buildkite-agent")).toBe(agents);
+      const again = await api.runJob({
+        agent: agentName(2),
+        command:
+          "docker rm -f survivor\ndocker run --rm --network none bake.local/trial/busybox:1 echo again\ndocker system prune -f",
+        timeoutMs: 120_000,
+      });
+      expect(again.exitStatus, again.log).toBe(0);
+    });
+
+    test("builders are made anew when their pin changes or they are gone, and keep their cache", async () => {
+      const container = "buildx_buildkit_cachebuilder10";
+      const before = await sh(
+        `docker exec ${container} sh -c 'echo kept >/var/lib/buildkit/marker'; docker inspect --format '{{.Id}}' ${container}`,
+      );
+      await sh("docker exec buildx_buildkit_cachebuilder20 sh -c 'echo kept >/var/lib/buildkit/marker'");
+      await sh("echo '# another configuration' >>/etc/bake/buildkitd.toml");
+      // What a job's clean-up does to a builder that is not running.
+      await sh("docker stop buildx_buildkit_cachebuilder20 && docker system prune -f");
+      expect((await run("docker inspect buildx_buildkit_cachebuilder20")).exitCode).not.toBe(0);
+      await sh("systemctl restart bake-builders");
+      expect(await sh(`docker inspect --format '{{.Id}}' ${container}`)).not.toBe(before);
+      for (const name of [container, "buildx_buildkit_cachebuilder20"]) {
+        expect(await sh(`docker exec ${name} cat /var/lib/buildkit/marker`)).toBe("kept");
+      }
+      const unchanged = await sh(`docker inspect --format '{{.Id}}' ${container}`);
+      await sh("systemctl restart bake-builders");
+      expect(await sh(`docker inspect --format '{{.Id}}' ${container}`)).toBe(unchanged);
+      expect(await sh("docker image ls --format '{{.Repository}}:{{.Tag}}'")).toContain("moby/buildkit:v0.26.1");
+    });
+
+    test("a full data disk stops the agents after their jobs; an override brings them back, and so does room", async () => {
+      await sh("fallocate -l $(( $(df -B1 --output=avail /mnt | tail -n 1) - 500000000 )) /mnt/full");
+      const { result } = await startJob(3, "sleep 30\necho the job came to its end");
+      expect(await look()).toContain("failed G16 /mnt has 1 GiB free");
+      expect(await sh("systemctl is-active buildkite-agent")).toBe("active");
+      await look();
+      expect((await result).log).toContain("the job came to its end");
+      await until('[ "$(systemctl is-active buildkite-agent)" = inactive ]', 60);
+      expect((await run("bake-status")).stdout).toContain("the health timer stopped the agents");
+      expect(readFileSync(node.started.vm.consoleLog, "utf8")).toContain("the agents stop after their jobs");
+
+      await sh("bake-override 'we clean up today'");
+      await api.waitForAgents(boot);
+      await look();
+      await look();
+      expect(await sh("systemctl is-active buildkite-agent")).toBe("active");
+      expect((await run("bake-status")).stdout).toContain("OVERRIDDEN until the next boot: we clean up today (by root");
+
+      await run("bake-override --off");
+      await look();
+      await look();
+      await until('[ "$(systemctl is-active buildkite-agent)" = inactive ]', 60);
+      await sh("rm /mnt/full");
+      expect(await look()).toMatch(/^ready for jobs/);
+      await api.waitForAgents(boot);
+    });
+
+    test("a missing token keeps the agents from starting; another one comes without a new image", async () => {
+      await sh(
+        "systemctl stop buildkite-agent; rm /etc/bake/secrets/agent-token.env; systemctl start --no-block buildkite-agent",
+      );
+      await until('journalctl -b -u buildkite-agent -o cat | grep -q "failed G3 the agent\'s token is there"', 120);
+      expect((await run("systemctl is-active buildkite-agent")).stdout.trim()).not.toBe("active");
+      api.rotateToken("another-token");
+      const rotated = await node.started.vm.ssh("bake-token", { input: "another-token\n", timeout: 120_000 });
+      expect(rotated.stdout).toContain("the agents restart with it");
+      await api.waitForAgents(boot);
+      expect(await sh("stat -c '%a %U' /etc/bake/secrets/agent-token.env")).toBe("600 root");
+      expect((await node.started.vm.ssh("bake-token", { input: "`worse`\n", allowFailure: true })).stderr).toContain(
+        "that is no token",
+      );
+      await api.waitForAgents(boot);
+    });
+
+    test("an agent API that is down at boot, and a clock that is far off: the agents come when it is up", async () => {
+      const { port } = api;
+      await api.close();
+      await sh("timedatectl set-time '2037-03-01 12:00:00'");
+      await node.started.vm.reboot(boot);
+      await until("test -e /run/bake/status.json && systemctl is-active --quiet buildkite-agent", 600);
+      expect(await sh("date +%Y")).toBe("2037");
+      expect((await run("bake-status")).stdout).toMatch(/ready for jobs: checked 2037-/);
+      expect(await sh("systemctl is-active buildkite-agent")).toBe("active");
+      api = await startAgentApi({ ...apiOptions, port, expected: { ...apiOptions.expected, token: "another-token" } });
+      await api.waitForAgents(boot);
+      expect(api.problems()).toEqual([]);
+    });
+
+    test("the metadata service is closed to all but named users, and open while the unit is stopped", async () => {
+      const ask = "curl -s --max-time 10 http://169.254.169.254/";
+      expect((await run(ask)).stdout).toBe("");
+      await sh(
+        "sed -i 's/^METADATA_EXCEPT_USERS=.*/METADATA_EXCEPT_USERS=\"nobody root no-such-user\"/' /etc/bake/metadata.env",
+      );
+      await sh("systemctl restart bake-metadata");
+      expect(await sh(`setpriv --reuid nobody --clear-groups ${ask}`)).toBe("something");
+      expect((await run(ask)).stdout).toBe("");
+      expect(
+        (
+          await run(
+            `docker run --rm --network host bake.local/trial/busybox:1 busybox wget -q -T 5 -O - http://169.254.169.254/`,
+          )
+        ).exitCode,
+      ).not.toBe(0);
+      // networkd takes rules away that it does not know, unless it is told not to.
+      await sh("systemctl restart systemd-networkd && sleep 3");
+      expect((await run(ask)).stdout).toBe("");
+      await sh("systemctl stop bake-metadata");
+      expect(await sh(ask)).toBe("something");
+      await sh("systemctl start bake-metadata");
+      expect((await run(ask)).stdout).toBe("");
+    });
+
+    test("a data disk that met an error takes no writes, and the node no jobs", async () => {
+      await sh("mkdir -p /mnt/docker-cache3 && echo kept >/mnt/docker-cache3/kept && sync");
+      const key = await sh("cat /mnt/.bake/ssh/id_ed25519.pub");
+      const volumes = await sh("docker volume ls -q | sort");
+      node.kept = { disk: (await node.started.vm.snapshot()).data["data"] as DiskFile, key, volumes };
+      await sh("echo 1 >/sys/fs/ext4/$(basename $(findmnt -no SOURCE /mnt))/trigger_fs_error");
+      await run("touch /mnt/write; sync");
+      expect(await look()).toContain("failed G18 /mnt is writable");
+      expect(await look()).toContain("help: a file system that met an error goes read-only");
+      await until('[ "$(systemctl is-active buildkite-agent)" != active ]', 120);
+    });
+  });
+  afterAll(() => node.started?.end());
+  return node;
+};

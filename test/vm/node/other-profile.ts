@@ -1,0 +1,120 @@
+/** A node of another profile (four cards for each of two agents, proxies, secrets of every kind) on the first node's data disk. */
+import { readFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type AgentApi, startAgentApi } from "../../../src/check/agent-api.ts";
+import { type GoldenImage, type StartedVm, startVm, testHost } from "../golden-image.ts";
+import { type Canaries, namesIn } from "./canaries.ts";
+import type { FirstNode } from "./events.ts";
+
+const host = testHost();
+const boot = 15 * 60_000;
+
+/** What the part after this one goes on with. */
+export interface OtherNode {
+  readonly canaries: Canaries;
+  golden: GoldenImage;
+  started: StartedVm;
+  api: AgentApi;
+}
+
+/** Registers the tests. */
+export const anotherProfile = (first: FirstNode, canaries: Canaries): OtherNode => {
+  const node = { canaries } as OtherNode;
+  const served: string[] = [];
+  let gitProxy: Server;
+  const there = async (command: string): Promise<string> =>
+    (await node.started.vm.ssh(command, { allowFailure: true, timeout: 120_000 })).stdout.trim();
+
+  afterAll(async () => {
+    await node.started?.end();
+    await node.api?.close();
+    gitProxy?.close();
+  });
+
+  describe("a data disk of another profile", () => {
+    beforeAll(async () => {
+      node.golden = await canaries.golden();
+      const { bakeId } = JSON.parse(readFileSync(join(node.golden.folder, "image.json"), "utf8")) as { bakeId: string };
+      gitProxy = createServer((request, response) => {
+        served.push(`${request.method} ${request.url} ${request.headers.authorization}`);
+        response.writeHead(404).end();
+      });
+      await new Promise<void>((done) => gitProxy.listen(canaries.gitProxyPort, "127.0.0.1", done));
+      const { agentToken, gitToken, proxyCredentials, nodeKey } = canaries.secrets;
+      node.api = await startAgentApi({
+        now: Date.now,
+        expected: {
+          token: agentToken,
+          spawn: 2,
+          nameTemplate: (index) => `%hostname-${index}-4cards`,
+          hostname: "bake-test",
+          tags: ["queue=ascend", `bake-id=${bakeId}`],
+        },
+      });
+      node.started = await startVm(host, node.golden, {
+        disks: [{ id: "data", serial: "moved-here", from: { childOf: first.kept.disk } }],
+        instance: {
+          agentToken,
+          gitToken,
+          proxyCredentials,
+          nodeKey,
+          environment: { BUILDKITE_AGENT_ENDPOINT: node.api.endpoint("10.0.2.2"), BAKE_ABSENT: "npu" },
+        },
+      });
+      await node.started.vm.waitForSsh(boot);
+      await node.api.waitForAgents(boot);
+    });
+
+    test("everything that was there stays, what is new is added", async () => {
+      expect(node.api.problems()).toEqual([]);
+      expect(await there("journalctl -b -u bake-storage -o cat")).not.toContain("making ext4");
+      expect(await there("cat /mnt/docker-cache3/kept")).toBe("kept");
+      expect(await there("docker volume ls -q | sort")).toBe(first.kept.volumes);
+      expect(
+        await there("docker buildx inspect cachebuilder2 | grep ^Status; ls /root/.docker/buildx/instances"),
+      ).toMatch(/running\ncachebuilder1\s+cachebuilder2$/);
+      // The key that user-data delivered is in use; the other node's own stays on the disk.
+      expect(await there("cut -d ' ' -f 1,2 /root/.ssh/id_ed25519.pub")).toBe(canaries.nodeKey());
+      expect(await there("cat /mnt/.bake/ssh/id_ed25519.pub")).toBe(first.kept.key);
+    });
+
+    test("the whole header of a fine-grained token goes to the git proxy, once", async () => {
+      await there("cd / && git ls-remote https://github.com/owner/private.git");
+      const header = `Basic ${Buffer.from(`x-access-token:${canaries.secrets.gitToken}`).toString("base64")}`;
+      expect(served.map((line) => line.replace(/basic/i, "Basic"))).toContain(
+        `GET /https://github.com/owner/private.git/info/refs?service=git-upload-pack ${header}`,
+      );
+      expect(await there("git config --system --list; cat /root/.gitconfig")).not.toContain("AUTHORIZATION");
+    });
+
+    test("Docker, builders and jobs have the HTTP proxy with its credentials", async () => {
+      const [user = "", password = ""] = canaries.secrets.proxyCredentials.split(":");
+      const proxy = `http://${user}:${encodeURIComponent(password)}@127.0.0.1:9`;
+      expect(await there("docker info --format '{{.HTTPProxy}} {{.NoProxy}}'")).toMatch(
+        /^http:\/\/xxxxx:xxxxx@127\.0\.0\.1:9 .*10\.0\.2\.2/,
+      );
+      expect(await there("docker inspect --format '{{.Config.Env}}' buildx_buildkit_cachebuilder10")).toContain(
+        `HTTPS_PROXY=${proxy}`,
+      );
+      const job = await node.api.runJob({
+        agent: "bake-test-1-4cards",
+        command: "echo $HTTP_PROXY",
+        timeoutMs: 120_000,
+      });
+      expect(job.log).toContain(proxy);
+    });
+
+    test("secrets are in files of root alone, and in no log of the node", async () => {
+      expect(
+        await there("stat -c '%a %U %n' /etc/bake/secrets /etc/bake/secrets/* /root/.gitconfig.d/private"),
+      ).toMatch(/^700 root \/etc\/bake\/secrets\n(600 root \S+\n?)+$/);
+      const logs = await there("journalctl -b -o export | tr -d '\\0'; cat /run/bake/*; dmesg");
+      expect(logs.length).toBeGreaterThan(100_000);
+      expect(namesIn(Buffer.from(logs))).toEqual([]);
+      expect(namesIn(readFileSync(node.started.vm.consoleLog))).toEqual([]);
+    });
+  });
+  return node;
+};
