@@ -10,7 +10,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 const program = new Command("bake")
   .description("A typed node profile in, a golden CI image out.")
   .version("0.1.0")
-  .showHelpAfterError("(bake --help lists the commands)")
+  .showHelpAfterError("(add --help for the commands and options)")
   // Wrong usage is a failure, not a finding.
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 

@@ -163,10 +163,17 @@ export const cannotCheck = (check: Check, { baked, absent }: HostIdentity): stri
   return undefined;
 };
 
+/** The check as this host is asked: one that was not baked has neither bake's settings nor its units. */
+export const asked = (check: Check, { baked }: Pick<HostIdentity, "baked">): Check => {
+  if (baked !== undefined) return check;
+  const { help, ...rest } = { ...check, ...check.byHand };
+  return help === undefined || /\bbake-/.test(help) ? rest : { ...rest, help };
+};
+
 /** What the commands of failed checks print is worth a second run; not of those that ran into their time-out. */
-const commandsOf = (results: readonly CheckResult[], plan: NodePlan) =>
+const commandsOf = (results: readonly CheckResult[], checks: readonly Check[]) =>
   results.flatMap(({ check: { id }, outcome, found }) => {
-    const [type, , attributes] = plan.checks.find((check) => check.id === id)?.resource ?? [];
+    const [type, , attributes] = checks.find((check) => check.id === id)?.resource ?? [];
     const exec = attributes?.["exec"];
     return outcome === "failed" && type === "command" && typeof exec === "string" && !/timed out/.test(found ?? "")
       ? [{ name: id, command: `{ ${exec}\n} 2>&1`, seconds: 10 }]
@@ -206,7 +213,8 @@ export const checkHost = async (
       return why === undefined ? [] : [[check.id, why] as const];
     }),
   );
-  const wanted = plan.checks.filter(({ id }) => !skipped.has(id));
+  const checks = plan.checks.map((check) => asked(check, identity));
+  const wanted = checks.filter(({ id }) => !skipped.has(id));
   const levels = checkLevels.filter((level) => wanted.some((check) => check.level === level));
   const of = (level: string): Check[] => wanted.filter((check) => check.level === level);
   const outputs = await host.progress.step("host-checks", `run ${wanted.length} checks on ${shell.name}`, () =>
@@ -230,7 +238,7 @@ export const checkHost = async (
       return notChecked(of(level), why);
     }
   });
-  const commands = commandsOf(judged, plan);
+  const commands = commandsOf(judged, checks);
   let printed = new Map<string, HostOutput>();
   if (commands.length > 0) {
     try {
@@ -246,7 +254,7 @@ export const checkHost = async (
   const byId = new Map(explained.map((result) => [result.check.id, result]));
   return {
     // In the plan's order.
-    results: plan.checks.flatMap(
+    results: checks.flatMap(
       (check) => byId.get(check.id) ?? notChecked([check], skipped.get(check.id) ?? "goss was not asked"),
     ),
     problems,

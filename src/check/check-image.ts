@@ -56,6 +56,13 @@ export interface CheckReport {
 /** The guest's name for the host's loopback under QEMU's user network. */
 const hostFromGuest = "10.0.2.2";
 
+/** Lets the agents of this VM reach `address` without the site's HTTP proxy, which is not here. */
+const directly = ({ network }: NodePlan, address: string): Record<string, string> => {
+  if (network.httpProxy === undefined) return {};
+  const except = [...network.httpProxy.except, address].join(",");
+  return { NO_PROXY: except, no_proxy: except };
+};
+
 /** Under TCG a boot with four builders takes minutes. */
 const bootTimeout = 15 * 60_000;
 
@@ -109,7 +116,11 @@ export const checkImage = async (host: Host, input: CheckInput): Promise<CheckRe
         proxyCredentials: `bake-check:${randomBytes(12).toString("hex")}`,
         ...(plan.ssh.nodeKey === "delivered" && { nodeKey: await readFile(key.privateKeyFile, "utf8") }),
         authorizedKeys: [key.publicKey],
-        environment: { BUILDKITE_AGENT_ENDPOINT: api.endpoint(hostFromGuest), BAKE_ABSENT: "npu" },
+        environment: {
+          BUILDKITE_AGENT_ENDPOINT: api.endpoint(hostFromGuest),
+          BAKE_ABSENT: "npu",
+          ...directly(plan, hostFromGuest),
+        },
       });
       const started = host.now();
       const since = (): number => (host.now() - started) / 1000;

@@ -80,7 +80,11 @@ export const ciJob = (plan: NodePlan, agent: PlannedAgent): string => {
         ]
       : []),
     "docker image rm -f $tag >/dev/null",
-    "docker system prune -f",
+    // Docker refuses a second prune while another agent's is at work.
+    "until pruned=$(docker system prune -f 2>&1); do",
+    `  case $pruned in *"already running"*) sleep 1 ;; *) echo "$pruned"; exit 1 ;; esac`,
+    "done",
+    'echo "$pruned"',
     "trap - EXIT",
     "rm -rf $work",
     `echo "${milestone("cleaned-up")}"`,

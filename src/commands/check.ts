@@ -71,7 +71,7 @@ export const check = async (options: CheckOptions): Promise<number> => {
   try {
     if (options.bundle !== undefined) await requireFolder(options.bundle);
     const asked = await readAsked(options);
-    if (asked === undefined) return 1;
+    if (asked === undefined) return 2;
     if (asked.trial) host.progress.note(`TRIAL of ${asked.file.file}: held against the plan of stand-in sources`);
     const secrets = await secretsHere(asked.profile, host);
     const keep: Keep = {

@@ -51,7 +51,7 @@ const bake = async (options: ImageOptions, { host: whole, progress, saveDuration
     throw new BakeError(
       "BK204",
       `${file.file} has no lock: ${lockPath(file.file)} is not there`,
-      "A bake takes only bytes that a lock names. Put the lock beside the profile,\nor bake with stand-in sources: add --trial.",
+      "A bake takes only bytes that a lock names, and locks from real sources cannot be made yet (CHANGELOG.md).\nBake with stand-in sources: add --trial.",
     );
   }
   print("set-up");

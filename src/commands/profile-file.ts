@@ -54,7 +54,9 @@ export const readProfileFile = async (asked: string): Promise<ProfileFile> => {
     meant === undefined
       ? known.length > 0
         ? `profiles here: ${[...new Set(known)].toSorted().join(", ")}`
-        : "give the path of a profile, or write one into profiles/"
+        : isPath
+          ? "write one there, or give a name: --profile 2cards"
+          : "give the path of a profile, or write one into profiles/"
       : `did you mean ${meant}?`,
   );
 };
@@ -74,10 +76,10 @@ export const requireProfile = (file: ProfileFile): Profile | undefined => {
   return file.profile;
 };
 
-/** Prints a failure that is no diagnostic. @returns the exit code: 1 for what is wrong with the profile, else 2. */
+/** Prints a failure that is no diagnostic. @returns the exit code. */
 export const reportFailure = (error: unknown): number => {
   if (!(error instanceof BakeError)) throw error;
   process.stderr.write(`error[${error.code}]: ${error.message}\n`);
   for (const line of error.help?.split("\n") ?? []) process.stderr.write(`  ${line}\n`);
-  return error.code.startsWith("BK1") ? 1 : 2;
+  return 2;
 };

@@ -21,4 +21,6 @@ export interface Check {
   /** What to do when it fails. */
   readonly help?: string;
   readonly resource: GossResource;
+  /** How a host that was set up by hand, from the guide, is asked instead: there bake's own settings are not. */
+  readonly byHand?: { readonly title: string; readonly help: string; readonly resource: GossResource };
 }

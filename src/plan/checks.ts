@@ -37,6 +37,14 @@ const show = (unit: string, properties: readonly string[]): string =>
 const agentEnvironment =
   "tr '\\0' '\\n' <\"/proc/$(systemctl show -p MainPID --value buildkite-agent.service)/environ\"";
 
+/** For `Check.byHand`. */
+const byHand = (
+  id: string,
+  { title, help }: { readonly title: string; readonly help: string },
+  exec: string,
+  expected?: Parameters<typeof command>[2],
+): Pick<Check, "byHand"> => ({ byHand: { title, help, resource: command(id, exec, expected) } });
+
 const gating = (check: CheckWithoutResource, resource: GossResource): Check => ({
   ...check,
   level: "gating",
@@ -85,6 +93,16 @@ const storageChecks = ({ storage }: PlanWithoutChecks): Check[] => {
         title: `${storage.mount} is the data disk (${storage.source}, ${storage.filesystem})`,
         live: true,
         help: "journalctl -u bake-storage says which disks were looked at and why none was taken",
+        ...(storage.kind === "blank" &&
+          byHand(
+            "data-disk-mounted",
+            {
+              title: `a disk of its own is mounted at ${storage.mount}`,
+              help: `mount the data disk at ${storage.mount} by a line in fstab: Docker would fill the system disk`,
+            },
+            `findmnt -nro FSTYPE --mountpoint ${mount}`,
+            { stdout: ["/^(ext4|xfs)$/"], timeout: 30_000 },
+          )),
       },
       `findmnt -nro ${key},FSTYPE --mountpoint ${mount}`,
       { stdout: [line(`${value} ${storage.filesystem}`)], timeout: 30_000 },
@@ -119,6 +137,16 @@ const storageChecks = ({ storage }: PlanWithoutChecks): Check[] => {
         id: "data-disk-fstab",
         rows: ["G18"],
         title: `fstab mounts ${storage.source} at ${storage.mount} and lets the boot go on without it`,
+        ...(storage.kind === "blank" &&
+          byHand(
+            "data-disk-fstab",
+            {
+              title: `fstab mounts a disk by UUID at ${storage.mount} and lets the boot go on without it`,
+              help: "UUID=... of blkid, and nofail: a missing disk would end the boot in emergency mode",
+            },
+            `findmnt -snro SOURCE,OPTIONS ${mount}`,
+            { stdout: ["/^UUID=\\S+ (.*,)?nofail(,|$)/"] },
+          )),
       },
       `findmnt -snro SOURCE,OPTIONS ${mount}`,
       { stdout: [`/^${literal(storage.source)} (.*,)?nofail(,|$)/`] },
@@ -336,10 +364,16 @@ const agentChecks = ({ agents, network }: PlanWithoutChecks): Check[] => [
       title: "the agent's token is there, for root alone",
       live: true,
       help: "golden user-data brings it; bake-token < FILE puts another in its place",
+      ...byHand(
+        "agent-token",
+        { title: "the agent's token is in its configuration", help: `token="..." in ${agents.configFile}` },
+        `grep -Eq '^ *token *[=:] *"?[^" ]' ${agents.configFile}`,
+      ),
     },
+    // Not the placeholder of a user-data that nobody put the secrets into.
     agents.token.via === "file"
-      ? `stat -c '%a %U' ${agents.token.path} && grep -q . ${agents.token.path}`
-      : `stat -c '%a %U' ${agents.token.path} && grep -Eq '^BUILDKITE_AGENT_TOKEN="?[^"]' ${agents.token.path}`,
+      ? `stat -c '%a %U' ${agents.token.path} && grep -q '^[^<]' ${agents.token.path}`
+      : `stat -c '%a %U' ${agents.token.path} && grep -Eq '^BUILDKITE_AGENT_TOKEN="?[^"<]' ${agents.token.path}`,
     { stdout: [line("600 root")] },
   ),
   gating({ id: "agent-settings", rows: ["G4"], title: "buildkite-agent.cfg says what the profile says" }, [
@@ -387,6 +421,15 @@ const agentChecks = ({ agents, network }: PlanWithoutChecks): Check[] => [
       rows: ["G5", "G7"],
       title: "the agents start after network, hostname, Docker and the gate",
       help: "the hostname is sent once, at registration: it must be final by then",
+      ...byHand(
+        "agent-order",
+        {
+          title: "the agents start after network and Docker",
+          help: "After=network-online.target docker.service: a job would come before Docker is up",
+        },
+        "systemctl show -p After --value buildkite-agent.service | tr ' ' '\\n'",
+        { stdout: ["network-online.target", "docker.service"].map(line) },
+      ),
     },
     `systemctl show -p After --value buildkite-agent.service | tr ' ' '\\n' && systemctl show -p LoadState cloud-config.service`,
     {
@@ -484,7 +527,7 @@ const networkChecks = ({ network }: PlanWithoutChecks): Check[] => {
             help: "the header must be one line: base64 -w0",
           },
           // Never the header itself: goss prints what it found.
-          `HOME=/root git config --get-all ${header} | awk 'NF == 0 { reset++ } /^AUTHORIZATION: basic [A-Za-z0-9+\\/]+=*$/ { whole++ } END { print reset + 0, whole + 0, NR }' && stat -c %a /root/.gitconfig.d/private`,
+          `HOME=/root git config --get-all ${header} | awk 'NF == 0 { reset++ } /^AUTHORIZATION: basic [A-Za-z0-9+\\/]+=*$/ && !/ ${placeholderHeader}/ { whole++ } END { print reset + 0, whole + 0, NR }' && stat -c %a /root/.gitconfig.d/private`,
           { stdout: [line("1 1 2"), line("600")] },
         )
       : ofCommand(
@@ -530,7 +573,7 @@ const networkChecks = ({ network }: PlanWithoutChecks): Check[] => {
           },
         ]),
     ...network.destinations
-      .filter(({ when, host }) => when === "node" && host !== pypiCache?.host)
+      .filter(({ when, host, through }) => when === "node" && through !== "proxy" && host !== pypiCache?.host)
       .map(
         ({ host, port, why }): Check => ({
           id: `reaches-${host}-${port}`,
@@ -561,6 +604,9 @@ const networkChecks = ({ network }: PlanWithoutChecks): Check[] => {
       : []),
   ];
 };
+
+/** How a header starts that holds a placeholder: `x-access-token:<se`. */
+const placeholderHeader = Buffer.from("x-access-token:<se").toString("base64");
 
 const identityChecks = ({ ssh }: PlanWithoutChecks): Check[] =>
   ssh.nodeKey === "none"

@@ -22,6 +22,8 @@ interface Destination {
   readonly why: string;
   /** `node`: while it serves. `bake`: while the image is made. `job`: by what CI runs on it. */
   readonly when: "node" | "bake" | "job";
+  /** Absent: the node itself connects. */
+  readonly through?: "proxy";
 }
 
 /** The agent's default endpoint moved with 3.122.0 (facts: network requirements of Buildkite's agents). */
@@ -78,14 +80,38 @@ const planDestinations = (profile: Profile): Destination[] => {
             host: new URL(network.httpProxy.url).hostname,
             port: portOf(new URL(network.httpProxy.url)),
             when: "node" as const,
-            why: "HTTP proxy; what it reaches for the node is below",
+            why: "HTTP proxy",
           },
         ]),
   ];
-  return found.filter(
+  const unique = found.filter(
     (one, index) =>
       found.findIndex(({ host, port, when }) => host === one.host && port === one.port && when === one.when) === index,
   );
+  const { httpProxy } = network;
+  if (httpProxy === undefined) return unique;
+  const direct = [...proxyExceptions(network), new URL(httpProxy.url).hostname];
+  return unique.map((one) =>
+    one.when === "bake" || direct.some((entry) => isExcepted(one.host, entry)) ? one : { ...one, through: "proxy" },
+  );
+};
+
+/** Hosts that are reached without the HTTP proxy: NO_PROXY. */
+const proxyExceptions = ({ httpProxy, pypiCache }: Profile["network"]): string[] => [
+  ...new Set([
+    "localhost",
+    "127.0.0.1",
+    "::1",
+    metadataAddress,
+    ...(pypiCache === undefined ? [] : [pypiCache.host]),
+    ...(httpProxy?.except ?? []),
+  ]),
+];
+
+/** Whether an entry of NO_PROXY covers a host: the host itself, or a domain that it is in. Networks cover no name. */
+const isExcepted = (host: string, entry: string): boolean => {
+  const domain = entry.replace(/^\*?\./, "");
+  return host === domain || host.endsWith(`.${domain}`);
 };
 
 export const planNetwork = (profile: Profile): NetworkPlan => {
@@ -98,16 +124,7 @@ export const planNetwork = (profile: Profile): NetworkPlan => {
     ...(network.httpProxy !== undefined && {
       httpProxy: {
         url: network.httpProxy.url,
-        except: [
-          ...new Set([
-            "localhost",
-            "127.0.0.1",
-            "::1",
-            metadataAddress,
-            ...(network.pypiCache === undefined ? [] : [network.pypiCache.host]),
-            ...network.httpProxy.except,
-          ]),
-        ],
+        except: proxyExceptions(network),
       },
     }),
     proxyCredentials: secrets.proxyCredentials !== undefined,

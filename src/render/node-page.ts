@@ -73,16 +73,26 @@ Units order the boot; nothing sleeps.
 - \`bake-builders\` makes the builders that are not there, and those anew whose image or configuration changed; their caches stay.
 - \`bake-ready\` runs the gating checks and writes \`/run/bake/status.json\`, also to the console. The agents' unit looks at it before
   it starts and tries again every ten seconds: a node that is not what its plan says takes no jobs.
-- \`bake-metadata\` closes ${metadataAddress} to everything on the node until the next boot.
+- \`bake-metadata\` closes ${metadataAddress} to everything on the node until the next boot, when the checks were made.
 - \`bake-health.timer\` repeats the checks of what can change every ${healthInterval} s. After two bad looks in a row the agents stop,
   when their jobs are done; with the first good one they come back.
 
 ## Look at it
 
+By ssh as root, with a key of \`ssh.operatorKeys\` or of the instance's key pair; without either there is only the console, which
+shows the status too.
+
     bake-status                     # ready or not, why, and what it waits for; exit 0 when ready
     systemctl status 'bake-*' buildkite-agent docker
     journalctl -b -u 'bake-*' -u docker -u buildkite-agent
     curl http://${agents.healthAddress}/    # the running agents
+
+When a node takes no jobs:
+
+1. \`bake-status\`. NOT READY: each failed check says what to do; \`data disk:\` is what bake-storage has to say.
+2. It says that no jobs come: \`journalctl -u buildkite-agent -n 50\`. A refused token (\`bake-token\`), or an API that is not reached.
+3. Ready and running: look at the queue \`${cell(agents.queue)}\` in Buildkite, and at the agents' tags there.
+4. To go on all the same: \`bake-override\`, below.
 
 From elsewhere: \`bake check --profile ${profile} --host root@node\`, which also makes a support bundle.
 
@@ -90,9 +100,32 @@ From elsewhere: \`bake check --profile ${profile} --host root@node\`, which also
 
     bake-override 'REASON'          # take jobs all the same, until the next boot; --off takes it back
     bake-token <FILE                # another agent token; the agents restart when their jobs are done
-    systemctl restart bake-storage && systemctl start ${storageMountUnit(storage.mount)} docker   # after the disk was put right
     systemctl stop bake-metadata    # open the metadata service until the next boot
     systemctl stop buildkite-agent  # waits for running jobs, at most ${agents.stopTimeout} s; the health timer leaves it stopped
+
+An override lasts until the next boot and holds whatever breaks meanwhile: gate and health timer keep nothing off the node any more.
+Do not use it while Docker or \`${storage.mount}\` is down: jobs would come, and fail. \`--off\` gives the node back to the health timer.
+
+A token is read from standard input, such as \`ssh root@node bake-token <FILE\`. One node at a time: its agents take no new jobs
+until the running ones end. A job longer than ${agents.stopTimeout} s (\`agents.stopTimeout\`) is killed then. It is done when
+\`journalctl -u buildkite-agent\` shows the registration; agents that somebody stopped stay stopped.
+
+### Replace the data disk
+
+1. \`systemctl stop buildkite-agent\`, then \`poweroff\`.
+2. Take the old disk out and attach ${storage.kind === "adopt" ? `one with ${storage.source}` : `one blank disk of at least ${storage.minBytes / 2 ** 30} GiB. One that was used before: \`wipefs -a\` it first, elsewhere`}.
+3. Boot, and look at \`bake-status\`.${
+    storage.kind === "adopt"
+      ? ""
+      : ` bake-storage waits for the earlier disk for a minute, says so, and then makes the new one.`
+  }
+
+Images are loaded again from \`/opt/bake/images\`, builders made again, and the node's key pair is copied back from \`/root/.ssh\`.
+Build caches and whatever jobs kept below \`${storage.mount}\` are gone. A disk of another node is taken as it is, with that node's key
+pair: \`bake-identity\` then refuses, and says which of the two to remove.
+
+When bake-storage refused a disk and that was put right (so that \`${storage.mount}\` is not mounted), this goes without a reboot:
+\`systemctl restart bake-storage && systemctl start ${storageMountUnit(storage.mount)} docker bake-images bake-builders bake-ready\`.
 
 ## What is where
 

@@ -36,7 +36,8 @@ test("render writes the same bytes twice, and names what it left out", () => {
 
 test("an unknown profile is an error with a suggestion, and nothing is written", () => {
   const { status, stderr } = bake("render", "--profile", "2card");
-  expect(status).toBe(1);
+  // Not 1, which says that out/ is not up to date.
+  expect(status).toBe(2);
   expect(stderr).toContain("error[BK100]: no profile 2card");
   expect(stderr).toContain("did you mean 2cards?");
   expect(readdirSync(folder)).toEqual([]);
@@ -50,6 +51,14 @@ test("a wrong profile exits 1 with file, line and column, and nothing is written
     expect(stderr).toContain("--> p.yaml:1:18");
     expect(existsSync(join(folder, "out"))).toBe(false);
   }
+});
+
+test("check: a wrong profile means that nothing was checked", () => {
+  writeFileSync(join(folder, "p.yaml"), "agents: { spawn: four }\n");
+  const { status, stdout, stderr } = bake("check", "--profile", "p.yaml", "--host", "root@127.0.0.1:1", "--json");
+  expect(status).toBe(2);
+  expect(stdout).toBe("");
+  expect(stderr).toContain("--> p.yaml:1:18");
 });
 
 test("--json gives the diagnostics", () => {

@@ -106,6 +106,10 @@ test("bake-gate trusts a fresh status of this boot, and looks itself otherwise",
   expect(run("bake-gate")).toMatchObject({ status: 1, stdout: expect.stringContaining("NOT READY") });
   writeFileSync(at("run/bake/override"), "because\n");
   expect(run("bake-gate")).toMatchObject({ status: 0, stdout: "bake-gate: OVERRIDDEN: because\n" });
+  goss("not ok 1 - Command: docker-version: exit-status: Expected 1 to equal 0");
+  expect(run("bake-ready").stdout).toMatch(
+    /^NOT READY, but OVERRIDDEN: takes jobs: .*\nOVERRIDDEN until the next boot: because$/m,
+  );
 });
 
 test("bake-health stops the agents after two bad looks and starts only those that it stopped", () => {
@@ -140,6 +144,11 @@ test("bake-token takes one token, for root alone, and nothing else", () => {
   expect(run("bake-token", [], "bkct_abc-DEF_1.2\n").status).toBe(0);
   expect(readFileSync(path, "utf8")).toBe("bkct_abc-DEF_1.2\n");
   expect(execFileSync("stat", ["-c", "%a", path], { encoding: "utf8" })).toBe("600\n");
+  expect(called()).toContain("restart --no-block buildkite-agent.service");
+  writeFileSync(at("agent-state"), "inactive\n");
+  writeFileSync(at("systemctl.log"), "");
+  expect(run("bake-token", [], "bkct_abc-DEF_1.2\n").stdout).toContain("the agents are stopped, and stay so");
+  expect(called()).not.toContain("restart");
   for (const wrong of ["", "a b\n", "$(id)\n", 'a"b\n']) expect(run("bake-token", [], wrong).status).toBe(1);
   expect(readFileSync(path, "utf8")).toBe("bkct_abc-DEF_1.2\n");
 });

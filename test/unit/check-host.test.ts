@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { bundleCommands, writeBundle } from "../../src/check/bundle.ts";
 import {
+  asked,
   cannotCheck,
   checkHost,
   compareBakeIds,
@@ -19,7 +20,8 @@ import type { Ssh } from "../../src/check/ssh.ts";
 import { type Host, runProcess } from "../../src/host.ts";
 import type { Check, CheckLevel, GossResource } from "../../src/plan/check.ts";
 import { root } from "../../src/root.ts";
-import { trialPlan, unlockedPlan } from "../plan-of.ts";
+import { planNode } from "../../src/plan/plan.ts";
+import { readProfile, trialPlan, unlockedPlan } from "../plan-of.ts";
 
 const goss = process.env["BAKE_TEST_GOSS"] ?? "";
 const script = readFileSync(join(root, onHostScript), "utf8");
@@ -65,6 +67,46 @@ const check = (id: string, resource: GossResource, level: CheckLevel = "gating")
 const command = (id: string, exec: string, more: object = {}, level: CheckLevel = "gating"): Check =>
   check(id, ["command", id, { exec, "exit-status": 0, timeout: 5000, ...more }], level);
 const planWith = (checks: Check[]) => ({ ...unlockedPlan(), checks });
+
+describe("a host that was set up by hand", () => {
+  const checks = unlockedPlan().checks;
+  const of = (id: string, from: readonly Check[]): Check => {
+    const found = from.find((each) => each.id === id);
+    if (found === undefined) throw new Error(`no check ${id}`);
+    return found;
+  };
+
+  it("is asked what the guide asks, and told nothing of bake's units", () => {
+    const byHand = checks
+      .filter((each) => cannotCheck(each, identity) === undefined)
+      .map((each) => asked(each, identity));
+    expect(of("data-disk-mounted", byHand)).toMatchObject({
+      title: "a disk of its own is mounted at /mnt",
+      rows: ["G16", "G17", "G18"],
+      resource: ["command", "data-disk-mounted", { stdout: ["/^(ext4|xfs)$/"] }],
+    });
+    expect(of("agent-token", byHand).resource[2]["exec"]).toContain("/root/.buildkite-agent/buildkite-agent.cfg");
+    expect(byHand.filter((each) => JSON.stringify({ ...each, byHand: undefined }).includes("bake-"))).toEqual([]);
+    expect(byHand.filter((each) => JSON.stringify({ ...each, byHand: undefined }).includes("/etc/bake"))).toEqual([]);
+  });
+
+  it("a baked one is asked what its plan says", () => {
+    const baked = { ...identity, baked: { bakeId: "x", profile: "2cards", trial: false } };
+    expect(checks.map((each) => asked(each, baked))).toEqual(checks);
+  });
+
+  it("a disk that must be a certain one stays so", () => {
+    const profile = readProfile();
+    const adopting = planNode({
+      name: "adopt",
+      profile: {
+        ...profile,
+        storage: { ...profile.storage, disk: { adopt: "UUID=600d2860-2279-4366-9903-aae4525139d0" } },
+      },
+    });
+    expect(asked(of("data-disk-mounted", adopting.checks), identity).title).toContain("600d2860");
+  });
+});
 
 describe("visit", () => {
   it("brings back status and both streams of every command, whatever is in them", async () => {

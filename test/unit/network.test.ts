@@ -1,0 +1,33 @@
+/** Whom a node talks to, and by which way. */
+import { expect, test } from "vitest";
+import { planNode } from "../../src/plan/plan.ts";
+import { allowlist } from "../../src/render/allowlist.ts";
+import { readProfile } from "../plan-of.ts";
+
+const planWith = (except: string[]) => {
+  const profile = readProfile();
+  const httpProxy = { url: "http://proxy.example.com:3128", except };
+  return planNode({ name: "proxied", profile: { ...profile, network: { ...profile.network, httpProxy } } });
+};
+const tried = (except: string[]): string[] =>
+  planWith(except)
+    .checks.filter(({ level }) => level === "site")
+    .map(({ id }) => id);
+
+test("with an HTTP proxy a node is asked for the proxy, and for what it reaches without it", () => {
+  expect(tried([])).toEqual(["pypi-cache", "reaches-proxy.example.com-3128"]);
+  expect(tried([".osinfra.cn"])).toContain("reaches-gh-proxy.test.osinfra.cn-443");
+  expect(tried(["*.buildkite.com"])).toContain("reaches-agent-edge.buildkite.com-443");
+  // An ending of a name is no domain of it.
+  expect(tried(["kite.com", "infra.cn"])).toEqual(["pypi-cache", "reaches-proxy.example.com-3128"]);
+});
+
+test("the white list says what the proxy must let through", () => {
+  const page = allowlist(planWith([]));
+  expect(page).toContain("| `proxy.example.com` | 3128 | HTTP proxy |\n");
+  expect(page).toContain(
+    "| `agent-edge.buildkite.com` | 443 | Buildkite agent API; by the HTTP proxy, which must let it through |\n",
+  );
+  // The machine that bakes has no proxy by this profile.
+  expect(page).toContain("| `download.docker.com` | 443 | Docker's static archive |\n");
+});
