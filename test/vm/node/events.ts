@@ -46,7 +46,7 @@ const until = async (command: string, seconds: number): Promise<void> => {
 const agentName = (index: number): string => `bake-test-${index}-2cards`;
 /** Starts a job and resolves when it runs; its result comes later. */
 const startJob = async (index: number, command: string) => {
-  await sh("rm -f /run/job-started");
+  await sh("rm -f /run/job-started /run/go-on");
   const result = api.runJob({
     agent: agentName(index),
     command: `touch /run/job-started\n${command}`,
@@ -57,6 +57,9 @@ const startJob = async (index: number, command: string) => {
   await until("test -e /run/job-started", 60);
   return { result };
 };
+/** A job that runs until the test says so. */
+const untilToldTo = "until test -e /run/go-on; do sleep 1; done\necho the job came to its end";
+const stateOfAgents = async (): Promise<string> => (await run("systemctl is-active buildkite-agent")).stdout.trim();
 const look = (): Promise<string> => sh("systemctl start bake-health.service; cat /run/bake/status.txt");
 
 /** Copies of both disks at the three worst points of a first boot, taken while it goes on. */
@@ -164,14 +167,16 @@ export const aNodeToWhichThingsHappen = (): FirstNode => {
     });
 
     test("a stop of the service waits for the job, and the health timer leaves it stopped", async () => {
-      const { result } = await startJob(1, "sleep 15\necho the job came to its end");
-      await sh("systemctl stop --no-block buildkite-agent");
+      const { result } = await startJob(1, untilToldTo);
+      await sh("systemctl stop --no-block buildkite-agent; sleep 5");
+      expect(await stateOfAgents()).toBe("deactivating");
+      await sh("touch /run/go-on");
       const { exitStatus, log } = await result;
       expect(log).toContain("the job came to its end");
       expect(exitStatus).toBe(0);
       await until('[ "$(systemctl is-active buildkite-agent)" = inactive ]', 60);
       await look();
-      expect((await run("systemctl is-active buildkite-agent")).stdout.trim()).toBe("inactive");
+      expect(await stateOfAgents()).toBe("inactive");
       await sh("systemctl start --no-block buildkite-agent");
       await api.waitForAgents(boot);
     });
@@ -231,10 +236,12 @@ export const aNodeToWhichThingsHappen = (): FirstNode => {
 
     test("a full data disk stops the agents after their jobs; an override brings them back, and so does room", async () => {
       await sh("fallocate -l $(( $(df -B1 --output=avail /mnt | tail -n 1) - 500000000 )) /mnt/full");
-      const { result } = await startJob(3, "sleep 30\necho the job came to its end");
+      const { result } = await startJob(3, untilToldTo);
       expect(await look()).toContain("failed G16 /mnt has 1 GiB free");
-      expect(await sh("systemctl is-active buildkite-agent")).toBe("active");
+      expect(await stateOfAgents()).toBe("active");
       await look();
+      expect(await stateOfAgents()).toBe("deactivating");
+      await sh("touch /run/go-on");
       expect((await result).log).toContain("the job came to its end");
       await until('[ "$(systemctl is-active buildkite-agent)" = inactive ]', 60);
       expect((await run("bake-status")).stdout).toContain("the health timer stopped the agents");
@@ -244,7 +251,7 @@ export const aNodeToWhichThingsHappen = (): FirstNode => {
       await api.waitForAgents(boot);
       await look();
       await look();
-      expect(await sh("systemctl is-active buildkite-agent")).toBe("active");
+      expect(await stateOfAgents()).toBe("active");
       expect((await run("bake-status")).stdout).toContain("OVERRIDDEN until the next boot: we clean up today (by root");
 
       await run("bake-override --off");
@@ -261,7 +268,7 @@ export const aNodeToWhichThingsHappen = (): FirstNode => {
         "systemctl stop buildkite-agent; rm /etc/bake/secrets/agent-token.env; systemctl start --no-block buildkite-agent",
       );
       await until('journalctl -b -u buildkite-agent -o cat | grep -q "failed G3 the agent\'s token is there"', 120);
-      expect((await run("systemctl is-active buildkite-agent")).stdout.trim()).not.toBe("active");
+      expect(await stateOfAgents()).not.toBe("active");
       api.rotateToken("another-token");
       const rotated = await node.started.vm.ssh("bake-token", { input: "another-token\n", timeout: 120_000 });
       expect(rotated.stdout).toContain("the agents restart with it");
@@ -281,7 +288,7 @@ export const aNodeToWhichThingsHappen = (): FirstNode => {
       await until("test -e /run/bake/status.json && systemctl is-active --quiet buildkite-agent", 600);
       expect(await sh("date +%Y")).toBe("2037");
       expect((await run("bake-status")).stdout).toMatch(/ready for jobs: checked 2037-/);
-      expect(await sh("systemctl is-active buildkite-agent")).toBe("active");
+      expect(await stateOfAgents()).toBe("active");
       api = await startAgentApi({ ...apiOptions, port, expected: { ...apiOptions.expected, token: "another-token" } });
       await api.waitForAgents(boot);
       expect(api.problems()).toEqual([]);
@@ -318,7 +325,7 @@ export const aNodeToWhichThingsHappen = (): FirstNode => {
       const volumes = await sh("docker volume ls -q | sort");
       node.kept = { disk: (await node.started.vm.snapshot()).data["data"] as DiskFile, key, volumes };
       await sh("echo 1 >/sys/fs/ext4/$(basename $(findmnt -no SOURCE /mnt))/trigger_fs_error");
-      await run("touch /mnt/write; sync");
+      expect((await run("touch /mnt/write")).exitCode).not.toBe(0);
       expect(await look()).toContain("failed G18 /mnt is writable");
       expect(await look()).toContain("help: a file system that met an error goes read-only");
       await until('[ "$(systemctl is-active buildkite-agent)" != active ]', 120);
