@@ -11,7 +11,7 @@ import type { NodePlan } from "../plan/node-plan.ts";
 import { instanceUserData, type Templates } from "../render/tree.ts";
 import { metadataAddress } from "../plan/network.ts";
 import { toYaml } from "../render/formats/yaml.ts";
-import { ciJob, devicesOf, missedMilestones } from "./ci-job.ts";
+import { askFromContainer, ciJob, devicesOf, missedMilestones } from "./ci-job.ts";
 import { type AgentApi, type JobResult, startAgentApi } from "./agent-api.ts";
 import { type CheckResult, judge, notChecked, parseReport } from "./results.ts";
 import { makeSshKey, type Ssh } from "./ssh.ts";
@@ -62,6 +62,10 @@ const directly = ({ network }: NodePlan, address: string): Record<string, string
   const except = [...network.httpProxy.except, address].join(",");
   return { NO_PROXY: except, no_proxy: except };
 };
+
+/** GiB of a blank data disk that this node takes and has room on. It is sparse: only what is written takes space. */
+export const dataDiskFor = ({ storage }: NodePlan): number =>
+  Math.ceil((storage.minBytes + storage.minFreeBytes) / 2 ** 30) + 4;
 
 /** Under TCG a boot with four builders takes minutes. */
 const bootTimeout = 15 * 60_000;
@@ -260,14 +264,26 @@ const observeMetadata = async (vm: Vm, plan: NodePlan): Promise<CheckResult[]> =
   const closed = !(await ask());
   await vm.ssh("systemctl stop bake-metadata");
   const open = await ask();
+  // The same containers as those of the job, which were to get no answer.
+  const unanswered: string[] = [];
+  for (const network of ["bridge", "host"]) {
+    const { stdout } = await vm.ssh(askFromContainer(plan, network), { allowFailure: true, timeout: 120_000 });
+    if (stdout === "") unanswered.push(network);
+  }
   await vm.ssh("systemctl start bake-metadata");
   const closedAgain = !(await ask());
   return [
-    seen("vm-metadata", ["G3"], "the metadata service answers when it is opened, and not when it is closed", [
-      ...(closed ? [] : ["it answered the host although it is closed"]),
-      ...(open ? [] : ["it does not answer at all in this VM: nothing was shown"]),
-      ...(closedAgain ? [] : ["it answered after it was closed again"]),
-    ]),
+    seen(
+      "vm-metadata",
+      ["G3"],
+      "the metadata service answers host and containers when it is opened, and not when it is closed",
+      [
+        ...(closed ? [] : ["it answered the host although it is closed"]),
+        ...(open ? [] : ["it does not answer at all in this VM: nothing was shown"]),
+        ...unanswered.map((network) => `it does not answer a container on network ${network} when it is open`),
+        ...(closedAgain ? [] : ["it answered after it was closed again"]),
+      ],
+    ),
   ];
 };
 

@@ -19,6 +19,10 @@ export const devicesOf = (agent: PlannedAgent): string[] => [...agent.devices, .
 const asksMetadata = ({ network }: NodePlan, { index }: PlannedAgent): boolean =>
   network.metadata.closed && index === 1;
 
+/** Prints what the metadata service answers a container. */
+export const askFromContainer = ({ builders }: NodePlan, network: string): string =>
+  `docker run --rm --network ${network} --entrypoint busybox ${shellWord(builders.image)} wget -q -T 5 -O - http://${metadataAddress}/`;
+
 /**
  * The job for one agent. It derives builder, cache and devices from the agent's name, as CI's script does, and compares
  * them with the plan. What it builds is the shell of the BuildKit image, which every node has, whatever its images are.
@@ -71,11 +75,10 @@ export const ciJob = (plan: NodePlan, agent: PlannedAgent): string => {
     `echo "${milestone("ran")}"`,
     ...(asksMetadata(plan, agent)
       ? [
-          "for network in bridge host; do",
-          `  if docker run --rm --network $network --entrypoint busybox $image wget -q -T 5 -O - http://${metadataAddress}/; then`,
-          '    echo "the metadata service answered a container on network $network"; exit 1',
-          "  fi",
-          "done",
+          ...["bridge", "host"].map(
+            (network) =>
+              `if ${askFromContainer(plan, network)}; then echo "the metadata service answered a container on network ${network}"; exit 1; fi`,
+          ),
           `echo "${milestone("metadata-closed")}"`,
         ]
       : []),

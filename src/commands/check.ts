@@ -11,7 +11,7 @@ import {
   requireArchitecture,
   type RootShell,
 } from "../check/check-host.ts";
-import { checkImage } from "../check/check-image.ts";
+import { checkImage, dataDiskFor } from "../check/check-image.ts";
 import { knownSecrets } from "../check/known-secrets.ts";
 import { type HostOutput, onHostScript } from "../check/on-host.ts";
 import type { CheckResult } from "../check/results.ts";
@@ -24,7 +24,6 @@ import { readTemplates } from "../root.ts";
 import { Store } from "../store/store.ts";
 import { bakeNeeds, installPackages } from "../toolchain/packages.ts";
 import { ensureTool } from "../toolchain/tools.ts";
-import { trialSizes } from "../trial/substitutions.ts";
 import { Interrupted, makeHost } from "./host.ts";
 import { type Asked, planAsked, type Planned, readAsked } from "./planned.ts";
 import { reportFailure } from "./profile-file.ts";
@@ -202,7 +201,7 @@ const lookAtImage = async (
     bakeId: own,
     image,
     accelerator,
-    dataDisk: trialSizes.dataDisk,
+    dataDisk: dataDiskFor(plan),
     logDir: join(asked.folder, "log", "check"),
     ...(keep.outputs !== undefined && {
       inspect: async (ssh) => {

@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { chooseAccelerator } from "../build/accelerator.ts";
 import { bakeImage, currentImage, type ImageRecord } from "../build/image.ts";
-import { checkImage } from "../check/check-image.ts";
+import { checkImage, dataDiskFor } from "../check/check-image.ts";
 import { withholdSecrets } from "../check/known-secrets.ts";
 import { BakeError } from "../errors.ts";
 import { lockPath } from "../lock/read.ts";
@@ -11,7 +11,7 @@ import { writeTree } from "../render/write.ts";
 import { Store } from "../store/store.ts";
 import { bakeNeeds, installPackages } from "../toolchain/packages.ts";
 import { ensurePacker, installQemuPlugin, packerEnvironment } from "../toolchain/tools.ts";
-import { formatSubstitutions, trialSizes } from "../trial/substitutions.ts";
+import { formatSubstitutions } from "../trial/substitutions.ts";
 import { Interrupted, makeHost, type RealHost } from "./host.ts";
 import { planAsked, readAsked } from "./planned.ts";
 import { reportFailure } from "./profile-file.ts";
@@ -95,7 +95,7 @@ const bake = async (options: ImageOptions, { host: whole, progress, saveDuration
     bakeId,
     image: join(folder, record.file),
     accelerator,
-    dataDisk: trialSizes.dataDisk,
+    dataDisk: dataDiskFor(plan),
     logDir: join(folder, "log", "check"),
   });
   await saveDurations();

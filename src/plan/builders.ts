@@ -3,6 +3,8 @@ import type { Profile } from "../profile/schema.ts";
 
 export interface BuildersPlan {
   readonly image: string;
+  /** What the node calls it: no registry answers there, so that a builder takes what was loaded. */
+  readonly localImage: string;
   readonly names: readonly string[];
   /** buildkitd.toml by section and key. */
   readonly config: Readonly<Record<string, Readonly<Record<string, string | number | boolean | readonly string[]>>>>;
@@ -16,6 +18,7 @@ const knowsMaxUsedSpace = (image: string): boolean => {
 
 export const planBuilders = ({ builders }: Profile, names: readonly string[]): BuildersPlan => ({
   image: builders.image,
+  localImage: `localhost:1/${builders.image}`,
   names,
   config: {
     "worker.oci": {

@@ -30,6 +30,9 @@ const systemdSpan = (seconds: number): string => {
   return parts.flatMap(([count, unit]) => (count === 0 ? [] : [`${count}${unit}`])).join(" ");
 };
 
+/** Asks Docker only while it runs: through its socket a question would start it, and mount the data disk. */
+const asksDocker = (subcommand: string): string => `systemctl is-active --quiet docker.service && docker ${subcommand}`;
+
 const show = (unit: string, properties: readonly string[]): string =>
   `systemctl show ${unit} ${properties.map((property) => `-p ${property}`).join(" ")}`;
 
@@ -158,7 +161,7 @@ const storageChecks = ({ storage }: PlanWithoutChecks): Check[] => {
 
 const dockerChecks = ({ docker, packages }: PlanWithoutChecks): Check[] => {
   const daemon = docker.daemon as { "log-opts": { "max-size": string } };
-  const distribution = [...new Set([...packages.remove.apt, ...packages.remove.dnf])].toSorted();
+  const oneOf = (names: readonly string[]): string => `(${names.map(literal).join("|")})`;
   return [
     ofCommand(
       gating,
@@ -169,7 +172,7 @@ const dockerChecks = ({ docker, packages }: PlanWithoutChecks): Check[] => {
         live: true,
         help: "systemctl status docker; journalctl -u docker",
       },
-      "docker version --format '{{.Server.Version}}'",
+      asksDocker("version --format '{{.Server.Version}}'"),
       { stdout: [`/^${literal(docker.version)}([+~-].*)?$/`] },
     ),
     ofCommand(
@@ -201,8 +204,7 @@ const dockerChecks = ({ docker, packages }: PlanWithoutChecks): Check[] => {
         title: "no Docker of the distribution is installed",
         help: "remove the package: its files are those of the static archive, its units start another daemon",
       },
-      `{ rpm -qa --qf '%{NAME}\\n'; dpkg-query -W -f '\${db:Status-Abbrev}\${Package}\\n'; } 2>/dev/null | grep -Ex '(ii )?(${distribution.map(literal).join("|")})'`,
-      { status: 1 },
+      `found=$({ rpm -qa --qf '%{NAME}\\n' | grep -Ex '${oneOf(packages.remove.dnf)}'; dpkg-query -W -f '\${db:Status-Abbrev}\${Package}\\n' | grep -Ex 'ii ${oneOf(packages.remove.apt)}'; } 2>/dev/null); echo $found; test -z "$found"`,
     ),
     ...["containerd.service", "docker.service", "docker.socket"].map((unit) =>
       gating(
@@ -223,7 +225,7 @@ const dockerChecks = ({ docker, packages }: PlanWithoutChecks): Check[] => {
         title: `Docker keeps its data in ${docker.dataRoot}, with overlay2`,
         help: 'set "data-root" and "storage-driver" in /etc/docker/daemon.json and restart Docker',
       },
-      "docker info --format '{{.DockerRootDir}} {{.Driver}}'",
+      asksDocker("info --format '{{.DockerRootDir}} {{.Driver}}'"),
       { stdout: [line(`${docker.dataRoot} overlay2`)] },
     ),
     ofCommand(
@@ -245,7 +247,7 @@ const dockerChecks = ({ docker, packages }: PlanWithoutChecks): Check[] => {
         title: "Docker's networks stay away from the site's addresses",
         help: 'set "default-address-pools" in /etc/docker/daemon.json',
       },
-      "docker info --format '{{range .DefaultAddressPools}}{{.Base}} {{end}}'",
+      asksDocker("info --format '{{range .DefaultAddressPools}}{{.Base}} {{end}}'"),
       {
         stdout: [
           line((docker.daemon["default-address-pools"] as { base: string }[]).map(({ base }) => `${base} `).join("")),
@@ -311,11 +313,12 @@ const builderChecks = ({ buildx, builders, images }: PlanWithoutChecks): Check[]
         title: `image ${reference} is in Docker's store`,
         help: "journalctl -u bake-images",
       },
-      `docker image inspect --format '{{.Id}}' ${shellWord(reference)}`,
+      asksDocker(`image inspect --format '{{.Id}}' ${shellWord(reference)}`),
       { stdout: locked === undefined ? [] : [line(locked.imageId)] },
     );
   }),
   ...builders.names.map((name) => {
+    const container = `buildx_buildkit_${name}0`;
     const imageId = images.find(({ reference }) => reference === builders.image)?.locked?.imageId;
     return ofCommand(
       gating,
@@ -325,9 +328,22 @@ const builderChecks = ({ buildx, builders, images }: PlanWithoutChecks): Check[]
         title: `builder ${name} runs ${builders.image}`,
         live: true,
         help: `docker buildx inspect --bootstrap ${name}; journalctl -u bake-builders`,
+        ...byHand(
+          `builder-${name}`,
+          {
+            title: `builder ${name} runs ${builders.image}`,
+            help: `docker buildx create --name ${name} --driver docker-container --driver-opt image=${builders.image} --bootstrap`,
+          },
+          asksDocker(
+            `container inspect --format '{{.State.Running}} {{.Config.Image}}' ${container} && test -s /root/.docker/buildx/instances/${name}`,
+          ),
+          { stdout: [`/^true ${literal(builders.image)}(@sha256:[0-9a-f]+)?$/`] },
+        ),
       },
-      `docker container inspect --format '{{.State.Running}} {{.Config.Image}}${imageId === undefined ? "" : " {{.Image}}"}' buildx_buildkit_${name}0 && test -s /root/.docker/buildx/instances/${name}`,
-      { stdout: [line(["true", builders.image, ...(imageId === undefined ? [] : [imageId])].join(" "))] },
+      asksDocker(
+        `container inspect --format '{{.State.Running}} {{.Config.Image}}${imageId === undefined ? "" : " {{.Image}}"}' ${container} && test -s /root/.docker/buildx/instances/${name}`,
+      ),
+      { stdout: [line(["true", builders.localImage, ...(imageId === undefined ? [] : [imageId])].join(" "))] },
     );
   }),
   ofCommand(
@@ -338,7 +354,7 @@ const builderChecks = ({ buildx, builders, images }: PlanWithoutChecks): Check[]
       title: "no CI builder is the current one of every docker build",
       help: "docker buildx use default",
     },
-    "HOME=/root docker buildx inspect | sed -n 's/^Name: *//p' | head -n 1",
+    "export HOME=/root; systemctl is-active --quiet docker.service && docker buildx inspect | sed -n 's/^Name: *//p' | head -n 1",
     { stdout: [line("default")] },
   ),
 ];

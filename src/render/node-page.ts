@@ -100,7 +100,7 @@ From elsewhere: \`bake check --profile ${profile} --host root@node\`, which also
 
     bake-override 'REASON'          # take jobs all the same, until the next boot; --off takes it back
     bake-token <FILE                # another agent token; the agents restart when their jobs are done
-    systemctl stop bake-metadata    # open the metadata service until the next boot
+    systemctl stop bake-metadata    # open the metadata service until the agents or the node start again
     systemctl stop buildkite-agent  # waits for running jobs, at most ${agents.stopTimeout} s; the health timer leaves it stopped
 
 An override lasts until the next boot and holds whatever breaks meanwhile: gate and health timer keep nothing off the node any more.

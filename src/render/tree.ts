@@ -201,6 +201,7 @@ const nodeFiles = (plan: NodePlan, templates: Templates, bakeId: string | undefi
       `# ${header}\n${environmentFile({
         BUILDER_NAMES: plan.builders.names.join(" "),
         BUILDER_IMAGE: plan.builders.image,
+        BUILDER_LOCAL_IMAGE: plan.builders.localImage,
         BUILDER_IMAGE_ID: plan.images.find(({ reference }) => reference === plan.builders.image)?.locked?.imageId ?? "",
         BUILDER_CONFIG_FLAG: buildkitdConfigFlag(plan.buildx.version),
       })}`,

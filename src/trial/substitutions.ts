@@ -28,8 +28,8 @@ export const trialVersions = {
   smallImage: "bake.local/trial/busybox:1",
 } as const;
 
-/** GiB: what a trial's disks need; both are sparse. */
-export const trialSizes = { systemDisk: 6, dataDisk: 8, minSize: 4, minFree: 1 } as const;
+/** GiB: what a trial's disks need. */
+const trialSizes = { systemDisk: 6, minSize: 4, minFree: 1 } as const;
 
 const baseName = (base: Profile["targets"]["qemu"]["base"]): string => (typeof base === "string" ? base : base.file);
 

@@ -12,7 +12,8 @@ const identity = (key: string) => {
   writeFileSync(at("etc/bake/identity.env"), `IDENTITY_KEY="${key}"\nIDENTITY_FOLDER="${at("mnt/.bake")}"\n`);
   const text = readFileSync(join(root, "templates/node/bake-identity"), "utf8")
     .replaceAll("/etc/bake", at("etc/bake"))
-    .replaceAll("/root/.ssh", at("root/.ssh"));
+    .replaceAll("/root/.ssh", at("root/.ssh"))
+    .replaceAll("/var/lib/bake", at("var/lib/bake"));
   return spawnSync("bash", ["-c", text], { encoding: "utf8" });
 };
 const read = (path: string): string => readFileSync(at(path), "utf8");
@@ -81,6 +82,25 @@ test("a delivered key is used under its own kind's name", () => {
   expect(read("root/.ssh/id_rsa")).toBe(read("etc/bake/secrets/node-key"));
   expect(read("root/.ssh/id_rsa.pub")).toMatch(/^ssh-rsa AAAA/);
   expect(existsSync(at("mnt/.bake"))).toBe(false);
+});
+
+test("a newer delivered key replaces the earlier one, and no other", () => {
+  const deliver = (name: string): string => {
+    execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", at(name)]);
+    return read(name);
+  };
+  const [first, second, own] = [deliver("first"), deliver("second"), deliver("own")];
+  writeFileSync(at("etc/bake/secrets/node-key"), first);
+  expect(identity("delivered").status).toBe(0);
+  writeFileSync(at("etc/bake/secrets/node-key"), second);
+  expect(identity("delivered").status).toBe(0);
+  expect(read("root/.ssh/id_ed25519")).toBe(second);
+  writeFileSync(at("root/.ssh/id_ed25519"), own);
+  expect(identity("delivered")).toMatchObject({
+    status: 1,
+    stderr: expect.stringContaining("is another key than the one delivered"),
+  });
+  expect(read("root/.ssh/id_ed25519")).toBe(own);
 });
 
 test("a delivered key that is missing, or has a passphrase, is refused", () => {

@@ -30,7 +30,12 @@ beforeEach(() => {
   mkdirSync(at("etc/bake/secrets"), { recursive: true });
   const tsv = render(trialPlan()).files.find(({ path }) => path === "node/opt/bake/checks/checks.tsv");
   writeFileSync(at("opt/bake/checks/checks.tsv"), tsv?.content ?? "");
-  script("bin/systemctl", `echo "$*" >>${at("systemctl.log")}; [ "$1" != show ] || cat ${at("agent-state")}`);
+  script(
+    "bin/systemctl",
+    `echo "$*" >>${at("systemctl.log")}
+case $1 in show) cat ${at("agent-state")} ;; is-failed) [ -e ${at("docker-failed")} ] ;; is-active) [ ! -e ${at("docker-failed")} ] ;; esac`,
+  );
+  script("bin/docker", `echo "docker $*" >>${at("systemctl.log")}`);
   writeFileSync(at("agent-state"), "active\n");
   goss("ok 1 - Command: docker-version: exit-status: matches expectation: 0");
 });
@@ -126,6 +131,21 @@ test("bake-health stops the agents after two bad looks and starts only those tha
   writeFileSync(at("systemctl.log"), "");
   run("bake-health");
   expect(called()).toBe("");
+});
+
+test("bake-health starts a Docker that failed, and builders that do not run", () => {
+  expect(run("bake-ready").status).toBe(0);
+  goss("not ok 1 - Command: builder-cachebuilder2: stdout: matches expectation");
+  run("bake-health");
+  expect(called()).toContain("docker buildx inspect --bootstrap cachebuilder2\n");
+  expect(called()).not.toContain("reset-failed");
+  writeFileSync(at("docker-failed"), "");
+  writeFileSync(at("systemctl.log"), "");
+  run("bake-health");
+  expect(called()).toContain(
+    "reset-failed docker.service docker.socket\nstart --no-block docker.socket docker.service\n",
+  );
+  expect(called()).not.toContain("docker buildx");
 });
 
 test("bake-health leaves agents alone that somebody else stopped", () => {

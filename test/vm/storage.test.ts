@@ -17,12 +17,14 @@ const host = testHost();
 let vm: Vm;
 let folder = "";
 let end: () => Promise<void>;
+/** What a node says that booted without any disk. */
+let withoutDisk = "";
 
 /** In the VM, by serial: the file and its size. */
 const plugged = new Map<string, { readonly file: string; readonly mib: number }>();
 
-const ssh = async (command: string, input = ""): Promise<string> =>
-  (await vm.ssh(command, { input, timeout: 120_000 })).stdout;
+const ssh = async (command: string, input = "", timeout = 120_000): Promise<string> =>
+  (await vm.ssh(command, { input, timeout, ...(timeout > 120_000 && { allowFailure: true }) })).stdout;
 
 interface Disk {
   /** Such as /dev/nvme0n1. The kernel numbers disks as they come, so the same disk may have another one when plugged again. */
@@ -166,12 +168,18 @@ const expectTaken = (outcome: Outcome, said: readonly string[]): void => {
 const typeOf = async (disk: Disk | undefined): Promise<string> =>
   (await ssh(`blkid -p -o value -s TYPE ${disk?.device} || true`)).trim();
 
-const attachOrWipe = "attach a blank disk, or run wipefs -a on one whose content nobody needs, then reboot";
+const attachOrWipe =
+  "attach a blank disk, or erase one whose content nobody needs (wipefs -a, then blkdiscard -z), then reboot";
 
 beforeAll(async () => {
   const started = await startVm(host, await goldenImage(), { freePorts: ports });
   ({ vm, folder, end } = started);
   await vm.waitForSsh(10 * 60_000);
+  withoutDisk = await ssh(
+    "for i in $(seq 300); do [ ! -e /run/bake/status.json ] || break; sleep 1; done; systemctl is-active buildkite-agent; bake-status",
+    "",
+    400_000,
+  );
   // Nobody else looks at the disks, and nobody takes processor time.
   await ssh(
     "systemctl stop buildkite-agent bake-ready bake-builders bake-images docker.socket docker containerd bake-storage; systemctl mask --runtime --now mnt.mount",
@@ -187,6 +195,15 @@ afterEach(async () => {
   await ssh("rm -rf /var/lib/bake/storage /run/bake/storage-refused");
 });
 afterAll(() => end());
+
+test("a node without a disk can be reached, says why it takes no jobs, and does not wait for an hour", () => {
+  expect(withoutDisk).toMatch(/^(inactive|activating|failed)\nnode {6}bake-test, /);
+  expect(withoutDisk).toContain("NOT READY: takes no jobs");
+  expect(withoutDisk).toContain(
+    `  data disk: no disk has UUID=7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001 and there is no nvme disk`,
+  );
+  expect(withoutDisk).toMatch(/failed G16 G17 G18 \/mnt is the data disk/);
+});
 
 test("no disk at all", async () => {
   expectRefusal(
@@ -229,6 +246,21 @@ test("foreign disks of every kind are named and not touched, a blank one beside 
   const { blank } = await plug({ blank: { mib: 16 } });
   expectTaken(await bakeStorage(), [`making ext4 on ${blank?.name}`, `data disk is ${blank?.name}`]);
   expect((await unplug(...serials)).hashes).toEqual(before.hashes);
+});
+
+test("data that no signature explains is data, also at the end of the disk", async () => {
+  await plug({
+    first: { mib: 16, bytes: Buffer.concat([Buffer.alloc(700_000), Buffer.from("somebody's")]) },
+    last: { mib: 16, bytes: Buffer.concat([Buffer.alloc(16 * 2 ** 20 - 10), Buffer.from("somebody's")]) },
+  });
+  const before = await unplug("first", "last");
+  const { first, last } = await before.replug();
+  expectRefusal(
+    await bakeStorage(),
+    `no disk has UUID=${uuid} and no disk can be taken: ${first?.name} holds data of an unknown kind; ` +
+      `${last?.name} holds data of an unknown kind (waited 0 s); ${attachOrWipe}`,
+  );
+  expect((await unplug("first", "last")).hashes).toEqual(before.hashes);
 });
 
 test("a disk in use, one that is too small, and one that cannot be written to", async () => {
@@ -443,6 +475,18 @@ test("half made, but somebody put a file system on it since: not touched", async
     `no disk has UUID=${uuid} and no disk can be taken: ${again["half"]?.name} holds ext4 UUID=${otherUuid} (waited 0 s); ${attachOrWipe}`,
   );
   expect((await unplug("half")).hashes).toEqual(before.hashes);
+});
+
+test("half made, but there is another node's disk in its place: not made again", async () => {
+  const { half } = await plug({ half: { mib: 16 } });
+  await ssh(cutShort("ext4", 'dd if=/dev/zero of="$disk" bs=4k count=1 conv=notrunc'));
+  expect((await bakeStorage({}, "/root/cut")).code).toBe(137);
+  // The same UUID, since the fleet has one, and somebody's data.
+  await ssh(
+    `mkfs.ext4 -q -U ${uuid} ${half?.device}; mount ${half?.device} /run/data; echo mine >/run/data/mine; umount /run/data`,
+  );
+  expectTaken(await bakeStorage(), [`data disk is ${half?.name}`]);
+  expect(await ssh(`mount ${half?.device} /run/data; cat /run/data/mine; umount /run/data`)).toBe("mine\n");
 });
 
 test("xfs: made whole", async () => {

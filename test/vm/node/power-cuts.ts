@@ -74,7 +74,7 @@ export interface Outcome {
   readonly builders: readonly string[];
   /** What bake-storage, bake-images and bake-builders said in this boot. */
   readonly said: string;
-  /** What went wrong, when the node did not get ready: its status and the journal of bake's units. */
+  /** What went wrong, when the node did not become whole: its status and the journal of bake's units. */
   readonly why: string;
 }
 
@@ -99,22 +99,27 @@ export const bootAfterCut = async (
       () => true,
       () => false,
     );
+    const seconds = (host.now() - from) / 1000;
+    const builders = (
+      await output(
+        `. /etc/bake/builders.env; export HOME=/root; for each in $BUILDER_NAMES; do docker buildx inspect "$each" | grep -q '^Status:.*running' && echo "$each"; done`,
+      )
+    )
+      .split("\n")
+      .filter((name) => name !== "");
     return {
       ready,
-      seconds: (host.now() - from) / 1000,
-      builders: (
-        await output(
-          `. /etc/bake/builders.env; export HOME=/root; for each in $BUILDER_NAMES; do docker buildx inspect "$each" | grep -q '^Status:.*running' && echo "$each"; done`,
-        )
-      ).split("\n"),
+      seconds,
+      builders,
       said: await output(
         "journalctl -b -o cat --no-pager -u bake-storage -u bake-images -u bake-builders | grep '^bake-[a-z]*: '",
       ),
-      why: ready
-        ? ""
-        : await output(
-            "cat /run/bake/status.json; journalctl -b --no-pager -n 80 -u 'bake-*' -u docker -u mnt.mount; lsblk -f; docker ps -a",
-          ),
+      why:
+        ready && builders.length === golden.plan.builders.names.length
+          ? ""
+          : await output(
+              "cat /run/bake/status.json; HOME=/root docker buildx ls; journalctl -b --no-pager -n 80 -u 'bake-*' -u docker -u mnt.mount; lsblk -f; docker ps -a",
+            ),
     };
   } finally {
     await end();

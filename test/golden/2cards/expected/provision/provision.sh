@@ -95,7 +95,14 @@ case ${held[0]+$family} in
   dnf)
     for file in /etc/dnf/dnf.conf /etc/yum.conf; do
       [ -e "$file" ] || continue
-      grep -q '^exclude=.*kernel' "$file" || sed -i "/^\[main\]/a exclude=${held[*]}" "$file"
+      # Of two such lines the last one counts: there must be one.
+      if grep -Eq '^exclude *=.*kernel' "$file"; then
+        continue
+      elif grep -Eq '^exclude *=' "$file"; then
+        sed -Ei "s/^(exclude *=.*)/\1 ${held[*]}/" "$file"
+      else
+        sed -i "/^\[main\]/a exclude=${held[*]}" "$file"
+      fi
     done
     ;;
 esac
