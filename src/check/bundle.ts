@@ -16,6 +16,10 @@ const journalLines = 5000;
 const journal = (unit: string): string =>
   `journalctl --no-pager -b -o short-precise -n ${journalLines} -u ${unit.includes("*") ? `'${unit}'` : unit}`;
 
+/** Docker is asked only while it runs: through its socket a question would start it. */
+const askDocker = (command: string): string =>
+  `systemctl is-active --quiet docker.service || { echo "docker.service does not run"; exit 1; }; ${command}`;
+
 /** Name in the bundle → command. None of them reads /etc/bake/secrets, or writes on the node. */
 const commands: Readonly<Record<string, string>> = {
   "journal-bake.txt": journal("bake-*"),
@@ -35,13 +39,16 @@ const commands: Readonly<Record<string, string>> = {
   "versions.txt":
     'for name in docker containerd runc buildctl git iptables rsync xz; do echo "== $name"; "$name" --version; done; echo "== buildx"; docker buildx version; echo "== agent"; /root/.buildkite-agent/bin/buildkite-agent --version; bash --version | head -n 1; cloud-init --version; uname -a',
   "os-release.txt": "cat /etc/os-release; echo; cat /proc/cmdline",
-  "docker-info.txt": "docker info",
-  "docker-version.txt": "docker version",
-  "docker-containers.txt": "docker ps --all --no-trunc; docker images --digests --no-trunc; docker system df",
-  "docker-networks.txt": "docker network ls; docker network inspect $(docker network ls -q)",
+  "docker-info.txt": askDocker("docker info"),
+  "docker-version.txt": askDocker("docker version"),
+  "docker-containers.txt": askDocker(
+    "docker ps --all --no-trunc; docker images --digests --no-trunc; docker system df",
+  ),
+  "docker-networks.txt": askDocker("docker network ls; docker network inspect $(docker network ls -q)"),
   "daemon.json.txt": "cat /etc/docker/daemon.json",
-  "buildx.txt":
+  "buildx.txt": askDocker(
     'docker buildx ls; for name in $(ls /root/.docker/buildx/instances); do echo; docker buildx inspect "$name"; done; ls -la /root/.docker/cli-plugins /usr/local/lib/docker/cli-plugins /usr/libexec/docker/cli-plugins /usr/lib/docker/cli-plugins',
+  ),
   "disks.txt":
     "lsblk --output-all || lsblk; echo; blkid; echo; df -hT; echo; df -i; echo; cat /etc/fstab; echo; swapon --show",
   "mounts.txt": "findmnt --df; findmnt",

@@ -75,7 +75,8 @@ Units order the boot; nothing sleeps.
   it starts and tries again every ten seconds: a node that is not what its plan says takes no jobs.
 - \`bake-metadata\` closes ${metadataAddress} to everything on the node until the next boot, when the checks were made.
 - \`bake-health.timer\` repeats the checks of what can change every ${healthInterval} s. After two bad looks in a row the agents stop,
-  when their jobs are done; with the first good one they come back.
+  when their jobs are done; with the first good one they come back. A Docker that failed is started again, and so is a builder that
+  does not run.
 
 ## Look at it
 
