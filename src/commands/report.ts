@@ -93,8 +93,9 @@ const tail = (log: string, lines: number): string =>
     .join("\n");
 
 const formatJob = ({ agent, exitStatus, seconds, log }: JobResult): string => {
-  const second = log.slice(log.indexOf(milestone("built")));
-  const cached = second.split("\n").filter((line) => /^#\d+ CACHED/.test(line)).length;
+  const lines = log.split("\n").map((text) => text.trimEnd());
+  const second = lines.slice(lines.indexOf(milestone("built")));
+  const cached = second.filter((text) => /^#\d+ CACHED/.test(text)).length;
   const line = `  ${agent}: exit ${exitStatus} in ${formatSeconds(seconds)}, second build of a fresh builder: ${cached} steps CACHED`;
   return exitStatus === 0 ? line : `${line}\n${tail(log, 20)}`;
 };
