@@ -319,6 +319,7 @@ const builderChecks = ({ buildx, builders, images }: PlanWithoutChecks): Check[]
   }),
   ...builders.names.map((name) => {
     const container = `buildx_buildkit_${name}0`;
+    // Not `.State.Running`, which a container that fails again and again has too.
     const imageId = images.find(({ reference }) => reference === builders.image)?.locked?.imageId;
     return ofCommand(
       gating,
@@ -335,15 +336,15 @@ const builderChecks = ({ buildx, builders, images }: PlanWithoutChecks): Check[]
             help: `docker buildx create --name ${name} --driver docker-container --driver-opt image=${builders.image} --bootstrap`,
           },
           asksDocker(
-            `container inspect --format '{{.State.Running}} {{.Config.Image}}' ${container} && test -s /root/.docker/buildx/instances/${name}`,
+            `container inspect --format '{{.State.Status}} {{.Config.Image}}' ${container} && test -s /root/.docker/buildx/instances/${name}`,
           ),
-          { stdout: [`/^true ${literal(builders.image)}(@sha256:[0-9a-f]+)?$/`] },
+          { stdout: [`/^running ${literal(builders.image)}(@sha256:[0-9a-f]+)?$/`] },
         ),
       },
       asksDocker(
-        `container inspect --format '{{.State.Running}} {{.Config.Image}}${imageId === undefined ? "" : " {{.Image}}"}' ${container} && test -s /root/.docker/buildx/instances/${name}`,
+        `container inspect --format '{{.State.Status}} {{.Config.Image}}${imageId === undefined ? "" : " {{.Image}}"}' ${container} && test -s /root/.docker/buildx/instances/${name}`,
       ),
-      { stdout: [line(["true", builders.localImage, ...(imageId === undefined ? [] : [imageId])].join(" "))] },
+      { stdout: [line(["running", builders.localImage, ...(imageId === undefined ? [] : [imageId])].join(" "))] },
     );
   }),
   ofCommand(

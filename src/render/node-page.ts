@@ -69,7 +69,8 @@ Units order the boot; nothing sleeps.
 - \`${storage.mount}\` is mounted \`nofail\`, so that a host with a broken disk can be reached; Docker requires the mount, so that
   it never fills the system disk.
 - \`bake-identity\` puts the node's key pair in place; it is kept on the data disk, in \`${storage.stateFolder}\`.
-- \`bake-images\` loads the images that the lock names and compares their image IDs.
+- \`bake-images\` loads the images that the lock names and compares their image IDs. One whose loading was cut off by the power is
+  compared layer by layer, and loaded again when it is not whole.
 - \`bake-builders\` makes the builders that are not there, and those anew whose image or configuration changed; their caches stay.
 - \`bake-ready\` runs the gating checks and writes \`/run/bake/status.json\`, also to the console. The agents' unit looks at it before
   it starts and tries again every ten seconds: a node that is not what its plan says takes no jobs.
@@ -138,7 +139,7 @@ When bake-storage refused a disk and that was put right (so that \`${storage.mou
 | \`/etc/bake/image.json\` | bake id, profile, versions |
 | \`/etc/bake/instance.env\` | settings of this node alone, from its user-data |
 | \`/etc/bake/secrets\`, \`/root/.gitconfig.d/private\` | secrets, mode 0600, from user-data; in no image and not in \`out/\` |
-| \`${storage.stateFolder}\` | what bake keeps on the data disk: the node's key pair |
+| \`${storage.stateFolder}\` | what bake keeps on the data disk: the node's key pair, and which images are whole |
 | \`/root/.buildkite-agent\` | agent, configuration, builds, hooks |
 
 ## Each agent

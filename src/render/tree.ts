@@ -196,6 +196,7 @@ const nodeFiles = (plan: NodePlan, templates: Templates, bakeId: string | undefi
         STORAGE_WAIT: "60",
       })}`,
     ),
+    file("/etc/bake/images.env", `# ${header}\n${environmentFile({ IMAGES_FOLDER: `${storage.stateFolder}/images` })}`),
     file(
       "/etc/bake/builders.env",
       `# ${header}\n${environmentFile({

@@ -28,7 +28,7 @@ export const powerCuts = (node: FirstNode): void => {
       );
     });
 
-    test("while builders are made: they are made anew", async () => {
+    test("while builders are made from an image that is not on the disk yet: image and builders are made anew", async () => {
       const outcome = await bootAgain("inBuilders");
       expect(outcome, outcome.why).toMatchObject(everything);
       expect(outcome.said).toMatch(/^bake-builders: making cachebuilder4 /m);
