@@ -9,7 +9,7 @@ import { bootAfterCut, firstBoot, isReady, onConsole, starting, until, written }
 
 const wanted = 20;
 /** Taken more often than wanted, since nobody knows how long the boot takes; those in between are left out. */
-const everyMs = 1000;
+const everyMs = 2000;
 
 interface Cut {
   /** Seconds since the start of bake-storage. */
@@ -41,7 +41,7 @@ try {
   while (!ready) {
     await sleep(everyMs);
     await take();
-    ready = await onConsole(vm, /bake-ready: this node is ready/);
+    ready = await onConsole(vm, /ready for jobs/);
   }
   await until("ready", () => isReady(vm), { everyMs: 1000 });
   await vm.kill();
