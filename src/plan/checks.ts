@@ -318,8 +318,11 @@ const builderChecks = ({ buildx, builders, images }: PlanWithoutChecks): Check[]
     );
   }),
   ...builders.names.map((name) => {
-    const container = `buildx_buildkit_${name}0`;
     // Not `.State.Running`, which a container that fails again and again has too.
+    const inspected = (more = ""): string =>
+      asksDocker(
+        `container inspect --format '{{.State.Status}} {{.Config.Image}}${more}' buildx_buildkit_${name}0 && test -s /root/.docker/buildx/instances/${name}`,
+      );
     const imageId = images.find(({ reference }) => reference === builders.image)?.locked?.imageId;
     return ofCommand(
       gating,
@@ -335,15 +338,11 @@ const builderChecks = ({ buildx, builders, images }: PlanWithoutChecks): Check[]
             title: `builder ${name} runs ${builders.image}`,
             help: `docker buildx create --name ${name} --driver docker-container --driver-opt image=${builders.image} --bootstrap`,
           },
-          asksDocker(
-            `container inspect --format '{{.State.Status}} {{.Config.Image}}' ${container} && test -s /root/.docker/buildx/instances/${name}`,
-          ),
+          inspected(),
           { stdout: [`/^running ${literal(builders.image)}(@sha256:[0-9a-f]+)?$/`] },
         ),
       },
-      asksDocker(
-        `container inspect --format '{{.State.Status}} {{.Config.Image}}${imageId === undefined ? "" : " {{.Image}}"}' ${container} && test -s /root/.docker/buildx/instances/${name}`,
-      ),
+      inspected(imageId === undefined ? "" : " {{.Image}}"),
       { stdout: [line(["running", builders.localImage, ...(imageId === undefined ? [] : [imageId])].join(" "))] },
     );
   }),
@@ -355,7 +354,7 @@ const builderChecks = ({ buildx, builders, images }: PlanWithoutChecks): Check[]
       title: "no CI builder is the current one of every docker build",
       help: "docker buildx use default",
     },
-    "export HOME=/root; systemctl is-active --quiet docker.service && docker buildx inspect | sed -n 's/^Name: *//p' | head -n 1",
+    `export HOME=/root; ${asksDocker("buildx inspect | sed -n 's/^Name: *//p' | head -n 1")}`,
     { stdout: [line("default")] },
   ),
 ];
