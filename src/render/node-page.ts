@@ -72,6 +72,7 @@ Units order the boot; nothing sleeps.
 - \`bake-images\` loads the images that the lock names and compares their image IDs. One whose loading was cut off by the power is
   compared layer by layer, and loaded again when it is not whole.
 - \`bake-builders\` makes the builders that are not there, and those anew whose image or configuration changed; their caches stay.
+  Their image is the pre-loaded one under a name that no registry has, \`${builders.localImage}\`, since buildx pulls what it can.
 - \`bake-ready\` runs the gating checks and writes \`/run/bake/status.json\`, also to the console. The agents' unit looks at it before
   it starts and tries again every ten seconds: a node that is not what its plan says takes no jobs.
 - \`bake-metadata\` closes ${metadataAddress} to everything on the node until the next boot, when the checks were made.
@@ -84,7 +85,7 @@ Units order the boot; nothing sleeps.
 By ssh as root, with a key of \`ssh.operatorKeys\` or of the instance's key pair; without either there is only the console, which
 shows the status too.
 
-    bake-status                     # ready or not, why, and what it waits for; exit 0 when ready
+    bake-status                     # ready or not, why, and what it waits for; exit 0 when ready, with agents
     systemctl status 'bake-*' buildkite-agent docker
     journalctl -b -u 'bake-*' -u docker -u buildkite-agent
     curl http://${agents.healthAddress}/    # the running agents
