@@ -23,7 +23,7 @@ export default defineConfig({
         test: {
           name: "fast",
           env,
-          include: ["test/{unit,golden,negative,consumers,cli}/**/*.test.ts"],
+          include: ["test/{unit,golden,negative,consumers,cli,docs}/**/*.test.ts"],
           testTimeout: 60_000,
         },
       },

@@ -1,5 +1,5 @@
 /** The command table. Actions import what they need when they run: `bake --help` loads commander alone. */
-import { Command } from "commander";
+import { Command, Option } from "commander";
 
 // `bake … | head` closes the pipe early; that is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
@@ -7,9 +7,11 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+const version = "0.1.0";
+
 const program = new Command("bake")
   .description("A typed node profile in, a golden CI image out.")
-  .version("0.1.0")
+  .version(version)
   .showHelpAfterError("(add --help for the commands and options)")
   // Wrong usage is a failure, not a finding.
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
@@ -20,11 +22,23 @@ program
   .command("validate")
   .description("check a profile: every problem with its line and column")
   .requiredOption(...profileOption)
-  .option("--json", "diagnostics as JSON")
-  .action(async (options: { profile: string; json?: boolean }) => {
-    const { validate } = await import("./commands/validate.ts");
-    process.exitCode = await validate(options);
-  });
+  .addOption(new Option("--format <format>", "how problems are told").choices(["text", "json", "github", "sarif"]))
+  .option("--json", "the same as --format json")
+  .option(
+    "--explain [setting]",
+    "every value, where it was set, and what follows from it; or one, such as agents.spawn",
+  )
+  .action(
+    async (options: {
+      profile: string;
+      json?: boolean;
+      format?: "text" | "json" | "github" | "sarif";
+      explain?: string | true;
+    }) => {
+      const { validate } = await import("./commands/validate.ts");
+      process.exitCode = await validate(options, version);
+    },
+  );
 
 program
   .command("render")

@@ -14,7 +14,8 @@ const loadTemplates = (plan: NodePlan): Templates =>
   Object.fromEntries(templateNames(plan).map((name) => [name, readFileSync(join(root, name), "utf8")]));
 
 export const readProfile = (path = join(root, "profiles/2cards.yaml")): Profile => {
-  const { profile, diagnostics } = loadProfile(readFileSync(path, "utf8"), path);
+  const read = (file: string): string => readFileSync(file, "utf8");
+  const { profile, diagnostics } = loadProfile(read(path), path, read);
   if (profile === undefined) throw new Error(JSON.stringify(diagnostics, null, 2));
   return profile;
 };

@@ -1,5 +1,7 @@
 /** Takes secrets out of text that leaves the machine. Pure. Rather too much than too little. */
 
+import { accessKeyShapes, tokenShapes } from "../secret-shapes.ts";
+
 const mark = "[redacted]";
 
 /** The value of a setting: quoted, or up to the next blank, comma or end of a structure. */
@@ -28,13 +30,7 @@ const rules: readonly Rule[] = [
   // user:password@ and token@ in URLs; `git@` is no secret. A password may hold slashes, a port before a path does not count.
   [/(:\/\/)(?!git@)[^\s"'<>/?#@]*(?:@[^\s"'<>/?#@]*)*@/g, `$1${mark}@`],
   [/(:\/\/)[^\s"'<>:/@]{1,200}:(?!\d{1,5}\/)[^\s"'<>]{0,400}@/g, `$1${mark}@`],
-  // Tokens by their shape.
-  [/\bbk[a-z]{2}_[A-Za-z0-9._-]{4,}/g, mark],
-  [
-    /\b(?:gh[a-z]_[A-Za-z0-9_]{8,}|github_pat_[A-Za-z0-9_]{8,}|glpat-[A-Za-z0-9_-]{8,}|hf_[A-Za-z0-9]{16,}|xox[a-z]-[A-Za-z0-9-]{8,})/g,
-    mark,
-  ],
-  [/\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?/g, mark],
+  ...tokenShapes.map((shape): Rule => [shape, mark]),
   // Options of commands, then settings by name. A path is where a secret lies, not what it is.
   [
     new RegExp(
@@ -50,12 +46,7 @@ const rules: readonly Rule[] = [
     ),
     `$1${mark}`,
   ],
-  // Access key IDs (20 capitals and digits) and secret keys (40 letters and digits of each kind, which a digest in hex is not).
-  [/(?<![A-Za-z0-9])(?=[A-Z0-9]*[A-Z])(?=[A-Z0-9]*[0-9])[A-Z0-9]{20}(?![A-Za-z0-9])/g, mark],
-  [
-    /(?<![A-Za-z0-9+/=])(?=[A-Za-z0-9+/]*[A-Z])(?=[A-Za-z0-9+/]*[a-z])(?=[A-Za-z0-9+/]*[0-9])[A-Za-z0-9+/]{40}(?![A-Za-z0-9+/=])/g,
-    mark,
-  ],
+  ...accessKeyShapes.map((shape): Rule => [shape, mark]),
 ];
 
 const base64 = (text: string): string => Buffer.from(text).toString("base64").replace(/=+$/, "");

@@ -1,10 +1,12 @@
 /** Reading the profile that `--profile` names, and telling the user what is wrong with it. */
-import { readdir, readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { basename, join, relative } from "node:path";
 import { BakeError } from "../errors.ts";
-import { type Diagnostic, formatDiagnostic } from "../profile/diagnostics.ts";
+import type { Diagnostic } from "../profile/diagnostics.ts";
 import { type LoadedProfile, loadProfile } from "../profile/load.ts";
 import type { Profile } from "../profile/schema.ts";
+import { formatText } from "../profile/report/text.ts";
 import { closest } from "../profile/suggest.ts";
 import { root } from "../root.ts";
 
@@ -13,12 +15,11 @@ export interface ProfileFile extends LoadedProfile {
   readonly name: string;
   /** As shown to the user. */
   readonly file: string;
-  readonly text: string;
 }
 
-const readIfThere = async (path: string): Promise<string | undefined> => {
+const readIfThere = (path: string): string | undefined => {
   try {
-    return await readFile(path, "utf8");
+    return readFileSync(path, "utf8");
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
@@ -35,11 +36,11 @@ export const readProfileFile = async (asked: string): Promise<ProfileFile> => {
   const folders = [...new Set([join(process.cwd(), "profiles"), join(root, "profiles")])];
   const places = isPath ? [asked] : folders.map((folder) => join(folder, `${asked}.yaml`));
   for (const place of places) {
-    const text = await readIfThere(place);
+    const text = readIfThere(place);
     if (text === undefined) continue;
     const nearer = relative(process.cwd(), place);
     const file = nearer.startsWith("..") ? place : nearer;
-    return { name: basename(place).replace(/\.ya?ml$/, ""), file, text, ...loadProfile(text, file) };
+    return { name: basename(place).replace(/\.ya?ml$/, ""), file, ...loadProfile(text, file, readIfThere) };
   }
   const known = isPath
     ? []
@@ -63,16 +64,26 @@ export const readProfileFile = async (asked: string): Promise<ProfileFile> => {
 
 const useColor = (): boolean => process.stderr.isTTY === true && !process.env["NO_COLOR"];
 
-/** Prints diagnostics to standard error. */
-export const printDiagnostics = (diagnostics: readonly Diagnostic[], text: string): void => {
-  for (const diagnostic of diagnostics) process.stderr.write(`${formatDiagnostic(diagnostic, text, useColor())}\n\n`);
-  const errors = diagnostics.filter(({ severity }) => severity === "error").length;
-  if (errors > 0) process.stderr.write(`${errors} ${errors === 1 ? "error" : "errors"}\n`);
+const count = (number: number, word: string): string => `${number} ${word}${number === 1 ? "" : "s"}`;
+
+/** Prints diagnostics to standard error, and how many there are. */
+export const printDiagnostics = ({ diagnostics, texts }: LoadedProfile): void => {
+  for (const diagnostic of diagnostics) {
+    process.stderr.write(`${formatText(diagnostic, texts.get(diagnostic.file), useColor())}\n\n`);
+  }
+  const of = (severity: Diagnostic["severity"]): number =>
+    diagnostics.filter((each) => each.severity === severity).length;
+  const [errors, warnings] = [of("error"), of("warning")];
+  const totals = [
+    ...(errors > 0 ? [count(errors, "error")] : []),
+    ...(warnings > 0 ? [count(warnings, "warning")] : []),
+  ];
+  if (totals.length > 0) process.stderr.write(`${totals.join(", ")}\n`);
 };
 
 /** The profile, or nothing after its problems were printed. */
 export const requireProfile = (file: ProfileFile): Profile | undefined => {
-  printDiagnostics(file.diagnostics, file.text);
+  printDiagnostics(file);
   return file.profile;
 };
 

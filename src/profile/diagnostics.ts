@@ -1,14 +1,6 @@
-/** A problem of a profile, located in the user's YAML, and how it is printed. */
-import pc from "picocolors";
+/** A problem of a profile, located in the user's YAML. */
 
-export interface Diagnostic {
-  readonly severity: "error" | "warning";
-  /** Stable: `BK1xx`. */
-  readonly code: string;
-  readonly message: string;
-  /** Short text beside the caret. */
-  readonly label?: string;
-  readonly help?: string;
+export interface Range {
   readonly file: string;
   /** From 1. */
   readonly line: number;
@@ -18,37 +10,34 @@ export interface Diagnostic {
   readonly length: number;
 }
 
-/** By file, then position, then code. */
-export const sortDiagnostics = (diagnostics: readonly Diagnostic[]): Diagnostic[] =>
+/** Another place that has to do with the problem. */
+export interface Note {
+  readonly message: string;
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+export interface Diagnostic extends Range {
+  readonly severity: "error" | "warning";
+  /** Stable: `BK1xx`. */
+  readonly code: string;
+  readonly message: string;
+  /** Short text beside the caret. */
+  readonly label?: string;
+  readonly help?: string;
+  readonly notes: readonly Note[];
+}
+
+const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** By file, in the order of `files` (the profile asked for, then what it extends), then position, code and message. */
+export const sortDiagnostics = (diagnostics: readonly Diagnostic[], files: readonly string[]): Diagnostic[] =>
   diagnostics.toSorted(
     (a, b) =>
-      (a.file < b.file ? -1 : a.file > b.file ? 1 : 0) ||
+      files.indexOf(a.file) - files.indexOf(b.file) ||
       a.line - b.line ||
       a.column - b.column ||
-      (a.code < b.code ? -1 : a.code > b.code ? 1 : 0),
+      order(a.code, b.code) ||
+      order(a.message, b.message),
   );
-
-/** Prints one diagnostic with its source line; `source` is the text of `diagnostic.file`. */
-export const formatDiagnostic = (diagnostic: Diagnostic, source: string | undefined, color: boolean): string => {
-  const c = pc.createColors(color);
-  const paint = diagnostic.severity === "error" ? c.red : c.yellow;
-  const gutter = " ".repeat(String(diagnostic.line).length);
-  const lines = [
-    `${c.bold(paint(`${diagnostic.severity}[${diagnostic.code}]`))}${c.bold(`: ${diagnostic.message}`)}`,
-    `${gutter}${c.cyan("-->")} ${diagnostic.file}:${diagnostic.line}:${diagnostic.column}`,
-  ];
-  const text = source?.split(/\r?\n/)[diagnostic.line - 1];
-  if (text !== undefined) {
-    // Tabs keep their width in the caret line.
-    const before = text.slice(0, diagnostic.column - 1).replace(/[^\t]/g, " ");
-    const carets = "^".repeat(Math.max(1, Math.min(diagnostic.length, text.length - diagnostic.column + 1)));
-    const label = diagnostic.label === undefined ? "" : ` ${diagnostic.label}`;
-    lines.push(
-      `${gutter} ${c.cyan("|")}`,
-      `${c.cyan(`${diagnostic.line} |`)} ${text}`,
-      `${gutter} ${c.cyan("|")} ${before}${paint(carets + label)}`,
-    );
-  }
-  if (diagnostic.help !== undefined) lines.push(`${gutter} ${c.cyan("=")} help: ${diagnostic.help}`);
-  return lines.join("\n");
-};

@@ -11,9 +11,15 @@ const version = (example: string) =>
 const absolutePath = z
   .string()
   .regex(
-    /^(\/[A-Za-z0-9._-]+)+$/,
-    "expected an absolute path of letters, digits, `.`, `_` and `-`, without a trailing slash",
+    /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)+$/,
+    "expected an absolute path of letters, digits, `.`, `_` and `-`, without `..` and without a trailing slash",
   );
+
+/** A file on the machine where bake runs. A relative one is meant from the profile that names it. */
+const localFile = z
+  .string()
+  .regex(/^[^\0\n\r]+$/, "expected the path of a file")
+  .meta({ profileRelative: true });
 
 const token = (what: string) =>
   z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, `expected ${what} of letters, digits, \`.\`, \`_\` and \`-\``);
@@ -21,10 +27,12 @@ const token = (what: string) =>
 /** A tag is required: images without one are deleted by the first `docker system prune -f` (facts: run-npu-test.sh). */
 const imageReference = z
   .string()
+  .max(255)
   .regex(
     /^(?:[a-z0-9.-]+(?::\d+)?\/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/,
-    "expected an image with a tag, such as quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12",
-  );
+    "expected an image with a tag and without a digest, such as quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12",
+  )
+  .meta({ examples: ["quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12"] });
 
 const environmentName = z
   .string()
@@ -32,22 +40,52 @@ const environmentName = z
 
 const oneLine = z.string().regex(/^[^\0\n\r]*$/, "expected one line of text");
 
-const cidr = z.string().regex(/^\d{1,3}(\.\d{1,3}){3}\/\d{1,2}$/, "expected an IPv4 network such as 192.168.0.0/16");
+const cidr = z
+  .string()
+  .regex(
+    /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!\/)|(?=\/))){4}\/(?:[0-9]|[12]\d|3[0-2])$/,
+    "expected an IPv4 network such as 192.168.0.0/16",
+  )
+  .meta({ examples: ["192.168.0.0/16"] });
+
+const httpUrl = (example: string) =>
+  z
+    .url({ protocol: /^https?$/, error: `expected an http or https URL such as ${example}` })
+    .meta({ examples: [example] });
+
+const port = "(?:[1-9]\\d{0,3}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d{2}|655[0-2]\\d|6553[0-5])";
+
+/** A name or an IPv4 address, or an IPv6 address: at least two colons, so that `host:port` is none. */
+const hostName = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|(?=.*:.*:)[0-9A-Fa-f:.]+)$/;
 
 const flags = z.string().regex(/^[^"\n\\]*$/, "expected flags without quotes, backslashes or line breaks");
 
 const Agents = z.strictObject({
   version: version("3.137.0").describe("Buildkite agent release (v3)."),
-  spawn: z.int().min(1).max(64).describe("Agents started by the one service; their indices are 1 to spawn."),
-  cards: z.int().min(1).max(64).describe("NPUs that each agent owns; part of the agent's name."),
-  queue: token("a queue name").default("default").describe("The queue that the agents serve."),
+  spawn: z
+    .int()
+    .min(1)
+    .max(64)
+    .meta({ examples: [4] })
+    .describe("Agents started by the one service; their indices are 1 to spawn."),
+  cards: z
+    .int()
+    .min(1)
+    .max(64)
+    .meta({ examples: [2] })
+    .describe("NPUs that each agent owns; part of the agent's name."),
+  npus: z.int().min(1).max(64).default(8).describe("NPUs of the host: spawn × cards must not be above it."),
+  queue: token("a queue name")
+    .meta({ examples: ["ascend"] })
+    .default("default")
+    .describe("The queue that the agents serve."),
   tags: z
     .record(token("a tag name"), token("a tag value"))
     .default({})
     .describe("Further tags of the agents, besides queue and bake-id."),
   healthAddress: z
     .string()
-    .regex(/^[A-Za-z0-9.-]+:\d{1,5}$/, "expected host:port")
+    .regex(new RegExp(`^[A-Za-z0-9.-]+:${port}$`), "expected host:port such as 127.0.0.1:3901")
     .default("127.0.0.1:3901")
     .describe("Where the agent answers questions about its health; loopback alone unless something else scrapes it."),
   environment: z
@@ -58,8 +96,7 @@ const Agents = z.strictObject({
     .record(z.string(), z.union([oneLine, z.int(), z.boolean()]))
     .default({})
     .describe("Further keys of buildkite-agent.cfg, checked against those that the agent's version knows."),
-  endpoint: z
-    .url({ protocol: /^https?$/ })
+  endpoint: httpUrl("https://agent.example.com/v3")
     .optional()
     .describe("Agent API endpoint, when it is not Buildkite's own."),
   gitCloneFlags: flags.default("--depth=1").describe("Replaces the agent's default flags of `git clone`."),
@@ -98,7 +135,16 @@ const Builders = z.strictObject({
   mirrors: z
     .record(
       token("a registry host"),
-      z.array(z.string().regex(/^[A-Za-z0-9.:/_-]+$/, "expected host[:port][/path]")).min(1),
+      z
+        .array(
+          z
+            .string()
+            .regex(
+              new RegExp(`^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::${port})?(?:/[A-Za-z0-9._-]+)*$`),
+              "expected host[:port][/path]",
+            ),
+        )
+        .min(1),
     )
     .default({})
     .describe("Mirrors by registry for the builders (buildkitd.toml): daemon.json's are not used by builders."),
@@ -151,23 +197,33 @@ const Storage = z.strictObject({
 const Network = z.strictObject({
   pypiCache: z
     .strictObject({
-      host: z.string().regex(/^[A-Za-z0-9.:-]+$/, "expected an IP address or a host name"),
-      port: z.int().min(1).max(65535),
+      host: z
+        .string()
+        .regex(hostName, "expected an IP address or a host name, without a port")
+        .meta({ examples: ["172.22.0.80"] })
+        .describe("IP address or name, as the nodes see it."),
+      port: z
+        .int()
+        .min(1)
+        .max(65535)
+        .meta({ examples: [30367] })
+        .describe("TCP port."),
     })
     .optional()
     .describe("The PyPI cache that jobs find as PYPI_CACHE_HOST and PYPI_CACHE_PORT."),
   gitProxy: z
     .strictObject({
-      for: z.url({ protocol: /^https?$/ }).describe("URL prefix that is rewritten."),
-      via: z.url({ protocol: /^https?$/ }).describe("What it is rewritten to."),
+      for: httpUrl("https://github.com/").describe("URL prefix that is rewritten."),
+      via: httpUrl("https://git-proxy.example.com/https://github.com/").describe("What it is rewritten to."),
     })
     .optional()
     .describe("Rewrites git URLs (url.<via>.insteadOf)."),
   httpProxy: z
     .strictObject({
-      url: z
-        .url({ protocol: /^https?$/ })
-        .regex(/^[^@]*$/, "credentials do not belong in a profile: secrets.proxyCredentials says where they come from"),
+      url: httpUrl("http://proxy.example.com:3128").regex(
+        /^[^@]*$/,
+        "expected a URL without credentials: secrets.proxyCredentials says where they come from",
+      ),
       except: z
         .array(z.string().regex(/^[A-Za-z0-9.*:/_-]+$/, "expected a host, a domain such as .example.com or a network"))
         .default([])
@@ -216,11 +272,11 @@ const Ssh = z.strictObject({
 
 const SecretSource = z
   .union([
-    z.strictObject({ file: z.string().min(1).describe("A file on the machine that renders user-data.") }),
+    z.strictObject({ file: localFile.describe("A file on the machine that renders user-data.") }),
     z.strictObject({
       env: z
         .string()
-        .regex(/^[A-Za-z_][A-Za-z0-9_]*$/)
+        .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "expected the name of an environment variable, such as AGENT_TOKEN")
         .describe("An environment variable there."),
     }),
   ])
@@ -228,22 +284,35 @@ const SecretSource = z
 
 const Qemu = z.strictObject({
   base: z
-    .union([token("the name of a base"), z.strictObject({ file: z.string().min(1) })])
+    .union([
+      token("the name of a base").meta({ examples: ["openeuler-22.03-lts-sp4"] }),
+      z.strictObject({ file: localFile.describe("A qcow2 file.") }),
+    ])
     .describe("Base image: a known name, or a qcow2 file."),
-  architecture: z.enum(architectures).default("x86_64"),
+  architecture: z.enum(architectures).default("x86_64").describe("Processor architecture of the image."),
   memory: z.int().min(1024).default(2048).describe("MiB of memory of the build VM and of the booted image."),
-  cpus: z.int().min(1).default(2),
+  cpus: z.int().min(1).default(2).describe("Processors of these VMs."),
   diskSize: z.int().min(4).default(40).describe("GiB of the system disk."),
 });
 
 export const Profile = z.strictObject({
-  agents: Agents,
-  docker: Docker,
-  buildx: z.strictObject({ version: version("0.20.0").describe("buildx release; the pair of the Docker version.") }),
-  builders: Builders,
-  storage: Storage,
-  network: Network.default({ vpc: [], metadata: { closed: true, exceptUsers: [] } }),
-  ssh: Ssh.default({ operatorKeys: [], nodeKey: "ed25519" }),
+  agents: Agents.describe("The Buildkite agents of the node."),
+  docker: Docker.describe("The Docker engine of the node."),
+  buildx: z
+    .strictObject({
+      version: version("0.20.0").describe("buildx release; the pair of the Docker version."),
+      allowUnpaired: z
+        .boolean()
+        .default(false)
+        .describe("Take this buildx although it is not the pair of the Docker version."),
+    })
+    .describe("The build plugin of Docker's command line."),
+  builders: Builders.describe("The BuildKit builders of the agents."),
+  storage: Storage.describe("The data disk."),
+  network: Network.default({ vpc: [], metadata: { closed: true, exceptUsers: [] } }).describe(
+    "What the node reaches by way of what, and what it must not reach.",
+  ),
+  ssh: Ssh.default({ operatorKeys: [], nodeKey: "ed25519" }).describe("Who may log in, and the node's own key pair."),
   images: z.array(imageReference).default([]).describe("Images that are in Docker's store before the first job."),
   checks: z
     .strictObject({
@@ -256,17 +325,20 @@ export const Profile = z.strictObject({
           "Seconds between two looks at the node's health; two bad ones in a row stop the agents after their jobs.",
         ),
     })
-    .default({ gossVersion: "0.4.9", interval: 60 }),
-  secrets: z.strictObject({
-    agentToken: SecretSource.describe("Token of the Buildkite cluster that the agents join."),
-    gitToken: SecretSource.optional().describe(
-      "GitHub token for private repositories, sent to the git proxy if there is one.",
-    ),
-    proxyCredentials: SecretSource.optional().describe("user:password of network.httpProxy."),
-    nodeKey: SecretSource.optional().describe(
-      "Private key of the node, in OpenSSH's format, instead of one that it makes.",
-    ),
-  }),
-  targets: z.strictObject({ qemu: Qemu }),
+    .default({ gossVersion: "0.4.9", interval: 60 })
+    .describe("How the node is checked."),
+  secrets: z
+    .strictObject({
+      agentToken: SecretSource.describe("Token of the Buildkite cluster that the agents join."),
+      gitToken: SecretSource.optional().describe(
+        "GitHub token for private repositories, sent to the git proxy if there is one.",
+      ),
+      proxyCredentials: SecretSource.optional().describe("user:password of network.httpProxy."),
+      nodeKey: SecretSource.optional().describe(
+        "Private key of the node, in OpenSSH's format, instead of one that it makes.",
+      ),
+    })
+    .describe("Where secrets come from; never their values."),
+  targets: z.strictObject({ qemu: Qemu.describe("A local VM.") }).describe("Where the image is baked."),
 });
 export type Profile = z.infer<typeof Profile>;

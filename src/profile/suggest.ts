@@ -2,9 +2,16 @@
 export const closest = (word: string, candidates: readonly string[]): string | undefined => {
   const ranked = candidates
     .map((candidate) => ({ candidate, distance: editDistance(word.toLowerCase(), candidate.toLowerCase()) }))
-    .toSorted((a, b) => a.distance - b.distance);
+    // Of two that are as near, the one that begins alike: people mistype ends.
+    .toSorted((a, b) => a.distance - b.distance || alike(word, b.candidate) - alike(word, a.candidate));
   const best = ranked[0];
   return best !== undefined && best.distance <= (word.length < 4 ? 1 : 2) ? best.candidate : undefined;
+};
+
+/** Characters that two words have in common from their beginning on. */
+const alike = (a: string, b: string): number => {
+  const different = a.split("").findIndex((character, index) => character !== b[index]);
+  return different < 0 ? a.length : different;
 };
 
 /** Levenshtein distance. */

@@ -70,6 +70,54 @@ test("--json gives the diagnostics", () => {
   );
 });
 
+test("validate: programs get what they asked for, also when there is no profile", () => {
+  writeFileSync(join(folder, "p.yaml"), "extends: ./site.yaml\nagents: { spawn: four }\n");
+  writeFileSync(join(folder, "site.yaml"), "nonsense: 1\n");
+  const github = bake("validate", "--profile", "p.yaml", "--format", "github");
+  expect(github.status).toBe(1);
+  expect(github.stdout).toContain("::error file=p.yaml,line=2,col=18,");
+  expect(github.stdout).toContain("::error file=site.yaml,line=1,col=1,");
+  expect(github.stderr).toBe("");
+  const sarif = bake("validate", "--profile", "p.yaml", "--format", "sarif");
+  expect((JSON.parse(sarif.stdout) as { version: string }).version).toBe("2.1.0");
+  const missing = bake("validate", "--profile", "no-such-one", "--json");
+  expect(missing.status).toBe(2);
+  expect(JSON.parse(missing.stdout)).toMatchObject({ ok: false, diagnostics: [], failure: { code: "BK100" } });
+  expect(bake("validate", "--profile", "2cards", "--format", "xml").status).toBe(2);
+});
+
+test("validate: warnings are said and do not stop anything", () => {
+  const base = JSON.stringify(join(root, "profiles/2cards.yaml"));
+  writeFileSync(join(folder, "p.yaml"), `extends: ${base}\ndocker: { version: 27.3.0 }\nbuildx: { version: 0.17.1 }\n`);
+  const { status, stdout, stderr } = bake("validate", "--profile", "p.yaml");
+  expect(status).toBe(0);
+  expect(stdout).toBe("p.yaml: ok\n");
+  expect(stderr).toContain("warning[BK112]");
+  expect(stderr).toMatch(/\n1 warning\n$/);
+});
+
+test("validate --explain: every value with its place and what follows, or one setting with its description", () => {
+  const base = JSON.stringify(join(root, "profiles/2cards.yaml"));
+  writeFileSync(join(folder, "p.yaml"), `extends: ${base}\nagents: { spawn: 3 }\n`);
+  const all = bake("validate", "--profile", "p.yaml", "--explain");
+  expect(all.status, all.stderr).toBe(0);
+  expect(all.stdout).toMatch(/^ {2}agents\.spawn +3 +p\.yaml:2:18$/m);
+  expect(all.stdout).toMatch(/^ {2}agents\.cards +2 +.*profiles\/2cards\.yaml:\d+:\d+$/m);
+  expect(all.stdout).toMatch(/^ {2}agents\.stopTimeout +1500 +default$/m);
+  expect(all.stdout).toMatch(/^ {2}agent 3 owns +davinci4 davinci5, cachebuilder3, /m);
+  const one = bake("validate", "--profile", "p.yaml", "--explain", "agents.spawn");
+  expect(one.stdout).toContain("agents.spawn: 3  (p.yaml:2:18)\n      Agents started by the one service");
+  expect(one.stdout).not.toContain("data disk");
+  const json = bake("validate", "--profile", "p.yaml", "--explain", "storage", "--json");
+  expect(JSON.parse(json.stdout)).toMatchObject({
+    settings: expect.arrayContaining([expect.objectContaining({ path: "storage.mount", value: "/mnt" })]) as unknown,
+    consequences: expect.arrayContaining([expect.objectContaining({ what: "fstab" })]) as unknown,
+  });
+  const misspelt = bake("validate", "--profile", "p.yaml", "--explain", "agents.spwan");
+  expect(misspelt).toMatchObject({ status: 2, stdout: "" });
+  expect(misspelt.stderr).toContain("did you mean agents.spawn?");
+});
+
 test("wrong usage exits 2", () => {
   expect(bake("render").status).toBe(2);
   expect(bake("no-such-command").status).toBe(2);

@@ -1,18 +1,21 @@
 /** One folder a case: profile.yaml and the exact report of `bake validate`. */
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { formatDiagnostic } from "../../src/profile/diagnostics.ts";
 import { loadProfile } from "../../src/profile/load.ts";
+import { formatText } from "../../src/profile/report/text.ts";
 
 const cases = readdirSync(import.meta.dirname, { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
   .map((entry) => entry.name);
 
 test.each(cases)("%s", async (name) => {
-  const text = readFileSync(join(import.meta.dirname, name, "profile.yaml"), "utf8");
-  const { profile, diagnostics } = loadProfile(text, "profile.yaml");
-  expect(profile).toBeUndefined();
-  const report = diagnostics.map((diagnostic) => `${formatDiagnostic(diagnostic, text, false)}\n`).join("\n");
-  await expect(report).toMatchFileSnapshot(join(import.meta.dirname, name, "expected.txt"));
+  const folder = join(import.meta.dirname, name);
+  const read = (file: string): string | undefined =>
+    existsSync(join(folder, file)) ? readFileSync(join(folder, file), "utf8") : undefined;
+  const { profile, diagnostics, texts } = loadProfile(read("profile.yaml") ?? "", "profile.yaml", read);
+  const failed = diagnostics.some(({ severity }) => severity === "error");
+  expect(profile === undefined).toBe(failed);
+  const report = diagnostics.map((each) => `${formatText(each, texts.get(each.file), false)}\n`).join("\n");
+  await expect(report).toMatchFileSnapshot(join(folder, "expected.txt"));
 });

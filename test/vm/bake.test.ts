@@ -83,8 +83,8 @@ describe("what goes wrong", () => {
   /** Another queue: another bake id, so that there is something to bake. */
   const variant = (name: string): void => {
     mkdirSync(join(scratch, "profiles"), { recursive: true });
-    const text = readFileSync(join(root, "profiles/2cards.yaml"), "utf8").replace("queue: ascend", `queue: ${name}`);
-    writeFileSync(join(scratch, "profiles", `${name}.yaml`), text);
+    const base = JSON.stringify(join(root, "profiles/2cards.yaml"));
+    writeFileSync(join(scratch, "profiles", `${name}.yaml`), `extends: ${base}\nagents: { queue: ${name} }\n`);
   };
 
   test("an artifact with one byte changed is refused by name before Packer starts", async () => {

@@ -1,70 +1,101 @@
-import type { Rule } from "./rule.ts";
+import { ipv4Range, networkOf, overlap } from "../ipv4.ts";
+import type { Problem, Rule } from "./rule.ts";
 
-interface Range {
-  readonly first: number;
-  readonly last: number;
-}
+/** Ranges that sites seldom use, the default first. */
+const proposals = ["198.18.0.0/16", "10.213.0.0/16", "172.30.0.0/16", "192.168.240.0/20"];
 
-const number = (address: string): number | undefined => {
-  const parts = address.split(".").map(Number);
-  if (parts.length !== 4 || parts.some((part) => !Number.isInteger(part) || part < 0 || part > 255)) return undefined;
-  return parts.reduce((sum, part) => sum * 256 + part, 0);
-};
+/** docker0, and one for each network that a job may make. */
+const fewestNetworks = 4;
 
-const range = (network: string): Range | undefined => {
-  const [address = "", prefix = "32"] = network.split("/");
-  const base = number(address);
-  const length = Number(prefix);
-  if (base === undefined || length > 32) return undefined;
-  const size = 2 ** (32 - length);
-  const first = Math.floor(base / size) * size;
-  return { first, last: first + size - 1 };
-};
-
-const overlap = (a: Range, b: Range): boolean => a.first <= b.last && b.first <= a.last;
+const hostBits = (network: string): boolean => networkOf(network) !== network;
 
 /** A Docker network over the PyPI cache or the VPC would hide it from the node (guide row G12, S19). */
-export const addressPools: Rule = ({ docker, network }) => {
-  const others = [
-    ...(network.pypiCache === undefined ? [] : [{ what: "the PyPI cache", network: network.pypiCache.host }]),
-    ...network.vpc.map((vpc) => ({ what: "network.vpc", network: vpc })),
-    { what: "the metadata service", network: "169.254.0.0/16" },
-  ];
-  return [
-    ...network.vpc.flatMap((vpc, index) =>
-      range(vpc) === undefined
-        ? [{ path: ["network", "vpc", index], code: "BK115", message: `${vpc} is not an IPv4 network` }]
-        : [],
-    ),
-    ...docker.addressPools.flatMap(({ base, size }, index) => {
-      const path = ["docker", "addressPools", index, "base"];
-      const pool = range(base);
-      if (pool === undefined) return [{ path, code: "BK115", message: `${base} is not an IPv4 network` }];
-      if (size < Number(base.split("/")[1])) {
-        return [
-          {
-            path: ["docker", "addressPools", index, "size"],
-            code: "BK115",
-            message: `networks of size /${size} do not fit into ${base}`,
-            help: "size is the prefix length of each network: a larger number than the pool's own",
-          },
-        ];
-      }
-      // A name is resolved on the node: nothing to compare here.
-      return others.flatMap((other) => {
-        const taken = range(other.network);
-        return taken !== undefined && overlap(pool, taken)
+export const addressPools: Rule = {
+  code: "BK115",
+  reads: ["docker.addressPools", "network.pypiCache.host", "network.vpc"],
+  find: ({ docker, network }) => {
+    const others = [
+      ...(network.pypiCache === undefined
+        ? []
+        : [{ what: "the PyPI cache", network: network.pypiCache.host, at: ["network", "pypiCache", "host"] }]),
+      ...network.vpc.map((vpc, index) => ({ what: "network.vpc", network: vpc, at: ["network", "vpc", index] })),
+      { what: "the metadata service", network: "169.254.0.0/16", at: ["docker", "addressPools"] },
+    ];
+    const isFree = (pool: string): boolean =>
+      others.every((other) => {
+        const [a, b] = [ipv4Range(pool), ipv4Range(other.network)];
+        return a === undefined || b === undefined || !overlap(a, b);
+      });
+    const free = proposals.find(isFree);
+    const networks = docker.addressPools.reduce(
+      (sum, { base, size }) => sum + 2 ** Math.max(0, size - Number(base.split("/")[1])),
+      0,
+    );
+    return [
+      ...network.vpc.flatMap((vpc, index): Problem[] =>
+        hostBits(vpc)
           ? [
               {
-                path,
-                code: "BK115",
-                message: `Docker's address pool ${base} covers ${other.what} (${other.network})`,
-                label: "a Docker network could hide it",
-                help: "choose a range that nothing on the site uses, such as the default 198.18.0.0/16",
+                path: ["network", "vpc", index],
+                message: `${vpc} is an address, not a network`,
+                label: `the network is ${networkOf(vpc)}`,
+                help: `write ${networkOf(vpc)}`,
               },
             ]
-          : [];
-      });
-    }),
-  ];
+          : [],
+      ),
+      ...docker.addressPools.flatMap(({ base, size }, index): Problem[] => {
+        const path = ["docker", "addressPools", index, "base"];
+        if (hostBits(base)) {
+          const right = networkOf(base);
+          return [
+            {
+              path,
+              message: `${base} is an address, not a network`,
+              label: `the network is ${right}`,
+              help: `write ${right}`,
+            },
+          ];
+        }
+        if (size < Number(base.split("/")[1])) {
+          return [
+            {
+              path: ["docker", "addressPools", index, "size"],
+              message: `networks of size /${size} do not fit into ${base}`,
+              help: "size is the prefix length of each network: a larger number than the pool's own",
+            },
+          ];
+        }
+        const pool = ipv4Range(base);
+        // A name is resolved on the node: nothing to compare here.
+        return others.flatMap((other) => {
+          const taken = ipv4Range(other.network);
+          return pool !== undefined && taken !== undefined && overlap(pool, taken)
+            ? [
+                {
+                  path,
+                  orAt: other.at,
+                  message: `Docker's address pool ${base} covers ${other.what} (${other.network})`,
+                  label: "a Docker network could hide it",
+                  help:
+                    free === undefined
+                      ? "set docker.addressPools to a range that nothing on the site uses"
+                      : `set docker.addressPools to a range that nothing on the site uses, such as [{ base: ${free}, size: 24 }]`,
+                },
+              ]
+            : [];
+        });
+      }),
+      ...(networks < fewestNetworks
+        ? [
+            {
+              path: ["docker", "addressPools"],
+              message: `Docker's address pools hold ${networks} ${networks === 1 ? "network" : "networks"}`,
+              label: `at least ${fewestNetworks}: docker0 takes the first`,
+              help: "take a larger pool (a smaller number after the /) or smaller networks (a larger size)",
+            },
+          ]
+        : []),
+    ];
+  },
 };

@@ -20,32 +20,36 @@ const owned: Readonly<Record<string, string>> = {
 };
 
 /** A key that the agent does not know is ignored by it, without a word (guide row G4, S27); `queue` beside a tag is fatal. */
-export const agentSettings: Rule = ({ agents }) => {
-  const known = agentKeys(agents.version);
-  return Object.keys(agents.settings).flatMap((key) => {
-    const path = ["agents", "settings", key];
-    const from = owned[key];
-    if (from !== undefined) {
+export const agentSettings: Rule = {
+  code: "BK114",
+  reads: ["agents.version", "agents.settings"],
+  find: ({ agents }) => {
+    const known = agentKeys(agents.version);
+    return Object.keys(agents.settings).flatMap((key) => {
+      const path = ["agents", "settings", key];
+      const from = owned[key];
+      if (from !== undefined) {
+        return [
+          {
+            path,
+            at: "key",
+            message: `agents.settings cannot set ${key}`,
+            label: `comes from ${from}`,
+            help: from === "the plan" ? "remove it: CI relies on its value" : `remove it and set ${from}`,
+          },
+        ];
+      }
+      if (known.includes(key)) return [];
+      const meant = closest(key, known);
       return [
         {
           path,
-          code: "BK114",
-          message: `agents.settings cannot set ${key}`,
-          label: `comes from ${from}`,
-          help: from === "the plan" ? "remove it: CI relies on its value" : `remove it and set ${from}`,
+          at: "key",
+          message: `agent ${agents.version} knows no setting ${JSON.stringify(key)}`,
+          label: meant === undefined ? "it would be ignored" : `did you mean ${meant}?`,
+          help: "the agent ignores keys that it does not know; its documentation of this release has them all",
         },
       ];
-    }
-    if (known.includes(key)) return [];
-    const meant = closest(key, known);
-    return [
-      {
-        path,
-        code: "BK114",
-        message: `agent ${agents.version} knows no setting ${JSON.stringify(key)}`,
-        label: meant === undefined ? "it would be ignored" : `did you mean ${meant}?`,
-        help: "the agent ignores keys that it does not know; its documentation of this release has them all",
-      },
-    ];
-  });
+    });
+  },
 };

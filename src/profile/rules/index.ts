@@ -1,18 +1,40 @@
 import { addressPools } from "./address-pools.ts";
 import { agentSettings } from "./agent-settings.ts";
+import { agentTags } from "./agent-tags.ts";
+import { agentVersion } from "./agent-version.ts";
+import { buildkitPin } from "./buildkit-pin.ts";
+import { buildxPair } from "./buildx-pair.ts";
 import { dataRootUnderMount } from "./data-root-under-mount.ts";
 import { dockerVersion } from "./docker-version.ts";
+import { freeSpace } from "./free-space.ts";
+import { gitProxy } from "./git-proxy.ts";
 import { imageListedTwice } from "./image-listed-twice.ts";
 import { metadataUsers } from "./metadata-users.ts";
+import { mount } from "./mount.ts";
+import { nodeKey } from "./node-key.ts";
+import { npus } from "./npus.ts";
+import { placeholders } from "./placeholders.ts";
+import { plainSecrets } from "./plain-secrets.ts";
 import { proxyCredentials } from "./proxy-credentials.ts";
 import type { Rule } from "./rule.ts";
 
 export const rules: readonly Rule[] = [
   addressPools,
   agentSettings,
+  agentTags,
+  agentVersion,
+  buildkitPin,
+  buildxPair,
   dataRootUnderMount,
   dockerVersion,
+  freeSpace,
+  gitProxy,
   imageListedTwice,
   metadataUsers,
+  mount,
+  nodeKey,
+  npus,
+  placeholders,
+  plainSecrets,
   proxyCredentials,
 ];

@@ -1,17 +1,20 @@
 import type { Rule } from "./rule.ts";
 
 /** Jobs run as root, and packets of containers count as root's: an exception for root would open the address to both. */
-export const metadataUsers: Rule = ({ network }) =>
-  network.metadata.exceptUsers.flatMap((user, index) =>
-    user === "root"
-      ? [
-          {
-            path: ["network", "metadata", "exceptUsers", index],
-            code: "BK117",
-            message: "root cannot be excepted from the closed metadata service",
-            label: "jobs run as root",
-            help: "name the user of the service that needs it, or set network.metadata.closed: false",
-          },
-        ]
-      : [],
-  );
+export const metadataUsers: Rule = {
+  code: "BK117",
+  reads: ["network.metadata.exceptUsers"],
+  find: ({ network }) =>
+    network.metadata.exceptUsers.flatMap((user, index) =>
+      user === "root"
+        ? [
+            {
+              path: ["network", "metadata", "exceptUsers", index],
+              message: "root cannot be excepted from the closed metadata service",
+              label: "jobs run as root",
+              help: "name the user of the service that needs it, or set network.metadata.closed: false",
+            },
+          ]
+        : [],
+    ),
+};

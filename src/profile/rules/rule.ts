@@ -1,14 +1,27 @@
 import type { Profile } from "../schema.ts";
 
-interface Problem {
+export interface Problem {
   /** Where in the profile the wrong value stands. */
   readonly path: readonly (string | number)[];
-  readonly code: string;
+  /** Where to point when nothing is written at `path`: a default is at odds with something. */
+  readonly orAt?: readonly (string | number)[];
+  /** The key at the end of `path` is meant, not its value. */
+  readonly at?: "key";
   readonly severity?: "error" | "warning";
   readonly message: string;
   readonly label?: string;
   readonly help?: string;
 }
 
-/** What a person who knows the field would see: a pure function of a profile whose shape is right. */
-export type Rule = (profile: Profile) => readonly Problem[];
+/** What a person who knows the field would see. One small file a rule, with a fixture for each of its answers. */
+export interface Rule {
+  /** Stable; docs/errors.md explains it. */
+  readonly code: string;
+  /**
+   * Paths of the profile that it reads: it is not asked while the shape of one of them is wrong. A rule that looks at all
+   * values, at each by itself, is not asked about those that are wrong.
+   */
+  readonly reads: readonly string[] | "each by itself";
+  /** Pure. */
+  readonly find: (profile: Profile) => Iterable<Problem>;
+}

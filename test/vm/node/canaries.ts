@@ -159,13 +159,12 @@ const gitProxyPort = 38_465;
 
 /** 2cards with four cards for each of two agents, secrets of every kind, and proxies. */
 const writeProfile = (name: string, token: string): void => {
-  const text = readFileSync(join(root, "profiles/2cards.yaml"), "utf8")
-    .replace(/^secrets:\n(?: .*\n)+/m, "")
-    .replace("spawn: 4", "spawn: 2")
-    .replace("cards: 2", "cards: 4")
-    .replace("via: https://gh-proxy.test.osinfra.cn/", `via: http://10.0.2.2:${gitProxyPort}/`)
-    .replace(/^network:\n/m, 'network:\n  httpProxy: { url: "http://127.0.0.1:9", except: [10.0.2.2] }\n');
-  const own = [
+  const lines = [
+    `extends: ${JSON.stringify(join(root, "profiles/2cards.yaml"))}`,
+    "agents: { spawn: 2, cards: 4 }",
+    "network:",
+    `  gitProxy: { via: "http://10.0.2.2:${gitProxyPort}/https://github.com/" }`,
+    '  httpProxy: { url: "http://127.0.0.1:9", except: [10.0.2.2] }',
     "secrets:",
     `  agentToken: ${token}`,
     "  gitToken: { env: PLAIN_GIT }",
@@ -173,7 +172,7 @@ const writeProfile = (name: string, token: string): void => {
     `  nodeKey: { file: ${join(folder, "secret/node-key")} }`,
   ];
   mkdirSync(join(folder, "profiles"), { recursive: true });
-  writeFileSync(join(folder, `profiles/${name}.yaml`), `${text}\n${own.join("\n")}\n`);
+  writeFileSync(join(folder, `profiles/${name}.yaml`), `${lines.join("\n")}\n`);
 };
 
 const filesBelow = (base: string): string[] =>

@@ -1,0 +1,77 @@
+/** `bake validate --explain`: every effective value, where it was set, and what bake makes of it. */
+import { BakeError } from "../errors.ts";
+import { type Consequence, consequencesOf } from "../plan/explain.ts";
+import { planNode } from "../plan/plan.ts";
+import { type Effective, effectiveValues } from "../profile/effective.ts";
+import type { Profile } from "../profile/schema.ts";
+import type { Tree } from "../profile/source.ts";
+import { closest } from "../profile/suggest.ts";
+
+const isUnder = (path: string, asked: string): boolean =>
+  path === asked || path.startsWith(`${asked}.`) || path.startsWith(`${asked}[`);
+
+const shown = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value));
+
+const origin = ({ from }: Effective): string =>
+  from === undefined ? "default" : `${from.file}:${from.line}:${from.column}`;
+
+/** Columns of equal width, but for the last. */
+const table = (rows: readonly (readonly string[])[]): string => {
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.min(48, Math.max(...rows.map((row) => (row[column] ?? "").length))),
+  );
+  return rows
+    .map((row) =>
+      `  ${row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0))).join("  ")}`.trimEnd(),
+    )
+    .join("\n");
+};
+
+/** Settings and consequences at or below a path, or all. @throws BakeError BK110 when there is no such setting. */
+export const explanation = (
+  name: string,
+  profile: Profile,
+  tree: Tree,
+  asked?: string,
+): { settings: Effective[]; consequences: Consequence[] } => {
+  const all = effectiveValues(profile, tree);
+  const settings = asked === undefined ? all : all.filter(({ path }) => isUnder(path, asked));
+  const consequences = consequencesOf(planNode({ name, profile }));
+  if (asked !== undefined && settings.length === 0) {
+    const parts = [...new Set(all.flatMap(({ path }) => [path, path.replace(/[.[][^.[]*$/, "")]))];
+    const meant = closest(asked, parts);
+    throw new BakeError(
+      "BK110",
+      `the profile has no setting ${asked}`,
+      meant === undefined ? "bake validate --explain lists them all" : `did you mean ${meant}?`,
+    );
+  }
+  return {
+    settings,
+    consequences:
+      asked === undefined
+        ? consequences
+        : consequences.filter(({ because }) => because.some((path) => isUnder(asked, path) || isUnder(path, asked))),
+  };
+};
+
+export const formatExplanation = (
+  { settings, consequences }: ReturnType<typeof explanation>,
+  withDescriptions: boolean,
+): string =>
+  [
+    withDescriptions
+      ? settings
+          .map(
+            (each) =>
+              `  ${each.path}: ${shown(each.value)}  (${origin(each)})${each.description === undefined ? "" : `\n      ${each.description}`}`,
+          )
+          .join("\n")
+      : table([
+          ["setting", "value", "set at"],
+          ...settings.map((each) => [each.path, shown(each.value), origin(each)]),
+        ]),
+    ...(consequences.length === 0
+      ? []
+      : [`what follows\n${table(consequences.map(({ what, value }) => [what, value]))}`]),
+  ].join("\n\n");

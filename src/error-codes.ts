@@ -1,0 +1,185 @@
+/**
+ * What each code means. A code never changes its meaning; docs/errors.md is made from this table and from the examples of
+ * the tests.
+ */
+
+interface ErrorCode {
+  readonly title: string;
+  /** Why it is an error, and what is behind it: one paragraph. */
+  readonly text: string;
+}
+
+export const errorCodes: Readonly<Record<string, ErrorCode>> = {
+  BK100: {
+    title: "no such profile",
+    text: "A name is looked for as `profiles/<name>.yaml` in the current folder, then among bake's own; anything with a `/` or an ending is a path.",
+  },
+  BK101: {
+    title: "not valid YAML",
+    text: "Profiles are YAML 1.2. Two keys of the same name in one map are an error too.",
+  },
+  BK102: { title: "a value of the wrong type or form", text: "What is expected stands beside the value." },
+  BK103: {
+    title: "unknown key",
+    text: "A misspelt key would be a setting that silently does nothing. The keys that can stand there are listed.",
+  },
+  BK104: { title: "a value is missing", text: "Everything that has one right answer has a default; this has none." },
+  BK105: { title: "a profile cannot be read", text: "The file is there, and the system refuses to read it." },
+  BK106: {
+    title: "an extended profile is not there",
+    text: "The path of `extends` is looked for relative to the profile that names it.",
+  },
+  BK107: {
+    title: "extends runs in a circle",
+    text: "A profile cannot extend itself, by no detour. The help shows the chain.",
+  },
+  BK108: {
+    title: "append or remove without effect",
+    text: "`{ append: […], remove: […] }` changes a list of the extended profile. Without such a list, or without the item, it would do nothing.",
+  },
+  BK110: {
+    title: "no such setting",
+    text: "`--explain` takes a setting of the profile, such as `agents.spawn` or `storage`.",
+  },
+  BK111: {
+    title: "Docker's data-root is not on the data disk",
+    text: "Elsewhere it would fill the system disk (guide row G21).",
+  },
+  BK112: {
+    title: "a Docker version that is not supported, or not verified",
+    text: "Docker 25 is excluded by the team; from 29 a fresh data-root keeps images in containerd's store, outside data-root (guide row G15, S21). Versions in between that were not tried give a warning.",
+  },
+  BK113: { title: "an image is listed twice", text: "Once is enough; `builders.image` comes by itself." },
+  BK114: {
+    title: "an agent setting that is unknown, or bake's own",
+    text: "The agent ignores keys that it does not know (guide row G4, S27). Some keys are bake's to write, because CI relies on their values.",
+  },
+  BK115: {
+    title: "Docker's address pools",
+    text: "A Docker network that covers the PyPI cache or the VPC hides it from the node (guide row G12, S19). Pools must be networks, and hold a few of them.",
+  },
+  BK116: { title: "proxy credentials without a proxy", text: "Credentials without `network.httpProxy` reach nothing." },
+  BK117: {
+    title: "an exception for root from the closed metadata service",
+    text: "Jobs run as root, and packets of containers count as root's.",
+  },
+  BK118: {
+    title: "a secret in plain text",
+    text: "A profile lies in a repository, and what is rendered from it in `out/` and in images. bake shows such a value nowhere. Consider it known: make a new one.",
+  },
+  BK119: {
+    title: "more NPUs than the host has",
+    text: "Agent i owns the NPUs (i-1)×cards to i×cards-1 (guide row G5). `agents.npus` says how many there are.",
+  },
+  BK120: {
+    title: "buildx is not the pair of Docker",
+    text: "Each Docker release is tested with one buildx release (guide row G22); another patch release of it will do.",
+  },
+  BK121: {
+    title: "BuildKit: a tag that moves, or a release that breaks on older kernels",
+    text: "The default tag of buildx has broken hosts overnight (guide row G24, S6): a release has to be named.",
+  },
+  BK122: { title: "a data disk over a folder of the system", text: "It would hide what the node needs." },
+  BK123: {
+    title: "a placeholder, or an empty variable",
+    text: "What a copied example leaves to be filled in (S11) would reach the node as it is.",
+  },
+  BK124: {
+    title: "an agent that is not version 3",
+    text: "Version 4 has other settings and defaults (guide row G2, S7).",
+  },
+  BK125: {
+    title: "an agent tag that is bake's own",
+    text: "A queue given twice ends the agent at its start (guide row G4, S27); `bake-id` says which image an agent runs from.",
+  },
+  BK126: {
+    title: "two answers to where the node's key comes from",
+    text: "A key that is delivered is neither made by the node nor left out.",
+  },
+  BK127: {
+    title: "free space that the smallest disk never has",
+    text: "With less than `storage.minFree` a node takes no jobs.",
+  },
+  BK128: {
+    title: "a git proxy that makes wrong URLs",
+    text: "git puts `via` in the place of `for` and keeps the rest: the two must end alike (guide row G13).",
+  },
+  BK201: {
+    title: "an artifact is not in the store",
+    text: "The lock names bytes that were not fetched or made yet. `bake image --trial` makes its own again.",
+  },
+  BK202: {
+    title: "an artifact does not match its digest",
+    text: "The file in the store changed after it was stored. Nothing is baked from it: delete it, and the next run gets it again.",
+  },
+  BK203: {
+    title: "a lock cannot be read",
+    text: "`profiles/<name>.lock.json` is no JSON, or not the shape of a lock. The message says where.",
+  },
+  BK204: { title: "a profile has no lock", text: "A bake takes only bytes that a lock names." },
+  BK301: {
+    title: "a command or a file of the host is missing",
+    text: "What bake runs is not there. The message names it.",
+  },
+  BK302: { title: "a command failed", text: "The command, how it ended, and the last lines of what it said." },
+  BK303: {
+    title: "Go is missing or too old",
+    text: "Tools without a reachable release are built from their pinned Go modules.",
+  },
+  BK304: {
+    title: "packages are missing, and bake may not install them",
+    text: "The help has the one line to run by hand.",
+  },
+  BK305: {
+    title: "no keyring of the distribution",
+    text: "Packages of the stand-in base are only taken when their signatures can be checked.",
+  },
+  BK306: {
+    title: "the stand-in base could not be made",
+    text: "Its last lines say why: a mirror that does not answer, no right to make file systems, no room for the boot loader. Nothing is kept.",
+  },
+  BK307: { title: "no room in the cache folder", text: "`XDG_CACHE_HOME` moves it elsewhere." },
+  BK308: { title: "a download is not what its checksums say", text: "It is not used." },
+  BK309: {
+    title: "the distribution has moved on",
+    text: "The trial is made for certain versions of packages, and the mirror has others.",
+  },
+  BK401: {
+    title: "a build failed in the VM",
+    text: "The step that failed, and its last lines. The whole log lies in `out/<profile>/log/`.",
+  },
+  BK402: { title: "no room for the bake", text: "Nothing was started." },
+  BK403: { title: "the image holds secrets", text: "Where they are and of what kind they are. The image was deleted." },
+  BK404: { title: "an image cannot be searched for secrets", text: "An image that was not searched is not kept." },
+  BK501: {
+    title: "a CI job ended badly",
+    text: "The job on the checked node did not run, failed, or did not end in time.",
+  },
+  BK502: {
+    title: "agents did not register as expected",
+    text: "Their names or their number are not what the plan says, or they did not come in time.",
+  },
+  BK503: { title: "the loopback agent API cannot listen", text: "Its port is taken." },
+  BK505: { title: "QEMU did not start, or ended", text: "Its own words follow, and the last lines of the console." },
+  BK506: { title: "the VM did not answer by ssh", text: "The last lines of its console follow." },
+  BK507: { title: "no free port for ssh to the VM", text: "Something takes every port; try again." },
+  BK508: {
+    title: "the VM could not be brought to a state",
+    text: "What was waited for, and what the node said about itself.",
+  },
+  BK510: { title: "goss gave no report", text: "Without a report nothing was checked." },
+  BK511: { title: "a host cannot be reached by ssh", text: "The help has the line that has to work by itself." },
+  BK512: {
+    title: "a host's key is unknown, or has changed",
+    text: "bake never accepts a host key: compare it by hand, once.",
+  },
+  BK513: { title: "a host refused every key", text: "bake asks for no passwords." },
+  BK514: { title: "not root, and no sudo without a password", text: "The checks read what only root may read." },
+  BK515: {
+    title: "a host of another architecture",
+    text: "The profile and its lock are for another one, or bake knows none such.",
+  },
+  BK516: { title: "a host runs no commands, or hangs", text: "What it said follows." },
+  BK518: { title: "a file cannot be written", text: "A bundle or a report could not be put where it was asked for." },
+  BK519: { title: "there is no image", text: "Bake it first, or name one that lies beside its `image.json`." },
+};

@@ -1,0 +1,35 @@
+/** Every value that a profile has in the end, and where it was set. Pure. */
+import type { Note } from "./diagnostics.ts";
+import { Profile } from "./schema.ts";
+import { descriptionAt } from "./shape.ts";
+import { isWritten, placeOf, type ProfilePath, rangeOf, spell, type Tree } from "./source.ts";
+
+export interface Effective {
+  /** `agents.spawn`, `images[0]` */
+  readonly path: string;
+  readonly value: unknown;
+  /** Absent: the schema's default. */
+  readonly from?: Pick<Note, "file" | "line" | "column">;
+  readonly description?: string;
+}
+
+const leaves = (value: unknown, path: ProfilePath): { path: ProfilePath; value: unknown }[] => {
+  if (typeof value !== "object" || value === null) return [{ path, value }];
+  const entries = Array.isArray(value) ? [...value.entries()] : Object.entries(value);
+  return entries.length === 0 ? [{ path, value }] : entries.flatMap(([key, each]) => leaves(each, [...path, key]));
+};
+
+/** In the order of the schema. */
+export const effectiveValues = (profile: Profile, tree: Tree): Effective[] =>
+  Object.keys(Profile.shape)
+    .flatMap((key) => leaves(profile[key as keyof Profile], [key]))
+    .map(({ path, value }): Effective => {
+      const description = descriptionAt(path);
+      const { file, line, column } = rangeOf(placeOf(tree, path));
+      return {
+        path: spell(path),
+        value,
+        ...(isWritten(tree, path) && { from: { file, line, column } }),
+        ...(description !== undefined && { description }),
+      };
+    });

@@ -1,0 +1,192 @@
+/**
+ * `extends`: a profile over another one. Maps merge key by key; everything else replaces. A key without a value takes away
+ * what the extended profile says; `{ append: […], remove: […] }` changes a list. Where forms exclude each other, such as
+ * the two of `storage.disk`, the whole value replaces.
+ */
+import { dirname, join, normalize } from "node:path";
+import type { Diagnostic } from "./diagnostics.ts";
+import { childTypes, isChoice, isList, isProfileRelative, rootTypes, type Type } from "./shape.ts";
+import {
+  chainOf,
+  type Entry,
+  type Parsed,
+  parseSource,
+  type Place,
+  rangeOf,
+  type Source,
+  spell,
+  type Tree,
+  valueOf,
+} from "./source.ts";
+
+/** The text of a profile, undefined when there is no such file. @throws BakeError BK105 when it cannot be read. */
+export type ReadText = (path: string) => string | undefined;
+
+export interface Chain {
+  /** The profile asked for first, then what it extends. */
+  readonly sources: readonly Source[];
+  /** Merged; absent when a file of the chain could not be parsed or found. */
+  readonly tree?: Tree;
+  readonly problems: readonly Diagnostic[];
+}
+
+/** Longer chains are a mistake, such as a folder that links to itself. */
+const longestChain = 16;
+
+const problem = (code: string, at: Place, message: string, more: Partial<Diagnostic> = {}): Diagnostic => ({
+  severity: "error",
+  code,
+  message,
+  notes: chainOf(at.source),
+  ...rangeOf(at),
+  ...more,
+});
+
+const extendsOf = (tree: Tree | undefined): Tree | undefined =>
+  tree?.kind === "map" ? tree.entries.get("extends")?.value : undefined;
+
+const chainText = (source: Source): string[] => [
+  ...(source.extendedBy === undefined ? [] : chainText(source.extendedBy.source)),
+  source.file,
+];
+
+/** Parses the profile and what it extends, the nearest first. */
+const parseChain = (file: string, text: string, read: ReadText): { files: Parsed[]; problems: Diagnostic[] } => {
+  const files = [parseSource(file, text)];
+  const problems: Diagnostic[] = [];
+  for (let last = files[0]; last !== undefined; last = files.at(-1)) {
+    const target = extendsOf(last.tree);
+    if (target === undefined) break;
+    if (target.kind !== "scalar" || typeof target.value !== "string" || target.value === "") {
+      problems.push(
+        problem("BK102", target.at, "extends must be the path of a profile", {
+          label: "expected a path",
+          help: "for example: extends: ./ascend.yaml",
+        }),
+      );
+      break;
+    }
+    const path = target.value.startsWith("/") ? normalize(target.value) : join(dirname(last.source.file), target.value);
+    const chain = chainText(last.source);
+    if (chain.includes(path) || files.length >= longestChain) {
+      const whole = [...chain, path].join(" -> ");
+      problems.push(
+        problem(
+          "BK107",
+          target.at,
+          chain.includes(path) ? "extends runs in a circle" : `more than ${longestChain} profiles extend each other`,
+          {
+            help: `the chain: ${whole}`,
+          },
+        ),
+      );
+      break;
+    }
+    const found = read(path);
+    if (found === undefined) {
+      const withEnding = /\.ya?ml$/.test(path) ? undefined : `${path}.yaml`;
+      problems.push(
+        problem("BK106", target.at, `extends names ${path}, which is not there`, {
+          label: `relative to ${dirname(last.source.file)}`,
+          ...(withEnding !== undefined &&
+            read(withEnding) !== undefined && { help: `did you mean ${target.value}.yaml?` }),
+        }),
+      );
+      break;
+    }
+    files.push(parseSource(path, found, target.at));
+  }
+  return { files, problems };
+};
+
+/** Paths that are written relative to their profile become relative to where bake runs. */
+const resolvePaths = (tree: Tree, types: readonly Type[]): Tree => {
+  if (tree.kind === "map") {
+    const entries = [...tree.entries].map(([key, { key: keyPlace, value }]): [string, Entry] => [
+      key,
+      { key: keyPlace, value: resolvePaths(value, childTypes(types, key)) },
+    ]);
+    return { ...tree, entries: new Map(entries) };
+  }
+  if (tree.kind === "list")
+    return { ...tree, items: tree.items.map((item, index) => resolvePaths(item, childTypes(types, index))) };
+  return typeof tree.value === "string" && isProfileRelative(types) && !/^[/~]/.test(tree.value) && tree.value !== ""
+    ? { ...tree, value: join(dirname(tree.at.source.file), tree.value) }
+    : tree;
+};
+
+const same = (a: Tree, b: Tree): boolean => JSON.stringify(valueOf(a)) === JSON.stringify(valueOf(b));
+
+const edits = ["append", "remove"];
+
+const isEdit = (tree: Tree): tree is Extract<Tree, { kind: "map" }> =>
+  tree.kind === "map" && tree.entries.size > 0 && [...tree.entries.keys()].every((key) => edits.includes(key));
+
+/** Lists and single values alike. */
+const itemsOf = (tree: Tree | undefined): readonly Tree[] =>
+  tree === undefined ? [] : tree.kind === "list" ? tree.items : [tree];
+
+class Merger {
+  readonly problems: Diagnostic[] = [];
+
+  /** @param base Absent where the extended profile says nothing. */
+  merge(base: Tree | undefined, over: Tree, types: readonly Type[], path: readonly (string | number)[] = []): Tree {
+    if (isList(types) && isEdit(over)) return this.#edit(base, over, path);
+    if (over.kind !== "map" || isChoice(types)) return over;
+    const under = base?.kind === "map" ? base.entries : new Map<string, Entry>();
+    const entries = new Map(under);
+    const removed = new Map<string, Place>();
+    for (const [key, { key: keyPlace, value }] of over.entries) {
+      const below = under.get(key)?.value;
+      if (value.kind === "scalar" && value.value === null && below !== undefined) {
+        entries.delete(key);
+        removed.set(key, keyPlace);
+      } else
+        entries.set(key, { key: keyPlace, value: this.merge(below, value, childTypes(types, key), [...path, key]) });
+    }
+    return { kind: "map", entries, removed, at: over.at };
+  }
+
+  #edit(base: Tree | undefined, over: Extract<Tree, { kind: "map" }>, path: readonly (string | number)[]): Tree {
+    if (base?.kind !== "list") {
+      this.problems.push(
+        problem("BK108", over.at, `${spell(path)} has no list to append to or to remove from`, {
+          label: "no extended profile sets it",
+          help: `write the list itself: ${String(path.at(-1))}: [ … ]`,
+        }),
+      );
+      return { kind: "list", items: itemsOf(over.entries.get("append")?.value), at: over.at };
+    }
+    const remove = itemsOf(over.entries.get("remove")?.value);
+    for (const item of remove) {
+      if (base.items.some((inherited) => same(inherited, item))) continue;
+      this.problems.push(
+        problem("BK108", item.at, `${spell(path)} of the extended profile has no such item to remove`, {
+          help: `it has: ${base.items.map((inherited) => JSON.stringify(valueOf(inherited))).join(", ") || "nothing"}`,
+        }),
+      );
+    }
+    const kept = base.items.filter((inherited) => !remove.some((item) => same(inherited, item)));
+    return { kind: "list", items: [...kept, ...itemsOf(over.entries.get("append")?.value)], at: over.at };
+  }
+}
+
+const withoutExtends = (tree: Tree): Tree =>
+  tree.kind === "map" ? { ...tree, entries: new Map([...tree.entries].filter(([key]) => key !== "extends")) } : tree;
+
+/**
+ * Reads the chain and merges it. Problems: BK101 (YAML), BK102 (extends is no path), BK106 (not there), BK107 (a circle),
+ * BK108 (append or remove without effect).
+ */
+export const readChain = (file: string, text: string, read: ReadText): Chain => {
+  const { files, problems } = parseChain(file, text, read);
+  const sources = files.map(({ source }) => source);
+  const found = [...files.flatMap((parsed) => parsed.problems), ...problems];
+  const trees = files.flatMap(({ tree }) => (tree === undefined ? [] : [tree]));
+  if (trees.length < files.length || problems.length > 0) return { sources, problems: found };
+  const merger = new Merger();
+  const tree = trees
+    .map((each) => resolvePaths(withoutExtends(each), rootTypes))
+    .reduceRight<Tree | undefined>((base, over) => merger.merge(base, over, rootTypes), undefined);
+  return { sources, ...(tree !== undefined && { tree }), problems: [...found, ...merger.problems] };
+};

@@ -1,0 +1,39 @@
+import type { Problem, Rule } from "./rule.ts";
+
+/** Kernels of bases by their names (facts: openEuler releases); of others the kernel is not known here. */
+const newKernels = /^openeuler-(22|24)\./;
+
+/** BuildKit releases that carry runc 1.3.6 or 1.4.3, with which every RUN fails on some older kernels, 5.4 among them. */
+const brokenOnOldKernels = /^v0\.3[12]\./;
+
+/** The tag that buildx takes by itself has broken hosts overnight (guide row G24, S6). */
+export const buildkitPin: Rule = {
+  code: "BK121",
+  reads: ["builders.image", "targets.qemu.base"],
+  find: ({ builders: { image }, targets: { qemu } }): Problem[] => {
+    const path = ["builders", "image"];
+    const tag = image.slice(image.lastIndexOf(":") + 1);
+    if (/^(latest|master|main|nightly|rootless|buildx-stable-\d+(-rootless)?)$/.test(tag)) {
+      return [
+        {
+          path,
+          message: `the tag ${tag} of builders.image moves`,
+          label: "another BuildKit on another day",
+          help: "name a release: moby/buildkit:v0.19.0 with Docker 27.5.1, moby/buildkit:v0.13.2 with Docker 26.1.3",
+        },
+      ];
+    }
+    const newKernel = typeof qemu.base === "string" && newKernels.test(qemu.base);
+    return /(^|\/)moby\/buildkit:/.test(image) && brokenOnOldKernels.test(tag) && !newKernel
+      ? [
+          {
+            path,
+            severity: "warning",
+            message: `BuildKit ${tag} cannot run anything on some older kernels`,
+            label: "its runc fails on Linux 5.4, perhaps on the base's kernel",
+            help: "take v0.30 or older, or try it on the base first",
+          },
+        ]
+      : [];
+  },
+};

@@ -1,0 +1,42 @@
+import { spell } from "../source.ts";
+import type { Rule } from "./rule.ts";
+import { textsOf } from "./values.ts";
+
+const isPlaceholder = (text: string): boolean =>
+  /^<[^>]*>$/.test(text) ||
+  text.startsWith("#") ||
+  /\b(replace[ _-]?(me|with|this)|change[ _-]?me|todo|fixme|your[ _-](token|ip|host|key|proxy))\b/i.test(text) ||
+  // 172.22.0.xx, bkct_xxx
+  /(^|[._-])x{2,}($|[.:_-])/i.test(text);
+
+/** What a copied guide or an example leaves to fill in (S11), and variables that are set to nothing. */
+export const placeholders: Rule = {
+  code: "BK123",
+  reads: "each by itself",
+  find: (profile) => [
+    ...textsOf(profile).flatMap(({ path, text }) =>
+      isPlaceholder(text)
+        ? [
+            {
+              path,
+              message: `${spell(path)} is a placeholder`,
+              label: "to be filled in",
+              help: "write the value, or remove the line",
+            },
+          ]
+        : [],
+    ),
+    ...Object.entries(profile.agents.environment).flatMap(([name, text]) =>
+      text.trim() === ""
+        ? [
+            {
+              path: ["agents", "environment", name],
+              message: `agents.environment.${name} is empty`,
+              label: "jobs would find it set to nothing",
+              help: "write the value, or remove the line",
+            },
+          ]
+        : [],
+    ),
+  ],
+};

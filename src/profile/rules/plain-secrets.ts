@@ -1,0 +1,36 @@
+import { looksSecret } from "../../secret-shapes.ts";
+import { isSecretName } from "../../secret-names.ts";
+import { spell } from "../source.ts";
+import type { Problem, Rule } from "./rule.ts";
+import { textsOf } from "./values.ts";
+
+const isPath = (text: string): boolean => /^~?(\/[A-Za-z0-9._-]+)+$/.test(text);
+
+/** A profile lies in a repository, and what is rendered from it in out/ and in the image: no secret belongs there. */
+export const plainSecrets: Rule = {
+  code: "BK118",
+  reads: "each by itself",
+  find: (profile) => {
+    const named = [...Object.entries(profile.agents.environment), ...Object.entries(profile.agents.settings)].flatMap(
+      ([name, value]) =>
+        isSecretName(name) && typeof value === "string" && value.trim() !== "" && !isPath(value) ? [name] : [],
+    );
+    return textsOf(profile).flatMap(({ path, text }): Problem[] => {
+      const key = String(path.at(-1));
+      const byName =
+        path[0] === "agents" && (path[1] === "environment" || path[1] === "settings") && named.includes(key);
+      if (!byName && !looksSecret(text)) return [];
+      return [
+        {
+          path,
+          message: `${spell(path)} holds a secret`,
+          label: byName ? "its name says so" : "it looks like a token, a key or a password",
+          help:
+            path[0] === "secrets"
+              ? `write where it comes from: ${String(path[1])}: { file: /path/to/it } or { env: VARIABLE }; then make a new one, this one was written down`
+              : "remove it, and make a new one, this one was written down; secrets reach a node as docs/secrets.md says",
+        },
+      ];
+    });
+  },
+};

@@ -1,0 +1,14 @@
+/** Every text of a profile, for rules that look at all of them. */
+
+export interface ProfileText {
+  readonly path: readonly (string | number)[];
+  readonly text: string;
+}
+
+export const textsOf = (value: unknown, path: readonly (string | number)[] = []): ProfileText[] => {
+  if (typeof value === "string") return [{ path, text: value }];
+  if (Array.isArray(value)) return value.flatMap((item, index) => textsOf(item, [...path, index]));
+  return typeof value === "object" && value !== null
+    ? Object.entries(value).flatMap(([key, item]) => textsOf(item, [...path, key]))
+    : [];
+};

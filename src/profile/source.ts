@@ -1,0 +1,238 @@
+/** A profile's text as a tree that remembers where everything is written. Pure. */
+import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
+import type { Diagnostic, Note, Range } from "./diagnostics.ts";
+import { hiddenRanges } from "./hidden.ts";
+
+export interface Source {
+  /** As shown to the user. */
+  readonly file: string;
+  readonly text: string;
+  readonly lines: LineCounter;
+  /** The `extends:` that led here. */
+  readonly extendedBy?: Place;
+  /** Offsets of what is never shown: secrets that should not be in a profile. */
+  readonly hidden: readonly (readonly [start: number, end: number])[];
+}
+
+/** Offsets in a source. */
+export interface Place {
+  readonly source: Source;
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface Entry {
+  readonly key: Place;
+  readonly value: Tree;
+}
+
+export type Tree = { readonly at: Place } & (
+  | { readonly kind: "scalar"; readonly value: unknown }
+  | { readonly kind: "list"; readonly items: readonly Tree[] }
+  | {
+      readonly kind: "map";
+      readonly entries: ReadonlyMap<string, Entry>;
+      /** Keys without a value that took away what an extended profile says. */
+      readonly removed?: ReadonlyMap<string, Place>;
+    }
+);
+
+export const rangeOf = ({ source, start, end }: Place): Range => {
+  const { line, col } = source.lines.linePos(start);
+  return { file: source.file, line: Math.max(1, line), column: Math.max(1, col), length: Math.max(1, end - start) };
+};
+
+/** Whether the place holds what must not be shown. */
+export const isHidden = ({ source, start, end }: Place): boolean =>
+  source.hidden.some(([from, to]) => from < Math.max(end, start + 1) && start < to);
+
+/** Which profiles led to this one, the nearest first. */
+export const chainOf = (source: Source): Note[] => {
+  if (source.extendedBy === undefined) return [];
+  const { file, line, column } = rangeOf(source.extendedBy);
+  return [{ message: "extended here", file, line, column }, ...chainOf(source.extendedBy.source)];
+};
+
+/** The text with every hidden character replaced, so that columns stay true. */
+export const shownText = ({ text, hidden }: Pick<Source, "text" | "hidden">): string => {
+  let shown = text;
+  for (const [start, end] of hidden) {
+    shown = shown.slice(0, start) + shown.slice(start, end).replace(/[^\r\n]/g, "*") + shown.slice(end);
+  }
+  return shown;
+};
+
+/** A message that repeats the source, such as the parser's, without what is hidden. */
+const withoutHidden = ({ text, hidden }: Source, message: string): string =>
+  hidden
+    .map(([start, end]) => text.slice(start, end).trim())
+    // As written, and as the parser names it: without quotes or the mark of an alias.
+    .flatMap((secret) => [secret, secret.replace(/^[*&!"']+|["']+$/g, "")])
+    .filter((secret) => secret.length >= 4)
+    .reduce((shown, secret) => shown.replaceAll(secret, "***"), message);
+
+/** More values than any profile has; also what stops aliases that multiply. */
+const mostNodes = 100_000;
+
+class TooMany extends Error {}
+
+export interface Parsed {
+  readonly source: Source;
+  /** Absent when the text is no YAML, or holds nothing. */
+  readonly tree?: Tree;
+  readonly problems: readonly Diagnostic[];
+}
+
+/** Parses one file as YAML 1.2. Its problems have the code BK101. */
+export const parseSource = (file: string, text: string, extendedBy?: Place): Parsed => {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, version: "1.2" });
+  const source: Source = {
+    file,
+    text,
+    lines,
+    hidden: hiddenRanges(document, text),
+    ...(extendedBy !== undefined && { extendedBy }),
+  };
+  const place = (node: Node | null, from: number): Place => {
+    const [start, end] = node?.range ?? [from, from];
+    return { source, start, end: isMap(node) || isSeq(node) ? start + 1 : end };
+  };
+  const problem = (
+    at: Place,
+    message: string,
+    severity: Diagnostic["severity"] = "error",
+    help?: string,
+  ): Diagnostic => ({
+    severity,
+    code: "BK101",
+    message: `not valid YAML: ${withoutHidden(source, message)}`,
+    ...(help !== undefined && { help }),
+    notes: chainOf(source),
+    ...rangeOf(at),
+  });
+  const problems = [...document.errors, ...document.warnings].map((found) =>
+    problem(
+      { source, start: found.pos[0], end: found.pos[1] },
+      found.message,
+      found.name === "YAMLWarning" ? "warning" : "error",
+      found.code === "DUPLICATE_KEY" ? "remove one of the two, or put what they hold under one key" : undefined,
+    ),
+  );
+  let nodes = 0;
+  const convert = (node: Node | null, from: number, within: ReadonlySet<Node>): Tree => {
+    nodes += 1;
+    if (nodes > mostNodes) throw new TooMany();
+    const at = place(node, from);
+    if (isAlias(node)) {
+      const target = node.resolve(document);
+      if (target === undefined || within.has(target)) {
+        problems.push(problem(at, target === undefined ? `no anchor &${node.source}` : `*${node.source} holds itself`));
+        return { kind: "scalar", value: null, at };
+      }
+      return { ...convert(target, from, new Set([...within, target])), at };
+    }
+    if (isMap(node)) {
+      const entries = new Map<string, Entry>();
+      for (const { key, value } of node.items) {
+        const keyPlace = place(isNode(key) ? key : null, at.start);
+        if (!isScalar(key)) {
+          problems.push(problem(keyPlace, "a key must be a plain text"));
+          continue;
+        }
+        entries.set(String(key.value), {
+          key: keyPlace,
+          value: convert(isNode(value) ? value : null, keyPlace.start, new Set([...within, node])),
+        });
+      }
+      return { kind: "map", entries, at };
+    }
+    if (isSeq(node)) {
+      const inner = new Set([...within, node]);
+      return {
+        kind: "list",
+        items: node.items.map((item) => convert(isNode(item) ? item : null, at.start, inner)),
+        at,
+      };
+    }
+    return { kind: "scalar", value: isScalar(node) ? node.value : null, at };
+  };
+  if (document.errors.length > 0) return { source, problems };
+  try {
+    const tree = convert(document.contents, 0, new Set());
+    return problems.some(({ severity }) => severity === "error") ? { source, problems } : { source, tree, problems };
+  } catch (error) {
+    if (!(error instanceof TooMany)) throw error;
+    return {
+      source,
+      problems: [problem({ source, start: 0, end: 1 }, `more than ${mostNodes} values; aliases may multiply them`)],
+    };
+  }
+};
+
+/** The tree as plain data. */
+export const valueOf = (tree: Tree): unknown =>
+  tree.kind === "scalar"
+    ? tree.value
+    : tree.kind === "list"
+      ? tree.items.map(valueOf)
+      : Object.fromEntries([...tree.entries].map(([key, { value }]) => [key, valueOf(value)]));
+
+export type ProfilePath = readonly (string | number)[];
+
+/** Whether the whole way to `path` is written. */
+export const isWritten = (tree: Tree, path: ProfilePath): boolean => {
+  let node: Tree | undefined = tree;
+  for (const step of path) {
+    node =
+      node.kind === "map"
+        ? node.entries.get(String(step))?.value
+        : node.kind === "list"
+          ? node.items[Number(step)]
+          : undefined;
+    if (node === undefined) return false;
+  }
+  return true;
+};
+
+/** The value at `path`; when it is not there, the key (or first character) of what should hold it. */
+export const placeOf = (tree: Tree, path: ProfilePath): Place => {
+  let node = tree;
+  let key: Place | undefined;
+  for (const step of path) {
+    let next: Tree | undefined;
+    if (node.kind === "map") {
+      const entry = node.entries.get(String(step));
+      if (entry === undefined) return node.removed?.get(String(step)) ?? key ?? node.at;
+      key = entry.key;
+      next = entry.value;
+    } else if (node.kind === "list" && typeof step === "number") {
+      next = node.items[step];
+    }
+    if (next === undefined) return key ?? node.at;
+    node = next;
+  }
+  return node.at;
+};
+
+/** Where the last key of `path` is written; falls back to the value's place. */
+export const keyPlaceOf = (tree: Tree, path: ProfilePath): Place => {
+  let node: Tree | undefined = tree;
+  for (const step of path.slice(0, -1)) {
+    node =
+      node?.kind === "map"
+        ? node.entries.get(String(step))?.value
+        : node?.kind === "list"
+          ? node.items[Number(step)]
+          : undefined;
+  }
+  const entry = node?.kind === "map" ? node.entries.get(String(path.at(-1))) : undefined;
+  return entry?.key ?? placeOf(tree, path);
+};
+
+/** `agents.spawn`, `images[0]` */
+export const spell = (path: ProfilePath): string =>
+  path.reduce<string>(
+    (text, step) => (typeof step === "number" ? `${text}[${step}]` : text === "" ? step : `${text}.${step}`),
+    "",
+  );

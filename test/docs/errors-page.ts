@@ -1,0 +1,60 @@
+/** docs/errors.md, from the table of codes and from the cases that the tests run. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { errorCodes } from "../../src/error-codes.ts";
+import { root } from "../../src/root.ts";
+
+const negative = join(root, "test/negative");
+
+/** The reports of all cases, one text a problem, with the case's name. */
+const reports = (): { name: string; report: string }[] =>
+  readdirSync(negative, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .flatMap(({ name }) =>
+      readFileSync(join(negative, name, "expected.txt"), "utf8")
+        .split(/\n\n/)
+        .map((report) => ({ name, report: report.trimEnd() })),
+    );
+
+/** Cases that say more than the first one by name. */
+const preferred: Readonly<Record<string, string>> = {
+  BK102: "enum-misspelt",
+  BK103: "unknown-key",
+  BK104: "extends-removes",
+  BK108: "extends-list-edits",
+  BK112: "docker-29",
+  BK115: "address-pool-over-the-cache",
+  BK118: "token-pasted",
+  BK119: "npus-not-enough",
+  BK121: "buildkit-moving-tag",
+};
+
+const ranges = [
+  ["BK1", "The profile"],
+  ["BK2", "Lock and store"],
+  ["BK3", "The machine where bake runs"],
+  ["BK4", "The bake"],
+  ["BK5", "Checking images and hosts"],
+] as const;
+
+export const errorsPage = (): string => {
+  const all = reports();
+  const example = (code: string): string => {
+    const shown = all.filter(({ report }) => report.includes(`[${code}]: `));
+    const best = shown.find(({ name }) => name === preferred[code]) ?? shown[0];
+    return best === undefined ? "" : `\n${best.report.replace(/^(?=.)/gm, "    ")}\n`;
+  };
+  const sections = ranges.map(([prefix, title]) => {
+    const codes = Object.entries(errorCodes).filter(([code]) => code.startsWith(prefix));
+    return `## ${title}\n\n${codes.map(([code, { title: what, text }]) => `### ${code}: ${what}\n\n${text}\n${example(code)}`).join("\n")}`;
+  });
+  return `# Errors
+
+Every error has a code that never changes its meaning. Problems of a profile come all at once, each with its place; \`-->\` names file,
+line and column. \`bake validate --format json\` (or \`--json\`), \`github\` and \`sarif\` tell the same to programs. A value that
+looks like a secret is starred out everywhere.
+
+A warning does not stop anything. Exit codes: 1 when a profile has errors, 2 when something else stopped the command.
+
+${sections.join("\n")}`;
+};

@@ -1,0 +1,108 @@
+/** docs/profile.md: how profiles extend each other, and every setting, from the schema. */
+import * as z from "zod";
+import { Profile } from "../../src/profile/schema.ts";
+
+type Schema = Readonly<Record<string, unknown>>;
+
+const asSchema = (value: unknown): Schema | undefined =>
+  typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Schema) : undefined;
+
+const code = (value: unknown): string => `\`${typeof value === "string" ? value : JSON.stringify(value)}\``;
+
+const typeOf = (schema: Schema): string => {
+  const list = schema["anyOf"];
+  if (Array.isArray(list)) return list.map((each) => typeOf(each as Schema)).join(" or ");
+  if (Array.isArray(schema["enum"])) return schema["enum"].map((each) => code(each)).join(", ");
+  if (schema["type"] === "array") return `list of ${typeOf(asSchema(schema["items"]) ?? {})}`;
+  if (schema["type"] === "object") {
+    const keys = Object.keys(asSchema(schema["properties"]) ?? {});
+    return keys.length > 0 ? `\`{ ${keys.join(", ")} }\`` : "map";
+  }
+  if (schema["type"] === "integer") {
+    const { minimum, maximum } = schema as { minimum?: number; maximum?: number };
+    const limited = maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER;
+    const low = minimum !== undefined && minimum > Number.MIN_SAFE_INTEGER ? minimum : undefined;
+    return low === undefined ? "number" : limited ? `number, ${low} to ${maximum}` : `number, ${low} or more`;
+  }
+  return schema["type"] === "boolean" ? "`true`, `false`" : "text";
+};
+
+const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("<", "&lt;").replaceAll("\n", " ");
+
+interface Row {
+  readonly path: string;
+  readonly type: string;
+  readonly otherwise: string;
+  readonly description: string;
+}
+
+const rowsOf = (schema: Schema, path: string, required: boolean): Row[] => {
+  const description = typeof schema["description"] === "string" ? schema["description"] : "";
+  const otherwise = "default" in schema ? code(schema["default"]) : required ? "required" : "";
+  const forms = Array.isArray(schema["anyOf"]) ? (schema["anyOf"] as Schema[]) : [schema];
+  const below = forms.flatMap((form) => {
+    const item = form["type"] === "array" ? asSchema(form["items"]) : form;
+    const prefix = form["type"] === "array" ? `${path}[]` : path;
+    const needs = forms.length > 1 ? [] : Array.isArray(item?.["required"]) ? (item["required"] as string[]) : [];
+    return Object.entries(asSchema(item?.["properties"]) ?? {}).flatMap(([key, child]) =>
+      rowsOf(child as Schema, `${prefix}.${key}`, needs.includes(key)),
+    );
+  });
+  return [
+    { path, type: typeOf(schema), otherwise: below.length > 0 && "default" in schema ? "" : otherwise, description },
+    ...below,
+  ];
+};
+
+export const profilePage = (): string => {
+  const schema = z.toJSONSchema(Profile, { io: "input" }) as Schema;
+  const required = schema["required"] as string[];
+  const sections = Object.entries(asSchema(schema["properties"]) ?? {}).map(([key, child]) => {
+    const [head, ...rows] = rowsOf(child as Schema, key, required.includes(key));
+    const shown = rows.length > 0 ? rows : head === undefined ? [] : [head];
+    const table = shown.map(
+      ({ path, type, otherwise, description }) =>
+        `| \`${path}\` | ${cell(type)} | ${cell(otherwise)} | ${cell(description)} |`,
+    );
+    const words = rows.length > 0 ? `${head?.description ?? ""}\n\n` : "";
+    return `### ${key}\n\n${words}| setting | type | default | |\n|---|---|---|---|\n${table.join("\n")}\n`;
+  });
+  return `# Profiles
+
+A profile is one YAML file that says what a node is. \`bake validate --profile NAME\` shows every problem with its line;
+\`bake validate --profile NAME --explain\` shows every value, where it was set, and what follows from it; \`--explain agents.spawn\` (or
+\`storage\`) shows one setting with its description. [errors.md](errors.md) explains the codes.
+
+## A new profile
+
+Another division of the NPUs is three lines over what all hosts share:
+
+    # profiles/4cards.yaml
+    extends: ./ascend.yaml
+
+    agents: { spawn: 2, cards: 4 }
+
+Agents' names, builders, caches and devices follow from these two numbers. bake brings [1card](../profiles/1card.yaml),
+[2cards](../profiles/2cards.yaml), [4cards](../profiles/4cards.yaml) and [8cards](../profiles/8cards.yaml) over
+[ascend](../profiles/ascend.yaml). Your site's own values belong into a file of yours that extends none or one of them; it is found by
+name in \`profiles/\` of the folder where bake runs.
+
+With \`# yaml-language-server: $schema=...\` as first line, editors complete and check the profile by
+[schema/profile.schema.json](../schema/profile.schema.json); bake's own profiles have that line.
+
+## extends
+
+\`extends: ./ascend.yaml\` takes everything from that file, relative to the profile that says so, and the profile's own values go over it:
+
+- Maps merge, key by key. Everything else replaces, lists too.
+- A list changes by \`{ append: [...], remove: [...] }\` instead of a list.
+- A key without a value (\`pypiCache:\` or \`pypiCache: ~\`) takes away what the extended profile says; a default comes back.
+- Where forms exclude each other, such as \`{ blank: nvme }\` and \`{ adopt: UUID=... }\`, the nearer one replaces the other.
+- The extended file may extend another one. Paths in each (\`file: ...\`) are meant from the file that they stand in.
+
+Problems point at the file that set the value, with a note on who extended it.
+
+## Settings
+
+${sections.join("\n")}`;
+};

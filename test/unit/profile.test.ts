@@ -1,0 +1,252 @@
+/** Profiles as they are loaded: `extends`, what rules read, how problems are told. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import type { Diagnostic } from "../../src/profile/diagnostics.ts";
+import { effectiveValues } from "../../src/profile/effective.ts";
+import { loadProfile } from "../../src/profile/load.ts";
+import { formatGithub } from "../../src/profile/report/github.ts";
+import { formatSarif } from "../../src/profile/report/sarif.ts";
+import { formatText } from "../../src/profile/report/text.ts";
+import { rules } from "../../src/profile/rules/index.ts";
+import type { Profile } from "../../src/profile/schema.ts";
+import { root } from "../../src/root.ts";
+
+const negative = join(root, "test/negative");
+const right = readFileSync(join(negative, "right.yaml"), "utf8");
+
+/** Loads `profile.yaml` from texts in memory; `right.yaml` is among them. */
+const load = (files: Readonly<Record<string, string>>) => {
+  const all: Readonly<Record<string, string>> = { "right.yaml": right, ...files };
+  return loadProfile(all["profile.yaml"] ?? "", "profile.yaml", (path) => all[path]);
+};
+
+const errors = (diagnostics: readonly Diagnostic[]): string[] =>
+  diagnostics.map(({ code, message }) => `${code} ${message}`);
+
+describe("extends", () => {
+  test("maps merge, lists and single values replace, a key without a value takes away", () => {
+    const { profile, diagnostics } = load({
+      "profile.yaml":
+        "extends: right.yaml\nagents: { spawn: 2, cards: 4 }\nnetwork: { gitProxy: ~, vpc: [10.0.0.0/8] }\nimages: [quay.io/example/one:1]\n",
+    });
+    expect(diagnostics).toEqual([]);
+    expect(profile?.agents).toMatchObject({ version: "3.137.0", spawn: 2, cards: 4, queue: "ascend" });
+    expect(profile?.network.pypiCache).toEqual({ host: "172.22.0.80", port: 30367 });
+    expect(profile?.network.gitProxy).toBeUndefined();
+    expect(profile?.network.vpc).toEqual(["10.0.0.0/8"]);
+    expect(profile?.images).toEqual(["quay.io/example/one:1"]);
+  });
+
+  test("of forms that exclude each other the nearer one replaces", () => {
+    const { profile } = load({
+      "profile.yaml":
+        "extends: right.yaml\nstorage: { disk: { adopt: LABEL=data } }\nsecrets: { agentToken: { env: AGENT } }\ntargets: { qemu: { base: { file: bases/own.qcow2 } } }\n",
+    });
+    expect(profile?.storage.disk).toEqual({ adopt: "LABEL=data" });
+    expect(profile?.secrets.agentToken).toEqual({ env: "AGENT" });
+    expect(profile?.targets.qemu.base).toEqual({ file: "bases/own.qcow2" });
+  });
+
+  test("append and remove change a list, through a chain", () => {
+    const { profile, diagnostics } = load({
+      "profile.yaml":
+        "extends: site.yaml\nimages: { append: [quay.io/example/three:1], remove: [quay.io/example/one:1] }\n",
+      "site.yaml": "extends: right.yaml\nimages: { append: [quay.io/example/one:1, quay.io/example/two:1] }\n",
+    });
+    expect(diagnostics).toEqual([]);
+    expect(profile?.images.slice(1)).toEqual(["quay.io/example/two:1", "quay.io/example/three:1"]);
+  });
+
+  test("paths are meant from the file that names them", () => {
+    const { profile } = load({
+      "profile.yaml": "extends: sites/north/site.yaml\nsecrets: { gitToken: { file: tokens/git } }\n",
+      "sites/north/site.yaml":
+        "extends: ../../right.yaml\nsecrets: { agentToken: { file: token }, nodeKey: { file: /etc/key } }\n",
+    });
+    expect(profile?.secrets).toMatchObject({
+      agentToken: { file: "sites/north/token" },
+      gitToken: { file: "tokens/git" },
+      nodeKey: { file: "/etc/key" },
+    });
+  });
+
+  test("every value says where it was set", () => {
+    const { profile, tree } = load({ "profile.yaml": "extends: right.yaml\nagents:\n  spawn: 2\n" });
+    const values = effectiveValues(profile as Profile, tree as NonNullable<typeof tree>);
+    const of = (path: string) => values.find((each) => each.path === path);
+    expect(of("agents.spawn")).toMatchObject({ value: 2, from: { file: "profile.yaml", line: 3, column: 10 } });
+    expect(of("agents.queue")).toMatchObject({ value: "ascend", from: { file: "right.yaml" } });
+    expect(of("agents.stopTimeout")).not.toHaveProperty("from");
+    expect(of("images[0]")).toMatchObject({
+      from: { file: "right.yaml" },
+      description: expect.stringContaining("Docker") as string,
+    });
+  });
+});
+
+describe("twelve mistakes over two files", () => {
+  const folder = join(negative, "twelve-mistakes");
+  const files = Object.fromEntries(
+    ["profile.yaml", "site.yaml"].map((name) => [name, readFileSync(join(folder, name), "utf8")]),
+  );
+  const planted = errors(load(files).diagnostics);
+
+  test("are twelve problems, the profile's own first, in the order of lines", () => {
+    expect(planted).toHaveLength(12);
+    const { diagnostics } = load(files);
+    expect(diagnostics.map(({ file, line }) => [file, line])).toEqual(
+      diagnostics
+        .map(({ file, line }) => [file, line] as const)
+        .toSorted((a, b) => (a[0] === b[0] ? a[1] - b[1] : a[0] < b[0] ? -1 : 1)),
+    );
+  });
+
+  test.each([
+    ["profile.yaml", "spwan: 4", "spawn: 4", /unknown key "spwan"/],
+    ["profile.yaml", "cards: 16", "cards: 2", /NPUs/],
+    ["profile.yaml", "HF_TOKEN: pasted-by-hand", "HF_HOME: /mnt/hf", /HF_TOKEN/],
+    ["profile.yaml", "cancel-grace-peroid", "cancel-grace-period", /cancel-grace-peroid/],
+    ["profile.yaml", "queue: other", "rack: a7", /agents\.tags cannot set queue/],
+    ["profile.yaml", "append: [quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12]", "append: []", /listed twice/],
+    ["site.yaml", "/var/lib/docker", "/mnt/docker", /docker\.dataRoot/],
+    ["site.yaml", "0.13.1", "0.20.0", /buildx 0\.13\.1/],
+    ["site.yaml", "moby/buildkit:latest", "moby/buildkit:v0.19.0", /the tag latest/],
+    ["site.yaml", "nmve", "nvme", /nmve/],
+    ["site.yaml", "172.22.0.xx", "172.22.0.80", /placeholder/],
+    ["site.yaml", "99999", "30367", /99999/],
+  ])("%s: %s mended is one problem less", (file, wrong, mended, gone) => {
+    const text = files[file] ?? "";
+    expect(text).toContain(wrong);
+    const left = errors(load({ ...files, [file]: text.replace(wrong, mended) }).diagnostics);
+    expect(planted.filter((message) => !gone.test(message))).toHaveLength(11);
+    expect(left).toEqual(planted.filter((message) => !gone.test(message)));
+  });
+});
+
+describe("rules", () => {
+  const covers = (declared: string, path: string): boolean =>
+    declared === path ||
+    path.startsWith(`${declared}.`) ||
+    path.startsWith(`${declared}[`) ||
+    declared.startsWith(`${path}.`);
+
+  /** A profile that notes which paths are read. */
+  const recorded = (value: object, reads: Set<string>, path = ""): object =>
+    new Proxy(value, {
+      get: (target, key) => {
+        const found: unknown = Reflect.get(target, key);
+        if (typeof key !== "string" || (Array.isArray(target) && !/^\d+$/.test(key)) || !Object.hasOwn(target, key))
+          return found;
+        const below = Array.isArray(target) ? `${path}[${key}]` : path === "" ? key : `${path}.${key}`;
+        reads.add(below);
+        return typeof found === "object" && found !== null ? recorded(found, reads, below) : found;
+      },
+    });
+
+  const profiles = readdirSync(negative, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name);
+
+  test.each(rules.filter(({ reads }) => Array.isArray(reads)).map((rule) => [rule.code, rule] as const))(
+    "%s reads what it says it reads",
+    (_code, rule) => {
+      const reads = new Set<string>();
+      const everything = load({
+        "profile.yaml":
+          "extends: right.yaml\nnetwork: { vpc: [10.0.0.0/8], httpProxy: { url: http://p:1 }, metadata: { exceptUsers: [a] } }\nsecrets: { nodeKey: { env: K }, proxyCredentials: { env: P } }\nagents: { tags: { a: b }, settings: { priority: 1 } }\n",
+      }).profile as Profile;
+      Array.from(rule.find(recorded(everything, reads) as Profile));
+      expect(reads.size).toBeGreaterThan(0);
+      const declared = rule.reads as readonly string[];
+      expect([...reads].filter((path) => !declared.some((each) => covers(each, path)))).toEqual([]);
+      expect(
+        declared.filter((each) => ![...reads].some((path) => covers(each, path) && path.length >= each.length)),
+      ).toEqual([]);
+    },
+  );
+
+  test("each has a case that shows it", () => {
+    const shown = new Set(
+      profiles.flatMap((name) => readFileSync(join(negative, name, "expected.txt"), "utf8").match(/BK\d{3}/g) ?? []),
+    );
+    expect(rules.map(({ code }) => code).filter((code) => !shown.has(code))).toEqual([]);
+  });
+});
+
+describe("reports", () => {
+  const { diagnostics, texts } = load({
+    "profile.yaml": "extends: site,1.yaml\nagents: { queue: 50% off }\n",
+    "site,1.yaml": "extends: right.yaml\nsecrets: { agentToken: bkct_EXAMPLE00000000 }\n",
+  });
+
+  test("GitHub: one command a problem, with what it separates by escaped", () => {
+    expect(diagnostics.map(formatGithub)).toEqual([
+      '::error file=profile.yaml,line=2,col=18,endColumn=25,title=BK102::agents.queue cannot be "50%25 off": expected a queue name of letters, digits, `.`, `_` and `-`%0Ahelp: for example: queue: ascend',
+      "::error file=site%2C1.yaml,line=2,col=24,endColumn=44,title=BK102::secrets.agentToken cannot be a value that is not shown: expected { file: … } or { env: … }%0Aextended here: profile.yaml:1:10",
+    ]);
+  });
+
+  test("SARIF: rules, places, and who extended the file", () => {
+    const log = JSON.parse(formatSarif(diagnostics, "1.2.3")) as { runs: { tool: unknown; results: unknown[] }[] };
+    expect(log.runs[0]?.tool).toMatchObject({
+      driver: {
+        name: "bake",
+        version: "1.2.3",
+        rules: [{ id: "BK102", shortDescription: { text: expect.any(String) as string } }],
+      },
+    });
+    expect(log.runs[0]?.results[1]).toMatchObject({
+      ruleId: "BK102",
+      level: "error",
+      locations: [
+        {
+          physicalLocation: {
+            artifactLocation: { uri: "site,1.yaml" },
+            region: { startLine: 2, startColumn: 24, endColumn: 44 },
+          },
+        },
+      ],
+      relatedLocations: [{ physicalLocation: { artifactLocation: { uri: "profile.yaml" }, region: { startLine: 1 } } }],
+    });
+  });
+
+  test("a pasted secret is in none of them", () => {
+    const all = [
+      ...diagnostics.map((each) => formatText(each, texts.get(each.file), true)),
+      ...diagnostics.map(formatGithub),
+      formatSarif(diagnostics, "1"),
+      JSON.stringify(diagnostics),
+      ...texts.values(),
+    ].join("\n");
+    expect(all).not.toContain("EXAMPLE0000");
+  });
+
+  test("a long line is shown around the place", () => {
+    const long = `agents: { environment: { ${Array.from({ length: 400 }, (_, index) => `A${index}: "x"`).join(", ")} }, queue: "?" }`;
+    const loaded = load({ "profile.yaml": `extends: right.yaml\n${long}\n` });
+    const [first] = loaded.diagnostics;
+    const frame = formatText(first as Diagnostic, loaded.texts.get("profile.yaml"), false).split("\n");
+    expect(frame[3]?.length).toBeLessThan(200);
+    expect(frame[3]?.slice(frame[4]?.indexOf("^"))).toMatch(/^"\?" }/);
+  });
+
+  test("secrets of a profile that is no YAML are not shown either", () => {
+    for (const text of [
+      "secrets:\n  agentToken: not-by-shape-0001\n  : [\n",
+      "secrets: { agentToken: not-by-shape-0001, gitToken: not-by-shape-0001 \n",
+      "secrets:\n  agentToken: not-by-shape-0001: x\n",
+      'secrets:\n  agentToken: "not-by-shape-0001\n',
+      "secrets:\n  agentToken: *not-by-shape-0001\n",
+      "secrets:\n  agentToken: |\n  not-by-shape-0001\n",
+      "secrets:\n  agentToken:\n    - not-by-shape-0001\n",
+      "secrets:\n\tagentToken: not-by-shape-0001\n",
+    ]) {
+      const loaded = load({ "profile.yaml": text });
+      expect(loaded.diagnostics.length).toBeGreaterThan(0);
+      const report = loaded.diagnostics.map((each) => formatText(each, loaded.texts.get(each.file), false)).join("\n");
+      expect(report, text).not.toContain("not-by-shape-0001");
+      expect(JSON.stringify(loaded.diagnostics), text).not.toContain("not-by-shape-0001");
+    }
+  });
+});
