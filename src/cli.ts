@@ -85,6 +85,42 @@ program
   );
 
 program
+  .command("user-data")
+  .description(
+    "golden user-data of a node, with its secrets: to standard output, or to a file that only its owner reads",
+  )
+  .requiredOption(...profileOption)
+  .option("--node <name>", "the node's host name; without it the cloud's name for the server")
+  .addOption(
+    new Option("--format <format>", "base64: of gzip, as the API takes it")
+      .choices(["yaml", "gzip", "base64"])
+      .default("yaml"),
+  )
+  .option("--output <file>", "write it there, mode 0600")
+  .option(
+    "--authorized-key <file>",
+    "public keys that may log in as root, besides ssh.operatorKeys; can be repeated",
+    (file: string, files: string[]) => [...files, file],
+    [] as string[],
+  )
+  .option("--no-npus", "the host has none: do not wait for them")
+  .option("--trial", "for a node made from a trial's image")
+  .action(
+    async (options: {
+      profile: string;
+      node?: string;
+      format: "yaml" | "gzip" | "base64";
+      output?: string;
+      authorizedKey: string[];
+      npus: boolean;
+      trial?: boolean;
+    }) => {
+      const { userData } = await import("./commands/user-data.ts");
+      process.exitCode = await userData(options);
+    },
+  );
+
+program
   .command("set-up", { hidden: true })
   .requiredOption("--for-tests", "make the tools that the tests run")
   .action(async () => {

@@ -182,4 +182,14 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
   BK516: { title: "a host runs no commands, or hangs", text: "What it said follows." },
   BK518: { title: "a file cannot be written", text: "A bundle or a report could not be put where it was asked for." },
   BK519: { title: "there is no image", text: "Bake it first, or name one that lies beside its `image.json`." },
+  BK601: {
+    title: "a secret cannot be had",
+    text: "A file or variable that `secrets` names is not there, is empty, or does not look like what it should be. Its value is never shown.",
+  },
+  BK602: { title: "user-data is too large", text: "Huawei Cloud takes 32 KB before base64; gzip counts as it is." },
+  BK603: {
+    title: "user-data cannot be written there",
+    text: "It holds secrets: it does not go to `out/`, and it replaces nothing but user-data that bake made.",
+  },
+  BK604: { title: "a wrong option of user-data", text: "A host name or a file of public keys that cannot be one." },
 };

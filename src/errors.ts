@@ -4,7 +4,7 @@
  */
 export class BakeError extends Error {
   override readonly name = "BakeError";
-  /** Stable, `BK` and three digits. BK1xx profile, BK2xx lock and store, BK3xx host and tools, BK4xx build, BK5xx check. */
+  /** Stable, `BK` and three digits. BK1xx profile, BK2xx lock and store, BK3xx host and tools, BK4xx build, BK5xx check, BK6xx user-data. */
   readonly code: string;
   /** What the user can do about it, one sentence or command a line. */
   readonly help: string | undefined;

@@ -15,6 +15,8 @@ export interface Instance {
   readonly authorizedKeys: readonly string[];
   /** Goes to /etc/bake/instance.env: agent settings of this node alone. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Instead of the name that the cloud gives; without a domain. */
+  readonly hostname?: string;
 }
 
 /** Stands for a secret in out/: no secret is ever written there. */
@@ -88,6 +90,18 @@ export const goldenUserData = (plan: NodePlan, instance: Instance, header: strin
   return renderTemplate("golden.yaml", source, {
     header,
     users: rootOnly([...ssh.operatorKeys, ...instance.authorizedKeys]),
+    // Both, and the short one preferred: distributions of the Red Hat family take the full name otherwise.
+    secret: instance.agentToken !== undefined,
+    named: instance.hostname !== undefined,
+    hostname:
+      instance.hostname === undefined
+        ? {}
+        : {
+            hostname: instance.hostname,
+            fqdn: instance.hostname,
+            prefer_fqdn_over_hostname: false,
+            preserve_hostname: false,
+          },
     files: { write_files: writeFiles },
   });
 };

@@ -5,6 +5,7 @@ import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { root } from "../../src/root.ts";
+import { cloudConfigProblems } from "../cloud-config-schema.ts";
 import { render, trialPlan } from "../plan-of.ts";
 
 const run = (file: string, args: string[], env: Record<string, string> = {}): string =>
@@ -136,20 +137,11 @@ describe("PyYAML", () => {
 });
 
 test("cloud-init's schema accepts both user-data", async () => {
-  // Debian's cloud-init package, unpacked into the cache: draft-04 with newer keywords.
-  const schemaFile = process.env["BAKE_TEST_CLOUD_INIT_SCHEMA"];
-  if (schemaFile === undefined) throw new Error("BAKE_TEST_CLOUD_INIT_SCHEMA is not set; run the tests by bin/test");
-  const { default: Ajv } = await import("ajv-draft-04");
-  const { default: addFormats } = await import("ajv-formats");
   const { parse } = await import("yaml");
-  const schema = JSON.parse(readFileSync(schemaFile, "utf8")) as object;
-  const ajv = new Ajv.default({ strict: false, allErrors: true, logger: false });
-  addFormats.default(ajv);
-  const validate = ajv.compile(schema);
   for (const path of ["user-data/golden.yaml", "user-data/build.yaml"]) {
-    expect(validate(parse(readFileSync(at(path), "utf8"))), JSON.stringify(validate.errors)).toBe(true);
+    expect(cloudConfigProblems(parse(readFileSync(at(path), "utf8")))).toBe("");
   }
-  expect(validate({ write_files: [{ content: "a path is missing" }] })).toBe(false);
+  expect(cloudConfigProblems({ write_files: [{ content: "a path is missing" }] })).not.toBe("");
 });
 
 test("git reads the proxy's rule", () => {

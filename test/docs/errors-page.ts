@@ -35,6 +35,7 @@ const ranges = [
   ["BK3", "The machine where bake runs"],
   ["BK4", "The bake"],
   ["BK5", "Checking images and hosts"],
+  ["BK6", "User-data"],
 ] as const;
 
 export const errorsPage = (): string => {

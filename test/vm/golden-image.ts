@@ -92,7 +92,15 @@ const alone = {
 export const startVm = async (
   host: Host,
   { plan, templates, image }: GoldenImage,
-  { instance = alone, ...options }: Partial<VmOptions> & { readonly instance?: Omit<Instance, "authorizedKeys"> },
+  {
+    instance = alone,
+    userDataFor = (publicKey) => instanceUserData(plan, templates, { ...instance, authorizedKeys: [publicKey] }),
+    ...options
+  }: Partial<VmOptions> & {
+    readonly instance?: Omit<Instance, "authorizedKeys">;
+    /** Instead of `instance`: by the public key that logs in. */
+    readonly userDataFor?: (publicKey: string) => string;
+  },
 ): Promise<StartedVm> => {
   // Named as bake names its own: by the process that it goes with, so that a later bake clears up after a killed one.
   started++;
@@ -102,7 +110,7 @@ export const startVm = async (
     const key = await makeSshKey(host, folder);
     const identity: NodeIdentity = {
       key,
-      userData: instanceUserData(plan, templates, { ...instance, authorizedKeys: [key.publicKey] }),
+      userData: userDataFor(key.publicKey),
       metaData: JSON.stringify({ "instance-id": `bake-test-${host.now()}`, "local-hostname": "bake-test" }),
     };
     const vm = await bootVm(host, {

@@ -243,6 +243,8 @@ export interface Canaries {
   /** Public half of `secrets.nodeKey`: type and key. */
   readonly nodeKey: () => string;
   readonly gitProxyPort: number;
+  /** What `bake user-data` makes of the profile. */
+  readonly userData: (...options: readonly string[]) => string;
   readonly golden: () => Promise<GoldenImage>;
 }
 
@@ -394,6 +396,12 @@ export const bakeWithCanaries = (): Canaries => {
     secrets: profileSecrets,
     nodeKey: () => readFileSync(join(folder, "secret/node-key.pub"), "utf8").split(" ").slice(0, 2).join(" "),
     gitProxyPort,
+    userData: (...options) =>
+      execFileSync(join(root, "bin/bake"), ["user-data", "--profile", "canaries", "--trial", ...options], {
+        cwd: folder,
+        encoding: "utf8",
+        env: { ...process.env, ...canaryVariables() },
+      }),
     golden: async () => {
       const out = join(folder, "out/canaries-trial");
       const plan = JSON.parse(readFileSync(join(out, "plan.json"), "utf8")) as NodePlan;

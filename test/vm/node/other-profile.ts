@@ -1,5 +1,5 @@
 /** A node of another profile (four cards for each of two agents, proxies, secrets of every kind) on the first node's data disk. */
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -10,6 +10,8 @@ import type { FirstNode } from "./events.ts";
 
 const host = testHost();
 const boot = 15 * 60_000;
+/** Other than what the cloud's metadata say. */
+const name = "canary-node-7";
 
 /** What the part after this one goes on with. */
 export interface OtherNode {
@@ -42,25 +44,26 @@ export const anotherProfile = (first: FirstNode, canaries: Canaries): OtherNode 
         response.writeHead(404).end();
       });
       await new Promise<void>((done) => gitProxy.listen(canaries.gitProxyPort, "127.0.0.1", done));
-      const { agentToken, gitToken, proxyCredentials, nodeKey } = canaries.secrets;
       node.api = await startAgentApi({
         now: Date.now,
         expected: {
-          token: agentToken,
+          token: canaries.secrets.agentToken,
           spawn: 2,
           nameTemplate: (index) => `%hostname-${index}-4cards`,
-          hostname: "bake-test",
+          hostname: name,
           tags: ["queue=ascend", `bake-id=${bakeId}`],
         },
       });
       node.started = await startVm(host, node.golden, {
         disks: [{ id: "data", serial: "moved-here", from: { childOf: first.kept.disk } }],
-        instance: {
-          agentToken,
-          gitToken,
-          proxyCredentials,
-          nodeKey,
-          environment: { BUILDKITE_AGENT_ENDPOINT: node.api.endpoint("10.0.2.2"), BAKE_ABSENT: "npu" },
+        userDataFor: (publicKey) => {
+          const keys = join(canaries.folder(), "login.pub");
+          writeFileSync(keys, `${publicKey}\n`);
+          const text = canaries.userData("--node", name, "--no-npus", "--authorized-key", keys);
+          // Nobody's Buildkite account is asked here.
+          const absent = /^( *)BAKE_ABSENT="npu"\n/m;
+          expect(text).toMatch(absent);
+          return text.replace(absent, `$&$1BUILDKITE_AGENT_ENDPOINT="${node.api.endpoint("10.0.2.2")}"\n`);
         },
       });
       await node.started.vm.waitForSsh(boot);
@@ -99,7 +102,7 @@ export const anotherProfile = (first: FirstNode, canaries: Canaries): OtherNode 
         `HTTPS_PROXY=${proxy}`,
       );
       const job = await node.api.runJob({
-        agent: "bake-test-1-4cards",
+        agent: `${name}-1-4cards`,
         command: "echo $HTTP_PROXY",
         timeoutMs: 120_000,
       });

@@ -1,0 +1,145 @@
+/** `bake user-data`: golden user-data of one node, the only place where the profile's secrets are read to be written. */
+import { randomBytes } from "node:crypto";
+import { chmod, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join, relative, resolve } from "node:path";
+import { BakeError } from "../errors.ts";
+import { planNode } from "../plan/plan.ts";
+import { readSecrets } from "../profile/secret-values.ts";
+import { instanceUserData, templateNames } from "../render/tree.ts";
+import { inForm, isOurs, sizes, type UserDataForm, userDataLimit } from "../render/user-data-forms.ts";
+import { readTemplates } from "../root.ts";
+import { readAsked } from "./planned.ts";
+import { reportFailure } from "./profile-file.ts";
+
+export interface UserDataOptions {
+  readonly profile: string;
+  readonly trial?: boolean;
+  readonly node?: string;
+  readonly format: UserDataForm;
+  readonly output?: string;
+  readonly authorizedKey: readonly string[];
+  readonly npus: boolean;
+}
+
+const say = (text: string): void => void process.stderr.write(`${text}\n`);
+
+/** A label of a host name: agents' names begin with it. */
+const hostLabel = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+
+const publicKey = /^(?:ssh-|ecdsa-sha2-|sk-)[a-z0-9@.-]+ [A-Za-z0-9+/]+=*(?: [^\0\r\n]*)?$/;
+
+const readKeys = async (files: readonly string[]): Promise<string[]> =>
+  (
+    await Promise.all(
+      files.map(async (file) => {
+        const text = await readFile(file, "utf8").catch((error: unknown) => {
+          throw new BakeError("BK604", `${file} cannot be read: ${(error as Error).message}`);
+        });
+        const keys = text
+          .split("\n")
+          .map((line) => line.trim())
+          .filter((line) => line !== "" && !line.startsWith("#"));
+        if (keys.length === 0 || keys.some((key) => !publicKey.test(key))) {
+          throw new BakeError(
+            "BK604",
+            `${file} holds no public keys as in authorized_keys`,
+            "Name the .pub file, never the private key.",
+          );
+        }
+        return keys;
+      }),
+    )
+  ).flat();
+
+/** Root-only, whole or not at all. Replaces nothing but user-data that bake made. */
+const writePrivate = async (file: string, content: Buffer): Promise<void> => {
+  const within = relative(resolve("out"), resolve(file));
+  if (within === "" || !within.startsWith("..")) {
+    throw new BakeError(
+      "BK603",
+      `${file} lies in out/`,
+      "out/ holds no secrets, so that it can be shared: write elsewhere.",
+    );
+  }
+  const there = await readFile(file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw new BakeError("BK603", `${file} cannot be written: ${error.message}`);
+  });
+  if (there !== undefined && !isOurs(there)) {
+    throw new BakeError(
+      "BK603",
+      `${file} is there and is no user-data that bake made`,
+      "Name another file, or remove it.",
+    );
+  }
+  const fresh = join(dirname(file), `.bake-${randomBytes(6).toString("hex")}`);
+  try {
+    await writeFile(fresh, content, { mode: 0o600, flag: "wx" });
+    await chmod(fresh, 0o600);
+    await rename(fresh, file);
+  } catch (error) {
+    await rm(fresh, { force: true });
+    throw new BakeError("BK603", `${file} cannot be written: ${(error as Error).message}`);
+  }
+};
+
+/** @returns the exit code. */
+export const userData = async (options: UserDataOptions): Promise<number> => {
+  try {
+    if (options.format === "gzip" && options.output === undefined && process.stdout.isTTY) {
+      throw new BakeError(
+        "BK603",
+        "a terminal cannot show gzip",
+        "Give --output FILE, redirect it, or take --format base64.",
+      );
+    }
+    if (options.node !== undefined && !hostLabel.test(options.node)) {
+      throw new BakeError(
+        "BK604",
+        `${JSON.stringify(options.node)} cannot be a host name`,
+        "Small letters, digits and -, 63 at most, without a domain: agents' names begin with it.",
+      );
+    }
+    const asked = await readAsked(options);
+    if (asked === undefined) return 1;
+    const plan = planNode({ name: asked.file.name, profile: asked.profile, trial: asked.trial });
+    const { values, problems, warnings } = await readSecrets(asked.profile.secrets, {
+      environment: process.env,
+      readFile: async (path) => ({ text: await readFile(path, "utf8"), mode: (await stat(path)).mode }),
+    });
+    if (problems.length > 0) {
+      throw new BakeError(
+        "BK601",
+        `secrets that the profile names cannot be had:\n  ${problems.join("\n  ")}`,
+        "Nothing was written.",
+      );
+    }
+    const text = instanceUserData(plan, await readTemplates(templateNames(plan)), {
+      ...values,
+      authorizedKeys: await readKeys(options.authorizedKey),
+      environment: options.npus ? {} : { BAKE_ABSENT: "npu" },
+      ...(options.node !== undefined && { hostname: options.node }),
+    });
+    const { plain, compressed } = sizes(text);
+    const counted = options.format === "yaml" ? plain : compressed;
+    if (counted > userDataLimit) {
+      throw new BakeError(
+        "BK602",
+        `user-data has ${counted} bytes, Huawei Cloud takes ${userDataLimit}`,
+        options.format === "yaml" && compressed <= userDataLimit
+          ? `Take --format gzip or base64: ${compressed} bytes.`
+          : "Fewer or shorter ssh keys make it smaller.",
+      );
+    }
+    for (const warning of warnings) say(`warning: ${warning}`);
+    const content = inForm(text, options.format);
+    if (options.output === undefined) process.stdout.write(content);
+    else await writePrivate(options.output, content);
+    say(
+      `${options.output ?? "user-data"}: ${plain} bytes as text, ${compressed} as gzip; Huawei Cloud takes ${userDataLimit} before base64. It holds secrets.`,
+    );
+    return 0;
+  } catch (error) {
+    return reportFailure(error);
+  }
+};
