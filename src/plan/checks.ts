@@ -626,8 +626,19 @@ const networkChecks = ({ network }: PlanWithoutChecks): Check[] => {
 /** How a header starts that holds a placeholder: `x-access-token:<se`. */
 const placeholderHeader = Buffer.from("x-access-token:<se").toString("base64");
 
-const identityChecks = ({ ssh }: PlanWithoutChecks): Check[] =>
-  ssh.nodeKey === "none"
+const identityChecks = ({ ssh }: PlanWithoutChecks): Check[] => [
+  ofCommand(
+    advisory,
+    {
+      id: "bake-first-boot",
+      rows: ["G3", "G8"],
+      title: "what user-data brought is on the disk: a power cut takes none of it",
+      help: "systemctl status bake-first-boot-done",
+    },
+    "cat /var/lib/cloud/data/instance-id && diff /var/lib/cloud/data/instance-id /var/lib/bake/first-boot && echo same",
+    { stdout: [line("same")] },
+  ),
+  ...(ssh.nodeKey === "none"
     ? []
     : [
         ofCommand(
@@ -642,7 +653,8 @@ const identityChecks = ({ ssh }: PlanWithoutChecks): Check[] =>
           `set -e; for key in /root/.ssh/id_ed25519 /root/.ssh/id_rsa /root/.ssh/id_ecdsa; do if [ -e "$key" ]; then test "$(ssh-keygen -y -P '' -f "$key" | cut -d ' ' -f 1,2)" = "$(cut -d ' ' -f 1,2 "$key.pub")"; stat -c '%a %U' "$key"; exit 0; fi; done; exit 1`,
           { stdout: [line("600 root")] },
         ),
-      ];
+      ]),
+];
 
 /** The shared devices and driver files that the CI script mounts into every job (guide row G5; run-npu-test.sh). */
 export const npuDevices = ["/dev/davinci_manager", "/dev/devmm_svm", "/dev/hisi_hdc"];

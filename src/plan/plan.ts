@@ -13,6 +13,7 @@ import { planStorage } from "./storage.ts";
 
 /** Units that bake writes and enables, in boot order. */
 const units = [
+  "bake-first-boot.service",
   "bake-storage.service",
   "bake-identity.service",
   "containerd.service",
@@ -20,6 +21,7 @@ const units = [
   "docker.service",
   "bake-images.service",
   "bake-builders.service",
+  "bake-first-boot-done.service",
   "bake-ready.service",
   "bake-metadata.service",
   "buildkite-agent.service",

@@ -55,7 +55,7 @@ node from jobs; *advisory* ones are reported.
 
 Units order the boot; nothing sleeps.
 
-    bake-storage -> ${storage.mount} -> containerd -> docker -> bake-images -> bake-builders -> bake-ready -> buildkite-agent
+    bake-first-boot, bake-storage -> ${storage.mount} -> containerd -> docker -> bake-images -> bake-builders -> bake-ready -> buildkite-agent
 
 - \`bake-storage\` ${
     storage.kind === "adopt"
@@ -68,6 +68,8 @@ Units order the boot; nothing sleeps.
   } With any doubt it says why, formats nothing, and Docker does not start.
 - \`${storage.mount}\` is mounted \`nofail\`, so that a host with a broken disk can be reached; Docker requires the mount, so that
   it never fills the system disk.
+- \`bake-first-boot\` runs before cloud-init. A first boot whose power went before user-data's files were on the disk (cloud-init
+  counts them as written earlier) is done again by cloud-init, whole; \`bake-first-boot-done\` brings them to the disk and marks that.
 - \`bake-identity\` puts the node's key pair in place; it is kept on the data disk, in \`${storage.stateFolder}\`.
 - \`bake-images\` loads the images that the lock names and compares their image IDs. One whose loading was cut off by the power is
   compared layer by layer, and loaded again when it is not whole.

@@ -56,6 +56,7 @@ export const templateNames = (plan: NodePlan): string[] => [
 ];
 
 const nodeScripts = [
+  "bake-first-boot",
   "bake-storage",
   "bake-identity",
   "bake-images",

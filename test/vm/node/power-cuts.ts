@@ -72,7 +72,7 @@ export interface Outcome {
   readonly seconds: number;
   /** Names of the builders that run. */
   readonly builders: readonly string[];
-  /** What bake-storage, bake-images and bake-builders said in this boot. */
+  /** What bake-first-boot, bake-storage, bake-images and bake-builders said in this boot. */
   readonly said: string;
   /** What went wrong, when the node did not become whole: its status and the journal of bake's units. */
   readonly why: string;
@@ -84,7 +84,7 @@ export const bootAfterCut = async (
   golden: GoldenImage,
   identity: NodeIdentity,
   { system, data }: Snapshot,
-  timeoutMs = 10 * 60_000,
+  timeoutMs = 6 * 60_000,
 ): Promise<Outcome> => {
   const left = data[disk.id];
   if (left === undefined) throw new Error("the snapshot has no data disk");
@@ -112,7 +112,7 @@ export const bootAfterCut = async (
       seconds,
       builders,
       said: await output(
-        "journalctl -b -o cat --no-pager -u bake-storage -u bake-images -u bake-builders | grep '^bake-[a-z]*: '",
+        "journalctl -b -o cat --no-pager -u bake-first-boot -u bake-storage -u bake-images -u bake-builders | grep '^bake-[a-z-]*: '",
       ),
       why:
         ready && builders.length === golden.plan.builders.names.length
