@@ -51,6 +51,8 @@ export interface CheckReport {
   readonly results: readonly CheckResult[];
   /** What the agent API did not like about the registrations. */
   readonly problems: readonly string[];
+  /** What the VM's kernel said when it panicked, for each time; the node starts again then. */
+  readonly panics: readonly string[];
 }
 
 /** The guest's name for the host's loopback under QEMU's user network. */
@@ -302,6 +304,13 @@ const worst = (boots: readonly BootReport[]): CheckResult[] => {
   return [...results.values()];
 };
 
+/** Last words of kernels on a serial console. */
+export const panicsIn = (console: string): string[] =>
+  [...console.matchAll(/Kernel panic - not syncing: ([^\r\n]*)/g)]
+    .map(([, words = ""]) => words.trim())
+    // The end of the report says it again.
+    .filter((words) => !words.endsWith("]---"));
+
 const observe = async (
   host: Host,
   input: CheckInput,
@@ -324,9 +333,16 @@ const observe = async (
   await saveLogs(vm, logDir);
   await input.inspect?.(vm.ssh);
   await progress.step("shut-down-vm", "shut the VM down", () => vm.shutdown());
+  const panics = panicsIn(await readFile(vm.consoleLog, "utf8"));
   return {
     boots: [first, second],
-    results: [...worst([first, second]), ...metadata],
+    results: [
+      ...worst([first, second]),
+      ...metadata,
+      // Emulation has panics of its own making: they are told, and are no fault of the image.
+      ...(input.accelerator.accel === "tcg" ? [] : [seen("vm-kernel", ["G1"], "the kernel did not panic", panics)]),
+    ],
     problems: api.problems(),
+    panics,
   };
 };

@@ -66,8 +66,8 @@ export interface Vm {
   readonly consoleLog: string;
   /** @returns seconds since power-on. @throws BakeError BK505 when QEMU ends, BK506 when the time is up. */
   waitForSsh(timeout: number): Promise<number>;
-  /** Reboots the guest. @returns seconds until it answers by ssh again. @throws BakeError BK505, BK506 */
-  reboot(timeout: number): Promise<number>;
+  /** Reboots the guest, by `command` when it is given. @returns seconds until it answers by ssh again. @throws BakeError BK505, BK506 */
+  reboot(timeout: number, command?: string): Promise<number>;
   /** A power cut, and power again: the same disks, another boot. @throws BakeError BK505, BK507 */
   powerCycle(): Promise<void>;
   /** @throws BakeError BK508 when there is no port, or QEMU refuses. */
@@ -370,10 +370,10 @@ export const bootVm = async (host: Host, options: VmOptions): Promise<Vm> => {
     consoleLog,
     kill,
     waitForSsh: (timeout) => waitForBoot(machine.started, timeout),
-    reboot: async (timeout) => {
+    reboot: async (timeout, command = "systemctl reboot --no-block") => {
       const former = await bootId();
       const from = host.now();
-      await ssh("systemctl reboot --no-block", { allowFailure: true, timeout: 30_000 });
+      await ssh(command, { allowFailure: true, timeout: 30_000 });
       return waitForBoot(from, timeout, former);
     },
     powerCycle: async () => {

@@ -100,10 +100,10 @@ const formatJob = ({ agent, exitStatus, seconds, log }: JobResult): string => {
   return exitStatus === 0 ? line : `${line}\n${tail(log, 20)}`;
 };
 
-/** Agents, jobs and boot timelines of a VM. */
+/** Agents, jobs and boot timelines of a VM, and whether its kernel panicked. */
 export const formatImageReport = (report: CheckReport, accel: string): string =>
-  report.boots
-    .map(({ agents, jobs, timeline, seconds }, position) => {
+  [
+    ...report.boots.map(({ agents, jobs, timeline, seconds }, position) => {
       const [name, from] =
         position === 0 ? ["first boot, blank data disk", "power-on"] : ["after a reboot", "the reboot"];
       return [
@@ -112,5 +112,9 @@ export const formatImageReport = (report: CheckReport, accel: string): string =>
         }`,
         `${name}: boot timeline (${accel})\n${formatTimeline(timeline)}\n  from ${from}: ssh ${formatSeconds(seconds.ssh)}, agents registered ${formatSeconds(seconds.agents)}, jobs done ${formatSeconds(seconds.jobs)}`,
       ].join("\n\n");
-    })
-    .join("\n\n");
+    }),
+    ...report.panics.map(
+      (words) =>
+        `the VM's kernel panicked and started again: ${words}${accel === "tcg" ? " (emulation has panics of its own making; console.log has it all)" : ""}`,
+    ),
+  ].join("\n\n");

@@ -626,6 +626,20 @@ const networkChecks = ({ network }: PlanWithoutChecks): Check[] => {
 /** How a header starts that holds a placeholder: `x-access-token:<se`. */
 const placeholderHeader = Buffer.from("x-access-token:<se").toString("base64");
 
+const kernelChecks = ({ panicReboot }: PlanWithoutChecks): Check[] => [
+  ofCommand(
+    advisory,
+    {
+      id: "bake-panic-reboot",
+      rows: ["G1"],
+      title: "a kernel that panicked starts again",
+      help: "sysctl --system; /etc/sysctl.d has a later file that says otherwise",
+    },
+    "cat /proc/sys/kernel/panic",
+    { stdout: [line(String(panicReboot))] },
+  ),
+];
+
 const identityChecks = ({ ssh }: PlanWithoutChecks): Check[] => [
   ofCommand(
     advisory,
@@ -706,6 +720,7 @@ const gateChecks = (): Check[] => [
 /** In the order of what depends on what, so that the first failure is the one to look at. */
 export const planChecks = (plan: PlanWithoutChecks): Check[] => [
   ...platformChecks(plan),
+  ...kernelChecks(plan),
   ...storageChecks(plan),
   ...dockerChecks(plan),
   ...builderChecks(plan),

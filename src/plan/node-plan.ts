@@ -36,6 +36,8 @@ export interface NodePlan {
   readonly systems: readonly string[];
   /** Seconds between two looks at the node's health. */
   readonly healthInterval: number;
+  /** Seconds after which a kernel that panicked starts again. */
+  readonly panicReboot: number;
   readonly images: readonly ImagePlan[];
   readonly goss: { readonly version: string; readonly binary: string };
   readonly checks: readonly Check[];

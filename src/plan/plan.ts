@@ -69,6 +69,8 @@ export const planNode = ({ name, profile, lock, trial = false }: PlanInput): Nod
     // The stand-in base of a trial is a Debian (guide row G1 names the others).
     systems: trial ? ["debian"] : ["euleros", "openEuler"],
     healthInterval: profile.checks.interval,
+    // Time for a crash dump, where one is set up, and for the console's last words.
+    panicReboot: 10,
     images: planImages(profile, lock),
     goss: { version: profile.checks.gossVersion, binary: "/opt/bake/bin/goss" },
     units,

@@ -58,7 +58,13 @@ const port = "(?:[1-9]\\d{0,3}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d{2}|655[0-2]\\
 /** A name or an IPv4 address, or an IPv6 address: at least two colons, so that `host:port` is none. */
 const hostName = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|(?=.*:.*:)[0-9A-Fa-f:.]+)$/;
 
-const flags = z.string().regex(/^[^"\n\\]*$/, "expected flags without quotes, backslashes or line breaks");
+/** What buildkite-agent.cfg can hold: render/formats/lines.ts says why. */
+const agentValue = z
+  .string()
+  .regex(
+    /^(?:[^"\\#\0-\x1f\x7f]*|[^"\\'\0-\x1f\x7f]*)$/,
+    "expected one line without double quotes and backslashes, and without # beside a single quote",
+  );
 
 const Agents = z.strictObject({
   version: version("3.137.0").describe("Buildkite agent release (v3)."),
@@ -93,14 +99,14 @@ const Agents = z.strictObject({
     .default({})
     .describe("Environment of the agents, which their jobs inherit."),
   settings: z
-    .record(z.string(), z.union([oneLine, z.int(), z.boolean()]))
+    .record(z.string(), z.union([agentValue, z.int(), z.boolean()]))
     .default({})
     .describe("Further keys of buildkite-agent.cfg, checked against those that the agent's version knows."),
   endpoint: httpUrl("https://agent.example.com/v3")
     .optional()
     .describe("Agent API endpoint, when it is not Buildkite's own."),
-  gitCloneFlags: flags.default("--depth=1").describe("Replaces the agent's default flags of `git clone`."),
-  gitFetchFlags: flags.default("--depth=1").describe("Replaces the agent's default flags of `git fetch`."),
+  gitCloneFlags: agentValue.default("--depth=1").describe("Replaces the agent's default flags of `git clone`."),
+  gitFetchFlags: agentValue.default("--depth=1").describe("Replaces the agent's default flags of `git fetch`."),
   stopTimeout: z
     .int()
     .min(60)

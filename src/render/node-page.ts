@@ -77,6 +77,7 @@ Units order the boot; nothing sleeps.
   Their image is the pre-loaded one under a name that no registry has, \`${builders.localImage}\`, since buildx pulls what it can.
 - \`bake-ready\` runs the gating checks and writes \`/run/bake/status.json\`, also to the console. The agents' unit looks at it before
   it starts and tries again every ten seconds: a node that is not what its plan says takes no jobs.
+- A kernel that panics starts again after ten seconds (\`kernel.panic\`); the node comes back by itself, as after a power cut.
 - \`bake-metadata\` closes ${metadataAddress} to everything on the node until the next boot, when the checks were made.
 - \`bake-health.timer\` repeats the checks of what can change every ${healthInterval} s. After two bad looks in a row the agents stop,
   when their jobs are done; with the first good one they come back. A Docker that failed is started again, and so is a builder that

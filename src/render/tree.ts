@@ -149,6 +149,8 @@ const nodeFiles = (plan: NodePlan, templates: Templates, bakeId: string | undefi
       file(`/opt/bake/bin/${script}`, template(templates, `templates/node/${script}`), "0755"),
     ),
     file("/etc/docker/daemon.json", json(docker.daemon)),
+    // A kernel that panicked stands still for ever otherwise, and with it the node.
+    file("/etc/sysctl.d/90-bake.conf", `# ${header}\nkernel.panic = ${plan.panicReboot}\n`),
     file("/etc/modules-load.d/bake-docker.conf", `# ${header}\noverlay\nbr_netfilter\n`),
     file(agents.configFile, agentConfig(plan, header, bakeId), "0600"),
     file(

@@ -22,18 +22,19 @@ export const unitValue = (text: string): string => {
 /** One word of an Exec line. @throws RangeError for control characters. */
 export const unitWord = (text: string): string => `"${unitValue(text).replaceAll('"', '\\"').replaceAll("$", "$$$$")}"`;
 
-/** One field of an fstab line. @throws RangeError for NUL. */
+/** One field of an fstab line: blanks of ASCII end a field, others do not. @throws RangeError for NUL and nothing at all. */
 export const fstabField = (text: string): string => {
   refuse(text, /\0|^$/, "fstab");
-  return text.replace(/[\s\\#]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, "0")}`);
+  return text.replace(/[\t-\r \\#]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, "0")}`);
 };
 
 /**
- * A value of buildkite-agent.cfg: one pair of double quotes is stripped, nothing is unescaped.
- * @throws RangeError for quotes, backslashes and control characters.
+ * A value of buildkite-agent.cfg: one pair of double quotes is stripped, nothing is unescaped. The agent looks for comments by
+ * counting quotes of both kinds between hashes (buildkite/agent: cliconfig/file.go).
+ * @throws RangeError for double quotes, backslashes, control characters, and for a hash beside a single quote.
  */
 export const agentConfigValue = (text: string): string => {
-  refuse(text, /["\\\0-\x1f\x7f]/, "buildkite-agent.cfg");
+  refuse(text, /["\\\0-\x1f\x7f]|#.*'|'.*#/, "buildkite-agent.cfg");
   return `"${text}"`;
 };
 

@@ -13,9 +13,16 @@ const canBeBlock = (text: string): boolean =>
   !/ \n/.test(text) &&
   /^[\x20-\x7e\n]*$/.test(text);
 
+const mergeTag = "tag:yaml.org,2002:merge";
+
 /** Writes a value as a YAML document. */
 export const toYaml = (value: unknown): string => {
-  const document = new Document(value, { version: "1.1", aliasDuplicateObjects: false });
+  const document = new Document(value, {
+    version: "1.1",
+    aliasDuplicateObjects: false,
+    // Else the text `<<` is written as a merge key, without quotes.
+    customTags: (tags) => tags.filter((tag) => tag !== "merge" && !(typeof tag === "object" && tag.tag === mergeTag)),
+  });
   visit(document, {
     Scalar(key, node) {
       if (typeof node.value !== "string") return;

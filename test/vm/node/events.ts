@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { chooseAccelerator } from "../../../src/build/accelerator.ts";
 import { type AgentApi, startAgentApi } from "../../../src/check/agent-api.ts";
+import { panicsIn } from "../../../src/check/check-image.ts";
 import type { DiskFile, Snapshot } from "../../../src/check/vm.ts";
 import { type GoldenImage, goldenImage, type StartedVm, startVm, testHost } from "../golden-image.ts";
 import { blankDisk, buildersMade, until as waitUntil, written } from "./power-cuts.ts";
@@ -280,11 +281,15 @@ export const aNodeToWhichThingsHappen = (): FirstNode => {
       await api.waitForAgents(boot);
     });
 
-    test("an agent API that is down at boot, and a clock that is far off: the agents come when it is up", async () => {
+    test("a kernel that panics starts again; with its clock far off and no agent API the agents come when that is up", async () => {
       const { port } = api;
       await api.close();
       await sh("timedatectl set-time '2037-03-01 12:00:00'");
-      await node.started.vm.reboot(boot);
+      await node.started.vm.reboot(
+        boot,
+        "sync; echo 1 >/proc/sys/kernel/sysrq; (sleep 1; echo c >/proc/sysrq-trigger) </dev/null >/dev/null 2>&1 &",
+      );
+      expect(panicsIn(readFileSync(node.started.vm.consoleLog, "utf8")).join()).toContain("sysrq triggered crash");
       await until("test -e /run/bake/status.json && systemctl is-active --quiet buildkite-agent", 600);
       expect(await sh("date +%Y")).toBe("2037");
       expect((await run("bake-status")).stdout).toMatch(/ready for jobs: checked 2037-/);
