@@ -79,7 +79,10 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
     title: "BuildKit: a tag that moves, or a release that breaks on older kernels",
     text: "The default tag of buildx has broken hosts overnight (guide row G24, S6): a release has to be named.",
   },
-  BK122: { title: "a data disk over a folder of the system", text: "It would hide what the node needs." },
+  BK122: {
+    title: "a data disk over a folder of the system, or away from CI's caches",
+    text: "A mount over a folder of the system would hide what the node needs. CI keeps its caches below /mnt, whatever the profile says (guide rows G27, G28): elsewhere is a warning.",
+  },
   BK123: {
     title: "a placeholder, or an empty variable",
     text: "What a copied example leaves to be filled in (S11) would reach the node as it is.",

@@ -38,7 +38,14 @@ const environmentName = z
   .string()
   .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "expected the name of an environment variable, such as HF_ENDPOINT");
 
-const oneLine = z.string().regex(/^[^\0\n\r]*$/, "expected one line of text");
+/** What an environment file can hold: render/formats/lines.ts says why. */
+const oneLine = z
+  .string()
+  .regex(/^[^\0-\x08\n-\x1f\x7f]*$/, "expected one line of text without control characters")
+  .refine(
+    (text) => !/[\p{Noncharacter_Code_Point}\p{Surrogate}]/u.test(text),
+    "expected text; this holds a code that is no character",
+  );
 
 const cidr = z
   .string()

@@ -1,23 +1,68 @@
-/** One folder a case: profile in, every rendered byte out. `npm test -- -u` rewrites what is expected. */
-import { readdirSync } from "node:fs";
+/**
+ * Profiles in, every rendered byte out. 2cards stands in its folder whole; of the others only the files that differ from
+ * it. `npm test -- -u` rewrites what is expected; a file that is not rendered any more has to be deleted by hand.
+ */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { render, trialPlan, unlockedPlan } from "../plan-of.ts";
+import { planNode } from "../../src/plan/plan.ts";
+import { root } from "../../src/root.ts";
+import { substitute } from "../../src/trial/substitutions.ts";
+import { readProfile, render, trialLock, trialPlan, unlockedPlan } from "../plan-of.ts";
 
-const expected = join(import.meta.dirname, "2cards", "expected");
+const expectedOf = (name: string): string => join(import.meta.dirname, name, "expected");
+const whole = expectedOf("2cards");
+
+const filesBelow = (folder: string): string[] =>
+  existsSync(folder)
+    ? readdirSync(folder, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
+        .toSorted()
+    : [];
 
 describe("2cards, trial, locked", () => {
   const { files } = render(trialPlan());
 
   test.each(files)("$path", async ({ path, content }) => {
-    await expect(content).toMatchFileSnapshot(join(expected, path));
+    await expect(content).toMatchFileSnapshot(join(whole, path));
   });
 
   test("nothing else is expected", () => {
-    const there = readdirSync(expected, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map((entry) => join(entry.parentPath, entry.name).slice(expected.length + 1));
-    expect(there.toSorted()).toEqual(files.map(({ path }) => path).toSorted());
+    expect(filesBelow(whole)).toEqual(files.map(({ path }) => path).toSorted());
+  });
+});
+
+/** As a trial bakes it, or as it is, without a lock. */
+const planOf = (name: string, path: string, kind: "trial" | "unlocked") => {
+  const profile = readProfile(join(root, path));
+  return kind === "trial"
+    ? planNode({ name, profile: substitute(profile).profile, lock: trialLock, trial: true })
+    : planNode({ name, profile });
+};
+
+describe.each([
+  ["1card", "profiles/1card.yaml", "trial"],
+  ["4cards", "profiles/4cards.yaml", "trial"],
+  ["8cards", "profiles/8cards.yaml", "trial"],
+  ["2cards-aarch64", "profiles/2cards-aarch64.yaml", "unlocked"],
+  ["minimal", "test/golden/minimal/profile.yaml", "unlocked"],
+  ["everything", "test/golden/everything/profile.yaml", "unlocked"],
+] as const)("%s, %s, %s: what differs from 2cards", (name, path, kind) => {
+  const { files } = render(planOf(name, path, kind));
+  // The name of the profile stands in every file.
+  const same = (file: string, content: string): boolean =>
+    existsSync(join(whole, file)) &&
+    readFileSync(join(whole, file), "utf8").replaceAll(/Made by bake from profile .*/g, "") ===
+      content.replaceAll(/Made by bake from profile .*/g, "");
+  const different = files.filter((file) => !same(file.path, file.content));
+
+  test.each(different)("$path", async ({ path: file, content }) => {
+    await expect(content).toMatchFileSnapshot(join(expectedOf(name), file));
+  });
+
+  test("nothing else is expected", () => {
+    expect(filesBelow(expectedOf(name))).toEqual(different.map((file) => file.path).toSorted());
   });
 });
 

@@ -55,11 +55,14 @@ const withText = (path: Path, key: boolean, text: string): unknown => {
   return copy;
 };
 
-test("10,000 strings in every field of a profile", { timeout: 120_000 }, () => {
+/** Each is a whole profile, so fewer than the writers get; HOSTILE_PROFILES=10000 takes as many, in half a minute. */
+const count = Number(process.env["HOSTILE_PROFILES"] ?? 2500);
+
+test(`${count} strings in the fields of a profile`, { timeout: 300_000 }, () => {
   expect(fields.length).toBeGreaterThan(45);
   const environment: string[] = [];
   let accepted = 0;
-  for (const [index, text] of hostileStrings(10_000, seed + 1).entries()) {
+  for (const [index, text] of hostileStrings(count, seed + 1).entries()) {
     const { path, key } = fields[index % fields.length] ?? { path: [], key: false };
     const what = `seed ${seed}: ${path.join(".")} ${JSON.stringify(text.slice(0, 200))}`;
     const source = JSON.stringify(withText(path, key, text)).replaceAll("\u007f", "\\u007f");
@@ -77,8 +80,8 @@ test("10,000 strings in every field of a profile", { timeout: 120_000 }, () => {
       expect(cfg, what).toContain(`=${agentConfigValue(text)}\n`);
     }
   }
-  expect(accepted).toBeGreaterThan(300);
-  expect(environment.length).toBeGreaterThan(30);
+  expect(accepted).toBeGreaterThan(count / 20);
+  expect(environment.length).toBeGreaterThan(count / 500);
   // The environment of jobs, as a shell reads the file.
   const profile = {
     ...right,

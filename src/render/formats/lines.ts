@@ -4,18 +4,24 @@ const refuse = (text: string, pattern: RegExp, format: string): void => {
   if (pattern.test(text)) throw new RangeError(`${JSON.stringify(text)} cannot be written in ${format}`);
 };
 
+/** Control characters but for the tab, and what Unicode says is no character: systemd drops a value that has one. */
+const notForSystemd =
+  /[\0-\x08\n-\x1f\x7f\ufdd0-\ufdef]|[\ufffe\uffff]|[\ud83f\ud87f\ud8bf\ud8ff\ud93f\ud97f\ud9bf\ud9ff\uda3f\uda7f\udabf\udaff\udb3f\udb7f\udbbf\udbff][\udffe\udfff]/;
+
 /**
  * The value of a line in a file that systemd reads as EnvironmentFile= and bash sources. Double quotes with these four
- * escapes are the form that both, and systemd from 239 on, read alike. @throws RangeError for NUL and line breaks.
+ * escapes are the form that both, and systemd from 239 on, read alike.
+ * @throws RangeError for line breaks, other control characters than the tab, and what is no character.
  */
 const environmentValue = (text: string): string => {
-  refuse(text, /[\0\n\r]/, "an environment file");
+  refuse(text, notForSystemd, "an environment file");
   return `"${text.replace(/["\\$`]/g, "\\$&")}"`;
 };
 
-/** A value of a unit setting: `%` starts a specifier and `\` an escape. @throws RangeError for control characters. */
+/** A value of a unit setting: `%` starts a specifier and `\` an escape. @throws RangeError for control characters and what is none. */
 export const unitValue = (text: string): string => {
-  refuse(text, /[\0-\x1f\x7f]/, "a systemd unit");
+  refuse(text, notForSystemd, "a systemd unit");
+  refuse(text, /\t/, "a systemd unit");
   return text.replaceAll("%", "%%").replaceAll("\\", "\\\\");
 };
 

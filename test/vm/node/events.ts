@@ -8,6 +8,7 @@ import { type AgentApi, startAgentApi } from "../../../src/check/agent-api.ts";
 import { panicsIn } from "../../../src/check/check-image.ts";
 import type { DiskFile, Snapshot } from "../../../src/check/vm.ts";
 import { type GoldenImage, goldenImage, type StartedVm, startVm, testHost } from "../golden-image.ts";
+import { expectSystemdToReadWhatIsWritten } from "./systemd-reads.ts";
 import { blankDisk, buildersMade, until as waitUntil, written } from "./power-cuts.ts";
 
 /** What the parts after this one go on with. */
@@ -109,6 +110,9 @@ export const aNodeToWhichThingsHappen = (): FirstNode => {
       await node.started?.vm.kill();
       await api?.close();
     });
+
+    test("systemd reads strings that look like syntax as they were written", () =>
+      expectSystemdToReadWhatIsWritten(node.started.vm.ssh));
 
     test("a node that is ready says so, with its key", async () => {
       const { exitCode, stdout } = await run("bake-status");

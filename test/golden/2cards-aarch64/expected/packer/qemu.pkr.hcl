@@ -1,0 +1,140 @@
+# Made by bake from profile 2cards-aarch64; edit that.
+packer {
+  required_version = ">= 1.11.0"
+  required_plugins {
+    qemu = {
+      source  = "github.com/hashicorp/qemu"
+      version = ">= 1.0.9"
+    }
+  }
+}
+
+variable "base" {
+  type        = string
+  description = "The base disk image, a qcow2 file."
+}
+
+variable "base_checksum" {
+  type        = string
+  description = "sha256:… of the base."
+}
+
+variable "artifacts" {
+  type        = string
+  description = "Folder with the artifacts by content address: sha256/ab/cdef…"
+}
+
+variable "output" {
+  type        = string
+  description = "Folder that Packer makes for the disk it builds."
+}
+
+variable "log" {
+  type        = string
+  description = "Existing folder for the serial console and the journal."
+}
+
+variable "ssh_private_key_file" {
+  type        = string
+  description = "Private key of a key pair made for this build."
+}
+
+variable "ssh_public_key" {
+  type        = string
+  description = "Its public half; goes into the build VM and is removed again."
+}
+
+variable "accelerator" {
+  type    = string
+  default = "kvm"
+}
+
+variable "cpu_model" {
+  type    = string
+  default = "host"
+}
+
+source "qemu" "node" {
+  iso_url      = var.base
+  iso_checksum = var.base_checksum
+  disk_image   = true
+  # An overlay starts at once; the result is flattened afterwards, so it does not depend on the base.
+  use_backing_file   = true
+  skip_compaction    = true
+  disk_compression   = false
+  format             = "qcow2"
+  disk_size          = "40G"
+  disk_interface     = "virtio"
+  disk_discard       = "unmap"
+  disk_detect_zeroes = "unmap"
+  net_device         = "virtio-net"
+
+  machine_type = "q35"
+  accelerator  = var.accelerator
+  cpu_model    = var.cpu_model
+  cpus         = 2
+  memory       = 2048
+  headless     = true
+  # Without VNC there is no boot command to type, nor the ten seconds' wait before it.
+  disable_vnc = true
+  qemuargs    = [["-serial", "file:${var.log}/console.log"]]
+
+  # file() starts from this folder, provisioners from the current one.
+  cd_label = "cidata"
+  cd_content = {
+    "meta-data" = "instance-id: bake-build\nlocal-hostname: bake-build\n"
+    "user-data" = replace(file("../user-data/build.yaml"), "bake-build-key", trimspace(var.ssh_public_key))
+  }
+
+  http_directory    = var.artifacts
+  http_bind_address = "127.0.0.1"
+
+  communicator         = "ssh"
+  ssh_username         = "root"
+  ssh_private_key_file = var.ssh_private_key_file
+  ssh_timeout          = "15m"
+  shutdown_command     = "systemctl poweroff"
+  shutdown_timeout     = "5m"
+
+  vm_name          = "image.qcow2"
+  output_directory = var.output
+}
+
+build {
+  sources = ["source.qemu.node"]
+
+  # Packer does not wait for user-data by itself.
+  provisioner "shell" {
+    inline = [
+      "echo 'bake: step wait-cloud-init'",
+      "cloud-init status --wait >/dev/null || { cloud-init status --long; exit 1; }",
+      "install -d -m 0700 /var/tmp/bake",
+    ]
+  }
+
+  provisioner "file" {
+    source      = "${path.root}/../node"
+    destination = "/var/tmp/bake/"
+  }
+
+  provisioner "file" {
+    source      = "${path.root}/../provision/"
+    destination = "/var/tmp/bake/"
+  }
+
+  provisioner "shell" {
+    environment_vars = ["BAKE_ARTIFACTS=http://${build.PackerHTTPAddr}"]
+    inline           = ["bash /var/tmp/bake/provision.sh /var/tmp/bake"]
+  }
+
+  provisioner "shell" {
+    inline = ["bash /var/tmp/bake/hygiene.sh"]
+  }
+
+  # What the VM has to say about a failed build, before it is thrown away; the prefix lets a reader split it out.
+  error-cleanup-provisioner "shell" {
+    inline = [
+      "journalctl --no-pager -b -n 2000 | sed 's/^/bake: journal /'",
+    ]
+  }
+}
