@@ -1,5 +1,6 @@
 /** The command table. Actions import what they need when they run: `bake --help` loads commander alone. */
 import { Command, Option } from "commander";
+import type { InitOptions } from "./commands/init.ts";
 
 // `bake … | head` closes the pipe early; that is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
@@ -17,6 +18,31 @@ const program = new Command("bake")
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 
 const profileOption = ["--profile <name>", "profiles/<name>.yaml, or a path to a profile"] as const;
+
+program
+  .command("init <name>")
+  .description("write a commented profile to profiles/<name>.yaml; asks what no option says, on a terminal")
+  .option("--from-host <[user@]host[:port]>", "take what a host set up by hand has, by ssh, read-only")
+  .option("--npus <number>", "NPUs of the host (8)")
+  .option("--cards <number>", "NPUs of each agent (2); as many agents as fit")
+  .option("--queue <queue>", "Buildkite queue (ascend)")
+  .option("--pypi-cache <host:port>", "PyPI cache of the site; empty: none")
+  .option("--git-proxy <url>", "git proxy of the site; empty: none")
+  .option("--adopt <file system>", "data disk that exists: UUID=... or LABEL=...; a blank NVMe disk otherwise")
+  .option("--token-file <file>", "where the agent token lies (/etc/buildkite-agent/token)")
+  .option("--token-env <variable>", "environment variable with the agent token instead")
+  .option("--base <name>", "base image (openeuler-22.03-lts-sp4)")
+  .option("--architecture <name>", "x86_64 or aarch64 (aarch64)")
+  .option(
+    "--image <reference>",
+    "image to pre-load; can be repeated",
+    (image: string, all: string[]) => [...all, image],
+    [] as string[],
+  )
+  .action(async (name: string, options: Omit<InitOptions, "image"> & { image: string[] }) => {
+    const { init } = await import("./commands/init.ts");
+    process.exitCode = await init(name, options);
+  });
 
 program
   .command("validate")

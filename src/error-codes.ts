@@ -107,6 +107,8 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
     title: "a git proxy that makes wrong URLs",
     text: "git puts `via` in the place of `for` and keeps the rest: the two must end alike (guide row G13).",
   },
+  BK130: { title: "the profile is there already", text: "`bake init` writes new profiles and changes none." },
+  BK131: { title: "an answer that cannot be", text: "An option or an answer of `bake init` is not of its form." },
   BK201: {
     title: "an artifact is not in the store",
     text: "The lock names bytes that were not fetched or made yet. `bake image --trial` makes its own again.",

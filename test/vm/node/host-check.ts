@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Vm } from "../../../src/check/vm.ts";
+import { loadProfile } from "../../../src/profile/load.ts";
 import type { NodePlan } from "../../../src/plan/node-plan.ts";
 import { root } from "../../../src/root.ts";
 import { testHost } from "../golden-image.ts";
@@ -127,6 +128,23 @@ export const checkByHand = (node: OtherNode): void => {
       // As its user would compare it: with the key that the host's own console shows.
       const [type = "", key = ""] = (await onNode("cat /etc/ssh/ssh_host_ed25519_key.pub")).split(" ");
       writeFileSync(join(folder, "known_hosts"), `[127.0.0.1]:${vm.sshPort} ${type} ${key.trim()}\n`);
+    });
+
+    test("bake init --from-host writes a profile with what the node has, and changes nothing on it", async () => {
+      await onNode("touch /run/before && sleep 1");
+      const { code, stderr } = await bake("init", "read", "--from-host", target);
+      expect(code, stderr).toBe(0);
+      const { profile: read } = loadProfile(readFileSync(join(bakeFolder, "profiles/read.yaml"), "utf8"), "read.yaml");
+      expect(read).toMatchObject({
+        agents: { version: plan.agents.version, spawn: 2, cards: 4, queue: "ascend" },
+        docker: { version: plan.docker.version, dataRoot: plan.docker.dataRoot },
+        buildx: { version: plan.buildx.version },
+        builders: { image: plan.builders.image },
+        storage: { disk: { adopt: `UUID=${plan.storage.uuid}` }, mount: plan.storage.mount, filesystem: "ext4" },
+        network: { pypiCache: plan.network.pypiCache, gitProxy: plan.network.gitProxy },
+        targets: { qemu: { architecture: "x86_64" } },
+      });
+      expect(await changedSince("/run/before")).toBe("");
     });
 
     test("finds nothing wrong with a node as it booted, and leaves it as it was", async () => {

@@ -1,0 +1,107 @@
+/** The text of a new profile, with comments: pure. Values are checked afterwards, as in any profile. */
+import { Document, Scalar } from "yaml";
+
+export interface Answers {
+  /** NPUs of the host. */
+  readonly npus: number;
+  /** NPUs of each agent. */
+  readonly cards: number;
+  readonly spawn?: number;
+  readonly queue: string;
+  readonly architecture: string;
+  readonly base: string;
+  /** `UUID=…` or `LABEL=…`; a blank NVMe disk otherwise. */
+  readonly adopt?: string;
+  readonly filesystem?: string;
+  readonly mount?: string;
+  readonly dataRoot?: string;
+  readonly pypiCache?: { readonly host: string; readonly port: number };
+  readonly gitProxy?: { readonly for: string; readonly via: string };
+  readonly images?: readonly string[];
+  readonly agentToken: { readonly file: string } | { readonly env: string };
+  readonly agentVersion?: string;
+  readonly dockerVersion?: string;
+  readonly buildxVersion?: string;
+  readonly buildkitImage?: string;
+  /** Where the values come from, for the first line. */
+  readonly from?: string;
+}
+
+/** What is verified together (guide rows G2, G15, G22, G24). */
+const verified = { agent: "3.137.0", docker: "27.5.1", buildx: "0.20.0", buildkit: "moby/buildkit:v0.19.0" };
+
+/** A scalar in one line, quoted when it must be. */
+const scalar = (value: string | number): string => {
+  const node = new Scalar(value);
+  if (typeof value === "string" && !/^[A-Za-z0-9/][A-Za-z0-9._:/=@-]*$/.test(value)) node.type = Scalar.QUOTE_DOUBLE;
+  return new Document(node).toString({ lineWidth: 0, doubleQuotedMinMultiLineLength: 1e9 }).trimEnd();
+};
+
+/** @param schema Path of the schema, as seen from the profile. */
+export const newProfile = (answers: Answers, schema: string): string => {
+  const { npus, cards } = answers;
+  const spawn = answers.spawn ?? Math.max(1, Math.floor(npus / cards));
+  const agents = spawn === 1 ? "one agent" : `${spawn} agents`;
+  const network = [
+    ...(answers.pypiCache === undefined
+      ? ["  # pypiCache: { host: 192.0.2.10, port: 3141 }"]
+      : [`  pypiCache: { host: ${scalar(answers.pypiCache.host)}, port: ${scalar(answers.pypiCache.port)} }`]),
+    ...(answers.gitProxy === undefined
+      ? ["  # gitProxy: { for: https://github.com/, via: https://git-proxy.example.com/https://github.com/ }"]
+      : ["  gitProxy:", `    for: ${scalar(answers.gitProxy.for)}`, `    via: ${scalar(answers.gitProxy.via)}`]),
+    "  # httpProxy: { url: http://proxy.example.com:3128, except: [.example.com] }",
+    "  # Networks of the site, that Docker's own must stay away from.",
+    "  vpc: []",
+  ];
+  const images = answers.images ?? [];
+  const source =
+    "file" in answers.agentToken
+      ? `file: ${scalar(answers.agentToken.file)}`
+      : `env: ${scalar(answers.agentToken.env)}`;
+  return `# yaml-language-server: $schema=${schema}
+# ${npus} NPUs, ${agents} with ${cards} each.${answers.from === undefined ? "" : ` Read from ${answers.from.replace(/[^\x20-\x7e]/g, "?")}.`}
+# \`bake validate --explain\` shows every setting, also those that are not here.
+agents:
+  version: ${scalar(answers.agentVersion ?? verified.agent)}
+  # Agents are named <hostname>-<1 to spawn>-<cards>cards: CI takes NPUs, builder and caches from that.
+  spawn: ${spawn}
+  cards: ${cards}
+  npus: ${npus}
+  queue: ${scalar(answers.queue)}
+
+docker:
+  version: ${scalar(answers.dockerVersion ?? verified.docker)}${answers.dataRoot === undefined ? "" : `\n  dataRoot: ${scalar(answers.dataRoot)}`}
+
+# The pair of the Docker version.
+buildx: { version: ${scalar(answers.buildxVersion ?? verified.buildx)} }
+
+# Pinned: a tag that moves has broken hosts overnight.
+builders: { image: ${scalar(answers.buildkitImage ?? verified.buildkit)} }
+
+storage:
+${
+  answers.adopt === undefined
+    ? "  # The one blank NVMe disk. Several of them: { blank: nvme, pick: first }. One that has a file system: { adopt: UUID=... }\n  disk: { blank: nvme }"
+    : `  # A file system that exists: mounted, never formatted.\n  disk: { adopt: ${scalar(answers.adopt)} }`
+}${answers.filesystem === undefined ? "" : `\n  filesystem: ${scalar(answers.filesystem)}`}${answers.mount === undefined ? "" : `\n  mount: ${scalar(answers.mount)}`}
+
+network:
+${network.join("\n")}
+
+# Who may log in as root.
+ssh:
+  operatorKeys: []
+
+# In Docker's store before the first job.
+images:${images.length === 0 ? " []" : `\n${images.map((image) => `  - ${scalar(image)}`).join("\n")}`}
+
+# Where secrets come from on the machine that makes user-data; never their values.
+secrets:
+  agentToken: { ${source} }
+
+targets:
+  qemu:
+    base: ${scalar(answers.base)}
+    architecture: ${scalar(answers.architecture)}
+`;
+};

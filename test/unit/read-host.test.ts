@@ -1,0 +1,76 @@
+import { expect, test } from "vitest";
+import { readingOf } from "../../src/check/read-host.ts";
+
+const outputs = (said: Readonly<Record<string, string>>) =>
+  new Map(Object.entries(said).map(([name, stdout]) => [name, { status: 0, stdout: `${stdout}\n` }]));
+
+test("a host as the guide makes it", () => {
+  const { answers, notes } = readingOf(
+    outputs({
+      hostname: "modelfoundry-prod-node-0008",
+      architecture: "aarch64",
+      system: "euleros 2.0",
+      npus: "8",
+      agent: 'name="%hostname-%spawn-2cards"\nspawn=4\ntags="queue=ascend"\ngit-clone-flags="--depth=1"',
+      agentVersion: "buildkite-agent version 3.120.1, build 1234",
+      environment: "PYPI_CACHE_HOST=172.22.0.80\nPYPI_CACHE_PORT=30367",
+      docker: "26.1.3 /mnt/docker-data/docker",
+      buildx: "github.com/docker/buildx v0.13.1 788433953af10f2a698f5c07611dddce2e08c7a0",
+      builder: "moby/buildkit:buildx-stable-1",
+      images:
+        "quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12\n<none>:<none>\nnpu/vllm-ci:v_1764000000\nmoby/buildkit:buildx-stable-1",
+      disk: "/mnt ext4 85805e4a-0000-4000-8000-000000000001",
+      gitProxy: "url.https://gh-proxy.test.osinfra.cn/https://github.com/.insteadof https://github.com/",
+    }),
+  );
+  expect(answers).toEqual({
+    from: "modelfoundry-prod-node-0008",
+    architecture: "aarch64",
+    npus: 8,
+    spawn: 4,
+    cards: 2,
+    queue: "ascend",
+    agentVersion: "3.120.1",
+    dockerVersion: "26.1.3",
+    dataRoot: "/mnt/docker-data/docker",
+    buildxVersion: "0.13.1",
+    buildkitImage: "moby/buildkit:buildx-stable-1",
+    adopt: "UUID=85805e4a-0000-4000-8000-000000000001",
+    mount: "/mnt",
+    pypiCache: { host: "172.22.0.80", port: 30_367 },
+    gitProxy: { for: "https://github.com/", via: "https://gh-proxy.test.osinfra.cn/https://github.com/" },
+    images: ["quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12"],
+  });
+  expect(notes).toEqual(["system there: euleros 2.0; targets.qemu.base is yours to choose"]);
+});
+
+test("what is not there is named, and a password in a proxy's URL stays where it is", () => {
+  const { answers, notes } = readingOf(
+    outputs({
+      hostname: "bare",
+      architecture: "x86_64",
+      npus: "0",
+      docker: "27.5.1 /var/lib/docker",
+      disk: "/ ext4 11111111-0000-4000-8000-000000000001",
+      gitProxy: "url.https://user:EXAMPLE@proxy.example/https://github.com/.insteadof https://github.com/",
+    }),
+  );
+  expect(answers).toEqual({
+    from: "bare",
+    architecture: "x86_64",
+    dockerVersion: "27.5.1",
+    gitProxy: { for: "https://github.com/", via: "https://proxy.example/https://github.com/" },
+    images: [],
+  });
+  expect(notes).toEqual([
+    "spawn of the agents: not found there",
+    "cards of each agent (…-<cards>cards in the agent's name): not found there",
+    "queue: not found there",
+    "agent version: not found there",
+    "buildx: not found there",
+    "image of cachebuilder1: not found there",
+    "data disk: Docker's data-root lies on the system disk; a blank NVMe disk is taken",
+    "PyPI cache: not found there",
+    "git proxy: its URL holds credentials, they were left out",
+  ]);
+});
