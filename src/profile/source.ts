@@ -86,7 +86,7 @@ export interface Parsed {
 /** Parses one file as YAML 1.2. Its problems have the code BK101. */
 export const parseSource = (file: string, text: string, extendedBy?: Place): Parsed => {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, version: "1.2" });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false, version: "1.2" });
   const source: Source = {
     file,
     text,
@@ -116,7 +116,6 @@ export const parseSource = (file: string, text: string, extendedBy?: Place): Par
       { source, start: found.pos[0], end: found.pos[1] },
       found.message,
       found.name === "YAMLWarning" ? "warning" : "error",
-      found.code === "DUPLICATE_KEY" ? "remove one of the two, or put what they hold under one key" : undefined,
     ),
   );
   let nodes = 0;
@@ -139,6 +138,16 @@ export const parseSource = (file: string, text: string, extendedBy?: Place): Par
         if (!isScalar(key)) {
           problems.push(problem(keyPlace, "a key must be a plain text"));
           continue;
+        }
+        const first = entries.get(String(key.value));
+        // The parser's own comparison takes the square of the number of keys.
+        if (first !== undefined) {
+          const { line, column } = rangeOf(first.key);
+          problems.push({
+            ...problem(keyPlace, `the key ${String(key.value)} is there twice`),
+            help: "remove one of the two, or put what they hold under one key",
+            notes: [{ message: "first here", file, line, column }, ...chainOf(source)],
+          });
         }
         entries.set(String(key.value), {
           key: keyPlace,
