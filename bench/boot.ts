@@ -2,6 +2,7 @@
  * How long a golden image boots until its agents are registered, over its base's own boot: the same disk, memory, processors
  * and accelerator. First boot on a blank data disk, then a reboot. Run it by `bin/bench boot`; takes minutes.
  */
+import { vmSizeOf } from "../src/plan/target.ts";
 import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -30,8 +31,7 @@ const bootBase = async (base: string): Promise<Boot> => {
       image: base,
       workDir: folder,
       logDir: folder,
-      memoryMiB: golden.plan.target.memory,
-      cpus: golden.plan.target.cpus,
+      ...vmSizeOf(golden.plan.target),
       accelerator: await chooseAccelerator({ host, image: base }),
       dataDiskGiB: 8,
       userData: `#cloud-config\n${JSON.stringify({ users: [{ name: "root", ssh_authorized_keys: [key.publicKey] }], disable_root: false })}\n`,

@@ -107,6 +107,10 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
     title: "a git proxy that makes wrong URLs",
     text: "git puts `via` in the place of `for` and keeps the rest: the two must end alike (guide row G13).",
   },
+  BK129: {
+    title: "targets: none, or one that Huawei Cloud would refuse",
+    text: "Limits of the cloud that it only says late: tags of images, systems whose cloud-init does not find it.",
+  },
   BK130: { title: "the profile is there already", text: "`bake init` writes new profiles and changes none." },
   BK131: { title: "an answer that cannot be", text: "An option or an answer of `bake init` is not of its form." },
   BK201: {

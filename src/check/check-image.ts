@@ -1,4 +1,5 @@
 /** Boots a golden image with a blank data disk and golden user-data, and holds it against its plan. */
+import { vmSizeOf } from "../plan/target.ts";
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -133,8 +134,7 @@ export const checkImage = async (host: Host, input: CheckInput): Promise<CheckRe
       const vm = await bootVm(host, {
         image: input.image,
         workDir: workFolder,
-        memoryMiB: plan.target.memory,
-        cpus: plan.target.cpus,
+        ...vmSizeOf(plan.target),
         accelerator: input.accelerator,
         dataDiskGiB: input.dataDisk,
         metadata: "what this instance was given\n",

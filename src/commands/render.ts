@@ -1,34 +1,43 @@
 import { join } from "node:path";
 import { lockPath, readLock } from "../lock/read.ts";
 import { planNode } from "../plan/plan.ts";
+import { type TargetName, targetsOf } from "../plan/target.ts";
 import { renderTree, templateNames } from "../render/tree.ts";
 import { differences, writeTree } from "../render/write.ts";
 import { readTemplates } from "../root.ts";
 import { readProfileFile, reportFailure, requireProfile } from "./profile-file.ts";
 
-/** `bake render`. @returns the exit code. */
+/** `out/2cards` for the local target, `out/2cards-huaweicloud`. */
+const outFolder = (name: string, target: TargetName): string =>
+  join("out", target === "qemu" ? name : `${name}-${target}`);
+
+/** `bake render`: a folder for each target of the profile. @returns the exit code. */
 export const render = async (options: { profile: string; check?: boolean }): Promise<number> => {
   try {
     const file = await readProfileFile(options.profile);
     const profile = requireProfile(file);
     if (profile === undefined) return 1;
     const lock = await readLock(lockPath(file.file));
-    const plan = planNode({ name: file.name, profile, ...(lock !== undefined && { lock }) });
-    const { files, leftOut, bakeId } = renderTree(plan, await readTemplates(templateNames(plan)));
-    const folder = join("out", file.name);
-    if (options.check === true) {
-      const different = await differences(folder, files);
-      for (const path of different) process.stdout.write(`differs: ${join(folder, path)}\n`);
-      return different.length === 0 ? 0 : 1;
+    let code = 0;
+    for (const target of targetsOf(profile)) {
+      const plan = planNode({ name: file.name, profile, target, ...(lock !== undefined && { lock }) });
+      const { files, leftOut, bakeId } = renderTree(plan, await readTemplates(templateNames(plan)));
+      const folder = outFolder(file.name, target);
+      if (options.check === true) {
+        const different = await differences(folder, files);
+        for (const path of different) process.stdout.write(`differs: ${join(folder, path)}\n`);
+        if (different.length > 0) code = 1;
+        continue;
+      }
+      const changed = await writeTree(folder, files);
+      process.stdout.write(`${folder}: ${files.length} files, ${changed.length} changed\n`);
+      if (bakeId !== undefined) process.stdout.write(`bake id ${bakeId}\n`);
+      if (leftOut.length > 0) {
+        process.stdout.write(`left out, because ${lockPath(file.file)} is not there:\n`);
+        for (const item of leftOut) process.stdout.write(`  ${item}\n`);
+      }
     }
-    const changed = await writeTree(folder, files);
-    process.stdout.write(`${folder}: ${files.length} files, ${changed.length} changed\n`);
-    if (bakeId !== undefined) process.stdout.write(`bake id ${bakeId}\n`);
-    if (leftOut.length > 0) {
-      process.stdout.write(`left out, because ${lockPath(file.file)} is not there:\n`);
-      for (const item of leftOut) process.stdout.write(`  ${item}\n`);
-    }
-    return 0;
+    return code;
   } catch (error) {
     return reportFailure(error);
   }

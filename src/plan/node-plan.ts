@@ -1,5 +1,5 @@
 /** What a node is, as one pure value. */
-import type { Architecture, Artifact, Lock } from "../lock/lock.ts";
+import type { Artifact, Lock } from "../lock/lock.ts";
 import type { AgentPlan } from "./agents.ts";
 import type { BuildersPlan } from "./builders.ts";
 import type { Check } from "./check.ts";
@@ -8,18 +8,13 @@ import type { ImagePlan } from "./images.ts";
 import type { NetworkPlan } from "./network.ts";
 import type { PackagePlan } from "./packages.ts";
 import type { StoragePlan } from "./storage.ts";
+import type { HuaweiCloudTarget, QemuTarget } from "./target.ts";
 
 export interface NodePlan {
   readonly profile: string;
   /** A trial replaces sources and versions; its output says so everywhere. */
   readonly trial: boolean;
-  readonly target: {
-    readonly name: "qemu";
-    readonly architecture: Architecture;
-    readonly memory: number;
-    readonly cpus: number;
-    readonly diskSize: number;
-  };
+  readonly target: QemuTarget | HuaweiCloudTarget;
   readonly storage: StoragePlan;
   readonly docker: DockerPlan;
   readonly buildx: { readonly version: string; readonly plugin: string };
@@ -48,4 +43,6 @@ export interface NodePlan {
   /** From the lock; absent without one. */
   readonly base?: Lock["base"];
   readonly artifacts?: readonly Artifact[];
+  /** sha256 of the lock, base64url: fits into a tag. */
+  readonly lockDigest?: string;
 }

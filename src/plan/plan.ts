@@ -1,4 +1,5 @@
 /** Profile (and lock, when there is one) → NodePlan: the pure value that says what a node is. Everything else renders or checks it. */
+import { createHash } from "node:crypto";
 import type { Lock } from "../lock/lock.ts";
 import type { Profile } from "../profile/schema.ts";
 import { planAgents } from "./agents.ts";
@@ -10,6 +11,7 @@ import { planNetwork } from "./network.ts";
 import type { NodePlan } from "./node-plan.ts";
 import { planPackages } from "./packages.ts";
 import { planStorage } from "./storage.ts";
+import { planTarget, type TargetName } from "./target.ts";
 
 /** Units that bake writes and enables, in boot order. */
 const units = [
@@ -38,20 +40,16 @@ export interface PlanInput {
   readonly profile: Profile;
   readonly lock?: Lock;
   readonly trial?: boolean;
+  /** Without it the first that the profile has. */
+  readonly target?: TargetName;
 }
 
-export const planNode = ({ name, profile, lock, trial = false }: PlanInput): NodePlan => {
+export const planNode = ({ name, profile, lock, trial = false, target }: PlanInput): NodePlan => {
   const agents = planAgents(profile);
   const parts = {
     profile: name,
     trial,
-    target: {
-      name: "qemu" as const,
-      architecture: profile.targets.qemu.architecture,
-      memory: profile.targets.qemu.memory,
-      cpus: profile.targets.qemu.cpus,
-      diskSize: profile.targets.qemu.diskSize,
-    },
+    target: planTarget(name, profile, target),
     storage: planStorage(profile),
     docker: planDocker(profile),
     buildx: { version: profile.buildx.version, plugin: "/root/.docker/cli-plugins/docker-buildx" },
@@ -78,6 +76,7 @@ export const planNode = ({ name, profile, lock, trial = false }: PlanInput): Nod
     ...(lock !== undefined && {
       base: lock.base,
       artifacts: lock.artifacts.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+      lockDigest: createHash("sha256").update(JSON.stringify(lock)).digest("base64url"),
     }),
   };
   return { ...parts, checks: planChecks(parts) };

@@ -46,7 +46,7 @@ export type Templates = Readonly<Record<string, string>>;
 
 /** Names that `renderTree` looks up in Templates. */
 export const templateNames = (plan: NodePlan): string[] => [
-  "packer/qemu.pkr.hcl.hbs",
+  `packer/${plan.target.name}.pkr.hcl.hbs`,
   "templates/cloud-init/golden.yaml.hbs",
   "templates/cloud-init/build.yaml.hbs",
   ...plan.units.map((unit) => `templates/systemd/${unit}.hbs`),
@@ -121,6 +121,23 @@ const agentConfig = ({ agents }: NodePlan, header: string, bakeId: string | unde
     ...(agents.token.via === "file" ? ([["token", `file://${agents.token.path}`]] as [string, string][]) : []),
   ];
   return `# ${header}\n${settings.map(([key, value]) => `${key}=${agentConfigValue(value)}\n`).join("")}`;
+};
+
+/** Where a node looks for its user-data. Named, not searched for: a search may find nothing in this cloud (facts: ds-identify). */
+const datasources: Readonly<Record<NodePlan["target"]["name"], string>> = {
+  qemu: "datasource_list: [NoCloud, None]\n",
+  huaweicloud: toYaml({
+    datasource_list: ["OpenStack"],
+    datasource: {
+      OpenStack: {
+        metadata_urls: [`http://${metadataAddress}`],
+        max_wait: 120,
+        timeout: 5,
+        // The network is the image's own, by DHCP.
+        apply_network_config: false,
+      },
+    },
+  }),
 };
 
 const nodeFiles = (plan: NodePlan, templates: Templates, bakeId: string | undefined): NodeFile[] => {
@@ -223,7 +240,7 @@ const nodeFiles = (plan: NodePlan, templates: Templates, bakeId: string | undefi
     // A missing include is ignored: the token comes with user-data, or not at all (guide row G14).
     file("/root/.gitconfig", `# ${header}\n[include]\n\tpath = ${gitConfigValue(gitTokenFile)}\n`),
     file("/opt/bake/units.txt", `${plan.units.join("\n")}\n`),
-    file("/etc/cloud/cloud.cfg.d/90_bake.cfg", `# ${header}\ndatasource_list: [NoCloud, None]\n`),
+    file("/etc/cloud/cloud.cfg.d/90_bake.cfg", `# ${header}\n${datasources[plan.target.name]}`),
     ...checkLevels.map((level) =>
       file(`/opt/bake/checks/${level}.yaml`, gossFile(plan.checks.filter((check) => check.level === level))),
     ),
@@ -273,6 +290,53 @@ const directories = (plan: NodePlan): [string, string][] => [
   ["0755", plan.agents.pluginsPath],
 ];
 
+/** A tag's value, a name: what the cloud does not take in one becomes a hyphen. */
+const tagValue = (text: string): string => text.replace(/[^A-Za-z0-9._-]/g, "-").slice(0, 43);
+
+const packerTemplate = (
+  plan: NodePlan,
+  templates: Templates,
+  header: string,
+  bakeId: string | undefined,
+): RenderedFile => {
+  const { target } = plan;
+  const name = `packer/${target.name}.pkr.hcl`;
+  const rendered = (data: object): RenderedFile => ({
+    path: name,
+    content: renderTemplate(`${name}.hbs`, template(templates, `${name}.hbs`), { header, ...data }),
+  });
+  if (target.name === "qemu") {
+    return rendered({
+      baseChecksum: plan.base === undefined ? false : `sha256:${plan.base.sha256}`,
+      diskSize: `${target.diskSize}G`,
+      cpus: target.cpus,
+      memory: target.memory,
+      keyMarker: buildKeyMarker,
+    });
+  }
+  const tags = {
+    ...target.tags,
+    "bake-profile": tagValue(plan.profile),
+    ...(bakeId !== undefined && { "bake-id": bakeId }),
+    ...(plan.lockDigest !== undefined && { "bake-lock": plan.lockDigest }),
+  };
+  return rendered({
+    ...target,
+    zoned: target.availabilityZone !== undefined,
+    inProject: target.enterpriseProject !== undefined,
+    public: target.publicIp !== undefined,
+    ...(target.publicIp !== undefined && { addressType: target.publicIp.type, bandwidth: target.publicIp.bandwidth }),
+    upload: target.mirror === undefined,
+    artifactsVariable: `BAKE_ARTIFACTS=${target.mirror?.replace(/\/+$/, "") ?? "file:///var/tmp/bake/artifacts"}`,
+    // No line breaks and no angle brackets there.
+    imageDescription: header.replace(/[<>]/g, "").slice(0, 1024),
+    imageTimeout: `${target.imageTimeout}m`,
+    tags: Object.entries(tags)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([tag, value]) => ({ name: tag, value })),
+  });
+};
+
 const withBakeId = (plan: NodePlan, templates: Templates, bakeId: string | undefined): RenderedFile[] => {
   const header = headerOf(plan);
   const node = nodeFiles(plan, templates, bakeId);
@@ -305,19 +369,13 @@ const withBakeId = (plan: NodePlan, templates: Templates, bakeId: string | undef
     },
     {
       path: "user-data/build.yaml",
-      content: buildUserData(header, template(templates, "templates/cloud-init/build.yaml.hbs")),
-    },
-    {
-      path: "packer/qemu.pkr.hcl",
-      content: renderTemplate("packer/qemu.pkr.hcl.hbs", template(templates, "packer/qemu.pkr.hcl.hbs"), {
+      content: buildUserData(
         header,
-        baseChecksum: plan.base === undefined ? false : `sha256:${plan.base.sha256}`,
-        diskSize: `${plan.target.diskSize}G`,
-        cpus: plan.target.cpus,
-        memory: plan.target.memory,
-        keyMarker: buildKeyMarker,
-      }),
+        template(templates, "templates/cloud-init/build.yaml.hbs"),
+        plan.target.name === "qemu" ? [buildKeyMarker] : [],
+      ),
     },
+    packerTemplate(plan, templates, header, bakeId),
     ...(plan.artifacts === undefined
       ? []
       : [
@@ -344,13 +402,13 @@ const bakeIdOf = (plan: NodePlan, files: readonly RenderedFile[]): string => {
   for (const { path, content } of files) {
     if (!notInImage.has(path)) add(path, content);
   }
-  add("base", plan.base?.sha256 ?? "");
+  add("base", plan.target.name === "huaweicloud" ? plan.target.sourceImage : (plan.base?.sha256 ?? ""));
   add("target", `${plan.target.name} ${plan.target.architecture}`);
   return hash.digest("base64url");
 };
 
 export const renderTree = (plan: NodePlan, templates: Templates): Rendered => {
-  if (plan.artifacts === undefined || plan.base === undefined) {
+  if (plan.artifacts === undefined || (plan.base === undefined && plan.target.name === "qemu")) {
     return {
       files: withBakeId(plan, templates, undefined),
       leftOut: [
@@ -358,7 +416,9 @@ export const renderTree = (plan: NodePlan, templates: Templates): Rendered => {
         "node/opt/bake/images.tsv",
         "node/etc/bake/image.json",
         "the bake id, and the agents' bake-id tag",
-        "the base's checksum in packer/qemu.pkr.hcl",
+        plan.target.name === "qemu"
+          ? "the base's checksum in packer/qemu.pkr.hcl"
+          : "the tags bake-id and bake-lock in packer/huaweicloud.pkr.hcl",
         "image IDs in node/opt/bake/checks/gating.yaml",
       ],
     };

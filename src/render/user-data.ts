@@ -106,5 +106,6 @@ export const goldenUserData = (plan: NodePlan, instance: Instance, header: strin
   });
 };
 
-export const buildUserData = (header: string, source: string): string =>
-  renderTemplate("build.yaml", source, { header, users: rootOnly([buildKeyMarker]) });
+/** @param keys Who logs in to build; in a cloud its metadata say that. */
+export const buildUserData = (header: string, source: string, keys: readonly string[]): string =>
+  renderTemplate("build.yaml", source, { header, keyed: keys.length > 0, users: rootOnly(keys) });

@@ -31,11 +31,16 @@ export const trialVersions = {
 /** GiB: what a trial's disks need. */
 const trialSizes = { systemDisk: 6, minSize: 4, minFree: 1 } as const;
 
-const baseName = (base: Profile["targets"]["qemu"]["base"]): string => (typeof base === "string" ? base : base.file);
+type Qemu = NonNullable<Profile["targets"]["qemu"]>;
+
+const baseName = (base: Qemu["base"]): string => (typeof base === "string" ? base : base.file);
+
+/** Of a profile that bakes in the cloud alone: what the schema says of a VM. */
+const localVm: Qemu = { base: "none", architecture: "x86_64", memory: 2048, cpus: 2, diskSize: 40 };
 
 /** The profile that a trial bakes, and the table of what differs. */
 export const substitute = (profile: Profile): { profile: Profile; substitutions: Substitution[] } => {
-  const { qemu } = profile.targets;
+  const { qemu = localVm } = profile.targets;
   const rows: Substitution[] = [
     {
       what: "targets.qemu.base",

@@ -34,11 +34,11 @@ describe("2cards, trial, locked", () => {
 });
 
 /** As a trial bakes it, or as it is, without a lock. */
-const planOf = (name: string, path: string, kind: "trial" | "unlocked") => {
+const planOf = (name: string, path: string, kind: "trial" | "locked" | "unlocked") => {
   const profile = readProfile(join(root, path));
   return kind === "trial"
     ? planNode({ name, profile: substitute(profile).profile, lock: trialLock, trial: true })
-    : planNode({ name, profile });
+    : planNode({ name, profile, ...(kind === "locked" && { lock: trialLock }) });
 };
 
 describe.each([
@@ -48,6 +48,8 @@ describe.each([
   ["2cards-aarch64", "profiles/2cards-aarch64.yaml", "unlocked"],
   ["minimal", "test/golden/minimal/profile.yaml", "unlocked"],
   ["everything", "test/golden/everything/profile.yaml", "unlocked"],
+  ["cloud", "test/golden/cloud/profile.yaml", "unlocked"],
+  ["cloud-mirror", "test/golden/cloud-mirror/profile.yaml", "locked"],
 ] as const)("%s, %s, %s: what differs from 2cards", (name, path, kind) => {
   const { files } = render(planOf(name, path, kind));
   // The name of the profile stands in every file.

@@ -45,7 +45,7 @@ describe("extends", () => {
     });
     expect(profile?.storage.disk).toEqual({ adopt: "LABEL=data" });
     expect(profile?.secrets.agentToken).toEqual({ env: "AGENT" });
-    expect(profile?.targets.qemu.base).toEqual({ file: "bases/own.qcow2" });
+    expect(profile?.targets.qemu?.base).toEqual({ file: "bases/own.qcow2" });
   });
 
   test("append and remove change a list, through a chain", () => {

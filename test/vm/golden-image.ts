@@ -1,4 +1,5 @@
 /** The trial's golden image for tests that boot it: baked once, into the cache, and again only when something changed. */
+import { vmSizeOf } from "../../src/plan/target.ts";
 import { spawn } from "node:child_process";
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { homedir } from "node:os";
@@ -118,8 +119,7 @@ export const startVm = async (
       image,
       workDir: folder,
       logDir: folder,
-      memoryMiB: plan.target.memory,
-      cpus: plan.target.cpus,
+      ...vmSizeOf(plan.target),
       // KVM is tried with the image itself, once per boot of this machine.
       accelerator: await chooseAccelerator({ host, image }),
       ...options,

@@ -9,8 +9,8 @@ const brokenOnOldKernels = /^v0\.3[12]\./;
 /** The tag that buildx takes by itself has broken hosts overnight (guide row G24, S6). */
 export const buildkitPin: Rule = {
   code: "BK121",
-  reads: ["builders.image", "targets.qemu.base"],
-  find: ({ builders: { image }, targets: { qemu } }): Problem[] => {
+  reads: ["builders.image", "targets"],
+  find: ({ builders: { image }, targets: { qemu, huaweicloud } }): Problem[] => {
     const path = ["builders", "image"];
     const tag = image.slice(image.lastIndexOf(":") + 1);
     if (/^(latest|master|main|nightly|rootless|buildx-stable-\d+(-rootless)?)$/.test(tag)) {
@@ -23,7 +23,11 @@ export const buildkitPin: Rule = {
         },
       ];
     }
-    const newKernel = typeof qemu.base === "string" && newKernels.test(qemu.base);
+    const bases = [
+      ...(qemu === undefined ? [] : [typeof qemu.base === "string" ? qemu.base : ""]),
+      ...(huaweicloud === undefined ? [] : [huaweicloud.system]),
+    ];
+    const newKernel = bases.length > 0 && bases.every((base) => newKernels.test(base));
     return /(^|\/)moby\/buildkit:/.test(image) && brokenOnOldKernels.test(tag) && !newKernel
       ? [
           {

@@ -17,6 +17,7 @@ import { placeholders } from "./placeholders.ts";
 import { plainSecrets } from "./plain-secrets.ts";
 import { proxyCredentials } from "./proxy-credentials.ts";
 import type { Rule } from "./rule.ts";
+import { targets } from "./targets.ts";
 
 export const rules: readonly Rule[] = [
   addressPools,
@@ -37,4 +38,5 @@ export const rules: readonly Rule[] = [
   placeholders,
   plainSecrets,
   proxyCredentials,
+  targets,
 ];

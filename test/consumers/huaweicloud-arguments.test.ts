@@ -1,0 +1,113 @@
+/**
+ * The template for Huawei Cloud against the arguments that the plugin declares: names and types, as its HCL2 spec has them
+ * (github.com/huaweicloud/packer-plugin-huaweicloud v1.2.2), and the traps that it is to avoid.
+ */
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { planNode } from "../../src/plan/plan.ts";
+import { root } from "../../src/root.ts";
+import { readProfile, render, trialLock } from "../plan-of.ts";
+
+/** Those that the template may use. */
+const types: Readonly<Record<string, "string" | "number" | "bool" | "list(string)" | "map(string)">> = {
+  region: "string",
+  source_image: "string",
+  flavor: "string",
+  availability_zone: "string",
+  enterprise_project_id: "string",
+  vpc_id: "string",
+  subnets: "list(string)",
+  security_groups: "list(string)",
+  associate_public_ip_address: "bool",
+  eip_type: "string",
+  eip_bandwidth_size: "number",
+  volume_type: "string",
+  volume_size: "number",
+  user_data: "string",
+  image_name: "string",
+  image_description: "string",
+  image_type: "string",
+  image_tags: "map(string)",
+  wait_image_ready_timeout: "string",
+  communicator: "string",
+  ssh_username: "string",
+  ssh_timeout: "string",
+};
+
+const templateOf = (path: string, locked: boolean): string => {
+  const profile = readProfile(join(root, path));
+  const plan = planNode({ name: "cloud", profile, target: "huaweicloud", ...(locked && { lock: trialLock }) });
+  return render(plan).files.find((file) => file.path === "packer/huaweicloud.pkr.hcl")?.content ?? "";
+};
+
+/** The `source` block's arguments, with their text. */
+const argumentsOf = (hcl: string): Map<string, string> => {
+  const block = /source "huaweicloud-ecs" "node" \{\n([\s\S]*?)\n\}/.exec(hcl)?.[1] ?? "";
+  const found = new Map<string, string>();
+  let open = "";
+  for (const line of block.split("\n")) {
+    if (open !== "") {
+      found.set(open, `${found.get(open)}\n${line}`);
+      if (line === "  }") open = "";
+      continue;
+    }
+    const [, name, value] = /^ {2}([a-z_0-9]+) *= (.*)$/.exec(line) ?? [];
+    if (name === undefined || value === undefined) continue;
+    found.set(name, value);
+    if (value === "{") open = name;
+  }
+  return found;
+};
+
+const isOf: Readonly<Record<string, RegExp>> = {
+  string: /^"(?:[^"\\]|\\.)*"$|^base64encode\(file\("[^"]+"\)\)$/,
+  number: /^\d+$/,
+  bool: /^(true|false)$/,
+  "list(string)": /^\[("(?:[^"\\]|\\.)*")(, "(?:[^"\\]|\\.)*")*\]$/,
+  "map(string)": /^\{\n(?: {4}"(?:[^"\\]|\\.)*" = "(?:[^"\\]|\\.)*"\n)+ {2}\}$/,
+};
+
+describe.each([
+  ["test/golden/cloud/profile.yaml", false],
+  ["test/golden/cloud-mirror/profile.yaml", true],
+])("%s", (path, locked) => {
+  const hcl = templateOf(path, locked);
+  const given = argumentsOf(hcl);
+
+  test("every argument is one of the plugin's, of its type", () => {
+    expect(given.size).toBeGreaterThan(15);
+    for (const [name, value] of given) {
+      expect(types[name], name).toBeDefined();
+      expect(value, name).toMatch(isOf[types[name] ?? ""] ?? /^$/);
+    }
+  });
+
+  test("the traps", () => {
+    expect(given.get("image_type")).toBe('"system"');
+    expect(given.get("security_groups")?.split(",")).toHaveLength(1);
+    for (const together of ["vpc_id", "subnets"]) expect(given.has(together)).toBe(true);
+    // An address only with a bandwidth, none without.
+    expect(given.get("associate_public_ip_address")).toBe(String(given.has("eip_bandwidth_size")));
+    expect(given.get("user_data")).toMatch(/^base64encode\(/);
+    const tags = [...(given.get("image_tags") ?? "").matchAll(/"([^"]*)" = "([^"]*)"/g)];
+    expect(tags.length).toBeLessThanOrEqual(10);
+    for (const [, key = "", value = ""] of tags) {
+      expect(key.length, key).toBeLessThanOrEqual(36);
+      expect(value.length, key).toBeLessThanOrEqual(43);
+    }
+    expect(given.get("image_description")).not.toMatch(/[<>]|\\n/);
+    // cloud-init is waited for first, hygiene comes last, and no credentials are written down.
+    const steps = [...hcl.matchAll(/^ {2}provisioner "[a-z]+" \{[\s\S]*?^ {2}\}/gm)].map(([text]) => text);
+    expect(steps[0]).toContain("boot-finished");
+    expect(steps.at(-1)).toContain("hygiene.sh");
+    expect(hcl).not.toMatch(/access_key|secret_key|security_token/);
+  });
+
+  test("Packer reads it: its formatter changes nothing but blanks", () => {
+    const packer = process.env["BAKE_TEST_PACKER"];
+    if (packer === undefined) throw new Error("BAKE_TEST_PACKER is not set; run the tests by bin/test");
+    const formatted = execFileSync(packer, ["fmt", "-"], { input: hcl, encoding: "utf8" });
+    expect(hcl.replaceAll(/[ \t]+/g, " ")).toBe(formatted.replaceAll(/[ \t]+/g, " "));
+  });
+});
