@@ -48,7 +48,7 @@ describe("bake image --profile 2cards --trial", () => {
     expect(rows).toHaveLength(28);
     const left = ["G5", "G11", "G12", "G25", "G26", "G28"];
     for (const [row, outcome] of rows) {
-      expect(outcome, row).toBe(left.includes(row ?? "") ? expect.stringMatching(/passed|not checked/) : "passed");
+      expect(outcome, row).toMatch(left.includes(row ?? "") ? /^(passed|not checked)$/ : /^passed$/);
     }
   });
 
