@@ -1,8 +1,6 @@
 import { BakeError } from "../errors.ts";
 import type { Diagnostic } from "../profile/diagnostics.ts";
 import { formatGithub } from "../profile/report/github.ts";
-import { formatSarif } from "../profile/report/sarif.ts";
-import { explanation, formatExplanation } from "./explain.ts";
 import { printDiagnostics, readProfileFile, reportFailure } from "./profile-file.ts";
 
 type Format = "text" | "json" | "github" | "sarif";
@@ -41,6 +39,8 @@ export const validate = async (
     const { profile, tree } = file;
     if (options.explain !== undefined && profile !== undefined && tree !== undefined) {
       const asked = options.explain === true ? undefined : options.explain;
+      // The plan with all it needs: for this answer alone.
+      const { explanation, formatExplanation } = await import("./explain.ts");
       const found = explanation(file.name, profile, tree, asked);
       if (format === "json")
         out(`${JSON.stringify({ profile: options.profile, file: file.file, ...found }, null, 2)}\n`);
@@ -51,8 +51,10 @@ export const validate = async (
       return 0;
     }
     if (format === "json") out(json(options.profile, file.file, file.diagnostics));
-    else if (format === "sarif") out(formatSarif(file.diagnostics, version));
-    else if (format === "github") for (const diagnostic of file.diagnostics) out(`${formatGithub(diagnostic)}\n`);
+    else if (format === "sarif") {
+      const { formatSarif } = await import("../profile/report/sarif.ts");
+      out(formatSarif(file.diagnostics, version));
+    } else if (format === "github") for (const diagnostic of file.diagnostics) out(`${formatGithub(diagnostic)}\n`);
     else printDiagnostics(file);
     if (file.profile === undefined) return 1;
     if (format === "text") out(`${file.file}: ok\n`);
