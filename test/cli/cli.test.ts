@@ -1,6 +1,6 @@
 /** The command as a user runs it. */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -31,6 +31,21 @@ test("render writes the same bytes twice, and names what it left out", () => {
   expect(bake("render", "--profile", "2cards", "--check")).toMatchObject({
     status: 1,
     stdout: "differs: out/2cards/plan.json\n",
+  });
+});
+
+test("two folders, two copies of a profile: the same bytes", () => {
+  const trees = ["one", "two/deeper"].map((name) => {
+    const cwd = join(folder, name);
+    mkdirSync(join(cwd, "profiles"), { recursive: true });
+    for (const file of ["ascend.yaml", "2cards.yaml"])
+      cpSync(join(root, "profiles", file), join(cwd, "profiles", file));
+    expect(spawnSync(join(root, "bin/bake"), ["render", "--profile", "2cards"], { cwd }).status).toBe(0);
+    return cwd;
+  });
+  expect(spawnSync("diff", ["-r", ...trees.map((cwd) => join(cwd, "out"))], { encoding: "utf8" })).toMatchObject({
+    status: 0,
+    stdout: "",
   });
 });
 

@@ -1,5 +1,6 @@
 /** Pages and files that are made from the code, and what pages say by hand about it. `npm test -- -u` rewrites the former. */
-import { readdirSync, readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { errorCodes } from "../../src/error-codes.ts";
@@ -37,5 +38,42 @@ test("every code of a profile has an example from a case that is tested", () => 
   const withoutPlace = new Set(["BK100", "BK105", "BK110", "BK130", "BK131"]);
   for (const code of Object.keys(errorCodes).filter((each) => each.startsWith("BK1") && !withoutPlace.has(each))) {
     expect(page, code).toMatch(new RegExp(`^    (error|warning)\\[${code}\\]: `, "m"));
+  }
+});
+
+/** Lines of examples that call bake: the page, the command, and what stands behind it. */
+const examples = ["README.md", "CONTRIBUTING.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)]
+  .filter((page) => page.endsWith(".md"))
+  .flatMap((page) =>
+    [...readFileSync(join(root, page), "utf8").matchAll(/(?:^ {4}|`)(?:\.\/bin\/)?bake ([a-z-]+)([^\n`#|]*)/gm)].map(
+      ([, command = "", rest = ""]) => ({ page, command, rest }),
+    ),
+  );
+
+test("every command and option in the pages is one that bake has", () => {
+  const help = (...args: string[]): string =>
+    execFileSync(join(root, "bin/bake"), [...args, "--help"], { encoding: "utf8", cwd: root });
+  const commands = [...help().matchAll(/^ {2}([a-z-]+) /gm)].map(([, name]) => name ?? "");
+  const pages = new Map(commands.map((name) => [name, help(name)]));
+  expect(examples.length).toBeGreaterThan(30);
+  for (const { page, command, rest } of examples) {
+    expect(commands, `${page}: bake ${command}${rest}`).toContain(command);
+    for (const [option] of rest.matchAll(/(?<![\w-])--[a-z-]+/g)) {
+      expect(pages.get(command), `${page}: bake ${command}${rest}`).toMatch(new RegExp(`${option}(?![a-z-])`));
+    }
+  }
+});
+
+test("links between the pages lead somewhere", () => {
+  for (const page of [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`),
+  ]) {
+    const text = readFileSync(join(root, page), "utf8");
+    for (const [, target = ""] of text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)) {
+      expect(existsSync(join(root, page, "..", target)), `${page}: ${target}`).toBe(true);
+    }
   }
 });
