@@ -111,6 +111,10 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
     title: "targets: none, or one that Huawei Cloud would refuse",
     text: "Limits of the cloud that it only says late: tags of images, systems whose cloud-init does not find it.",
   },
+  BK132: {
+    title: "a variable that overrides a setting",
+    text: "A variable of the agents beats `buildkite-agent.cfg` (guide row G4, S27), so what the profile says elsewhere would not count.",
+  },
   BK130: { title: "the profile is there already", text: "`bake init` writes new profiles and changes none." },
   BK131: { title: "an answer that cannot be", text: "An option or an answer of `bake init` is not of its form." },
   BK201: {
@@ -126,6 +130,10 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
     text: "`profiles/<name>.lock.json` is no JSON, or not the shape of a lock. The message says where.",
   },
   BK204: { title: "a profile has no lock", text: "A bake takes only bytes that a lock names." },
+  BK205: {
+    title: "a lock that does not go with its profile",
+    text: "It was made for another architecture, or before the profile named another image. Nothing is rendered or baked with it.",
+  },
   BK301: {
     title: "a command or a file of the host is missing",
     text: "What bake runs is not there. The message names it.",
@@ -160,6 +168,10 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
   BK402: { title: "no room for the bake", text: "Nothing was started." },
   BK403: { title: "the image holds secrets", text: "Where they are and of what kind they are. The image was deleted." },
   BK404: { title: "an image cannot be searched for secrets", text: "An image that was not searched is not kept." },
+  BK405: {
+    title: "another bake writes the same folder",
+    text: "`out/<profile>/` has one writer at a time: an image in it is never lost to a second one.",
+  },
   BK501: {
     title: "a CI job ended badly",
     text: "The job on the checked node did not run, failed, or did not end in time.",

@@ -13,15 +13,37 @@ export const accessKeyShapes: readonly RegExp[] = [
   /(?<![A-Za-z0-9+/=])(?=[A-Za-z0-9+/]*[A-Z])(?=[A-Za-z0-9+/]*[a-z])(?=[A-Za-z0-9+/]*[0-9])[A-Za-z0-9+/]{40}(?![A-Za-z0-9+/=])/g,
 ];
 
-const privateKeyStart = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/;
+/** All of it; of one that was cut off, everything that follows. */
+const privateKey = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|$(?![\s\S]))/g;
 
-/** `user:password@` of a URL; a bare `git@` is no secret. */
-const userInfo = /(?<=:\/\/)[^\s"'<>/?#@]*:[^\s"'<>/?#@]*(?:@[^\s"'<>/?#@]*)*(?=@)/g;
+const withinText: readonly RegExp[] = [
+  // user:password@, in a URL or where the scheme was forgotten; a password may hold slashes. `name:tag@sha256:` is no such.
+  /(?<=:\/\/)[^\s"'<>:/@]+:(?!\d{1,5}\/)[^\s"'<>@]*(?:@[^\s"'<>/?#@]*)*(?=@(?!sha256:))/g,
+  /(?<![A-Za-z0-9:/._-])[A-Za-z0-9._%+-]+:[^\s"'<>@/]{3,}(?=@(?!sha256:)[A-Za-z0-9])/g,
+  // Headers, parameters, and settings as a shell writes them.
+  /(?<=authorization\s*[:=]\s*(?:basic|bearer)\s+)[A-Za-z0-9+/._~=-]{6,}/gi,
+  /(?<=[?&](?:access_|private_|auth_)?token=)[^\s"'&#]{4,}/gi,
+  /(?<=(?:^|[\s"'])[A-Za-z_]*(?:TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|SECRET_KEY|ACCESS_KEY|PRIVATE_KEY)=)[^\s"'$]{4,}/g,
+];
 
-/** Where in a text something lies that has the shape of a secret: from and to, as offsets. */
-export const findSecretShapes = (text: string): readonly (readonly [start: number, end: number])[] =>
-  [...tokenShapes, ...accessKeyShapes, userInfo, new RegExp(privateKeyStart, "g")].flatMap((shape) =>
+const find = (text: string, shapes: readonly RegExp[]): (readonly [start: number, end: number])[] =>
+  shapes.flatMap((shape) =>
     [...text.matchAll(shape)].map((match) => [match.index, match.index + match[0].length] as const),
   );
 
-export const looksSecret = (text: string): boolean => findSecretShapes(text).length > 0;
+/** Where in a text something lies that has the shape of a secret: from and to, as offsets. Rather too much than too little. */
+export const findSecretShapes = (text: string): readonly (readonly [start: number, end: number])[] =>
+  find(text, [...tokenShapes, ...accessKeyShapes, privateKey, ...withinText]);
+
+const isPath = (text: string): boolean => /^[~.]{0,2}(?:\/[A-Za-z0-9._-]+)+\/?$/.test(text);
+
+/** Whether a value as a whole is or holds a secret: sure enough to refuse it. */
+export const looksSecret = (text: string): boolean =>
+  find(text, [...tokenShapes, privateKey, ...withinText]).length > 0 ||
+  (!isPath(text) && find(text, accessKeyShapes).length > 0);
+
+/** A text for a message, without what has the shape of a secret. */
+export const withoutSecretShapes = (text: string): string =>
+  findSecretShapes(text)
+    .toSorted((a, b) => b[0] - a[0])
+    .reduce((shown, [start, end]) => `${shown.slice(0, start)}***${shown.slice(end)}`, text);

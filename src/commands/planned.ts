@@ -2,9 +2,10 @@
 import { join } from "node:path";
 import type { Host } from "../host.ts";
 import type { Lock } from "../lock/lock.ts";
-import { lockPath, readLock } from "../lock/read.ts";
+import { lockPath, readLock, requireLockFor } from "../lock/read.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { planNode } from "../plan/plan.ts";
+import { planTarget, type TargetName } from "../plan/target.ts";
 import type { Profile } from "../profile/schema.ts";
 import { type Rendered, renderTree, templateNames, type Templates } from "../render/tree.ts";
 import { readTemplates } from "../root.ts";
@@ -53,8 +54,15 @@ export interface Planned extends Rendered {
   readonly lock?: Lock;
 }
 
+/** What a lock must have for a target of the profile; without one for its first. */
+export const lockedBy = (profile: Profile, target?: TargetName): { architecture: string; images: string[] } => ({
+  architecture: planTarget("", profile, target).architecture,
+  images: [profile.builders.image, ...profile.images],
+});
+
 /** Plans and renders; for a trial makes what its lock names, when it is not in the store yet. */
 export const planAsked = async (host: Host, store: Store, { file, profile, trial, lock }: Asked): Promise<Planned> => {
+  if (!trial && lock !== undefined) requireLockFor(lock, lockedBy(profile), lockPath(file.file));
   const used = trial ? await prepareTrial(host, store, { profileName: file.name }) : lock;
   const plan = planNode({ name: file.name, profile, trial, ...(used !== undefined && { lock: used }) });
   const templates = await readTemplates(templateNames(plan));

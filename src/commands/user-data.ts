@@ -1,7 +1,7 @@
 /** `bake user-data`: golden user-data of one node, the only place where the profile's secrets are read to be written. */
 import { randomBytes } from "node:crypto";
-import { chmod, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { dirname, join, relative, resolve } from "node:path";
+import { chmod, lstat, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join, resolve, sep } from "node:path";
 import { BakeError } from "../errors.ts";
 import { planNode } from "../plan/plan.ts";
 import { readSecrets } from "../profile/secret-values.ts";
@@ -53,18 +53,27 @@ const readKeys = async (files: readonly string[]): Promise<string[]> =>
 
 /** Root-only, whole or not at all. Replaces nothing but user-data that bake made. */
 const writePrivate = async (file: string, content: Buffer): Promise<void> => {
-  const within = relative(resolve("out"), resolve(file));
-  if (within === "" || !within.startsWith("..")) {
+  const folder = await realpath(dirname(resolve(file))).catch((error: NodeJS.ErrnoException) => {
+    throw new BakeError("BK603", `${file} cannot be written: ${error.message}`);
+  });
+  const out = await realpath("out").catch(() => resolve("out"));
+  if (folder === out || folder.startsWith(`${out}${sep}`)) {
     throw new BakeError(
       "BK603",
       `${file} lies in out/`,
       "out/ holds no secrets, so that it can be shared: write elsewhere.",
     );
   }
-  const there = await readFile(file).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
-    throw new BakeError("BK603", `${file} cannot be written: ${error.message}`);
-  });
+  const found = await lstat(file).catch(() => undefined);
+  if (file === "-" || (found !== undefined && !found.isFile())) {
+    throw new BakeError("BK603", `${file} is no regular file`, "Without --output it goes to standard output.");
+  }
+  const there =
+    found === undefined
+      ? undefined
+      : await readFile(file).catch((error: NodeJS.ErrnoException) => {
+          throw new BakeError("BK603", `${file} cannot be written: ${error.message}`);
+        });
   if (there !== undefined && !isOurs(there)) {
     throw new BakeError(
       "BK603",

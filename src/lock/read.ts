@@ -28,5 +28,30 @@ export const readLock = async (path: string): Promise<Lock | undefined> => {
   );
 };
 
+/**
+ * A lock that was made for another architecture, or before the profile named another image, would bake something else.
+ * @throws BakeError BK205
+ */
+export const requireLockFor = (
+  lock: Lock,
+  wanted: { readonly architecture: string; readonly images: readonly string[] },
+  path: string,
+): void => {
+  const named = new Set(lock.artifacts.flatMap(({ kind, name }) => (kind === "container-image" ? [name] : [])));
+  const problems = [
+    ...(lock.architecture === wanted.architecture
+      ? []
+      : [`it is for ${lock.architecture}, the target for ${wanted.architecture}`]),
+    ...wanted.images.filter((image) => !named.has(image)).map((image) => `it does not name image ${image}`),
+  ];
+  if (problems.length > 0) {
+    throw new BakeError(
+      "BK205",
+      `${path} does not go with its profile:\n  ${problems.join("\n  ")}`,
+      "Make the lock again.",
+    );
+  }
+};
+
 /** Where the lock of a profile lies: beside it. */
 export const lockPath = (profileFile: string): string => profileFile.replace(/\.ya?ml$/, "") + ".lock.json";

@@ -1,5 +1,5 @@
 /** What of a profile's text is never shown, in no frame and no message: secrets that somebody wrote into it. */
-import { type Document, isMap, isNode, isScalar, type Node, visit } from "yaml";
+import { type Document, isMap, isNode, isScalar, isSeq, type Node, visit } from "yaml";
 import { findSecretShapes, looksSecret } from "../secret-shapes.ts";
 import { isSecretName } from "../secret-names.ts";
 
@@ -27,6 +27,16 @@ const secretsPart =
 /** What may be shown there. */
 const words = new Set(["secrets", "agentToken", "gitToken", "proxyCredentials", "nodeKey", "file", "env"]);
 
+/** Names in any spelling, also where no secret belongs: too much is hidden rather than too little. */
+const secretKey = /token|secret|passw|passphrase|credential|(?:^|_)pass$|pwd$|api[-_]?key|private[-_]?key/i;
+
+/** `none`, a path, a number of few digits: what settings say whose names sound like secrets. */
+const isWhere = (node: Node): boolean =>
+  isScalar(node) && (node.value === null || typeof node.value === "boolean" || path.test(String(node.value)));
+
+/** A key below `secrets.<name>` that is neither of the two, nor a misspelt one. */
+const isWord = (key: string): boolean => /^[A-Za-z]{1,16}$/.test(key);
+
 export const hiddenRanges = (document: Document, text: string): Range[] => {
   const found: Range[] = [...findSecretShapes(text)];
   const hide = (node: Node | null | undefined): void => {
@@ -40,6 +50,7 @@ export const hiddenRanges = (document: Document, text: string): Range[] => {
       if (isScalar(value)) hide(value);
       else if (isMap(value)) {
         for (const pair of value.items) {
+          if (!isWord(keyOf(pair)) && isNode(pair.key)) hide(pair.key);
           if (!isScalar(pair.value) || !isSource(keyOf(pair), pair.value.value))
             hide(isNode(pair.value) ? pair.value : null);
         }
@@ -48,7 +59,8 @@ export const hiddenRanges = (document: Document, text: string): Range[] => {
   }
   visit(document, {
     Pair: (_key, pair) => {
-      if (isSecretName(keyOf(pair)) && isScalar(pair.value) && typeof pair.value.value === "string") hide(pair.value);
+      const named = isSecretName(keyOf(pair)) || secretKey.test(keyOf(pair));
+      if (named && (isScalar(pair.value) || isSeq(pair.value)) && !isWhere(pair.value)) hide(pair.value);
     },
   });
   if (document.errors.length > 0) {

@@ -18,6 +18,7 @@ import {
   spell,
   type Tree,
   valueOf,
+  withoutHidden,
 } from "./source.ts";
 
 export interface LoadedProfile {
@@ -67,7 +68,10 @@ const placeOfProblem = (tree: Tree, { path, orAt, at }: Problem): Place => {
 /** What rules say of values whose shape is right. */
 const ruleDiagnostics = (profile: Profile, tree: Tree, wrong: readonly ProfilePath[]): Diagnostic[] => {
   const unknown = wrong.map(spell);
-  const isKnown = (path: string): boolean => !unknown.some((other) => overlap(path, other));
+  const isKnown = (path: string): boolean =>
+    path.endsWith("{}")
+      ? !unknown.some((other) => overlap(path.slice(0, -2), other) && other.length <= path.length - 2)
+      : !unknown.some((other) => overlap(path, other));
   return rules
     .filter(({ reads }) => reads === "each by itself" || reads.every(isKnown))
     .flatMap((rule) =>
@@ -94,23 +98,24 @@ export const loadProfile = (text: string, file: string, read: ReadText = () => u
   const { sources, tree, problems } = readChain(file, text, read);
   const texts = new Map(sources.map((source) => [source.file, shownText(source)]));
   const files = [...texts.keys()];
-  if (tree === undefined) return { diagnostics: sortDiagnostics(problems, files), texts };
+  // Whoever made a message may have put a value into it.
+  const shown = (found: readonly Diagnostic[]): Diagnostic[] =>
+    sortDiagnostics(
+      found.map((each) => ({
+        ...each,
+        message: withoutHidden(sources, each.message),
+        ...(each.label !== undefined && { label: withoutHidden(sources, each.label) }),
+        ...(each.help !== undefined && { help: withoutHidden(sources, each.help) }),
+      })),
+      files,
+    );
+  if (tree === undefined) return { diagnostics: shown(problems), texts };
   const shape = checkShape(valueOf(tree));
-  const diagnostics = sortDiagnostics(
-    [
-      ...problems,
-      ...shape.problems.map((problem) => shapeDiagnostic(tree, problem)),
-      ...(shape.profile === undefined
-        ? []
-        : ruleDiagnostics(
-            shape.profile,
-            tree,
-            // A key that nobody knows was read by no rule.
-            shape.problems.filter(({ code }) => code !== "BK103").map(({ path }) => path),
-          )),
-    ],
-    files,
-  );
+  const diagnostics = shown([
+    ...problems,
+    ...shape.problems.map((problem) => shapeDiagnostic(tree, problem)),
+    ...(shape.profile === undefined ? [] : ruleDiagnostics(shape.profile, tree, shape.mended)),
+  ]);
   const failed = diagnostics.some(({ severity }) => severity === "error") || shape.profile === undefined;
   return { ...(!failed && { profile: shape.profile }), diagnostics, texts, tree };
 };

@@ -1,5 +1,6 @@
 /** The text of a new profile, with comments: pure. Values are checked afterwards, as in any profile. */
 import { Document, Scalar } from "yaml";
+import { buildxPairOf } from "./buildx-pairs.ts";
 
 export interface Answers {
   /** NPUs of the host. */
@@ -27,8 +28,12 @@ export interface Answers {
   readonly from?: string;
 }
 
-/** What is verified together (guide rows G2, G15, G22, G24). */
-const verified = { agent: "3.137.0", docker: "27.5.1", buildx: "0.20.0", buildkit: "moby/buildkit:v0.19.0" };
+/** What is verified (guide rows G2, G15). */
+const verified = { agent: "3.137.0", docker: "27.5.1" };
+
+/** Of the age of the Docker (guide row G24). */
+const buildkitFor = (docker: string): string =>
+  docker.startsWith("26.") ? "moby/buildkit:v0.13.2" : "moby/buildkit:v0.19.0";
 
 /** A scalar in one line, quoted when it must be. */
 const scalar = (value: string | number): string => {
@@ -41,6 +46,7 @@ const scalar = (value: string | number): string => {
 export const newProfile = (answers: Answers, schema: string): string => {
   const { npus, cards } = answers;
   const spawn = answers.spawn ?? Math.max(1, Math.floor(npus / cards));
+  const docker = answers.dockerVersion ?? verified.docker;
   const agents = spawn === 1 ? "one agent" : `${spawn} agents`;
   const network = [
     ...(answers.pypiCache === undefined
@@ -70,13 +76,13 @@ agents:
   queue: ${scalar(answers.queue)}
 
 docker:
-  version: ${scalar(answers.dockerVersion ?? verified.docker)}${answers.dataRoot === undefined ? "" : `\n  dataRoot: ${scalar(answers.dataRoot)}`}
+  version: ${scalar(docker)}${answers.dataRoot === undefined ? "" : `\n  dataRoot: ${scalar(answers.dataRoot)}`}
 
 # The pair of the Docker version.
-buildx: { version: ${scalar(answers.buildxVersion ?? verified.buildx)} }
+buildx: { version: ${scalar(answers.buildxVersion ?? buildxPairOf(docker) ?? "0.20.0")} }
 
 # Pinned: a tag that moves has broken hosts overnight.
-builders: { image: ${scalar(answers.buildkitImage ?? verified.buildkit)} }
+builders: { image: ${scalar(answers.buildkitImage ?? buildkitFor(docker))} }
 
 storage:
 ${

@@ -55,15 +55,27 @@ const cidr = z
   )
   .meta({ examples: ["192.168.0.0/16"] });
 
+/** ASCII without quotes, backslashes and blanks: every format that a URL lands in takes these. */
 const httpUrl = (example: string) =>
   z
     .url({ protocol: /^https?$/, error: `expected an http or https URL such as ${example}` })
+    .regex(/^[!#-&(-;=?-[\]_a-z~]*$/, `expected an http or https URL such as ${example}`)
     .meta({ examples: [example] });
+
+/** What NO_PROXY means something by: a host, a domain with a leading dot, an address, an IPv4 network. */
+const isProxyException = (text: string): boolean => cidr.safeParse(text).success || isHost(text.replace(/^\*?\./, ""));
 
 const port = "(?:[1-9]\\d{0,3}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d{2}|655[0-2]\\d|6553[0-5])";
 
-/** A name or an IPv4 address, or an IPv6 address: at least two colons, so that `host:port` is none. */
-const hostName = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|(?=.*:.*:)[0-9A-Fa-f:.]+)$/;
+/** A host in a URL says whether it can be one: digits and dots must be an IPv4 address, colons an IPv6 address. */
+const isHost = (text: string): boolean => {
+  if (!/^[A-Za-z0-9.:-]+$/.test(text)) return false;
+  try {
+    return new URL(`http://${text.includes(":") ? `[${text}]` : text}/`).hostname !== "" && !/^[.-]|[.-]$/.test(text);
+  } catch {
+    return false;
+  }
+};
 
 /** What buildkite-agent.cfg can hold: render/formats/lines.ts says why. */
 const agentValue = z
@@ -99,6 +111,7 @@ const Agents = z.strictObject({
   healthAddress: z
     .string()
     .regex(new RegExp(`^[A-Za-z0-9.-]+:${port}$`), "expected host:port such as 127.0.0.1:3901")
+    .refine((text) => isHost(text.replace(/:\d+$/, "")), "expected host:port such as 127.0.0.1:3901")
     .default("127.0.0.1:3901")
     .describe("Where the agent answers questions about its health; loopback alone unless something else scrapes it."),
   environment: z
@@ -155,7 +168,9 @@ const Builders = z.strictObject({
             .regex(
               new RegExp(`^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::${port})?(?:/[A-Za-z0-9._-]+)*$`),
               "expected host[:port][/path]",
-            ),
+            )
+            .refine((text) => isHost(text.replace(/[:/].*$/, "")), "expected host[:port][/path]")
+            .meta({ examples: ["mirror.example.com:5000"] }),
         )
         .min(1),
     )
@@ -185,7 +200,11 @@ const Storage = z.strictObject({
       z.strictObject({
         adopt: z
           .string()
-          .regex(/^(UUID|LABEL)=[A-Za-z0-9._-]+$/, "expected UUID=… or LABEL=… of a file system that exists")
+          .regex(
+            /^(?:UUID=[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|LABEL=[A-Za-z0-9._-]{1,16})$/,
+            "expected LABEL=… or UUID=… of a file system that exists, as blkid writes it: small letters, whole",
+          )
+          .meta({ examples: ["UUID=85805e4a-2b1f-4ba6-9d5e-0f6b7bd92a4e"] })
           .describe("Mount a file system that exists already; it is never formatted."),
       }),
     ])
@@ -202,7 +221,9 @@ const Storage = z.strictObject({
     .describe("GiB that must be free on the data disk; with less the node takes no jobs."),
   mount: absolutePath.default("/mnt").describe("Where the data disk is mounted."),
   uuid: z
-    .uuid()
+    .uuid("expected a UUID of small letters and digits such as 7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001")
+    // As blkid writes it, which compares letter by letter.
+    .regex(/^[^A-F]*$/, "expected a UUID of small letters and digits such as 7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001")
     .default("7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001")
     .describe("UUID of the file system: one for the whole fleet, so that a disk stays ours across profiles and bakes."),
 });
@@ -212,7 +233,7 @@ const Network = z.strictObject({
     .strictObject({
       host: z
         .string()
-        .regex(hostName, "expected an IP address or a host name, without a port")
+        .refine(isHost, "expected an IP address or a host name, without a port")
         .meta({ examples: ["172.22.0.80"] })
         .describe("IP address or name, as the nodes see it."),
       port: z
@@ -238,7 +259,14 @@ const Network = z.strictObject({
         "expected a URL without credentials: secrets.proxyCredentials says where they come from",
       ),
       except: z
-        .array(z.string().regex(/^[A-Za-z0-9.*:/_-]+$/, "expected a host, a domain such as .example.com or a network"))
+        .array(
+          z
+            .string()
+            .refine(
+              isProxyException,
+              "expected a host, a domain such as .example.com, or a network such as 10.0.0.0/8",
+            ),
+        )
         .default([])
         .describe("Reached without the proxy, besides loopback, the PyPI cache and the metadata service."),
     })
@@ -263,6 +291,16 @@ const Network = z.strictObject({
     .describe("The cloud's metadata service, which hands out user-data and credentials to whoever asks."),
 });
 
+/** The key's own bytes begin with its type, and are as many as it says. */
+const isPublicKey = (text: string): boolean => {
+  const [type = "", body = ""] = text.split(" ");
+  const bytes = Buffer.from(body, "base64");
+  if (bytes.length < 4 + type.length || bytes.subarray(4, 4 + type.length).toString("latin1") !== type) return false;
+  let at = 0;
+  while (at + 4 <= bytes.length) at += 4 + bytes.readUInt32BE(at);
+  return at === bytes.length;
+};
+
 const Ssh = z.strictObject({
   operatorKeys: z
     .array(
@@ -271,7 +309,13 @@ const Ssh = z.strictObject({
         .regex(
           /^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp\d+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/]+=*( [^\0\n\r]*)?$/,
           "expected a public key as in authorized_keys",
-        ),
+        )
+        .refine(isPublicKey, "expected a whole public key: this one was cut off, or its type is another")
+        .meta({
+          examples: [
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILQis7noIZ99mnJYBtBmHDveCP9CmQND01H06fPKNars operator@example",
+          ],
+        }),
     )
     .default([])
     .describe("Public keys that may log in as root; they come with the golden user-data."),

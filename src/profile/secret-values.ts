@@ -16,6 +16,10 @@ export interface SecretReader {
   readonly readFile: (path: string) => Promise<{ readonly text: string; readonly mode: number }>;
 }
 
+/** `~/token`, as a shell would have it. */
+const fromHome = (path: string, environment: SecretReader["environment"]): string =>
+  path.startsWith("~/") && environment["HOME"] !== undefined ? `${environment["HOME"]}${path.slice(1)}` : path;
+
 const why = (error: unknown): string => {
   const { code, message } = error as NodeJS.ErrnoException;
   return code === "ENOENT"
@@ -25,27 +29,49 @@ const why = (error: unknown): string => {
       : `cannot be read: ${message}`;
 };
 
-/** Left from a guide or an example. */
-const placeholder = /^<.*>$|^bk[a-z]{2}_x+|(^|[^A-Za-z])x{3,}|replace|change.?me/i;
+/** Left from a guide or an example: the whole value says so. */
+const placeholder =
+  /^(<.*>|bk[a-z]{2}_x+|x{3,}|todo|fixme|token|secret|password|your[-_ ].*|(replace|change)[-_ ]?me|\$\{?[A-Za-z_]\w*\}?)$/i;
+
+/** What the agent, git and bake-token take as a token. */
+const isToken = (value: string): string | undefined => {
+  if (placeholder.test(value)) return "is a placeholder";
+  if (/^["'].*["']$/.test(value)) return "stands in quotes; they would be part of the token";
+  if (/^[A-Za-z_]\w*=/.test(value)) return "looks like NAME=value; only the value is wanted";
+  if (/\s/.test(value)) return "holds blanks or several lines; a token is one word";
+  return /^[A-Za-z0-9._~+/=-]+$/.test(value)
+    ? undefined
+    : "holds other characters than letters, digits and ._~+/=- (pasted with control characters, or in another encoding?)";
+};
+
+const keyBody =
+  /^-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----\n([A-Za-z0-9+/=\n]+)\n-----END [A-Z0-9 ]*PRIVATE KEY-----\s*$/;
+
+/** An OpenSSH key names its cipher after its magic; older forms say it in a header. */
+const isPrivateKey = (value: string): string | undefined => {
+  if (/^(Proc-Type: 4,ENCRYPTED|DEK-Info:)/m.test(value) || value.includes("BEGIN ENCRYPTED PRIVATE KEY")) {
+    return "is encrypted; a node cannot type its passphrase";
+  }
+  const [, kind = "", body] = keyBody.exec(value) ?? [];
+  if (body === undefined) return "is no private key as ssh-keygen writes it";
+  if (kind !== "OPENSSH ") return undefined;
+  const bytes = Buffer.from(body, "base64");
+  const magic = "openssh-key-v1\0";
+  if (bytes.subarray(0, magic.length).toString("latin1") !== magic) return "is no private key as ssh-keygen writes it";
+  const length = bytes.length > magic.length + 4 ? bytes.readUInt32BE(magic.length) : 0;
+  const cipher = bytes.subarray(magic.length + 4, magic.length + 4 + length).toString("latin1");
+  return cipher === "none" ? undefined : "is encrypted; a node cannot type its passphrase";
+};
 
 const shapes: Readonly<Record<SecretName, (value: string) => string | undefined>> = {
-  agentToken: (value) =>
-    /\s/.test(value)
-      ? "holds blanks or several lines; a token is one word"
-      : placeholder.test(value)
-        ? "is a placeholder"
-        : undefined,
-  gitToken: (value) =>
-    /\s/.test(value)
-      ? "holds blanks or several lines; a token is one word"
-      : placeholder.test(value)
-        ? "is a placeholder"
-        : undefined,
-  proxyCredentials: (value) => (/^[^:\s]+:[^\r\n]+$/.test(value) ? undefined : "is not user:password in one line"),
-  nodeKey: (value) =>
-    /^-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----\r?\n[\s\S]+\n-----END [A-Z0-9 ]*PRIVATE KEY-----\s*$/.test(value)
-      ? undefined
-      : "is no private key as ssh-keygen writes it",
+  agentToken: isToken,
+  gitToken: isToken,
+  proxyCredentials: (value) => {
+    const [, user = "", password = ""] = /^([^:\s]+):([\x20-\x7e]+)$/.exec(value) ?? [];
+    if (user === "") return "is not user:password in one line";
+    return placeholder.test(user) || placeholder.test(password) ? "is a placeholder" : undefined;
+  },
+  nodeKey: isPrivateKey,
 };
 
 /** Reads every secret that the profile names. All problems at once. */
@@ -61,7 +87,7 @@ export const readSecrets = async (secrets: Profile["secrets"], reader: SecretRea
     if ("env" in source) text = reader.environment[source.env];
     else {
       try {
-        const file = await reader.readFile(source.file);
+        const file = await reader.readFile(fromHome(source.file, reader.environment));
         text = file.text;
         if ((file.mode & 0o077) !== 0) {
           const mode = (file.mode & 0o777).toString(8).padStart(4, "0");

@@ -174,6 +174,14 @@ const isMap = (value: unknown): value is Readonly<Record<string, unknown>> =>
 
 const where = (path: ProfilePath): string => (path.length === 0 ? "the profile" : spell(path));
 
+/** What other tools call it. */
+const otherNames: Readonly<Record<string, string>> = {
+  arm64: "aarch64",
+  amd64: "x86_64",
+  x86: "x86_64",
+  x64: "x86_64",
+};
+
 const unknownKeys = (path: ProfilePath, names: readonly string[]): ShapeProblem[] => {
   const types = typesAt(path);
   const allowed = keysOf(types);
@@ -196,6 +204,10 @@ const unknownKeys = (path: ProfilePath, names: readonly string[]): ShapeProblem[
         label: form === undefined ? "of another form" : `only with ${requiredKeys(form).join(", ")}`,
         help: `remove it, or write ${forms(objects(types))}`,
       };
+    }
+    if (/[^\S ]|[\u200b\ufeff]/.test(name)) {
+      const help = "replace it by a space; copied text often has such";
+      return { ...problem, message, label: "holds a blank that YAML does not take for one", help };
     }
     const meant = closest(name, allowed);
     return {
@@ -235,7 +247,10 @@ const choiceProblems = (path: ProfilePath, issue: z.core.$ZodIssueInvalidUnion):
     const single = candidates.filter(({ type }) => !(type instanceof z.ZodObject));
     const only = single[0];
     return single.length === 1 && only !== undefined && typeof input === "string" && only.type instanceof z.ZodString
-      ? problemsOf(only.issues, path)
+      ? problemsOf(only.issues, path).map((problem) => ({
+          ...problem,
+          help: `write ${inYaml(exampleOf(only.type) ?? "a name")}, or ${forms(objects(types))}`,
+        }))
       : [wrong(path, input, expectation(types), example(path, types))];
   }
   const maps = candidates.flatMap(({ type, issues }) => (type instanceof z.ZodObject ? [{ type, issues }] : []));
@@ -288,13 +303,31 @@ const problemsOf = (issues: readonly z.core.$ZodIssue[], prefix: ProfilePath = [
     }
     if (issue.code === "invalid_value") {
       const values = issue.values.map(String);
-      const meant = typeof issue.input === "string" ? closest(issue.input, values) : undefined;
+      const alias = typeof issue.input === "string" ? otherNames[issue.input.toLowerCase()] : undefined;
+      const meant =
+        typeof issue.input !== "string"
+          ? undefined
+          : (values.find((value) => value === alias) ?? closest(issue.input, values));
       return [
         wrong(
           path,
           issue.input,
           meant === undefined ? expectation(types) : `did you mean ${meant}?`,
           meant === undefined ? undefined : `it takes ${or(values)}`,
+        ),
+      ];
+    }
+    if (issue.input === null && path.length > 0) {
+      const optional = types.some(isOptional) ? "remove the line, or give it a value" : "give it a value";
+      return [wrong(path, null, "nothing stands here", example(path, types) ?? optional)];
+    }
+    if (isList(types) && isMap(issue.input) && ("append" in issue.input || "remove" in issue.input)) {
+      return [
+        wrong(
+          path,
+          issue.input,
+          "expected a list, or append and remove alone",
+          "for example: { append: […], remove: […] }",
         ),
       ];
     }
@@ -314,13 +347,22 @@ const problemsOf = (issues: readonly z.core.$ZodIssue[], prefix: ProfilePath = [
     const meant = code === "BK103" ? /^did you mean (.*)\?$/.exec(label ?? "")?.[1] : undefined;
     return meant === undefined ? [] : [spell([...path.slice(0, -1), meant])];
   });
-  return found.filter(({ code, path }) => code !== "BK104" || !misspelt.includes(spell(path)));
+  const seen = new Set<string>();
+  return found.filter(({ code, path }) => {
+    // One value may break two requirements of one kind: once is enough.
+    const place = `${code} ${spell(path)}`;
+    if (seen.has(place)) return false;
+    seen.add(place);
+    return code !== "BK104" || !misspelt.includes(spell(path));
+  });
 };
 
 export interface Shape {
   /** Right, or made right. */
   readonly profile?: Profile;
   readonly problems: readonly ShapeProblem[];
+  /** Where `profile` holds samples, or nothing, in the place of what is written. */
+  readonly mended: readonly ProfilePath[];
 }
 
 /** Puts samples in the places of wrong values, so that rules can look at everything else. */
@@ -333,8 +375,7 @@ const mend = (value: unknown, problems: readonly ShapeProblem[]): unknown => {
     for (const step of path.slice(0, -1))
       holder = (holder as Record<string | number, unknown> | undefined | null)?.[step];
     if (typeof holder !== "object" || holder === null) continue;
-    const types = typesAt(path);
-    const [type] = types;
+    const [type] = typesAt(path);
     const slot = holder as Record<string | number, unknown>;
     if (at === "key" || type === undefined || (isOptional(type) && !Array.isArray(holder))) delete slot[last];
     else slot[last] = sampleOf(type);
@@ -342,11 +383,21 @@ const mend = (value: unknown, problems: readonly ShapeProblem[]): unknown => {
   return mended;
 };
 
-/** Checks the shape. With problems, `profile` holds samples at their paths; it is absent when that cannot be done. */
+/** What is wrong below a misspelt key only shows when that is gone. */
+const mostRounds = 4;
+
+/** Checks the shape; with problems, goes on with samples in their places. `profile` is absent when that cannot be done. */
 export const checkShape = (value: unknown): Shape => {
-  const parsed = Profile.safeParse(value, { reportInput: true });
-  if (parsed.success) return { profile: parsed.data, problems: [] };
-  const problems = problemsOf(parsed.error.issues);
-  const mended = Profile.safeParse(mend(value, problems));
-  return { ...(mended.success && { profile: mended.data }), problems };
+  let current = value;
+  let problems: readonly ShapeProblem[] | undefined;
+  const mended: ProfilePath[] = [];
+  for (let round = 0; round < mostRounds; round++) {
+    const parsed = Profile.safeParse(current, { reportInput: true });
+    if (parsed.success) return { profile: parsed.data, problems: problems ?? [], mended };
+    const found = problemsOf(parsed.error.issues);
+    problems ??= found;
+    mended.push(...found.map(({ path }) => path));
+    current = mend(current, found);
+  }
+  return { problems: problems ?? [], mended };
 };

@@ -1,6 +1,7 @@
 /** A profile's text as a tree that remembers where everything is written. Pure. */
 import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 import type { Diagnostic, Note, Range } from "./diagnostics.ts";
+import { withoutSecretShapes } from "../secret-shapes.ts";
 import { hiddenRanges } from "./hidden.ts";
 
 export interface Source {
@@ -62,14 +63,17 @@ export const shownText = ({ text, hidden }: Pick<Source, "text" | "hidden">): st
   return shown;
 };
 
-/** A message that repeats the source, such as the parser's, without what is hidden. */
-const withoutHidden = ({ text, hidden }: Source, message: string): string =>
-  hidden
-    .map(([start, end]) => text.slice(start, end).trim())
-    // As written, and as the parser names it: without quotes or the mark of an alias.
-    .flatMap((secret) => [secret, secret.replace(/^[*&!"']+|["']+$/g, "")])
-    .filter((secret) => secret.length >= 4)
-    .reduce((shown, secret) => shown.replaceAll(secret, "***"), message);
+/** A message that repeats a source, such as the parser's, without what is hidden in it or has the shape of a secret. */
+export const withoutHidden = (sources: readonly Pick<Source, "text" | "hidden">[], message: string): string =>
+  withoutSecretShapes(
+    sources
+      .flatMap(({ text, hidden }) => hidden.map(([start, end]) => text.slice(start, end).trim()))
+      // As written, and as the parser names it: without quotes or the mark of an alias.
+      .flatMap((secret) => [secret, secret.replace(/^[*&!"']+|["']+$/g, "")])
+      .filter((secret) => secret.length >= 4)
+      .toSorted((one, other) => other.length - one.length)
+      .reduce((shown, secret) => shown.replaceAll(secret, "***"), message),
+  );
 
 /** More values than any profile has; also what stops aliases that multiply. */
 const mostNodes = 100_000;
@@ -106,7 +110,7 @@ export const parseSource = (file: string, text: string, extendedBy?: Place): Par
   ): Diagnostic => ({
     severity,
     code: "BK101",
-    message: `not valid YAML: ${withoutHidden(source, message)}`,
+    message: `not valid YAML: ${message}`,
     ...(help !== undefined && { help }),
     notes: chainOf(source),
     ...rangeOf(at),
@@ -114,7 +118,7 @@ export const parseSource = (file: string, text: string, extendedBy?: Place): Par
   const problems = [...document.errors, ...document.warnings].map((found) =>
     problem(
       { source, start: found.pos[0], end: found.pos[1] },
-      found.message,
+      found.code === "MULTIPLE_DOCS" ? "a profile is one document; this file has several" : found.message,
       found.name === "YAMLWarning" ? "warning" : "error",
     ),
   );

@@ -11,6 +11,8 @@ import { formatText } from "../../src/profile/report/text.ts";
 import { rules } from "../../src/profile/rules/index.ts";
 import type { Profile } from "../../src/profile/schema.ts";
 import { root } from "../../src/root.ts";
+import { readProfile } from "../plan-of.ts";
+import { profileTexts, withAt } from "../profile-texts.ts";
 
 const negative = join(root, "test/negative");
 const right = readFileSync(join(negative, "right.yaml"), "utf8");
@@ -124,6 +126,20 @@ describe("twelve mistakes over two files", () => {
   });
 });
 
+test.each(profileTexts.map((text) => [text.path.join("."), text] as const))(
+  "%s: a wrong value does not keep rules from looking at the rest",
+  (_name, text) => {
+    const right = readProfile();
+    // Of another shape, and beside it more NPUs than there are, which a rule finds.
+    const wrong = withAt({ ...right, agents: { ...right.agents, spawn: 64 } }, text, text.key ? "not a name!" : []);
+    const { diagnostics } = loadProfile(JSON.stringify(wrong), "profile.yaml");
+    expect(
+      errors(diagnostics).filter((each) => each.startsWith("BK119")),
+      errors(diagnostics).join("\n"),
+    ).toHaveLength(1);
+  },
+);
+
 describe("rules", () => {
   const covers = (declared: string, path: string): boolean =>
     declared === path ||
@@ -154,11 +170,11 @@ describe("rules", () => {
       const reads = new Set<string>();
       const everything = load({
         "profile.yaml":
-          "extends: right.yaml\nnetwork: { vpc: [10.0.0.0/8], httpProxy: { url: http://p:1 }, metadata: { exceptUsers: [a] } }\nsecrets: { nodeKey: { env: K }, proxyCredentials: { env: P } }\nagents: { tags: { a: b }, settings: { priority: 1 } }\n",
+          "extends: right.yaml\nnetwork: { vpc: [10.0.0.0/8], httpProxy: { url: http://p:1 }, metadata: { exceptUsers: [a] } }\nsecrets: { nodeKey: { env: K }, proxyCredentials: { env: P } }\nagents: { tags: { a: b }, settings: { priority: 1 }, environment: { A: b } }\n",
       }).profile as Profile;
       Array.from(rule.find(recorded(everything, reads) as Profile));
       expect(reads.size).toBeGreaterThan(0);
-      const declared = rule.reads as readonly string[];
+      const declared = (rule.reads as readonly string[]).map((path) => path.replace("{}", ""));
       expect([...reads].filter((path) => !declared.some((each) => covers(each, path)))).toEqual([]);
       expect(
         declared.filter((each) => ![...reads].some((path) => covers(each, path) && path.length >= each.length)),
@@ -209,6 +225,21 @@ describe("reports", () => {
       ],
       relatedLocations: [{ physicalLocation: { artifactLocation: { uri: "profile.yaml" }, region: { startLine: 1 } } }],
     });
+  });
+
+  test("secrets in places where nobody looks for them are in no report", () => {
+    const text = readFileSync(join(negative, "leaks/profile.yaml"), "utf8").replace("../right.yaml", "right.yaml");
+    const loaded = load({ "profile.yaml": text });
+    expect(loaded.diagnostics.length).toBeGreaterThan(10);
+    const all = [
+      ...loaded.diagnostics.map((each) => formatText(each, loaded.texts.get(each.file), false)),
+      ...loaded.diagnostics.map(formatGithub),
+      formatSarif(loaded.diagnostics, "1"),
+      JSON.stringify(loaded.diagnostics),
+    ].join("\n");
+    expect(all).not.toContain("EXAMPLE");
+    expect(all).not.toContain("RVhBTVBMRTAwMDA");
+    expect(all).not.toContain("99999999");
   });
 
   test("a pasted secret is in none of them", () => {

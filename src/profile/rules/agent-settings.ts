@@ -19,15 +19,24 @@ const owned: Readonly<Record<string, string>> = {
   token: "secrets.agentToken",
 };
 
+/** Keys for agents that are not a node's: they end it, or do something else than serve a queue. */
+const notForNodes: Readonly<Record<string, string>> = {
+  "acquire-job": "the agent would run one job and end",
+  config: "the service names the file",
+  "disconnect-after-job": "the agent would end after its first job",
+  "kubernetes-exec": "the agent would wait for a Kubernetes controller",
+  "spawn-per-cpu": "the agent refuses it beside spawn",
+};
+
 /** A key that the agent does not know is ignored by it, without a word (guide row G4, S27); `queue` beside a tag is fatal. */
 export const agentSettings: Rule = {
   code: "BK114",
-  reads: ["agents.version", "agents.settings"],
+  reads: ["agents.version", "agents.settings{}"],
   find: ({ agents }) => {
     const known = agentKeys(agents.version);
     return Object.keys(agents.settings).flatMap((key) => {
       const path = ["agents", "settings", key];
-      const from = owned[key];
+      const from = Object.hasOwn(owned, key) ? owned[key] : undefined;
       if (from !== undefined) {
         return [
           {
@@ -38,6 +47,10 @@ export const agentSettings: Rule = {
             help: from === "the plan" ? "remove it: CI relies on its value" : `remove it and set ${from}`,
           },
         ];
+      }
+      const why = Object.hasOwn(notForNodes, key) ? notForNodes[key] : undefined;
+      if (why !== undefined) {
+        return [{ path, at: "key", message: `agents.settings cannot set ${key}`, label: why, help: "remove it" }];
       }
       if (known.includes(key)) return [];
       const meant = closest(key, known);

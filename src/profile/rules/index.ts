@@ -1,4 +1,5 @@
 import { addressPools } from "./address-pools.ts";
+import { agentEnvironment } from "./agent-environment.ts";
 import { agentSettings } from "./agent-settings.ts";
 import { agentTags } from "./agent-tags.ts";
 import { agentVersion } from "./agent-version.ts";
@@ -21,6 +22,7 @@ import { targets } from "./targets.ts";
 
 export const rules: readonly Rule[] = [
   addressPools,
+  agentEnvironment,
   agentSettings,
   agentTags,
   agentVersion,

@@ -5,9 +5,11 @@ import { textsOf } from "./values.ts";
 const isPlaceholder = (text: string): boolean =>
   /^<[^>]*>$/.test(text) ||
   text.startsWith("#") ||
-  /\b(replace[ _-]?(me|with|this)|change[ _-]?me|todo|fixme|your[ _-](token|ip|host|key|proxy))\b/i.test(text) ||
+  /^(TODO|FIXME)$/.test(text) ||
+  /^(replace|change)[ _-]?(me|this)$|^your[ _-](token|ip|host|key|proxy|queue)$/i.test(text) ||
+  /\breplace with\b/i.test(text) ||
   // 172.22.0.xx, bkct_xxx
-  /(^|[._-])x{2,}($|[.:_-])/i.test(text);
+  /^\d{1,3}(\.(\d{1,3}|x{1,3})){2}\.x{1,3}$|^bk[a-z]{2}_x+$/i.test(text);
 
 /** What a copied guide or an example leaves to fill in (S11), and variables that are set to nothing. */
 export const placeholders: Rule = {

@@ -4,7 +4,9 @@ import { spell } from "../source.ts";
 import type { Problem, Rule } from "./rule.ts";
 import { textsOf } from "./values.ts";
 
-const isPath = (text: string): boolean => /^~?(\/[A-Za-z0-9._-]+)+$/.test(text);
+/** A path says where a secret lies; a number of few digits or a switch is none, whatever its name sounds like. */
+const isHarmless = (text: string): boolean =>
+  /^~?(\/[A-Za-z0-9._-]+)+$/.test(text) || /^(\d{1,6}|true|false|yes|no|on|off)$/i.test(text);
 
 /** A profile lies in a repository, and what is rendered from it in out/ and in the image: no secret belongs there. */
 export const plainSecrets: Rule = {
@@ -13,7 +15,7 @@ export const plainSecrets: Rule = {
   find: (profile) => {
     const named = [...Object.entries(profile.agents.environment), ...Object.entries(profile.agents.settings)].flatMap(
       ([name, value]) =>
-        isSecretName(name) && typeof value === "string" && value.trim() !== "" && !isPath(value) ? [name] : [],
+        isSecretName(name) && typeof value === "string" && value.trim() !== "" && !isHarmless(value) ? [name] : [],
     );
     return textsOf(profile).flatMap(({ path, text }): Problem[] => {
       const key = String(path.at(-1));

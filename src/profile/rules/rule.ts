@@ -18,7 +18,8 @@ export interface Rule {
   /** Stable; docs/errors.md explains it. */
   readonly code: string;
   /**
-   * Paths of the profile that it reads: it is not asked while the shape of one of them is wrong. A rule that looks at all
+   * Paths of the profile that it reads: it is not asked while the shape of one of them is wrong; of `map{}` it reads the
+   * names alone. A rule that looks at all
    * values, at each by itself, is not asked about those that are wrong.
    */
   readonly reads: readonly string[] | "each by itself";
