@@ -1,6 +1,7 @@
 /** The secrets that this machine knows: those that must not be found in an image that is made on it. */
 import { readFile } from "node:fs/promises";
 import type { Host } from "../host.ts";
+import { fromHome } from "../profile/secret-values.ts";
 import { isSecretName } from "../secret-names.ts";
 import { type Secret, shortestSecret } from "./secret-scan.ts";
 
@@ -47,7 +48,9 @@ export const knownSecrets = async (
     if (source === undefined) continue;
     const name = `secrets.${key}`;
     const value =
-      "env" in source ? environment[source.env] : await readFile(source.file, "utf8").catch(() => undefined);
+      "env" in source
+        ? environment[source.env]
+        : await readFile(fromHome(source.file, environment), "utf8").catch(() => undefined);
     const place = "env" in source ? `variable ${source.env}` : source.file;
     if (value === undefined || value.trim() === "") unknown.push(`${name}: ${place} is not here`);
     else if (value.trim().length < shortestSecret) unknown.push(`${name}: shorter than ${shortestSecret} characters`);

@@ -4,16 +4,18 @@ import { type Consequence, consequencesOf } from "../plan/explain.ts";
 import { planNode } from "../plan/plan.ts";
 import { type Effective, effectiveValues } from "../profile/effective.ts";
 import type { Profile } from "../profile/schema.ts";
+import { descriptionAt } from "../profile/shape.ts";
 import type { Tree } from "../profile/source.ts";
 import { closest } from "../profile/suggest.ts";
 
 const isUnder = (path: string, asked: string): boolean =>
   path === asked || path.startsWith(`${asked}.`) || path.startsWith(`${asked}[`);
 
-const shown = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value));
+const shown = (value: unknown): string =>
+  value === null ? "-" : typeof value === "string" ? value : JSON.stringify(value);
 
-const origin = ({ from }: Effective): string =>
-  from === undefined ? "default" : `${from.file}:${from.line}:${from.column}`;
+const origin = ({ from, value }: Effective): string =>
+  from === undefined ? (value === null ? "not set" : "default") : `${from.file}:${from.line}:${from.column}`;
 
 /** Columns of equal width, but for the last. */
 const table = (rows: readonly (readonly string[])[]): string => {
@@ -27,6 +29,14 @@ const table = (rows: readonly (readonly string[])[]): string => {
     .join("\n");
 };
 
+/** `images[0]` → images, 0 */
+const descriptionOf = (asked: string): string | undefined =>
+  descriptionAt(
+    asked
+      .split(/\.|\[(\d+)\]/)
+      .flatMap((part) => (part === undefined || part === "" ? [] : [/^\d+$/.test(part) ? Number(part) : part])),
+  );
+
 /** Settings and consequences at or below a path, or all. @throws BakeError BK110 when there is no such setting. */
 export const explanation = (
   name: string,
@@ -37,13 +47,17 @@ export const explanation = (
   const all = effectiveValues(profile, tree);
   const settings = asked === undefined ? all : all.filter(({ path }) => isUnder(path, asked));
   const consequences = consequencesOf(planNode({ name, profile }));
+  const description = asked === undefined ? undefined : descriptionOf(asked);
+  if (asked !== undefined && settings.length === 0 && description !== undefined) {
+    return { settings: [{ path: asked, value: null, description }], consequences: [] };
+  }
   if (asked !== undefined && settings.length === 0) {
     const parts = [...new Set(all.flatMap(({ path }) => [path, path.replace(/[.[][^.[]*$/, "")]))];
     const meant = closest(asked, parts);
     throw new BakeError(
       "BK110",
       `the profile has no setting ${asked}`,
-      meant === undefined ? "bake validate --explain lists them all" : `did you mean ${meant}?`,
+      meant === undefined ? "docs/profile.md has every setting" : `did you mean ${meant}?`,
     );
   }
   return {

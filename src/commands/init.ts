@@ -1,6 +1,6 @@
 /** `bake init`: writes a commented profile, from answers, from flags, or from a host that was set up by hand. */
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { link, lstat, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { openRootShell } from "../check/check-host.ts";
 import { onHostScript } from "../check/on-host.ts";
@@ -10,6 +10,7 @@ import { BakeError } from "../errors.ts";
 import { loadProfile } from "../profile/load.ts";
 import { type Answers, newProfile } from "../profile/new-profile.ts";
 import { readTemplates, root } from "../root.ts";
+import { withoutSecretShapes } from "../secret-shapes.ts";
 import { makeHost } from "./host.ts";
 import { printDiagnostics, reportFailure } from "./profile-file.ts";
 
@@ -56,13 +57,15 @@ const proxyOf = (text: string): Answers["gitProxy"] => {
   if (!/^https?:\/\/[^\s]+$/.test(text)) {
     throw new BakeError(
       "BK131",
-      `the git proxy: ${JSON.stringify(text)} is no URL`,
+      `the git proxy: ${JSON.stringify(withoutSecretShapes(text))} is no URL`,
       `For example https://git-proxy.example.com/${github}`,
     );
   }
   return {
     for: github,
-    via: text.includes("github.com") ? text.replace(/\/*$/, "/") : `${text.replace(/\/*$/, "/")}${github}`,
+    via: text.replace(/^https?:\/\//, "").includes("https://github.com")
+      ? text.replace(/\/*$/, "/")
+      : `${text.replace(/\/*$/, "/")}${github}`,
   };
 };
 
@@ -148,40 +151,74 @@ const withVerified = (answers: Answers, file: string): { text: string; notes: st
 
 const schemaBeside = "./profile.schema.json";
 
-/** Whole or not at all, and never over something. */
+const isThere = (file: string): BakeError =>
+  new BakeError("BK130", `${file} is there already`, "Choose another name, or change that one.");
+
+/** Whole or not at all, and never over something: a link to a name that is taken fails. @throws BakeError BK130, BK518 */
 const writeNew = async (file: string, text: string): Promise<void> => {
   const fresh = `${file}.new-${process.pid}`;
   try {
+    await mkdir(dirname(file), { recursive: true });
     await writeFile(fresh, text, { flag: "wx" });
-    await rename(fresh, file);
+    await link(fresh, file);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const taken = code === "EEXIST" && (await lstat(file).catch(() => undefined)) !== undefined;
+    throw taken ? isThere(file) : new BakeError("BK518", `${file} cannot be written: ${message}`);
   } finally {
-    await rm(fresh, { force: true });
+    await rm(fresh, { force: true }).catch(() => undefined);
   }
 };
 
-/** @returns the exit code. */
-export const init = async (name: string, options: InitOptions): Promise<number> => {
-  const asksPeople = process.stdin.isTTY && process.stdout.isTTY;
-  const prompt = asksPeople ? createInterface({ input: process.stdin, output: process.stdout }) : undefined;
-  const ask: Ask = async (question, otherwise) => {
-    if (prompt === undefined) return otherwise;
-    const answer = (await prompt.question(`${question}${otherwise === "" ? "" : ` [${otherwise}]`}: `)).trim();
-    return answer === "" ? otherwise : answer;
-  };
-  try {
-    if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name)) {
-      throw new BakeError(
-        "BK131",
-        `${JSON.stringify(name)} cannot be the name of a profile`,
-        "Letters, digits, `.`, `_` and `-`: it becomes profiles/<name>.yaml.",
-      );
-    }
-    const file = join("profiles", `${name}.yaml`);
-    const there = await readFile(file).then(
-      () => true,
-      () => false,
+/** The schema beside the profile, for editors; another file of that name is somebody's. @returns whether it is bake's. */
+const writeSchema = async (): Promise<boolean> => {
+  const file = join("profiles", "profile.schema.json");
+  const there = await readFile(file, "utf8").catch(() => undefined);
+  if (there !== undefined && !there.includes('"title": "bake profile"')) return false;
+  await writeFile(file, await readFile(join(root, "schema/profile.schema.json")));
+  return true;
+};
+
+const requireOptions = (name: string, { tokenEnv, tokenFile }: InitOptions): void => {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name) || /\.ya?ml$/.test(name)) {
+    throw new BakeError(
+      "BK131",
+      `${JSON.stringify(name)} cannot be the name of a profile`,
+      "Letters, digits, `.`, `_` and `-`, without an ending: it becomes profiles/<name>.yaml.",
     );
-    if (there) throw new BakeError("BK130", `${file} is there already`, "Choose another name, or change that one.");
+  }
+  if (tokenEnv !== undefined && tokenFile !== undefined) {
+    throw new BakeError("BK131", "--token-file and --token-env: a token comes from one place");
+  }
+};
+
+/** Questions on a terminal; elsewhere what suits most is taken at once. */
+const openPrompt = (): { ask: Ask; close: () => void } => {
+  if (!process.stdin.isTTY || !process.stdout.isTTY)
+    return { ask: async (_question, otherwise) => otherwise, close: () => undefined };
+  const prompt = createInterface({ input: process.stdin, output: process.stdout });
+  const stopped = new AbortController();
+  prompt.on("SIGINT", () => stopped.abort());
+  // Also the end of the input.
+  prompt.on("close", () => stopped.abort());
+  return {
+    ask: async (question, otherwise) => {
+      const shown = `${question}${otherwise === "" ? "" : ` [${otherwise}]`}: `;
+      const answer = (await prompt.question(shown, { signal: stopped.signal })).trim();
+      return answer === "" ? otherwise : answer;
+    },
+    close: () => prompt.close(),
+  };
+};
+
+/** @returns the exit code: 1 when what was answered does not validate, 130 when the questions were broken off. */
+export const init = async (name: string, options: InitOptions): Promise<number> => {
+  const { ask, close } = openPrompt();
+  try {
+    requireOptions(name, options);
+    const file = join("profiles", `${name}.yaml`);
+    // Before anything is asked; writing looks again.
+    if ((await lstat(file).catch(() => undefined)) !== undefined) throw isThere(file);
     const reading = options.fromHost === undefined ? { answers: {}, notes: [] } : await readFrom(options.fromHost);
     const { text, notes } = withVerified(await answersFrom(options, reading.answers, ask), file);
     for (const note of [...reading.notes, ...notes]) process.stderr.write(`note: ${note}\n`);
@@ -191,16 +228,19 @@ export const init = async (name: string, options: InitOptions): Promise<number> 
       process.stderr.write("nothing was written\n");
       return 1;
     }
-    await mkdir("profiles", { recursive: true });
     await writeNew(file, text);
-    await writeFile(join("profiles", "profile.schema.json"), await readFile(join(root, "schema/profile.schema.json")));
-    process.stdout.write(
-      `${file}: written, with profile.schema.json beside it for editors\nnext: bake validate --profile ${name} --explain\n`,
-    );
+    const beside = (await writeSchema())
+      ? "with profile.schema.json beside it for editors"
+      : "profile.schema.json beside it is not bake's and was left";
+    process.stdout.write(`${file}: written, ${beside}\nnext: bake validate --profile ${name} --explain\n`);
     return 0;
   } catch (error) {
+    if (error instanceof Error && error.name === "AbortError") {
+      process.stderr.write("\nnothing was written\n");
+      return 130;
+    }
     return reportFailure(error);
   } finally {
-    prompt?.close();
+    close();
   }
 };

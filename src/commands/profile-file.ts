@@ -40,7 +40,11 @@ export const readProfileFile = async (asked: string): Promise<ProfileFile> => {
     if (text === undefined) continue;
     const nearer = relative(process.cwd(), place);
     const file = nearer.startsWith("..") ? place : nearer;
-    return { name: basename(place).replace(/\.ya?ml$/, ""), file, ...loadProfile(text, file, readIfThere) };
+    return {
+      name: basename(place).replace(/\.ya?ml$/, ""),
+      file,
+      ...loadProfile(text, file, readIfThere, join(root, "profiles")),
+    };
   }
   const known = isPath
     ? []

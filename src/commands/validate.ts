@@ -37,13 +37,19 @@ export const validate = async (
   try {
     const file = await readProfileFile(options.profile);
     const { profile, tree } = file;
+    if (options.explain !== undefined && (format === "github" || format === "sarif")) {
+      process.stderr.write(`error: --explain is told as text or JSON, not as ${format}\n`);
+      return 2;
+    }
     if (options.explain !== undefined && profile !== undefined && tree !== undefined) {
       const asked = options.explain === true ? undefined : options.explain;
       // The plan with all it needs: for this answer alone.
       const { explanation, formatExplanation } = await import("./explain.ts");
       const found = explanation(file.name, profile, tree, asked);
       if (format === "json")
-        out(`${JSON.stringify({ profile: options.profile, file: file.file, ...found }, null, 2)}\n`);
+        out(
+          `${JSON.stringify({ profile: options.profile, file: file.file, ok: true, diagnostics: file.diagnostics, ...found }, null, 2)}\n`,
+        );
       else {
         printDiagnostics(file);
         out(`${formatExplanation(found, asked !== undefined)}\n`);

@@ -42,6 +42,10 @@ export interface HuaweiCloudTarget {
 export const targetsOf = ({ targets }: Profile): TargetName[] =>
   targetNames.filter((name) => targets[name] !== undefined);
 
+/** What the cloud takes as a name, whatever the profile's file is called. */
+const defaultName = (profile: string): string =>
+  `bake-${profile.replace(/[^A-Za-z0-9._-]+/g, "-")}`.slice(0, 63).replace(/[^A-Za-z0-9]+$/, "");
+
 /** @param name Without it the profile's first. @throws RangeError when the profile has no such target: rules see to it. */
 export const planTarget = (
   profileName: string,
@@ -56,7 +60,7 @@ export const planTarget = (
   if (name === "huaweicloud" && huaweicloud !== undefined) {
     const {
       system: _system,
-      imageName = `bake-${profileName}`.slice(0, 63),
+      imageName = defaultName(profileName),
       availabilityZone,
       publicIp,
       mirror,

@@ -22,6 +22,13 @@ import {
 /** The text of a profile, undefined when there is no such file. @throws BakeError BK105 when it cannot be read. */
 export type ReadText = (path: string) => string | undefined;
 
+/** Where profiles come from. */
+export interface Library {
+  readonly read: ReadText;
+  /** Folder of bake's own profiles: `extends: 2cards` finds them by name. */
+  readonly own?: string;
+}
+
 export interface Chain {
   /** The profile asked for first, then what it extends. */
   readonly sources: readonly Source[];
@@ -51,7 +58,11 @@ const chainText = (source: Source): string[] => [
 ];
 
 /** Parses the profile and what it extends, the nearest first. */
-const parseChain = (file: string, text: string, read: ReadText): { files: Parsed[]; problems: Diagnostic[] } => {
+const parseChain = (
+  file: string,
+  text: string,
+  { read, own }: Library,
+): { files: Parsed[]; problems: Diagnostic[] } => {
   const files = [parseSource(file, text)];
   const problems: Diagnostic[] = [];
   for (let last = files[0]; last !== undefined; last = files.at(-1)) {
@@ -61,12 +72,18 @@ const parseChain = (file: string, text: string, read: ReadText): { files: Parsed
       problems.push(
         problem("BK102", target.at, "extends must be the path of a profile", {
           label: "expected a path",
-          help: "for example: extends: ./ascend.yaml",
+          help: "for example: extends: ./ascend.yaml, or the name of one of bake's own: extends: ascend",
         }),
       );
       break;
     }
-    const path = target.value.startsWith("/") ? normalize(target.value) : join(dirname(last.source.file), target.value);
+    const named = target.value;
+    const folder = dirname(last.source.file);
+    const isName = /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(named) && !/\.ya?ml$/.test(named);
+    const places = isName
+      ? [folder, ...(own === undefined ? [] : [own])].map((each) => join(each, `${named}.yaml`))
+      : [named.startsWith("/") ? normalize(named) : join(folder, named)];
+    const path = places.find((each) => read(each) !== undefined) ?? places[0] ?? "";
     const chain = chainText(last.source);
     if (chain.includes(path) || files.length >= longestChain) {
       const whole = [...chain, path].join(" -> ");
@@ -86,10 +103,9 @@ const parseChain = (file: string, text: string, read: ReadText): { files: Parsed
     if (found === undefined) {
       const withEnding = /\.ya?ml$/.test(path) ? undefined : `${path}.yaml`;
       problems.push(
-        problem("BK106", target.at, `extends names ${path}, which is not there`, {
-          label: `relative to ${dirname(last.source.file)}`,
-          ...(withEnding !== undefined &&
-            read(withEnding) !== undefined && { help: `did you mean ${target.value}.yaml?` }),
+        problem("BK106", target.at, `extends names ${isName ? named : path}, which is not there`, {
+          label: isName ? `looked at ${places.join(", ")}` : `relative to ${folder}`,
+          ...(withEnding !== undefined && read(withEnding) !== undefined && { help: `did you mean ${named}.yaml?` }),
         }),
       );
       break;
@@ -178,8 +194,8 @@ const withoutExtends = (tree: Tree): Tree =>
  * Reads the chain and merges it. Problems: BK101 (YAML), BK102 (extends is no path), BK106 (not there), BK107 (a circle),
  * BK108 (append or remove without effect).
  */
-export const readChain = (file: string, text: string, read: ReadText): Chain => {
-  const { files, problems } = parseChain(file, text, read);
+export const readChain = (file: string, text: string, library: Library): Chain => {
+  const { files, problems } = parseChain(file, text, library);
   const sources = files.map(({ source }) => source);
   const found = [...files.flatMap((parsed) => parsed.problems), ...problems];
   const trees = files.flatMap(({ tree }) => (tree === undefined ? [] : [tree]));

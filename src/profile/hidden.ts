@@ -32,7 +32,8 @@ const secretKey = /token|secret|passw|passphrase|credential|(?:^|_)pass$|pwd$|ap
 
 /** `none`, a path, a number of few digits: what settings say whose names sound like secrets. */
 const isWhere = (node: Node): boolean =>
-  isScalar(node) && (node.value === null || typeof node.value === "boolean" || path.test(String(node.value)));
+  isScalar(node) &&
+  (node.value === null || typeof node.value === "boolean" || (typeof node.value === "string" && path.test(node.value)));
 
 /** A key below `secrets.<name>` that is neither of the two, nor a misspelt one. */
 const isWord = (key: string): boolean => /^[A-Za-z]{1,16}$/.test(key);

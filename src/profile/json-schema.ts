@@ -74,7 +74,8 @@ export const profileSchema = (): Schema => {
     properties: {
       extends: {
         type: "string",
-        description: "Another profile, relative to this one: what this one does not say comes from there.",
+        description:
+          "Another profile, relative to this one, or one of bake's own by name: what this one does not say comes from there.",
         examples: ["./ascend.yaml"],
       },
       ...properties,

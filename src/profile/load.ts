@@ -93,9 +93,15 @@ const ruleDiagnostics = (profile: Profile, tree: Tree, wrong: readonly ProfilePa
 /**
  * @param file As shown to the user; what the profile extends is looked for relative to it.
  * @param read Gives the texts of the profiles that this one extends.
+ * @param own Folder of bake's own profiles, which can be extended by name.
  */
-export const loadProfile = (text: string, file: string, read: ReadText = () => undefined): LoadedProfile => {
-  const { sources, tree, problems } = readChain(file, text, read);
+export const loadProfile = (
+  text: string,
+  file: string,
+  read: ReadText = () => undefined,
+  own?: string,
+): LoadedProfile => {
+  const { sources, tree, problems } = readChain(file, text, { read, ...(own !== undefined && { own }) });
   const texts = new Map(sources.map((source) => [source.file, shownText(source)]));
   const files = [...texts.keys()];
   // Whoever made a message may have put a value into it.

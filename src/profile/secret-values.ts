@@ -17,7 +17,7 @@ export interface SecretReader {
 }
 
 /** `~/token`, as a shell would have it. */
-const fromHome = (path: string, environment: SecretReader["environment"]): string =>
+export const fromHome = (path: string, environment: SecretReader["environment"]): string =>
   path.startsWith("~/") && environment["HOME"] !== undefined ? `${environment["HOME"]}${path.slice(1)}` : path;
 
 const why = (error: unknown): string => {

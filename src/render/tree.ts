@@ -329,7 +329,7 @@ const packerTemplate = (
     upload: target.mirror === undefined,
     artifactsVariable: `BAKE_ARTIFACTS=${target.mirror?.replace(/\/+$/, "") ?? "file:///var/tmp/bake/artifacts"}`,
     // No line breaks and no angle brackets there.
-    imageDescription: header.replace(/[<>]/g, "").slice(0, 1024),
+    imageDescription: header.replace(/[^\x20-\x7e]|[<>]/g, "").slice(0, 1024),
     imageTimeout: `${target.imageTimeout}m`,
     tags: Object.entries(tags)
       .toSorted(([a], [b]) => (a < b ? -1 : 1))

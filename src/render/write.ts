@@ -97,7 +97,10 @@ const replaceTree = async (folder: string, files: readonly RenderedFile[]): Prom
       await writeFile(join(fresh, path), content);
     }
     const there = await readdir(folder).catch(() => undefined);
-    if (there === undefined) return void (await rename(fresh, folder));
+    if (there === undefined) {
+      await rename(fresh, folder);
+      return;
+    }
     await rename(folder, old);
     try {
       await rename(fresh, folder);

@@ -89,15 +89,17 @@ Another division of the NPUs is three lines over what all hosts share:
 
 Agents' names, builders, caches and devices follow from these two numbers. bake brings [1card](../profiles/1card.yaml),
 [2cards](../profiles/2cards.yaml), [4cards](../profiles/4cards.yaml) and [8cards](../profiles/8cards.yaml) over
-[ascend](../profiles/ascend.yaml). Your site's own values belong into a file of yours that extends none or one of them; it is found by
-name in \`profiles/\` of the folder where bake runs.
+[ascend](../profiles/ascend.yaml). Your site's own values belong into a file of yours, found by name in \`profiles/\` of the folder where
+bake runs. It can extend one of bake's by name, \`extends: 2cards\`, but then takes its values of another site too: look at
+\`--explain\`.
 
 With \`# yaml-language-server: $schema=...\` as first line, editors complete and check the profile by
 [schema/profile.schema.json](../schema/profile.schema.json); bake's own profiles have that line.
 
 ## extends
 
-\`extends: ./ascend.yaml\` takes everything from that file, relative to the profile that says so, and the profile's own values go over it:
+\`extends: ./ascend.yaml\` takes everything from that file, relative to the profile that says so, and the profile's own values go over it.
+A name without \`/\` and ending is that profile beside it, else bake's own of that name.
 
 - Maps merge, key by key. Everything else replaces, lists too.
 - A list changes by \`{ append: [...], remove: [...] }\` instead of a list.

@@ -73,6 +73,21 @@ describe("extends", () => {
     });
   });
 
+  test("a name is a profile beside it, else bake's own", () => {
+    const files: Readonly<Record<string, string>> = {
+      "p/site.yaml": "extends: shared\n",
+      "p/shared.yaml": right,
+      "/own/shared.yaml": "nonsense: 1\n",
+      "/own/right.yaml": right,
+    };
+    const of = (text: string) => loadProfile(text, "p/site.yaml", (path) => files[path], "/own");
+    expect(of("extends: shared\n").diagnostics).toEqual([]);
+    expect(of("extends: right\n").diagnostics).toEqual([]);
+    expect(of("extends: rihgt\n").diagnostics).toMatchObject([
+      { code: "BK106", label: "looked at p/rihgt.yaml, /own/rihgt.yaml" },
+    ]);
+  });
+
   test("every value says where it was set", () => {
     const { profile, tree } = load({ "profile.yaml": "extends: right.yaml\nagents:\n  spawn: 2\n" });
     const values = effectiveValues(profile as Profile, tree as NonNullable<typeof tree>);
@@ -129,9 +144,9 @@ describe("twelve mistakes over two files", () => {
 test.each(profileTexts.map((text) => [text.path.join("."), text] as const))(
   "%s: a wrong value does not keep rules from looking at the rest",
   (_name, text) => {
-    const right = readProfile();
+    const profile = readProfile();
     // Of another shape, and beside it more NPUs than there are, which a rule finds.
-    const wrong = withAt({ ...right, agents: { ...right.agents, spawn: 64 } }, text, text.key ? "not a name!" : []);
+    const wrong = withAt({ ...profile, agents: { ...profile.agents, spawn: 64 } }, text, text.key ? "not a name!" : []);
     const { diagnostics } = loadProfile(JSON.stringify(wrong), "profile.yaml");
     expect(
       errors(diagnostics).filter((each) => each.startsWith("BK119")),
