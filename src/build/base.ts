@@ -175,8 +175,9 @@ const ext4Features =
 /** All that the boot needs is in the core image, so no modules are read from the disk. */
 const grubModules = ["biosdisk", "part_gpt", "ext2", "search_fs_uuid", "normal", "linux", "configfile", "echo", "test"];
 
+/** panic=10: emulation panics a kernel now and then, mostly before anything could set that by sysctl; it starts again. */
 const grubConfig = (uuid: string, kernel: string, initrd: string): string => `set timeout=0
-linux /boot/${kernel} root=UUID=${uuid} rw console=tty0 console=ttyS0 net.ifnames=0
+linux /boot/${kernel} root=UUID=${uuid} rw console=tty0 console=ttyS0 net.ifnames=0 panic=10
 initrd /boot/${initrd}
 boot
 `;
