@@ -172,6 +172,10 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
     title: "another bake writes the same folder",
     text: "`out/<profile>/` has one writer at a time: an image in it is never lost to a second one.",
   },
+  BK406: {
+    title: "something is mounted in a work folder",
+    text: "A folder is not removed through a mount: what lies there is not bake's.",
+  },
   BK501: {
     title: "a CI job ended badly",
     text: "The job on the checked node did not run, failed, or did not end in time.",

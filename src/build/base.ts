@@ -214,8 +214,10 @@ const bootstrap = async (
   const script = join(folder, "customize.sh");
   await writeFile(script, customize);
   const result = await host.run(
-    "mmdebstrap",
+    // In a mount namespace of its own: when it is killed, /proc, /sys and /dev are not left mounted in a folder that somebody removes.
+    "unshare",
     [
+      ...["--mount", "--propagation", "private", "mmdebstrap"],
       // The lists of the base's own repository stay: a bake installs from it.
       "--skip=cleanup/apt/lists",
       ...["--mode=root", "--variant=minbase", "--architectures=amd64", `--include=${include.join(",")}`],

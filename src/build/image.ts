@@ -91,6 +91,26 @@ const requireSpace = async (folder: string, needed: number): Promise<void> => {
   );
 };
 
+/** Where something is mounted at or below a folder; a space in a name stands as `\\040`. */
+export const mountsBelow = (folder: string, mounts: string): string[] =>
+  mounts
+    .split("\n")
+    .map((line) => (line.split(" ")[1] ?? "").replaceAll("\\040", " "))
+    .filter((point) => point === folder || point.startsWith(`${folder}/`));
+
+/** A folder and all in it. What is mounted there belongs to somebody else: then nothing is removed. @throws BakeError BK406 */
+const removeFolder = async (folder: string): Promise<void> => {
+  const [mounted] = mountsBelow(folder, await readFile("/proc/self/mounts", "utf8").catch(() => ""));
+  if (mounted !== undefined) {
+    throw new BakeError(
+      "BK406",
+      `${folder} cannot be removed: ${mounted} is mounted in it`,
+      `umount ${mounted}, then bake again.`,
+    );
+  }
+  await rm(folder, { recursive: true, force: true });
+};
+
 /** Removes work folders whose bake is gone: a killed process cannot clean up after itself. */
 const removeStaleWork = async (parent: string): Promise<void> => {
   for (const name of await readdir(parent).catch(() => [])) {
@@ -98,7 +118,7 @@ const removeStaleWork = async (parent: string): Promise<void> => {
     try {
       process.kill(pid, 0);
     } catch {
-      await rm(join(parent, name), { recursive: true, force: true });
+      await removeFolder(join(parent, name));
     }
   }
 };
@@ -113,7 +133,7 @@ export const withWorkFolder = async <T>(host: Host, name: string, work: (folder:
   try {
     return await work(folder);
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await removeFolder(folder);
   }
 };
 
