@@ -17,13 +17,17 @@ export const accessKeyShapes: readonly RegExp[] = [
 const privateKey = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|$(?![\s\S]))/g;
 
 const withinText: readonly RegExp[] = [
-  // user:password@, in a URL or where the scheme was forgotten; a password may hold slashes. `name:tag@sha256:` is no such.
-  /(?<=:\/\/)[^\s"'<>:/@]+:(?!\d{1,5}\/)[^\s"'<>@]*(?:@[^\s"'<>/?#@]*)*(?=@(?!sha256:))/g,
-  /(?<![A-Za-z0-9:/._-])[A-Za-z0-9._%+-]+:[^\s"'<>@/]{3,}(?=@(?!sha256:)[A-Za-z0-9])/g,
+  // Everything before the @ of a URL's address, also a token alone, a password with slashes, and what a copy broke; `git@` is
+  // no secret, a port before a path does not count, and an @ in a query is none of an address.
+  /(?<=:\/\/)(?!git@)[^\s"'<>/?#@]+(?:@[^\s"'<>/?#@]*)*(?=@)/g,
+  /(?<=:\/\/)[^\s"'<>/?#@:]*:(?!\d{1,5}[/?#])[^"'<>\n]*?(?=@[A-Za-z0-9[])/g,
+  /(?<=:\/\/)[^\s"'<>/?#@:]+:\d{1,5}\/[^\s"'<>?#/]*(?=@[A-Za-z0-9[])/g,
+  // Where the scheme was forgotten; `name:tag@sha256:` and `mailto:` are no such.
+  /(?<![A-Za-z0-9:/._-])(?!mailto:)[A-Za-z0-9._%+-]+:[^\s"'<>@/]{3,}(?=@(?!sha256:)[A-Za-z0-9])/g,
   // Headers, parameters, and settings as a shell writes them.
   /(?<=authorization\s*[:=]\s*(?:basic|bearer)\s+)[A-Za-z0-9+/._~=-]{6,}/gi,
   /(?<=[?&](?:access_|private_|auth_)?token=)[^\s"'&#]{4,}/gi,
-  /(?<=(?:^|[\s"'])[A-Za-z_]*(?:TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|SECRET_KEY|ACCESS_KEY|PRIVATE_KEY)=)[^\s"'$]{4,}/g,
+  /(?<=(?:^|[\s"'])[A-Za-z_]*(?:TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|SECRET_KEY|ACCESS_KEY|PRIVATE_KEY)=)(?!\d{1,6}(?!\S))[^\s"'$]{4,}/g,
 ];
 
 const find = (text: string, shapes: readonly RegExp[]): (readonly [start: number, end: number])[] =>
@@ -35,12 +39,14 @@ const find = (text: string, shapes: readonly RegExp[]): (readonly [start: number
 export const findSecretShapes = (text: string): readonly (readonly [start: number, end: number])[] =>
   find(text, [...tokenShapes, ...accessKeyShapes, privateKey, ...withinText]);
 
-const isPath = (text: string): boolean => /^[~.]{0,2}(?:\/[A-Za-z0-9._-]+)+\/?$/.test(text);
+/** One path, or a list of them as in PATH. */
+const isPath = (text: string): boolean =>
+  /^[~.]{0,2}(?:\/[A-Za-z0-9._-]+)+\/?(?::[~.]{0,2}(?:\/[A-Za-z0-9._-]+)+\/?)*$/.test(text);
 
 /** Whether a value as a whole is or holds a secret: sure enough to refuse it. */
 export const looksSecret = (text: string): boolean =>
-  find(text, [...tokenShapes, privateKey, ...withinText]).length > 0 ||
-  (!isPath(text) && find(text, accessKeyShapes).length > 0);
+  find(text, [privateKey, ...withinText]).length > 0 ||
+  (!isPath(text) && find(text, [...tokenShapes, ...accessKeyShapes]).length > 0);
 
 /** A text for a message, without what has the shape of a secret. */
 export const withoutSecretShapes = (text: string): string =>

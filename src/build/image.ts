@@ -9,6 +9,7 @@ import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import type { Artifact, Lock } from "../lock/lock.ts";
 import type { StepTime } from "../progress.ts";
+import { aloneIn } from "../render/write.ts";
 import { sha256File, type Store } from "../store/store.ts";
 import type { Accelerator } from "./accelerator.ts";
 import { runPacker } from "./packer.ts";
@@ -250,7 +251,7 @@ export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageR
       steps: input.steps().map(({ id, title, seconds }) => ({ id, title, seconds: Math.round(seconds * 10) / 10 })),
       madeAt: new Date(host.now()).toISOString(),
     };
-    await publish(folder, fresh, record);
+    await aloneIn(folder, () => publish(folder, fresh, record));
     return record;
   });
 };

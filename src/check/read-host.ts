@@ -11,7 +11,7 @@ const commands: Readonly<Record<string, string>> = {
   npus: "ls -d /dev/davinci[0-9]* 2>/dev/null | wc -l",
   // Without its token.
   agent:
-    "cat /root/.buildkite-agent/buildkite-agent.cfg /etc/buildkite-agent/buildkite-agent.cfg 2>/dev/null | grep -v '^ *token'",
+    "cat /root/.buildkite-agent/buildkite-agent.cfg /etc/buildkite-agent/buildkite-agent.cfg 2>/dev/null | grep -v '^[[:space:]#]*token'",
   agentVersion: "(/root/.buildkite-agent/bin/buildkite-agent --version || buildkite-agent --version) 2>/dev/null",
   environment:
     "{ systemctl show -p Environment --value buildkite-agent.service | tr ' ' '\\n'; cat /etc/bake/agent.env 2>/dev/null; } | tr -d '\"' | grep '^PYPI_CACHE_'",

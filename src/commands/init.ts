@@ -1,6 +1,6 @@
 /** `bake init`: writes a commented profile, from answers, from flags, or from a host that was set up by hand. */
 import { link, lstat, mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { openRootShell } from "../check/check-host.ts";
 import { onHostScript } from "../check/on-host.ts";
@@ -44,7 +44,7 @@ const hostAndPort = (text: string): Answers["pypiCache"] => {
   if (host === undefined || port === undefined) {
     throw new BakeError(
       "BK131",
-      `the PyPI cache: ${JSON.stringify(text)} is no HOST:PORT`,
+      `the PyPI cache: ${JSON.stringify(withoutSecretShapes(text))} is no HOST:PORT`,
       "For example 192.0.2.10:3141.",
     );
   }
@@ -85,7 +85,7 @@ const answersFrom = async (options: InitOptions, known: Partial<Answers>, ask: A
       ? { env: options.tokenEnv }
       : {
           file:
-            options.tokenFile ??
+            (options.tokenFile === undefined ? undefined : fromProfile(options.tokenFile)) ??
             (await ask("File with the agent token, on the machine that makes user-data", "/etc/buildkite-agent/token")),
         };
   return {
@@ -106,6 +106,9 @@ const answersFrom = async (options: InitOptions, known: Partial<Answers>, ask: A
       (await ask("Processors of the hosts, x86_64 or aarch64", "aarch64")),
   };
 };
+
+/** A path as the profile has it: relative to its own folder. */
+const fromProfile = (path: string): string => (/^[/~]/.test(path) ? path : relative("profiles", path));
 
 /** What the host has. @throws BakeError BK511–BK516 */
 const readFrom = async (destination: string): Promise<HostReading> => {
@@ -160,7 +163,11 @@ const writeNew = async (file: string, text: string): Promise<void> => {
   try {
     await mkdir(dirname(file), { recursive: true });
     await writeFile(fresh, text, { flag: "wx" });
-    await link(fresh, file);
+    // File systems without links: then the name is taken by making it, empty for a moment.
+    await link(fresh, file).catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPERM" && error.code !== "ENOTSUP" && error.code !== "EOPNOTSUPP") throw error;
+      await writeFile(file, text, { flag: "wx" });
+    });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const taken = code === "EEXIST" && (await lstat(file).catch(() => undefined)) !== undefined;
@@ -173,10 +180,14 @@ const writeNew = async (file: string, text: string): Promise<void> => {
 /** The schema beside the profile, for editors; another file of that name is somebody's. @returns whether it is bake's. */
 const writeSchema = async (): Promise<boolean> => {
   const file = join("profiles", "profile.schema.json");
+  const found = await lstat(file).catch(() => undefined);
+  if (found !== undefined && !found.isFile()) return false;
   const there = await readFile(file, "utf8").catch(() => undefined);
   if (there !== undefined && !there.includes('"title": "bake profile"')) return false;
-  await writeFile(file, await readFile(join(root, "schema/profile.schema.json")));
-  return true;
+  return writeFile(file, await readFile(join(root, "schema/profile.schema.json"))).then(
+    () => true,
+    () => false,
+  );
 };
 
 const requireOptions = (name: string, { tokenEnv, tokenFile }: InitOptions): void => {

@@ -12,7 +12,7 @@ export const readLock = async (path: string): Promise<Lock | undefined> => {
     text = await readFile(path, "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
+    throw new BakeError("BK203", `${path} cannot be read: ${(error as Error).message}`);
   }
   let value: unknown;
   try {

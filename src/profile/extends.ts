@@ -83,7 +83,9 @@ const parseChain = (
     const places = isName
       ? [folder, ...(own === undefined ? [] : [own])].map((each) => join(each, `${named}.yaml`))
       : [named.startsWith("/") ? normalize(named) : join(folder, named)];
-    const path = places.find((each) => read(each) !== undefined) ?? places[0] ?? "";
+    // `extends: 2cards` in a file of that name means bake's own.
+    const path =
+      places.find((each) => !(isName && each === last.source.file) && read(each) !== undefined) ?? places[0] ?? "";
     const chain = chainText(last.source);
     if (chain.includes(path) || files.length >= longestChain) {
       const whole = [...chain, path].join(" -> ");

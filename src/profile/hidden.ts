@@ -1,5 +1,5 @@
 /** What of a profile's text is never shown, in no frame and no message: secrets that somebody wrote into it. */
-import { type Document, isMap, isNode, isScalar, isSeq, type Node, visit } from "yaml";
+import { type Document, isAlias, isMap, isNode, isScalar, isSeq, type Node, visit } from "yaml";
 import { findSecretShapes, looksSecret } from "../secret-shapes.ts";
 import { isSecretName } from "../secret-names.ts";
 
@@ -9,16 +9,17 @@ const keyOf = (pair: unknown): string =>
   typeof pair === "object" && pair !== null && "key" in pair && isScalar(pair.key) ? String(pair.key.value) : "";
 
 /** The only keys below `secrets.<name>`, and what their values look like when they are no secrets themselves. */
-const sourceShapes: Readonly<Record<string, RegExp>> = {
-  file: /^[~./]?[A-Za-z0-9._/-]*$/,
-  env: /^[A-Z_][A-Z0-9_]*$/,
-};
+const sourceShapes: ReadonlyMap<string, RegExp> = new Map([
+  // A path or a short name; 32 letters and digits in a row are an old token.
+  ["file", /^(?![A-Za-z0-9]{32,}$)[~./]?[A-Za-z0-9._/-]*$/],
+  ["env", /^[A-Z_][A-Z0-9_]*$/],
+]);
 
 /** Below a misspelt key. */
 const path = /^(?:~|\.{1,2})?\/[A-Za-z0-9._/-]*$/;
 
 const isSource = (key: string, value: unknown): boolean =>
-  typeof value === "string" && (sourceShapes[key] ?? path).test(value) && !looksSecret(value);
+  typeof value === "string" && (sourceShapes.get(key) ?? path).test(value) && !looksSecret(value);
 
 /** In a document that does not parse: from `secrets:` to the next key of the profile, or to the end. */
 const secretsPart =
@@ -40,31 +41,51 @@ const isWord = (key: string): boolean => /^[A-Za-z]{1,16}$/.test(key);
 
 export const hiddenRanges = (document: Document, text: string): Range[] => {
   const found: Range[] = [...findSecretShapes(text)];
+  /** A tag or an anchor stands before the node: `!Passw0rd` is one to YAML. */
+  const hideBefore = (node: Node | null | undefined): void => {
+    if (!node?.range) return;
+    const line = text.lastIndexOf("\n", node.range[0] - 1) + 1;
+    const before = /[&!]\S*\s*(?:[&!]\S*\s*)?$/.exec(text.slice(line, node.range[0]));
+    if (before !== null) found.push([node.range[0] - before[0].length, node.range[0]]);
+  };
   const hide = (node: Node | null | undefined): void => {
-    if (node?.range) found.push([node.range[0], node.range[1]]);
+    if (!node?.range) return;
+    hideBefore(node);
+    found.push([node.range[0], node.range[1]]);
+    // Where it was written.
+    if (isAlias(node)) hide(node.resolve(document));
   };
   const root = document.contents;
   const secrets = isMap(root) ? root.items.find((pair) => keyOf(pair) === "secrets")?.value : undefined;
-  if (isScalar(secrets)) hide(secrets);
-  else if (isMap(secrets)) {
+  if (isMap(secrets)) {
     for (const { value } of secrets.items) {
-      if (isScalar(value)) hide(value);
-      else if (isMap(value)) {
+      if (isMap(value)) {
         for (const pair of value.items) {
           if (!isWord(keyOf(pair)) && isNode(pair.key)) hide(pair.key);
           if (!isScalar(pair.value) || !isSource(keyOf(pair), pair.value.value))
             hide(isNode(pair.value) ? pair.value : null);
+          else hideBefore(pair.value);
         }
-      } else if (isNode(value)) hide(value);
+      } else hide(isNode(value) ? value : null);
     }
-  }
+  } else hide(isNode(secrets) ? secrets : null);
   visit(document, {
     Pair: (_key, pair) => {
-      const named = isSecretName(keyOf(pair)) || secretKey.test(keyOf(pair));
-      if (named && (isScalar(pair.value) || isSeq(pair.value)) && !isWhere(pair.value)) hide(pair.value);
+      const key = keyOf(pair);
+      // A map below one of the profile's own is looked at above; below another name it is somebody's secret.
+      const named = isSecretName(key) || (secretKey.test(key) && !words.has(key));
+      const own = words.has(key) && (isScalar(pair.value) || isSeq(pair.value));
+      if ((named || own) && key !== "secrets" && isNode(pair.value) && !isWhere(pair.value)) hide(pair.value);
     },
   });
   if (document.errors.length > 0) {
+    // What follows a name that holds secrets, to the end of its line.
+    for (const match of text.matchAll(/^[ \t-]*["']?([A-Za-z_][A-Za-z0-9_-]*)["']?[ \t]*[:=][ \t]*(\S[^\r\n]*)$/gm)) {
+      const [whole, key = "", value = ""] = match;
+      if (!words.has(key) && (isSecretName(key) || secretKey.test(key))) {
+        found.push([match.index + whole.length - value.length, match.index + whole.length]);
+      }
+    }
     for (const part of text.matchAll(secretsPart)) {
       for (const word of part[0].matchAll(/[^\s:{}[\],]+/g)) {
         const start = part.index + word.index;

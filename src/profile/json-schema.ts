@@ -56,7 +56,7 @@ const forEditors = (schema: Schema): Schema => {
     ...(rest.items !== undefined && { items: forEditors(rest.items) }),
     ...(rest.anyOf !== undefined && { anyOf: rest.anyOf.map(forEditors) }),
     ...(typeof rest.additionalProperties === "object" && {
-      additionalProperties: forEditors(rest.additionalProperties),
+      additionalProperties: orNothing(forEditors(rest.additionalProperties)),
     }),
   };
   return inner["type"] === "array" ? orEdit(inner) : inner;

@@ -36,6 +36,8 @@ const longest = 60;
 
 const kindOf = (value: unknown): string => {
   if (value === null) return "nothing";
+  if (typeof value === "number" && !Number.isFinite(value)) return String(value);
+  if (value instanceof Date || value instanceof Uint8Array) return "a value of another type";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "a map";
   const text = typeof value === "bigint" ? String(value) : JSON.stringify(value);

@@ -36,7 +36,7 @@ const imageReference = z
 
 const environmentName = z
   .string()
-  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "expected the name of an environment variable, such as HF_ENDPOINT");
+  .regex(/^(?!__proto__$)[A-Za-z_][A-Za-z0-9_]*$/, "expected the name of an environment variable, such as HF_ENDPOINT");
 
 /** What an environment file can hold: render/formats/lines.ts says why. */
 const oneLine = z
@@ -69,9 +69,11 @@ const port = "(?:[1-9]\\d{0,3}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d{2}|655[0-2]\\
 
 /** A host in a URL says whether it can be one: digits and dots must be an IPv4 address, colons an IPv6 address. */
 const isHost = (text: string): boolean => {
-  if (!/^[A-Za-z0-9.:-]+$/.test(text)) return false;
+  if (!/^[A-Za-z0-9.:-]+$/.test(text) || text.includes("..") || /^[.-]|[.-]$/.test(text)) return false;
   try {
-    return new URL(`http://${text.includes(":") ? `[${text}]` : text}/`).hostname !== "" && !/^[.-]|[.-]$/.test(text);
+    const { hostname } = new URL(`http://${text.includes(":") ? `[${text}]` : text}/`);
+    // Of fewer parts or in hex, a URL would be completed; nothing else does that.
+    return !/^[\d.]+$/.test(hostname) || hostname === text;
   } catch {
     return false;
   }

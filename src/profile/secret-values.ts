@@ -67,9 +67,9 @@ const shapes: Readonly<Record<SecretName, (value: string) => string | undefined>
   agentToken: isToken,
   gitToken: isToken,
   proxyCredentials: (value) => {
-    const [, user = "", password = ""] = /^([^:\s]+):([\x20-\x7e]+)$/.exec(value) ?? [];
+    const [, user = "", password = ""] = /^([^:\s]+):([^\0-\x1f\x7f]+)$/.exec(value) ?? [];
     if (user === "") return "is not user:password in one line";
-    return placeholder.test(user) || placeholder.test(password) ? "is a placeholder" : undefined;
+    return placeholder.test(password) ? "is a placeholder" : undefined;
   },
   nodeKey: isPrivateKey,
 };

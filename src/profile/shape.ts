@@ -35,7 +35,8 @@ export const rootTypes: readonly Type[] = [Profile];
 export const childTypes = (types: readonly Type[], step: string | number): Type[] =>
   types.flatMap(options).flatMap((type) => {
     if (type instanceof z.ZodObject) {
-      const child = (type.shape as Record<string, Type>)[String(step)];
+      const shape = type.shape as Record<string, Type>;
+      const child = Object.hasOwn(shape, step) ? shape[String(step)] : undefined;
       return child === undefined ? [] : [child];
     }
     if (type instanceof z.ZodRecord) return [type.valueType as Type];
@@ -175,12 +176,12 @@ const isMap = (value: unknown): value is Readonly<Record<string, unknown>> =>
 const where = (path: ProfilePath): string => (path.length === 0 ? "the profile" : spell(path));
 
 /** What other tools call it. */
-const otherNames: Readonly<Record<string, string>> = {
-  arm64: "aarch64",
-  amd64: "x86_64",
-  x86: "x86_64",
-  x64: "x86_64",
-};
+const otherNames: ReadonlyMap<string, string> = new Map([
+  ["arm64", "aarch64"],
+  ["amd64", "x86_64"],
+  ["x86", "x86_64"],
+  ["x64", "x86_64"],
+]);
 
 const unknownKeys = (path: ProfilePath, names: readonly string[]): ShapeProblem[] => {
   const types = typesAt(path);
@@ -197,7 +198,7 @@ const unknownKeys = (path: ProfilePath, names: readonly string[]): ShapeProblem[
       };
     }
     if (allowed.includes(name)) {
-      const form = objects(types).find((type) => name in type.shape);
+      const form = objects(types).find((type) => Object.hasOwn(type.shape, name));
       return {
         ...problem,
         message: `${spell([...path, name])} does not go with the keys beside it`,
@@ -257,14 +258,16 @@ const choiceProblems = (path: ProfilePath, issue: z.core.$ZodIssueInvalidUnion):
   if (maps.length === 0) return [wrong(path, input, expectation(types), example(path, types))];
   const present = maps.filter(({ type }) =>
     Object.keys(type.shape).some(
-      (key) => key in input && maps.every((other) => other.type === type || !(key in other.type.shape)),
+      (key) =>
+        Object.hasOwn(input, key) &&
+        maps.every((other) => other.type === type || !Object.hasOwn(other.type.shape, key)),
     ),
   );
   const allowed = keysOf(types);
   const unknown = Object.keys(input).filter((key) => !allowed.includes(key));
   const [meant, other] = present;
   if (other !== undefined) {
-    const excluded = Object.keys(input).filter((key) => key in other.type.shape)[0] ?? "";
+    const excluded = Object.keys(input).filter((key) => Object.hasOwn(other.type.shape, key))[0] ?? "";
     return [
       ...unknownKeys(path, unknown),
       {
@@ -303,7 +306,7 @@ const problemsOf = (issues: readonly z.core.$ZodIssue[], prefix: ProfilePath = [
     }
     if (issue.code === "invalid_value") {
       const values = issue.values.map(String);
-      const alias = typeof issue.input === "string" ? otherNames[issue.input.toLowerCase()] : undefined;
+      const alias = typeof issue.input === "string" ? otherNames.get(issue.input.toLowerCase()) : undefined;
       const meant =
         typeof issue.input !== "string"
           ? undefined

@@ -143,6 +143,10 @@ export const parseSource = (file: string, text: string, extendedBy?: Place): Par
           problems.push(problem(keyPlace, "a key must be a plain text"));
           continue;
         }
+        if (key.value === "__proto__") {
+          problems.push(problem(keyPlace, "a key cannot be __proto__"));
+          continue;
+        }
         const first = entries.get(String(key.value));
         // The parser's own comparison takes the square of the number of keys.
         if (first !== undefined) {

@@ -1,6 +1,6 @@
 /** Puts a rendered tree in place: written whole to a temporary folder first, so that out/<profile>/ is never half new. */
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { link, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { BakeError } from "../errors.ts";
 import type { RenderedFile } from "./tree.ts";
 
@@ -21,13 +21,17 @@ export const differences = async (folder: string, files: readonly RenderedFile[]
   const there = new Set(await listFiles(folder));
   const different: string[] = [];
   for (const { path, content } of files) {
-    const same = there.delete(path) && (await readFile(join(folder, path), "utf8")) === content;
+    // A link that leads nowhere is another thing than the file.
+    const text = await readFile(join(folder, path), "utf8").catch(() => undefined);
+    const same = there.delete(path) && text === content;
     if (!same) different.push(path);
   }
   return [...different, ...there].toSorted();
 };
 
-const alive = (pid: number): boolean => {
+/** Whether another process has this ID; in a container a killed bake may have had ours. */
+const isOther = (pid: number): boolean => {
+  if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return false;
   try {
     process.kill(pid, 0);
     return true;
@@ -36,8 +40,18 @@ const alive = (pid: number): boolean => {
   }
 };
 
+/** Takes away what a killed writer left; of several that see it, one does. */
+const takeOver = async (lock: string, stale: string): Promise<void> => {
+  const aside = `${lock}-${process.pid}`;
+  await rename(lock, aside).catch(() => undefined);
+  // In between another one may have taken over: then that is its lock.
+  const moved = await readFile(aside, "utf8").catch(() => stale);
+  if (moved !== stale) await link(aside, lock).catch(() => undefined);
+  await rm(aside, { force: true });
+};
+
 /** One writer of a folder at a time. @throws BakeError BK405 when another bake writes there. */
-const alone = async <T>(folder: string, work: () => Promise<T>): Promise<T> => {
+export const aloneIn = async <T>(folder: string, work: () => Promise<T>): Promise<T> => {
   const lock = `${folder}.lock`;
   await mkdir(dirname(folder), { recursive: true });
   for (let attempt = 0; ; attempt++) {
@@ -46,16 +60,15 @@ const alone = async <T>(folder: string, work: () => Promise<T>): Promise<T> => {
       break;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-      const owner = Number(await readFile(lock, "utf8").catch(() => "0"));
-      if (attempt > 0 || alive(owner)) {
+      const owner = await readFile(lock, "utf8").catch(() => "");
+      if (attempt > 2 || isOther(Number(owner))) {
         throw new BakeError(
           "BK405",
           `another bake (process ${owner}) writes ${folder} just now`,
           `Let it end. If there is none, remove ${lock}.`,
         );
       }
-      // Left by one that was killed.
-      await rm(lock, { force: true });
+      await takeOver(lock, owner);
     }
   }
   try {
@@ -65,17 +78,35 @@ const alone = async <T>(folder: string, work: () => Promise<T>): Promise<T> => {
   }
 };
 
+/** A writer that was killed between two renames left the former folder beside: what a bake left in it comes back. */
+const recover = async (folder: string): Promise<void> => {
+  const names = await readdir(dirname(folder)).catch((): string[] => []);
+  for (const name of names.filter((each) => each.startsWith(`${basename(folder)}.old-`))) {
+    const old = join(dirname(folder), name);
+    if (isOther(Number(name.slice(name.lastIndexOf("-") + 1)))) continue;
+    const there = await readdir(folder).catch(() => undefined);
+    if (there === undefined) await rename(old, folder);
+    else {
+      for (const each of await readdir(old)) {
+        if (kept.has(each) && !there.includes(each)) await rename(join(old, each), join(folder, each));
+      }
+      await rm(old, { recursive: true, force: true });
+    }
+  }
+};
+
 /**
  * Makes `folder` hold exactly `files`, besides what a bake left there. Does nothing when it already does.
  * @returns the paths that changed.
- * @throws BakeError BK405 when another bake writes there, BK518 when it cannot be written.
+ * @throws BakeError BK405 when another bake writes there, BK518 when it cannot be read or written.
  */
 export const writeTree = async (folder: string, files: readonly RenderedFile[]): Promise<string[]> => {
-  const changed = await differences(folder, files);
-  if (changed.length === 0) return [];
   try {
-    return await alone(folder, async () => {
-      await replaceTree(folder, files);
+    if ((await differences(folder, files)).length === 0) return [];
+    return await aloneIn(folder, async () => {
+      await recover(folder);
+      const changed = await differences(folder, files);
+      if (changed.length > 0) await replaceTree(folder, files);
       return changed;
     });
   } catch (error) {
@@ -86,7 +117,7 @@ export const writeTree = async (folder: string, files: readonly RenderedFile[]):
   }
 };
 
-/** What a bake left in the folder is moved before the old tree goes, and comes back when something fails. */
+/** What a bake left in the folder moves before the former tree goes. */
 const replaceTree = async (folder: string, files: readonly RenderedFile[]): Promise<void> => {
   const fresh = `${folder}.new-${process.pid}`;
   const old = `${folder}.old-${process.pid}`;
@@ -108,6 +139,7 @@ const replaceTree = async (folder: string, files: readonly RenderedFile[]): Prom
       await rename(old, folder);
       throw error;
     }
+    // Cut off from here on, the next writer goes on: see recover.
     for (const name of there) {
       if (kept.has(name)) await rename(join(old, name), join(folder, name));
     }

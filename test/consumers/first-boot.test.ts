@@ -97,6 +97,16 @@ test("another instance on the same disk has a first boot of its own", () => {
   expect(mark()).toBe("i-2\n");
 });
 
+test("what `cloud-init clean` undid is a first boot again, also of the same instance", () => {
+  cloudInitRan("i-1");
+  firstBoot("done");
+  for (const path of ["instance", "instances", "data", "sem"]) rmSync(at(`var/lib/cloud/${path}`), { recursive: true });
+  expect(firstBoot("again")).toMatchObject({ status: 0, stdout: "" });
+  expect(existsSync(at("var/lib/bake/first-boot"))).toBe(false);
+  cloudInitRan("i-1");
+  expect(firstBoot("again").stdout).toContain("was cut off");
+});
+
 test("wrong usage is no success", () => {
   expect(firstBoot("").status).toBe(2);
   expect(existsSync(at("var/lib/bake/first-boot"))).toBe(false);

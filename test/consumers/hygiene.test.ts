@@ -97,6 +97,8 @@ service:x:990:990::/srv/service:/bin/bash
   "root/.ssh/known_hosts": canary,
   "root/.ssh/id_rsa": canary,
   "root/.ssh/id_rsa.pub": canary,
+  "var/lib/bake/first-boot": canary,
+  "var/lib/bake/storage/record": canary,
   "root/.bash_history": canary,
   "root/.python_history": canary,
   "root/.viminfo": canary,
@@ -164,7 +166,6 @@ const kept: Tree = {
   "root/.buildkite-agent/buildkite-agent.cfg": "spawn=4\n",
   "opt/bake/images/abc.tar": "image\n",
   "opt/bake/checks/goss.yaml": "gossfile: {}\n",
-  "var/lib/bake/state": "x\n",
   "home/admin/notes": "stays\n",
 };
 

@@ -49,7 +49,12 @@ const rowsOf = (schema: Schema, path: string, required: boolean): Row[] => {
     );
   });
   return [
-    { path, type: typeOf(schema), otherwise: below.length > 0 && "default" in schema ? "" : otherwise, description },
+    {
+      path,
+      type: typeOf(schema),
+      otherwise: below.length > 0 && schema["type"] !== "array" && "default" in schema ? "" : otherwise,
+      description,
+    },
     ...below,
   ];
 };

@@ -257,6 +257,70 @@ describe("reports", () => {
     expect(all).not.toContain("99999999");
   });
 
+  test.each([
+    "secrets: { gitToken: !EXAMPLEtag }",
+    "secrets: { gitToken: &EXAMPLEanchor x }",
+    "secrets: { gitToken: { file: !EXAMPLEtag x } }",
+    "secrets: { gitToken: { file: EXAMPLE0123456789EXAMPLE0123456789 } }",
+    "x: &t { value: EXAMPLE }\nsecrets: { gitToken: *t }",
+    "agents: { environment: { HF_TOKEN: !EXAMPLEtag } }",
+    "agents: { environment: { HF_TOKEN: { value: EXAMPLE } } }",
+    "agents:\n  environment:\n    HF_TOKEN: EXAMPLE: EXAMPLE",
+    'agents:\n  environment:\n    HF_TOKEN: "EXAMPLE"EXAMPLE',
+    "network: { httpProxy: { url: http://bob:1234/EXAMPLE@proxy:3128 } }",
+    "network: { httpProxy: { url: http://:EXAMPLE@proxy:3128 } }",
+    "network: { httpProxy: { url: http://bob:hun EXAMPLE@proxy:3128 } }",
+    "network: { httpProxy: { url: http://EXAMPLE@proxy:3128 } }",
+    "network: { gitProxy: { via: https://EXAMPLE@proxy/https://github.com } }",
+    "extends: https://bob:EXAMPLE@git.example/site.yaml",
+  ])("nor is what stands in: %s", (line) => {
+    const { diagnostics: found, texts: shown } = load({
+      "profile.yaml": line.startsWith("extends") ? line : `extends: right.yaml\n${line}\n`,
+    });
+    expect(found.length).toBeGreaterThan(0);
+    const all = [
+      ...found.map((each) => formatText(each, shown.get(each.file), false)),
+      JSON.stringify(found),
+      formatSarif(found, "1"),
+    ].join("\n");
+    expect(all).not.toContain("EXAMPLE");
+  });
+
+  test("a token in a URL is refused, whatever its shape", () => {
+    for (const url of [
+      "https://EXAMPLE@proxy.example/https://github.com/",
+      "http://:EXAMPLE@proxy.example/https://github.com/",
+    ]) {
+      const { diagnostics: found } = load({
+        "profile.yaml": `extends: right.yaml\nnetwork: { gitProxy: { via: "${url}" } }\n`,
+      });
+      expect(errors(found)).toEqual(["BK118 network.gitProxy.via holds a secret"]);
+    }
+  });
+
+  test.each([
+    "storage: { mount: /mnt, uuid: 7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e002 }\ndocker: { dataRoot: /mnt/bkup_data }",
+    'agents: { environment: { A: "--env MAX_TOKEN=4096", B: "mailto:ops@example.com", C: "http://host:8080?x=ops@example.com", HF_HUB_DISABLE_IMPLICIT_TOKEN: "1" } }',
+    'agents: { environment: { LD_LIBRARY_PATH: "/usr/local/Ascend/driver/lib64:/opt/Ascend/nnal/atb/latest/atb/cxx0/lib", COLOR: "#ff0000" } }',
+    "agents: { environment: { BUILDKITE_S3_DEFAULT_REGION: cn-north-4, BUILDKITE_ARTIFACT_UPLOAD_DESTINATION: s3://x } }",
+    "storage: { disk: { adopt: LABEL=data }, minFree: 150 }",
+    "network: { httpProxy: { url: http://proxy.example:3128, except: [.example.com, 10.0.0.0/8, host, 10.0.0.1] } }",
+  ])("no false alarm: %s", (lines) => {
+    expect(errors(load({ "profile.yaml": `extends: right.yaml\n${lines}\n` }).diagnostics)).toEqual([]);
+  });
+
+  test.each([
+    "constructor: foo",
+    "docker: { toString: foo }",
+    "secrets: { agentToken: { constructor: foo } }",
+    "agents: { settings: { __proto__: x } }",
+    "agents: { environment: { __proto__: x } }",
+    "agents: { spawn: .inf }",
+    "network: { valueOf: { hasOwnProperty: 1 } }",
+  ])("a key that every object has is no key of a profile: %s", (line) => {
+    expect(load({ "profile.yaml": `extends: right.yaml\n${line}\n` }).diagnostics.length).toBeGreaterThan(0);
+  });
+
   test("a pasted secret is in none of them", () => {
     const all = [
       ...diagnostics.map((each) => formatText(each, texts.get(each.file), true)),

@@ -1,5 +1,15 @@
 /** out/<profile>/: one writer at a time, and what a bake left there is never lost. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -50,7 +60,40 @@ test("a lock of a process that is no more is taken over; one of a living process
   expect(existsSync(join(out, "image.qcow2"))).toBe(true);
 });
 
+test("an empty lock, and one with our own ID from a life before, are taken over", async () => {
+  for (const [owner, content] of [
+    ["", "1"],
+    [String(process.pid), "2"],
+  ] as const) {
+    writeFileSync(`${out}.lock`, owner);
+    expect((await writeTree(out, files(content))).length).toBeGreaterThan(0);
+    expect(existsSync(`${out}.lock`)).toBe(false);
+  }
+});
+
+test("a writer that was killed between two renames: what a bake left comes back", async () => {
+  // The former folder is aside, the new one is not there yet.
+  renameSync(out, `${out}.old-999999999`);
+  expect(await writeTree(out, files("1"))).toHaveLength(3);
+  expect(readFileSync(join(out, "image.qcow2"), "utf8")).toBe("an image");
+  // The new one is there, the image is not in it yet.
+  mkdirSync(`${out}.old-999999999`);
+  renameSync(join(out, "image.qcow2"), join(`${out}.old-999999999`, "image.qcow2"));
+  expect(await writeTree(out, files("2"))).toEqual(["a", "b/c"]);
+  expect(readFileSync(join(out, "image.qcow2"), "utf8")).toBe("an image");
+  expect(readdirSync(join(folder, "out"))).toEqual(["x"]);
+});
+
+test("a link that leads nowhere in the place of a file is replaced", async () => {
+  await writeTree(out, files("1"));
+  rmSync(join(out, "a"));
+  symlinkSync("nowhere", join(out, "a"));
+  expect(await writeTree(out, files("1"))).toEqual(["a"]);
+  expect(readFileSync(join(out, "a"), "utf8")).toBe("1");
+});
+
 test("a place that cannot be written is an error with its name, and nothing changes", async () => {
   writeFileSync(join(folder, "file"), "");
   await expect(writeTree(join(folder, "file/x"), files("1"))).rejects.toMatchObject({ code: "BK518" });
+  expect(readdirSync(folder).toSorted()).toEqual(["file", "out"]);
 });

@@ -1,7 +1,7 @@
 import type { Problem, Rule } from "./rule.ts";
 
 /** Variables of the agent that its configuration does not have, or that only jobs read. */
-const harmless = /^BUILDKITE_(PLUGIN_|TEST_|ANALYTICS_)/;
+const harmless = /^BUILDKITE_(PLUGIN_|TEST_|ANALYTICS_|ARTIFACT_|S3_|GS_|ARTIFACTORY_|AZURE_)/;
 
 /** A variable beats the configuration (guide row G4, S27): what the profile says elsewhere would not count. */
 export const agentEnvironment: Rule = {

@@ -23,7 +23,9 @@ const owned: Readonly<Record<string, string>> = {
 const notForNodes: Readonly<Record<string, string>> = {
   "acquire-job": "the agent would run one job and end",
   config: "the service names the file",
+  "disconnect-after-idle-timeout": "the agent would end, and nothing starts it again",
   "disconnect-after-job": "the agent would end after its first job",
+  "disconnect-after-uptime": "the agent would end, and nothing starts it again",
   "kubernetes-exec": "the agent would wait for a Kubernetes controller",
   "spawn-per-cpu": "the agent refuses it beside spawn",
 };

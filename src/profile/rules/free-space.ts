@@ -3,9 +3,10 @@ import type { Rule } from "./rule.ts";
 /** With less than `minFree` a node takes no jobs: a disk that is just large enough would never do. */
 export const freeSpace: Rule = {
   code: "BK127",
-  reads: ["storage.minFree", "storage.minSize"],
+  reads: ["storage.disk", "storage.minFree", "storage.minSize"],
   find: ({ storage }) =>
-    storage.minFree < storage.minSize
+    // An adopted disk is taken whatever its size.
+    "adopt" in storage.disk || storage.minFree < storage.minSize
       ? []
       : [
           {

@@ -4,7 +4,7 @@ import { textsOf } from "./values.ts";
 
 const isPlaceholder = (text: string): boolean =>
   /^<[^>]*>$/.test(text) ||
-  text.startsWith("#") ||
+  /^#(?![0-9A-Fa-f]{3,8}$)/.test(text) ||
   /^(TODO|FIXME)$/.test(text) ||
   /^(replace|change)[ _-]?(me|this)$|^your[ _-](token|ip|host|key|proxy|queue)$/i.test(text) ||
   /\breplace with\b/i.test(text) ||

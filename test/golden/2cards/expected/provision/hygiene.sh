@@ -99,6 +99,8 @@ remove /etc/docker/key.json /var/lib/docker/engine-id /etc/nvme/hostid /etc/nvme
 edit /etc/iscsi/initiatorname.iscsi '/^InitiatorName=/d'
 
 # cloud-init: state, instance data, and the configuration that it wrote for this machine.
+# What a node of an earlier image noted, where this one starts from such an image.
+remove /var/lib/bake/*
 remove /var/lib/cloud/* /run/cloud-init/* /var/tmp/cloud-init /tmp/cloud-init
 remove /etc/sudoers.d/90-cloud-init-users /etc/cloud/cloud.cfg.d/{50-curtin-networking,90-installer-network,99-installer}.cfg
 made_by_cloud_init /etc/netplan/* /etc/network/interfaces.d/* /etc/systemd/network/*cloud-init* \

@@ -42,7 +42,7 @@ source "huaweicloud-ecs" "node" {
   # Never left out: with more disks the default is another one.
   image_type  = "system"
   image_tags = {
-    "bake-id" = "e06NpVocZFbZbWs4UpXQaTK0WEHwv5iOq43cUZUW76k"
+    "bake-id" = "XhXd1sOjqcW_jz5Dtnxbm5Uf4BD20vJRGuqPfvyIa_g"
     "bake-lock" = "uuPZj0B2KqIsPIDRr5_x76pr3lE4K_w6HVMCmdqCSic"
     "bake-profile" = "cloud-mirror"
     "cost-center" = "0815"
