@@ -70,8 +70,12 @@ export const readingOf = (outputs: ReadonlyMap<string, Pick<HostOutput, "status"
           .replace(/^docker\.io\//, ""),
   );
   const [target, filesystem, uuid] = said("disk").split(/\s+/);
-  const onDisk = target !== undefined && target !== "/" && target !== "" && uuid !== undefined;
-  if (!onDisk) notes.push("data disk: Docker's data-root lies on the system disk; a blank NVMe disk is taken");
+  const apart = target !== undefined && /^\/[^/]/.test(target) && !/^\/(var|usr|opt|root|home)(\/|$)/.test(target);
+  const onDisk = apart && uuid !== undefined && (filesystem === "ext4" || filesystem === "xfs");
+  if (!apart) notes.push("data disk: Docker's data-root lies on the system disk; a blank NVMe disk is taken");
+  else if (!onDisk)
+    notes.push(`data disk: ${target} is ${filesystem ?? "unknown"}, neither ext4 nor xfs; a blank NVMe disk is taken`);
+  if (npus === 0) notes.push("NPUs: none found there");
   const host = found("PyPI cache", /^PYPI_CACHE_HOST=(.+)$/m.exec(said("environment"))?.[1]);
   const port = /^PYPI_CACHE_PORT=(\d+)$/m.exec(said("environment"))?.[1];
   const [, via, from] = /^url\.(\S+)\.insteadof\s+(\S+)$/im.exec(said("gitProxy")) ?? [];
@@ -90,7 +94,9 @@ export const readingOf = (outputs: ReadonlyMap<string, Pick<HostOutput, "status"
       ...(queue !== undefined && { queue }),
       ...(agentVersion !== undefined && { agentVersion }),
       ...(version !== undefined && { dockerVersion: version }),
-      ...(dataRoot !== undefined && dataRoot.startsWith("/") && onDisk && { dataRoot }),
+      // Mounted at the data-root itself: a folder in it leaves room for the caches.
+      ...(dataRoot?.startsWith("/") === true &&
+        onDisk && { dataRoot: dataRoot === target ? `${target}/docker` : dataRoot }),
       ...(buildxVersion !== undefined && { buildxVersion }),
       ...(builder !== undefined && { buildkitImage: builder }),
       ...(onDisk && { adopt: `UUID=${uuid}`, mount: target, ...(filesystem === "xfs" && { filesystem }) }),

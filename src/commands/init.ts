@@ -88,8 +88,12 @@ const answersFrom = async (options: InitOptions, known: Partial<Answers>, ask: A
             (options.tokenFile === undefined ? undefined : fromProfile(options.tokenFile)) ??
             (await ask("File with the agent token, on the machine that makes user-data", "/etc/buildkite-agent/token")),
         };
+  const { pypiCache: _cache, gitProxy: _proxy, ...others } = known;
   return {
-    ...known,
+    ...others,
+    // Given, also as nothing, they count more than what the host says.
+    ...(options.pypiCache === undefined && known.pypiCache !== undefined && { pypiCache: known.pypiCache }),
+    ...(options.gitProxy === undefined && known.gitProxy !== undefined && { gitProxy: known.gitProxy }),
     npus,
     cards,
     ...(options.cards !== undefined && { spawn: Math.max(1, Math.floor(npus / cards)) }),

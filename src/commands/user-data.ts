@@ -4,6 +4,7 @@ import { chmod, lstat, readFile, realpath, rename, rm, stat, writeFile } from "n
 import { dirname, join, resolve, sep } from "node:path";
 import { BakeError } from "../errors.ts";
 import { planNode } from "../plan/plan.ts";
+import { isPublicKey } from "../profile/schema.ts";
 import { readSecrets } from "../profile/secret-values.ts";
 import { instanceUserData, templateNames } from "../render/tree.ts";
 import { inForm, isOurs, sizes, type UserDataForm, userDataLimit } from "../render/user-data-forms.ts";
@@ -39,11 +40,11 @@ const readKeys = async (files: readonly string[]): Promise<string[]> =>
           .split("\n")
           .map((line) => line.trim())
           .filter((line) => line !== "" && !line.startsWith("#"));
-        if (keys.length === 0 || keys.some((key) => !publicKey.test(key))) {
+        if (keys.length === 0 || keys.some((key) => !publicKey.test(key) || !isPublicKey(key))) {
           throw new BakeError(
             "BK604",
             `${file} holds no public keys as in authorized_keys`,
-            "Name the .pub file, never the private key.",
+            "Name the .pub file, never the private key; options before the key belong to the host.",
           );
         }
         return keys;

@@ -215,10 +215,16 @@ const Storage = z.strictObject({
     .enum(["ext4", "xfs"])
     .default("ext4")
     .describe("File system made on a blank disk, or found on an adopted one."),
-  minSize: z.int().min(1).default(100).describe("GiB below which a blank disk is not taken for the data disk."),
+  minSize: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(100)
+    .describe("GiB below which a blank disk is not taken for the data disk."),
   minFree: z
     .int()
     .min(1)
+    .max(1_000_000)
     .default(10)
     .describe("GiB that must be free on the data disk; with less the node takes no jobs."),
   mount: absolutePath.default("/mnt").describe("Where the data disk is mounted."),
@@ -294,7 +300,7 @@ const Network = z.strictObject({
 });
 
 /** The key's own bytes begin with its type, and are as many as it says. */
-const isPublicKey = (text: string): boolean => {
+export const isPublicKey = (text: string): boolean => {
   const [type = "", body = ""] = text.split(" ");
   const bytes = Buffer.from(body, "base64");
   if (bytes.length < 4 + type.length || bytes.subarray(4, 4 + type.length).toString("latin1") !== type) return false;

@@ -38,8 +38,11 @@ export type Tree = { readonly at: Place } & (
     }
 );
 
-export const rangeOf = ({ source, start, end }: Place): Range => {
+/** Of what lies on several lines, the part on the first. */
+export const rangeOf = ({ source, start, end: whole }: Place): Range => {
   const { line, col } = source.lines.linePos(start);
+  const lineEnd = source.text.indexOf("\n", start);
+  const end = lineEnd < 0 ? whole : Math.min(whole, lineEnd);
   return { file: source.file, line: Math.max(1, line), column: Math.max(1, col), length: Math.max(1, end - start) };
 };
 

@@ -70,6 +70,7 @@ test("what is not there is named, and a password in a proxy's URL stays where it
     "buildx: not found there",
     "image of cachebuilder1: not found there",
     "data disk: Docker's data-root lies on the system disk; a blank NVMe disk is taken",
+    "NPUs: none found there",
     "PyPI cache: not found there",
     "git proxy: its URL holds credentials, they were left out",
   ]);

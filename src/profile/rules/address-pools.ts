@@ -12,14 +12,30 @@ const hostBits = (network: string): boolean => networkOf(network) !== network;
 /** A Docker network over the PyPI cache or the VPC would hide it from the node (guide row G12, S19). */
 export const addressPools: Rule = {
   code: "BK115",
-  reads: ["docker.addressPools", "network.pypiCache.host", "network.vpc"],
-  find: ({ docker, network }) => {
+  reads: [
+    "agents.endpoint",
+    "docker.addressPools",
+    "network.pypiCache.host",
+    "network.vpc",
+    "network.httpProxy.url",
+    "network.gitProxy.via",
+  ],
+  find: ({ agents, docker, network }) => {
     const others = [
       ...(network.pypiCache === undefined
         ? []
         : [{ what: "the PyPI cache", network: network.pypiCache.host, at: ["network", "pypiCache", "host"] }]),
       ...network.vpc.map((vpc, index) => ({ what: "network.vpc", network: vpc, at: ["network", "vpc", index] })),
-      { what: "the metadata service", network: "169.254.0.0/16", at: ["docker", "addressPools"] },
+      ...[
+        { what: "network.httpProxy", url: network.httpProxy?.url, at: ["network", "httpProxy", "url"] },
+        { what: "network.gitProxy", url: network.gitProxy?.via, at: ["network", "gitProxy", "via"] },
+        { what: "agents.endpoint", url: agents.endpoint, at: ["agents", "endpoint"] },
+      ].flatMap(({ what, url, at }) => (url === undefined ? [] : [{ what, network: new URL(url).hostname, at }])),
+      ...["169.254.0.0/16", "127.0.0.0/8", "224.0.0.0/3"].map((reserved) => ({
+        what: "addresses that are no network's",
+        network: reserved,
+        at: ["docker", "addressPools"],
+      })),
     ];
     const isFree = (pool: string): boolean =>
       others.every((other) => {

@@ -6,7 +6,7 @@ export const metadataUsers: Rule = {
   reads: ["network.metadata.exceptUsers"],
   find: ({ network }) =>
     network.metadata.exceptUsers.flatMap((user, index) =>
-      user === "root"
+      user === "root" || /^0+$/.test(user)
         ? [
             {
               path: ["network", "metadata", "exceptUsers", index],
