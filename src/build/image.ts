@@ -4,6 +4,7 @@ import { join } from "node:path";
 import * as z from "zod";
 import { knownSecrets, type SecretSources, withholdSecrets } from "../check/known-secrets.ts";
 import { describeFinding, type ScanResult, scanImage } from "../check/scan-image.ts";
+import { panicsIn } from "../check/panics.ts";
 import { makeSshKey } from "../check/ssh.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
@@ -210,26 +211,34 @@ export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageR
     await requireSpace(folder, needed);
     const key = await makeSshKey(host, workFolder);
     const output = join(workFolder, "packer");
-    await host.progress.step("packer", `Packer builds the image (${accelerator.accel})`, (update) =>
-      runPacker(host, {
-        packer: input.packer.path,
-        environment: input.packer.environment,
-        template: join(folder, "packer"),
-        variables: {
-          base: store.path(lock.base.sha256),
-          artifacts: store.root,
-          output,
-          log: join(process.cwd(), logDir),
-          ssh_private_key_file: key.privateKeyFile,
-          ssh_public_key: key.publicKey,
-          accelerator: accelerator.accel,
-          cpu_model: accelerator.cpuModel,
-        },
-        logDir,
-        onPhase: input.onPhase,
-        update,
-      }),
-    );
+    const build = (): Promise<void> =>
+      host.progress.step("packer", `Packer builds the image (${accelerator.accel})`, (update) =>
+        runPacker(host, {
+          packer: input.packer.path,
+          environment: input.packer.environment,
+          template: join(folder, "packer"),
+          variables: {
+            base: store.path(lock.base.sha256),
+            artifacts: store.root,
+            output,
+            log: join(process.cwd(), logDir),
+            ssh_private_key_file: key.privateKeyFile,
+            ssh_public_key: key.publicKey,
+            accelerator: accelerator.accel,
+            cpu_model: accelerator.cpuModel,
+          },
+          logDir,
+          onPhase: input.onPhase,
+          update,
+        }),
+      );
+    await build().catch(async (error: unknown) => {
+      const console = await readFile(join(logDir, "console.log"), "utf8").catch(() => "");
+      if (accelerator.accel !== "tcg" || panicsIn(console).length === 0) throw error;
+      host.progress.note("  emulation panicked the build VM's kernel: once more");
+      await rm(output, { recursive: true, force: true });
+      await build();
+    });
     const fresh = join(workFolder, "image.qcow2");
     await host.progress.step("flatten", "flatten and compress the image", async () => {
       await host.run("qemu-img", ["convert", "-c", "-W", "-m", "4", "-O", "qcow2", join(output, "image.qcow2"), fresh]);

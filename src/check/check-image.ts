@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Accelerator } from "../build/accelerator.ts";
 import { withWorkFolder } from "../build/image.ts";
 import { BakeError } from "../errors.ts";
+import { panicsIn } from "./panics.ts";
 import type { Host } from "../host.ts";
 import type { CheckLevel } from "../plan/check.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
@@ -303,13 +304,6 @@ const worst = (boots: readonly BootReport[]): CheckResult[] => {
   }
   return [...results.values()];
 };
-
-/** Last words of kernels on a serial console. */
-export const panicsIn = (console: string): string[] =>
-  [...console.matchAll(/Kernel panic - not syncing: ([^\r\n]*)/g)]
-    .map(([, words = ""]) => words.trim())
-    // The end of the report says it again.
-    .filter((words) => !words.endsWith("]---"));
 
 const observe = async (
   host: Host,

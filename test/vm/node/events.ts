@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { chooseAccelerator } from "../../../src/build/accelerator.ts";
 import { type AgentApi, startAgentApi } from "../../../src/check/agent-api.ts";
-import { panicsIn } from "../../../src/check/check-image.ts";
+import { panicsIn } from "../../../src/check/panics.ts";
 import type { DiskFile, Snapshot } from "../../../src/check/vm.ts";
 import { type GoldenImage, goldenImage, type StartedVm, startVm, testHost } from "../golden-image.ts";
 import { expectSystemdToReadWhatIsWritten } from "./systemd-reads.ts";
