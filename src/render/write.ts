@@ -50,31 +50,44 @@ const takeOver = async (lock: string, stale: string): Promise<void> => {
   await rm(aside, { force: true });
 };
 
+/** Locks of this very process: its ID in a lock says nothing else. */
+const held = new Set<string>();
+
 /** One writer of a folder at a time. @throws BakeError BK405 when another bake writes there. */
 export const aloneIn = async <T>(folder: string, work: () => Promise<T>): Promise<T> => {
   const lock = `${folder}.lock`;
-  await mkdir(dirname(folder), { recursive: true });
+  const refused = (owner: string): BakeError =>
+    new BakeError(
+      "BK405",
+      `another bake (process ${owner}) writes ${folder} just now`,
+      `Let it end. If there is none, remove ${lock}.`,
+    );
+  if (held.has(lock)) throw refused(String(process.pid));
+  held.add(lock);
+  try {
+    await acquire(lock, refused);
+    try {
+      return await work();
+    } finally {
+      await rm(lock, { force: true });
+    }
+  } finally {
+    held.delete(lock);
+  }
+};
+
+const acquire = async (lock: string, refused: (owner: string) => BakeError): Promise<void> => {
+  await mkdir(dirname(lock), { recursive: true });
   for (let attempt = 0; ; attempt++) {
     try {
       await writeFile(lock, String(process.pid), { flag: "wx" });
-      break;
+      return;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
       const owner = await readFile(lock, "utf8").catch(() => "");
-      if (attempt > 2 || isOther(Number(owner))) {
-        throw new BakeError(
-          "BK405",
-          `another bake (process ${owner}) writes ${folder} just now`,
-          `Let it end. If there is none, remove ${lock}.`,
-        );
-      }
+      if (attempt > 2 || isOther(Number(owner))) throw refused(owner);
       await takeOver(lock, owner);
     }
-  }
-  try {
-    return await work();
-  } finally {
-    await rm(lock, { force: true });
   }
 };
 
