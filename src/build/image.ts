@@ -9,6 +9,7 @@ import { makeSshKey } from "../check/ssh.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import type { Artifact, Lock } from "../lock/lock.ts";
+import { isAlive } from "../process-alive.ts";
 import type { StepTime } from "../progress.ts";
 import { aloneIn } from "../render/write.ts";
 import { sha256File, type Store } from "../store/store.ts";
@@ -116,12 +117,7 @@ const removeFolder = async (folder: string): Promise<void> => {
 /** Removes work folders whose bake is gone: a killed process cannot clean up after itself. */
 const removeStaleWork = async (parent: string): Promise<void> => {
   for (const name of await readdir(parent).catch(() => [])) {
-    const pid = Number(/-(\d+)$/.exec(name)?.[1]);
-    try {
-      process.kill(pid, 0);
-    } catch {
-      await removeFolder(join(parent, name));
-    }
+    if (!isAlive(Number(/-(\d+)$/.exec(name)?.[1]))) await removeFolder(join(parent, name));
   }
 };
 

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import type { Host } from "../host.ts";
 import { fromHome } from "../profile/secret-values.ts";
-import { isSecretName } from "../secret-names.ts";
+import { isSecretName, saysWhere } from "../secret-names.ts";
 import { type Secret, shortestSecret } from "./secret-scan.ts";
 
 /** Where a profile says that a secret comes from. */
@@ -17,15 +17,12 @@ export interface KnownSecrets {
 /** Below this, a variable's value is too likely to be a word: PASSWORD=changeme is in many a manual. */
 const shortestVariable = 12;
 
-/** A variable such as ACCESS_TOKEN may say where a secret lies. */
-const isPath = (value: string): boolean => /^~?(?:\/[A-Za-z0-9._-]+)+$/.test(value);
-
 const fromEnvironment = (environment: Readonly<Record<string, string | undefined>>): Secret[] =>
   Object.entries(environment).flatMap(([name, value = ""]) => {
     const what = `environment variable ${name}`;
     if (isSecretName(name)) {
       const text = value.trim();
-      return text.length < shortestVariable || isPath(text) ? [] : [{ name: what, value: text }];
+      return text.length < shortestVariable || saysWhere(text) ? [] : [{ name: what, value: text }];
     }
     // A proxy or a mirror with a password in its URL.
     const password = /^[a-z][a-z0-9+.-]*:\/\/[^\s:@/]*:([^\s@/]+)@/i.exec(value)?.[1];

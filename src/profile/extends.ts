@@ -84,8 +84,14 @@ const parseChain = (
       ? [folder, ...(own === undefined ? [] : [own])].map((each) => join(each, `${named}.yaml`))
       : [named.startsWith("/") ? normalize(named) : join(folder, named)];
     // `extends: 2cards` in a file of that name means bake's own.
-    const path =
-      places.find((each) => !(isName && each === last.source.file) && read(each) !== undefined) ?? places[0] ?? "";
+    let path = places[0] ?? "";
+    let found: string | undefined;
+    for (const place of places) {
+      found = isName && place === last.source.file ? undefined : read(place);
+      if (found === undefined) continue;
+      path = place;
+      break;
+    }
     const chain = chainText(last.source);
     if (chain.includes(path) || files.length >= longestChain) {
       const whole = [...chain, path].join(" -> ");
@@ -101,7 +107,6 @@ const parseChain = (
       );
       break;
     }
-    const found = read(path);
     if (found === undefined) {
       const withEnding = /\.ya?ml$/.test(path) ? undefined : `${path}.yaml`;
       problems.push(

@@ -7,6 +7,7 @@ import type { Profile } from "./schema.ts";
 import { checkShape, type ShapeProblem } from "./shape.ts";
 import {
   chainOf,
+  hiderOf,
   isHidden,
   isWritten,
   keyPlaceOf,
@@ -18,7 +19,6 @@ import {
   spell,
   type Tree,
   valueOf,
-  withoutHidden,
 } from "./source.ts";
 
 export interface LoadedProfile {
@@ -107,13 +107,14 @@ export const loadProfile = (
   const texts = new Map(sources.map((source) => [source.file, shownText(source)]));
   const files = [...texts.keys()];
   // Whoever made a message may have put a value into it.
+  const hider = hiderOf(sources);
   const shown = (found: readonly Diagnostic[]): Diagnostic[] =>
     sortDiagnostics(
       found.map((each) => ({
         ...each,
-        message: withoutHidden(sources, each.message),
-        ...(each.label !== undefined && { label: withoutHidden(sources, each.label) }),
-        ...(each.help !== undefined && { help: withoutHidden(sources, each.help) }),
+        message: hider(each.message),
+        ...(each.label !== undefined && { label: hider(each.label) }),
+        ...(each.help !== undefined && { help: hider(each.help) }),
       })),
       files,
     );

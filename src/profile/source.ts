@@ -66,17 +66,16 @@ export const shownText = ({ text, hidden }: Pick<Source, "text" | "hidden">): st
   return shown;
 };
 
-/** A message that repeats a source, such as the parser's, without what is hidden in it or has the shape of a secret. */
-export const withoutHidden = (sources: readonly Pick<Source, "text" | "hidden">[], message: string): string =>
-  withoutSecretShapes(
-    sources
-      .flatMap(({ text, hidden }) => hidden.map(([start, end]) => text.slice(start, end).trim()))
-      // As written, and as the parser names it: without quotes or the mark of an alias.
-      .flatMap((secret) => [secret, secret.replace(/^[*&!"']+|["']+$/g, "")])
-      .filter((secret) => secret.length >= 4)
-      .toSorted((one, other) => other.length - one.length)
-      .reduce((shown, secret) => shown.replaceAll(secret, "***"), message),
-  );
+/** For messages that repeat a source, such as the parser's: without what is hidden in it or has the shape of a secret. */
+export const hiderOf = (sources: readonly Pick<Source, "text" | "hidden">[]): ((message: string) => string) => {
+  const secrets = sources
+    .flatMap(({ text, hidden }) => hidden.map(([start, end]) => text.slice(start, end).trim()))
+    // As written, and as the parser names it: without quotes or the mark of an alias.
+    .flatMap((secret) => [secret, secret.replace(/^[*&!"']+|["']+$/g, "")])
+    .filter((secret) => secret.length >= 4)
+    .toSorted((one, other) => other.length - one.length);
+  return (message) => withoutSecretShapes(secrets.reduce((shown, secret) => shown.replaceAll(secret, "***"), message));
+};
 
 /** More values than any profile has; also what stops aliases that multiply. */
 const mostNodes = 100_000;
@@ -200,36 +199,29 @@ export const valueOf = (tree: Tree): unknown =>
 
 export type ProfilePath = readonly (string | number)[];
 
+const childOf = (tree: Tree | undefined, step: string | number): Tree | undefined =>
+  tree?.kind === "map"
+    ? tree.entries.get(String(step))?.value
+    : tree?.kind === "list" && typeof step === "number"
+      ? tree.items[step]
+      : undefined;
+
+const treeAt = (tree: Tree, path: ProfilePath): Tree | undefined => path.reduce<Tree | undefined>(childOf, tree);
+
 /** Whether the whole way to `path` is written. */
-export const isWritten = (tree: Tree, path: ProfilePath): boolean => {
-  let node: Tree | undefined = tree;
-  for (const step of path) {
-    node =
-      node.kind === "map"
-        ? node.entries.get(String(step))?.value
-        : node.kind === "list"
-          ? node.items[Number(step)]
-          : undefined;
-    if (node === undefined) return false;
-  }
-  return true;
-};
+export const isWritten = (tree: Tree, path: ProfilePath): boolean => treeAt(tree, path) !== undefined;
 
 /** The value at `path`; when it is not there, the key (or first character) of what should hold it. */
 export const placeOf = (tree: Tree, path: ProfilePath): Place => {
   let node = tree;
   let key: Place | undefined;
   for (const step of path) {
-    let next: Tree | undefined;
-    if (node.kind === "map") {
-      const entry = node.entries.get(String(step));
-      if (entry === undefined) return node.removed?.get(String(step)) ?? key ?? node.at;
-      key = entry.key;
-      next = entry.value;
-    } else if (node.kind === "list" && typeof step === "number") {
-      next = node.items[step];
+    const next = childOf(node, step);
+    if (next === undefined) {
+      const removed = node.kind === "map" ? node.removed?.get(String(step)) : undefined;
+      return removed ?? key ?? node.at;
     }
-    if (next === undefined) return key ?? node.at;
+    if (node.kind === "map") key = node.entries.get(String(step))?.key;
     node = next;
   }
   return node.at;
@@ -237,16 +229,8 @@ export const placeOf = (tree: Tree, path: ProfilePath): Place => {
 
 /** Where the last key of `path` is written; falls back to the value's place. */
 export const keyPlaceOf = (tree: Tree, path: ProfilePath): Place => {
-  let node: Tree | undefined = tree;
-  for (const step of path.slice(0, -1)) {
-    node =
-      node?.kind === "map"
-        ? node.entries.get(String(step))?.value
-        : node?.kind === "list"
-          ? node.items[Number(step)]
-          : undefined;
-  }
-  const entry = node?.kind === "map" ? node.entries.get(String(path.at(-1))) : undefined;
+  const holder = treeAt(tree, path.slice(0, -1));
+  const entry = holder?.kind === "map" ? holder.entries.get(String(path.at(-1))) : undefined;
   return entry?.key ?? placeOf(tree, path);
 };
 

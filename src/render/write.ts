@@ -2,6 +2,7 @@
 import { link, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { BakeError } from "../errors.ts";
+import { isAlive } from "../process-alive.ts";
 import type { RenderedFile } from "./tree.ts";
 
 /** What a bake leaves beside the rendered files; a new rendering keeps it. */
@@ -30,15 +31,7 @@ export const differences = async (folder: string, files: readonly RenderedFile[]
 };
 
 /** Whether another process has this ID; in a container a killed bake may have had ours. */
-const isOther = (pid: number): boolean => {
-  if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-};
+const isOther = (pid: number): boolean => pid !== process.pid && isAlive(pid);
 
 /** Takes away what a killed writer left; of several that see it, one does. */
 const takeOver = async (lock: string, stale: string): Promise<void> => {

@@ -1,12 +1,11 @@
 import { looksSecret } from "../../secret-shapes.ts";
-import { isSecretName } from "../../secret-names.ts";
+import { isSecretName, saysWhere } from "../../secret-names.ts";
 import { spell } from "../source.ts";
 import type { Problem, Rule } from "./rule.ts";
 import { textsOf } from "./values.ts";
 
 /** A path says where a secret lies; a number of few digits or a switch is none, whatever its name sounds like. */
-const isHarmless = (text: string): boolean =>
-  /^~?(\/[A-Za-z0-9._-]+)+$/.test(text) || /^(\d{1,6}|true|false|yes|no|on|off)$/i.test(text);
+const isHarmless = (text: string): boolean => saysWhere(text) || /^(\d{1,6}|true|false|yes|no|on|off)$/i.test(text);
 
 /** A profile lies in a repository, and what is rendered from it in out/ and in the image: no secret belongs there. */
 export const plainSecrets: Rule = {
