@@ -115,6 +115,10 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
     title: "a variable that overrides a setting",
     text: "A variable of the agents beats `buildkite-agent.cfg` (guide row G4, S27), so what the profile says elsewhere would not count.",
   },
+  BK134: {
+    title: "a pin for nothing",
+    text: "A pin says why a version stays. It is named as the artifact it is for; an image may stand without its tag.",
+  },
   BK130: { title: "the profile is there already", text: "`bake init` writes new profiles and changes none." },
   BK131: { title: "an answer that cannot be", text: "An option or an answer of `bake init` is not of its form." },
   BK201: {
@@ -132,7 +136,12 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
   BK204: { title: "a profile has no lock", text: "A bake takes only bytes that a lock names." },
   BK205: {
     title: "a lock that does not go with its profile",
-    text: "It was made for another architecture, or before the profile named another image. Nothing is rendered or baked with it.",
+    text: "The profile asks for something that the lock does not hold: it was changed after the lock was made. Nothing is rendered or baked with such a lock.",
+  },
+  BK206: { title: "a lock of a newer bake", text: "An older bake would misread it." },
+  BK207: {
+    title: "a lock with marks of a merge conflict",
+    text: "Two branches changed the lock. It is made from the profile: take one side whole, and bring it up to date.",
   },
   BK301: {
     title: "a command or a file of the host is missing",

@@ -1,7 +1,7 @@
 /** Plans and renderings for tests, through the same functions as the commands. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Lock } from "../src/lock/lock.ts";
+import type { Base, ContainerImage, Lock, Release } from "../src/lock/lock.ts";
 import type { NodePlan } from "../src/plan/node-plan.ts";
 import { planNode } from "../src/plan/plan.ts";
 import { loadProfile } from "../src/profile/load.ts";
@@ -20,56 +20,67 @@ export const readProfile = (path = join(root, "profiles/2cards.yaml")): Profile 
   return profile;
 };
 
+const architecture = "x86_64";
+const release = (kind: Release["kind"], name: string, version: string, digit: string): Release => ({
+  kind,
+  name,
+  architecture,
+  version,
+  asked: version,
+  url: `http://trial.bake.invalid/${name}/${version}`,
+  size: 1,
+  sha256: digit.repeat(64),
+  trust: "first-use",
+});
+
+const image = (name: string, digits: readonly string[]): ContainerImage => {
+  const [manifest = "", config = "", ...layers] = digits.map((digit) => ({
+    digest: `sha256:${digit.repeat(64)}`,
+    size: 1,
+    mediaType: "application/vnd.oci.image.layer.v1.tar",
+  }));
+  if (manifest === "" || config === "") throw new Error("an image has a manifest and a configuration");
+  return {
+    kind: "container-image",
+    name,
+    architecture,
+    version: name.slice(name.lastIndexOf(":") + 1),
+    asked: name,
+    registry: "trial.bake.invalid",
+    repository: name.slice(0, name.lastIndexOf(":")),
+    tagDigest: manifest.digest,
+    manifest,
+    config,
+    layers,
+  };
+};
+
+export const trialBase: Base = {
+  kind: "base",
+  name: "stand-in",
+  architecture,
+  version: "stand-in",
+  asked: "stand-in",
+  url: "trial:made",
+  size: 1,
+  sha256: "b".repeat(64),
+  trust: "first-use",
+  format: "qcow2",
+};
+
 /** A made-up lock of the trial's artifacts: fixed digests, so that what is rendered from it never changes by itself. */
 export const trialLock: Lock = {
   lockVersion: 1,
   profile: "2cards",
-  architecture: "x86_64",
-  base: { name: "stand-in", resolved: "trial", size: 1, sha256: "b".repeat(64) },
   artifacts: [
-    {
-      kind: "docker-static",
-      name: "docker",
-      version: trialVersions.docker,
-      resolved: "trial",
-      size: 1,
-      sha256: "1".repeat(64),
-    },
-    {
-      kind: "buildx",
-      name: "buildx",
-      version: trialVersions.buildx,
-      resolved: "trial",
-      size: 1,
-      sha256: "2".repeat(64),
-    },
-    {
-      kind: "buildkite-agent",
-      name: "buildkite-agent",
-      version: trialVersions.agent,
-      resolved: "trial",
-      size: 1,
-      sha256: "3".repeat(64),
-    },
-    { kind: "goss", name: "goss", version: trialVersions.goss, resolved: "trial", size: 1, sha256: "4".repeat(64) },
-    {
-      kind: "container-image",
-      name: trialVersions.buildkitImage,
-      version: "v0.26.1",
-      resolved: "trial",
-      size: 1,
-      sha256: "5".repeat(64),
-      imageId: `sha256:${"6".repeat(64)}`,
-    },
-    {
-      kind: "container-image",
-      name: trialVersions.smallImage,
-      version: "1",
-      resolved: "trial",
-      size: 1,
-      sha256: "7".repeat(64),
-      imageId: `sha256:${"8".repeat(64)}`,
-    },
+    trialBase,
+    release("docker-static", "docker", trialVersions.docker, "1"),
+    release("buildx", "buildx", trialVersions.buildx, "2"),
+    release("buildkite-agent", "buildkite-agent", trialVersions.agent, "3"),
+    release("goss", "goss", trialVersions.goss, "4"),
+    // The two share a layer.
+    image(trialVersions.buildkitImage, ["5", "6", "d", "e"]),
+    image(trialVersions.smallImage, ["7", "8", "d"]),
   ],
 };
 

@@ -8,7 +8,8 @@ import { panicsIn } from "../check/panics.ts";
 import { makeSshKey } from "../check/ssh.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
-import type { Artifact, Lock } from "../lock/lock.ts";
+import { digestOf, filesOf, type LockedFile } from "../lock/lock.ts";
+import type { NodePlan } from "../plan/node-plan.ts";
 import { isAlive } from "../process-alive.ts";
 import type { StepTime } from "../progress.ts";
 import { aloneIn } from "../render/write.ts";
@@ -58,7 +59,8 @@ export const currentImage = async (folder: string, bakeId: string): Promise<Imag
 export interface BakeInput {
   /** out/<profile>, holding the rendered tree. */
   readonly folder: string;
-  readonly lock: Lock;
+  /** What goes into the image, and what it is baked from: of a plan with a lock. */
+  readonly plan: NodePlan;
   readonly bakeId: string;
   readonly trial: boolean;
   /** Where the profile's secrets come from: those that are on this machine are searched for in the image. */
@@ -77,9 +79,62 @@ const freeBytes = async (path: string): Promise<number> => {
   return bavail * bsize;
 };
 
+/** Every file that a bake reads out of the store; models do not reach the node yet. */
+const lockedInputs = ({ base, artifacts = [] }: NodePlan): (LockedFile & { readonly isDisk: boolean })[] =>
+  [...(base === undefined ? [] : [base]), ...artifacts]
+    .filter(({ kind }) => kind !== "model")
+    .flatMap((artifact) =>
+      filesOf(artifact).map((file) => ({
+        ...file,
+        name: artifact.kind === "base" ? `base ${artifact.name}` : file.name,
+        isDisk: artifact.kind === "base",
+      })),
+    );
+
+interface BaseDisk {
+  readonly name: string;
+  readonly path: string;
+  /** Of the disk itself. */
+  readonly sha256: string;
+}
+
+/** The base as a disk: one that is stored compressed is unpacked once. @throws BakeError BK302 when it cannot be unpacked. */
+export const baseDisk = async (host: Host, store: Store, base: NodePlan["base"]): Promise<BaseDisk> => {
+  if (base === undefined) throw new Error("a local bake has a base");
+  const { name, sha256 } = base;
+  if (base.format === "qcow2") return { name, sha256, path: store.path(sha256) };
+  const folder = join(host.cacheDir, "base-disks");
+  const path = join(folder, `${sha256}.qcow2`);
+  const record = `${path}.sha256`;
+  const known = await readFile(record, "utf8").catch(() => undefined);
+  if (known !== undefined && (await sha256File(path).catch(() => undefined))?.sha256 === known) {
+    return { name, path, sha256: known };
+  }
+  return host.progress.step("unpack-base", `unpack ${name}`, async () => {
+    await mkdir(folder, { recursive: true });
+    const fresh = `${path}.new-${process.pid}`;
+    try {
+      await host.run("sh", [
+        "-c",
+        'exec xz --decompress --stdout --threads=0 "$1" >"$2"',
+        "sh",
+        store.path(sha256),
+        fresh,
+      ]);
+      const found = await sha256File(fresh);
+      await rm(record, { force: true });
+      await rename(fresh, path);
+      await writeFile(record, found.sha256);
+      return { name, path, sha256: found.sha256 };
+    } finally {
+      await rm(fresh, { force: true });
+    }
+  });
+};
+
 /** What a bake writes at its peak: the overlay that Packer builds in, the compressed result, and that unpacked again. */
-const neededBytes = (lock: Lock): number =>
-  3 * (lock.base.size + lock.artifacts.reduce((sum, { size }) => sum + size, 0)) + (1 << 30);
+const neededBytes = (files: readonly LockedFile[]): number =>
+  3 * files.reduce((sum, { size }) => sum + size, 0) + (1 << 30);
 
 const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 
@@ -153,7 +208,7 @@ const requireClean = ({ findings }: ScanResult): void => {
 /** Searches the finished image for what this machine knows to be secret, and for credentials by their shape. */
 const searchForSecrets = async (
   host: Host,
-  { lock, store, secrets }: BakeInput,
+  { plan, store, secrets }: BakeInput,
   image: string,
   workFolder: string,
 ): Promise<void> => {
@@ -162,10 +217,7 @@ const searchForSecrets = async (
     scanImage(host, {
       image,
       secrets: known.secrets,
-      inputs: [
-        { ...lock.base, isDisk: true },
-        ...lock.artifacts.map((artifact) => ({ ...artifact, isDisk: false })),
-      ].map(({ sha256, isDisk }) => ({ path: store.path(sha256), sha256, isDisk })),
+      inputs: lockedInputs(plan).map(({ sha256, isDisk }) => ({ path: store.path(sha256), sha256, isDisk })),
       workFolder,
     }),
   );
@@ -184,25 +236,19 @@ const searchForSecrets = async (
  */
 export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageRecord> => {
   const host = withholdSecrets(anyHost, input.secrets ?? {});
-  const { folder, lock, store, accelerator } = input;
-  const inputs: Pick<Artifact, "name" | "sha256" | "size">[] = [
-    { ...lock.base, name: `base ${lock.base.name}` },
-    ...lock.artifacts,
-  ];
-  await host.progress.step(
-    "verify-artifacts",
-    `compare ${inputs.length} artifacts with their digests`,
-    async (update) => {
-      for (const artifact of inputs) {
-        update(artifact.name);
-        await store.verify(artifact);
-      }
-    },
-  );
+  const { folder, plan, store, accelerator } = input;
+  const inputs = lockedInputs(plan);
+  await host.progress.step("verify-artifacts", `compare ${inputs.length} files with their digests`, async (update) => {
+    for (const file of inputs) {
+      update(file.name);
+      await store.verify(file);
+    }
+  });
+  const base = await baseDisk(host, store, plan.base);
   const logDir = join(folder, "log");
   await mkdir(logDir, { recursive: true });
   return withWorkFolder(host, "bake", async (workFolder) => {
-    const needed = neededBytes(lock);
+    const needed = neededBytes(inputs);
     await requireSpace(workFolder, needed);
     await requireSpace(folder, needed);
     const key = await makeSshKey(host, workFolder);
@@ -214,7 +260,8 @@ export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageR
           environment: input.packer.environment,
           template: join(folder, "packer"),
           variables: {
-            base: store.path(lock.base.sha256),
+            base: base.path,
+            base_checksum: `sha256:${base.sha256}`,
             artifacts: store.root,
             output,
             log: join(process.cwd(), logDir),
@@ -243,15 +290,19 @@ export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageR
     const { sha256, size } = await host.progress.step("hash-image", "hash the image", () => sha256File(fresh));
     const record: ImageRecord = {
       bakeId: input.bakeId,
-      profile: lock.profile,
+      profile: plan.profile,
       trial: input.trial,
       target: "qemu",
-      architecture: lock.architecture,
+      architecture: plan.target.architecture,
       file: "image.qcow2",
       size,
       sha256,
-      base: { name: lock.base.name, sha256: lock.base.sha256 },
-      artifacts: lock.artifacts.map(({ name, version, sha256: digest }) => ({ name, version, sha256: digest })),
+      base: { name: base.name, sha256: base.sha256 },
+      artifacts: (plan.artifacts ?? []).map((artifact) => ({
+        name: artifact.name,
+        version: artifact.version,
+        sha256: digestOf(artifact),
+      })),
       accelerator: accelerator.accel,
       steps: input.steps().map(({ id, title, seconds }) => ({ id, title, seconds: Math.round(seconds * 10) / 10 })),
       madeAt: new Date(host.now()).toISOString(),

@@ -18,7 +18,7 @@ import type { CheckResult } from "../check/results.ts";
 import { formatSshTarget, parseSshTarget, sshToHost, type SshTarget } from "../check/ssh.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
-import type { Architecture } from "../lock/lock.ts";
+import { type Architecture, lockedFor } from "../lock/lock.ts";
 import type { Profile } from "../profile/schema.ts";
 import { readTemplates } from "../root.ts";
 import { Store } from "../store/store.ts";
@@ -165,7 +165,7 @@ const lookAtImage = async (
   host: Host,
   store: Store,
   asked: Asked,
-  { plan, templates, lock, bakeId }: Planned,
+  { plan, templates, bakeId }: Planned,
   which: string | true,
   keep: Keep,
 ): Promise<Looked> => {
@@ -191,7 +191,7 @@ const lookAtImage = async (
   }
   const accelerator = await chooseAccelerator({
     host,
-    image: lock !== undefined && (await store.has(lock.base.sha256)) ? store.path(lock.base.sha256) : image,
+    image: plan.base?.format === "qcow2" && (await store.has(plan.base.sha256)) ? store.path(plan.base.sha256) : image,
   });
   host.progress.note(`  accelerator ${accelerator.accel}: ${accelerator.reason}`);
   const { [onHostScript]: script = "" } = await readTemplates([onHostScript]);
@@ -227,8 +227,8 @@ const lookAtImage = async (
 
 /** goss for the host: out of the store when the lock names it for that architecture, else built from its pinned module. */
 const gossFor = async (host: Host, store: Store, { lock }: Planned, architecture: Architecture): Promise<string> => {
-  const artifact = lock?.architecture === architecture ? lock.artifacts.find(({ kind }) => kind === "goss") : undefined;
-  if (artifact !== undefined && (await store.has(artifact.sha256))) {
+  const artifact = lock && lockedFor(lock, architecture).artifacts.find(({ kind }) => kind === "goss");
+  if (artifact?.kind === "goss" && (await store.has(artifact.sha256))) {
     await store.verify(artifact);
     return store.path(artifact.sha256);
   }

@@ -1,7 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { chooseAccelerator } from "../build/accelerator.ts";
-import { bakeImage, currentImage, type ImageRecord } from "../build/image.ts";
+import { bakeImage, baseDisk, currentImage, type ImageRecord } from "../build/image.ts";
 import { checkImage, dataDiskFor } from "../check/check-image.ts";
 import { withholdSecrets } from "../check/known-secrets.ts";
 import { BakeError } from "../errors.ts";
@@ -66,14 +66,14 @@ const bake = async (options: ImageOptions, { host: whole, progress, saveDuration
   const changed = await writeTree(folder, files);
   print(`\nrender\n  ${folder}: ${files.length} files, ${changed.length} changed\n  bake id ${bakeId}\n\nbake`);
 
-  const accelerator = await chooseAccelerator({ host, image: store.path(lock.base.sha256) });
+  const accelerator = await chooseAccelerator({ host, image: (await baseDisk(host, store, plan.base)).path });
   print(`  accelerator ${accelerator.accel}: ${accelerator.reason}`);
   const current = await currentImage(folder, bakeId);
   const record =
     current ??
     (await bakeImage(host, {
       folder,
-      lock,
+      plan,
       bakeId,
       trial,
       secrets: asked.profile.secrets,

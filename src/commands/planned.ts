@@ -2,17 +2,19 @@
 import { join } from "node:path";
 import type { Host } from "../host.ts";
 import type { Lock } from "../lock/lock.ts";
-import { lockPath, readLock, requireLockFor } from "../lock/read.ts";
+import { lockPath, readLock } from "../lock/read.ts";
+import { staleness } from "../lock/stale.ts";
+import { wishesOf } from "../lock/wishes.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { planNode } from "../plan/plan.ts";
-import { planTarget, type TargetName } from "../plan/target.ts";
 import type { Profile } from "../profile/schema.ts";
 import { type Rendered, renderTree, templateNames, type Templates } from "../render/tree.ts";
 import { readTemplates } from "../root.ts";
 import type { Store } from "../store/store.ts";
 import { prepareTrial } from "../trial/prepare.ts";
 import { substitute, type Substitution } from "../trial/substitutions.ts";
-import { type ProfileFile, readProfileFile, requireProfile } from "./profile-file.ts";
+import { diagnosticsOf } from "../profile/load.ts";
+import { printDiagnostics, type ProfileFile, readProfileFile, requireProfile } from "./profile-file.ts";
 
 export interface Asked {
   readonly file: ProfileFile;
@@ -37,6 +39,7 @@ export const readAsked = async (options: {
   if (written === undefined) return undefined;
   const { profile, substitutions } = trial ? substitute(written) : { profile: written, substitutions: [] };
   const lock = trial ? undefined : await readLock(lockPath(file.file));
+  if (lock !== undefined && reportStaleness(file, written, lock)) return undefined;
   return {
     file,
     profile,
@@ -54,15 +57,16 @@ export interface Planned extends Rendered {
   readonly lock?: Lock;
 }
 
-/** What a lock must have for a target of the profile; without one for its first. */
-export const lockedBy = (profile: Profile, target?: TargetName): { architecture: string; images: string[] } => ({
-  architecture: planTarget("", profile, target).architecture,
-  images: [profile.builders.image, ...profile.images],
-});
+/** Prints where the profile has gone on without its lock. @returns whether it has. */
+export const reportStaleness = (file: ProfileFile, profile: Profile, lock: Lock): boolean => {
+  const problems = staleness(lock, wishesOf(profile), lockPath(file.file));
+  if (problems.length === 0 || file.tree === undefined) return false;
+  printDiagnostics({ diagnostics: diagnosticsOf(file.tree, "BK205", problems), texts: file.texts });
+  return true;
+};
 
 /** Plans and renders; for a trial makes what its lock names, when it is not in the store yet. */
 export const planAsked = async (host: Host, store: Store, { file, profile, trial, lock }: Asked): Promise<Planned> => {
-  if (!trial && lock !== undefined) requireLockFor(lock, lockedBy(profile), lockPath(file.file));
   const used = trial ? await prepareTrial(host, store, { profileName: file.name }) : lock;
   const plan = planNode({ name: file.name, profile, trial, ...(used !== undefined && { lock: used }) });
   const templates = await readTemplates(templateNames(plan));

@@ -1,11 +1,11 @@
 import { join } from "node:path";
-import { lockPath, readLock, requireLockFor } from "../lock/read.ts";
+import { lockPath, readLock } from "../lock/read.ts";
 import { planNode } from "../plan/plan.ts";
 import { type TargetName, targetsOf } from "../plan/target.ts";
 import { renderTree, templateNames } from "../render/tree.ts";
 import { differences, writeTree } from "../render/write.ts";
 import { readTemplates } from "../root.ts";
-import { lockedBy } from "./planned.ts";
+import { reportStaleness } from "./planned.ts";
 import { readProfileFile, reportFailure, requireProfile } from "./profile-file.ts";
 
 /** `out/2cards` for the local target, `out/2cards-huaweicloud`. */
@@ -19,9 +19,9 @@ export const render = async (options: { profile: string; check?: boolean }): Pro
     const profile = requireProfile(file);
     if (profile === undefined) return 1;
     const lock = await readLock(lockPath(file.file));
+    if (lock !== undefined && reportStaleness(file, profile, lock)) return 1;
     let code = 0;
     for (const target of targetsOf(profile)) {
-      if (lock !== undefined) requireLockFor(lock, lockedBy(profile, target), lockPath(file.file));
       const plan = planNode({ name: file.name, profile, target, ...(lock !== undefined && { lock }) });
       const { files, leftOut, bakeId } = renderTree(plan, await readTemplates(templateNames(plan)));
       const folder = outFolder(file.name, target);

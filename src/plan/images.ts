@@ -1,25 +1,39 @@
 /** Images that are in Docker's store before the first job (guide rows G24, G27). */
-import type { Lock } from "../lock/lock.ts";
+import type { Artifact } from "../lock/lock.ts";
 import type { Profile } from "../profile/schema.ts";
 
 export interface ImagePlan {
   readonly reference: string;
-  /** From the lock: what `docker image inspect` must show, and the archive that holds it. */
-  readonly locked?: { readonly imageId: string; readonly archive: string; readonly sha256: string };
+  /** From the lock: what `docker image inspect` must show, and the files that `docker load` takes, layers the lowest first. */
+  readonly locked?: {
+    readonly imageId: string;
+    /** Holds manifest.json and the list of the blobs. */
+    readonly folder: string;
+    readonly config: string;
+    readonly layers: readonly string[];
+  };
 }
 
+/** Where blobs lie on the node, each once: images share layers. */
+export const imagesFolder = "/opt/bake/images";
+
+/** Below it: `blobs/sha256/…`. */
+const blobPath = (digest: string): string => `blobs/${digest.replace(":", "/")}`;
+
 /** @throws RangeError when a lock is given that does not name one of the profile's images. */
-export const planImages = ({ images, builders }: Profile, lock: Lock | undefined): ImagePlan[] =>
+export const planImages = ({ images, builders }: Profile, locked: readonly Artifact[] | undefined): ImagePlan[] =>
   [builders.image, ...images].map((reference) => {
-    if (lock === undefined) return { reference };
-    const artifact = lock.artifacts.find(({ kind, name }) => kind === "container-image" && name === reference);
-    if (artifact?.imageId === undefined) throw new RangeError(`the lock does not name image ${reference}`);
+    if (locked === undefined) return { reference };
+    const image = locked.find((each) => each.kind === "container-image" && each.name === reference);
+    if (image?.kind !== "container-image") throw new RangeError(`the lock does not name image ${reference}`);
+    const imageId = image.config.digest;
     return {
       reference,
       locked: {
-        imageId: artifact.imageId,
-        archive: `/opt/bake/images/${artifact.sha256}.tar`,
-        sha256: artifact.sha256,
+        imageId,
+        folder: `${imagesFolder}/${imageId.slice("sha256:".length)}`,
+        config: blobPath(imageId),
+        layers: image.layers.map(({ digest }) => blobPath(digest)),
       },
     };
   });

@@ -1,5 +1,5 @@
 /** What a node is, as one pure value. */
-import type { Artifact, Lock } from "../lock/lock.ts";
+import type { Artifact, Base } from "../lock/lock.ts";
 import type { AgentPlan } from "./agents.ts";
 import type { BuildersPlan } from "./builders.ts";
 import type { Check } from "./check.ts";
@@ -41,8 +41,10 @@ export interface NodePlan {
   /** Those of them that nothing else starts. */
   readonly enabledUnits: readonly string[];
   /** From the lock; absent without one. */
-  readonly base?: Lock["base"];
-  readonly artifacts?: readonly Artifact[];
+  readonly base?: Base;
+  readonly artifacts?: readonly Exclude<Artifact, Base>[];
+  /** Further files by URL: where they lie on the node. */
+  readonly files: readonly { readonly name: string; readonly path: string; readonly mode: string }[];
   /** sha256 of the lock, base64url: fits into a tag. */
   readonly lockDigest?: string;
 }

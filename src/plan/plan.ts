@@ -1,6 +1,7 @@
 /** Profile (and lock, when there is one) → NodePlan: the pure value that says what a node is. Everything else renders or checks it. */
 import { createHash } from "node:crypto";
-import type { Lock } from "../lock/lock.ts";
+import { compareArtifacts, formatLock, lockedFor, type Lock } from "../lock/lock.ts";
+import { fileName, withLockedVersions } from "../lock/wishes.ts";
 import type { Profile } from "../profile/schema.ts";
 import { planAgents } from "./agents.ts";
 import { planBuilders } from "./builders.ts";
@@ -44,12 +45,15 @@ export interface PlanInput {
   readonly target?: TargetName;
 }
 
-export const planNode = ({ name, profile, lock, trial = false, target }: PlanInput): NodePlan => {
+export const planNode = ({ name, profile: asked, lock, trial = false, target: targetName }: PlanInput): NodePlan => {
+  const target = planTarget(name, asked, targetName);
+  const locked = lock === undefined ? undefined : lockedFor(lock, target.architecture);
+  const profile = locked === undefined ? asked : withLockedVersions(asked, locked.artifacts);
   const agents = planAgents(profile);
   const parts = {
     profile: name,
     trial,
-    target: planTarget(name, profile, target),
+    target,
     storage: planStorage(profile),
     docker: planDocker(profile),
     buildx: { version: profile.buildx.version, plugin: "/root/.docker/cli-plugins/docker-buildx" },
@@ -69,15 +73,17 @@ export const planNode = ({ name, profile, lock, trial = false, target }: PlanInp
     healthInterval: profile.checks.interval,
     // Time for a crash dump, where one is set up, and for the console's last words.
     panicReboot: 10,
-    images: planImages(profile, lock),
+    images: planImages(profile, locked?.artifacts),
     goss: { version: profile.checks.gossVersion, binary: "/opt/bake/bin/goss" },
     units,
     enabledUnits: units.filter((unit) => !startedByOthers.includes(unit)),
-    ...(lock !== undefined && {
-      base: lock.base,
-      artifacts: lock.artifacts.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
-      lockDigest: createHash("sha256").update(JSON.stringify(lock)).digest("base64url"),
-    }),
+    files: profile.files.map(({ path, mode }) => ({ name: fileName(path), path, mode })),
+    ...(lock !== undefined &&
+      locked !== undefined && {
+        ...(locked.base !== undefined && { base: locked.base }),
+        artifacts: locked.artifacts.toSorted(compareArtifacts),
+        lockDigest: createHash("sha256").update(formatLock(lock)).digest("base64url"),
+      }),
   };
   return { ...parts, checks: planChecks(parts) };
 };

@@ -13,8 +13,11 @@ const pairs: readonly (readonly [docker: string, buildx: string])[] = [
   ["28.2.0", "0.24.0"],
 ];
 
+/** The newest patch release, `x`, is above all others. */
 const compare = (a: string, b: string): number => {
-  const [left, right] = [a, b].map((text) => (text.split("-")[0] ?? "").split(".").map(Number));
+  const [left, right] = [a, b].map((text) =>
+    (text.split("-")[0] ?? "").split(".").map((part) => (part === "x" ? Infinity : Number(part))),
+  );
   return (
     [0, 1, 2].map((part) => (left?.[part] ?? 0) - (right?.[part] ?? 0)).find((difference) => difference !== 0) ?? 0
   );

@@ -67,6 +67,17 @@ const placeOfProblem = (tree: Tree, { path, orAt, at }: Problem): Place => {
   return at === "key" ? keyPlaceOf(tree, written) : placeOf(tree, written);
 };
 
+/** Problems of a profile as diagnostics, where their values are written. */
+export const diagnosticsOf = (tree: Tree, code: string, problems: readonly Problem[]): Diagnostic[] =>
+  problems.map((problem) => ({
+    severity: problem.severity ?? "error",
+    code,
+    message: problem.message,
+    ...(problem.label !== undefined && { label: problem.label }),
+    ...(problem.help !== undefined && { help: problem.help }),
+    ...located(placeOfProblem(tree, problem)),
+  }));
+
 /** What rules say of values whose shape is right. */
 const ruleDiagnostics = (profile: Profile, tree: Tree, wrong: readonly ProfilePath[]): Diagnostic[] => {
   const unknown = wrong.map(spell);
@@ -77,18 +88,11 @@ const ruleDiagnostics = (profile: Profile, tree: Tree, wrong: readonly ProfilePa
   return rules
     .filter(({ reads }) => reads === "each by itself" || reads.every(isKnown))
     .flatMap((rule) =>
-      [...rule.find(profile)]
-        .filter(({ path }) => rule.reads !== "each by itself" || isKnown(spell(path)))
-        .map(
-          (problem): Diagnostic => ({
-            severity: problem.severity ?? "error",
-            code: rule.code,
-            message: problem.message,
-            ...(problem.label !== undefined && { label: problem.label }),
-            ...(problem.help !== undefined && { help: problem.help }),
-            ...located(placeOfProblem(tree, problem)),
-          }),
-        ),
+      diagnosticsOf(
+        tree,
+        rule.code,
+        [...rule.find(profile)].filter(({ path }) => rule.reads !== "each by itself" || isKnown(spell(path))),
+      ),
     );
 };
 

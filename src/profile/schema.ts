@@ -2,10 +2,14 @@
 import * as z from "zod";
 import { architectures } from "../lock/lock.ts";
 
+/** Exact, or `26.1.x`: the lock holds the exact one. */
 const version = (example: string) =>
   z
     .string()
-    .regex(/^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/, `expected an exact version such as ${example}`)
+    .regex(
+      /^\d+\.\d+\.(?:x|\d+(?:-[0-9A-Za-z.-]+)?)$/,
+      `expected a version such as ${example}, or ${example.replace(/\d+$/, "x")} for its newest patch release`,
+    )
     .meta({ examples: [example] });
 
 const absolutePath = z
@@ -439,6 +443,110 @@ const HuaweiCloud = z.strictObject({
     .describe("Minutes that the cloud may take to make an image of the disk."),
 });
 
+const sha256 = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/, "expected a sha256: 64 hex digits in lower case")
+  .describe("Digest of the file, when you know it.");
+
+const File = z.strictObject({
+  url: httpUrl("https://example.com/tool.tar.gz").describe("Where the file is downloaded when the lock is made."),
+  path: absolutePath.describe("Where it lies on the node; owned by root."),
+  mode: z
+    .string()
+    .regex(/^0[0-7]{3}$/, "expected a mode such as 0644, as text")
+    .default("0644")
+    .describe("Its mode there."),
+  sha256: sha256.optional(),
+  checksums: httpUrl("https://example.com/SHA256SUMS")
+    .optional()
+    .describe("A file of checksums that names it. Without this and without sha256 the first download is trusted."),
+});
+
+const modelName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*\/[A-Za-z0-9][A-Za-z0-9._-]*$/, "expected owner/name such as Qwen/Qwen3-0.6B")
+  .meta({ examples: ["Qwen/Qwen3-0.6B"] });
+
+const revision = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]*$/, "expected a branch, a tag or a commit")
+  .optional()
+  .describe("Branch, tag or commit; the lock holds the commit. The hub's main branch without it.");
+
+const Model = z.union([
+  z.strictObject({ modelscope: modelName.describe("A model of ModelScope."), revision }),
+  z.strictObject({ huggingface: modelName.describe("A model of Hugging Face."), revision }),
+]);
+
+const Pin = z.strictObject({
+  reason: oneLine.optional().describe("Why it stays at this version."),
+  link: httpUrl("https://example.com/issues/1").optional().describe("Where to read more."),
+  reviewAt: z.iso
+    .date("expected a date such as 2026-12-31")
+    .optional()
+    .describe("From this day on `lock --outdated` asks for another look."),
+  follows: z
+    .strictObject({
+      repository: httpUrl("https://github.com/vllm-project/vllm-ascend.git").describe("A git repository."),
+      branch: token("a branch").default("main").describe("Its branch."),
+      file: z
+        .string()
+        .regex(/^(?!.*(?:^|\/)\.{0,2}(?:\/|$))[A-Za-z0-9._/-]+$/, "expected a path in the repository")
+        .meta({ examples: ["tests/e2e/vllm_interface/vllm_test.cfg"] })
+        .describe("A file in it."),
+      variable: environmentName
+        .meta({ examples: ["BASE_IMAGE_NAME"] })
+        .describe("The assignment in that file which says what CI uses."),
+    })
+    .optional()
+    .describe("Where CI says which one it uses: `lock --outdated` compares."),
+});
+
+const Sources = z.strictObject({
+  docker: httpUrl("https://download.docker.com/linux/static/stable")
+    .default("https://download.docker.com/linux/static/stable")
+    .describe("Docker's static archives: below it x86_64/docker-27.5.1.tgz. A mirror's address goes here."),
+  buildx: httpUrl("https://github.com/docker/buildx/releases/download")
+    .default("https://github.com/docker/buildx/releases/download")
+    .describe("Releases of buildx: below it v0.20.0/checksums.txt."),
+  agent: httpUrl("https://github.com/buildkite/agent/releases/download")
+    .default("https://github.com/buildkite/agent/releases/download")
+    .describe("Releases of the Buildkite agent."),
+  goss: httpUrl("https://github.com/goss-org/goss/releases/download")
+    .default("https://github.com/goss-org/goss/releases/download")
+    .describe("Releases of goss."),
+  releases: httpUrl("https://api.github.com")
+    .default("https://api.github.com")
+    .describe("Lists of releases, for versions such as 3.137.x and for `lock --outdated`."),
+  openeuler: httpUrl("https://repo.openeuler.org")
+    .default("https://repo.openeuler.org")
+    .describe("openEuler's images: below it openEuler-22.03-LTS-SP4/virtual_machine_img/."),
+  modelscope: httpUrl("https://www.modelscope.cn").default("https://www.modelscope.cn").describe("ModelScope's API."),
+  huggingface: httpUrl("https://huggingface.co").default("https://huggingface.co").describe("Hugging Face's API."),
+  registries: z
+    .record(
+      token("a registry host"),
+      z
+        .array(
+          z
+            .string()
+            .regex(
+              new RegExp(`^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::${port})?(?:/[A-Za-z0-9._-]+)*$`),
+              "expected host[:port][/path]",
+            )
+            .meta({ examples: ["mirror.example.com:5000"] }),
+        )
+        .min(1),
+    )
+    .default({})
+    .describe(
+      "Mirrors by registry, asked in this order before the registry itself when images are locked and fetched.",
+    ),
+});
+
+/** What stands where a profile says nothing about sources. */
+const defaultSources = Sources.parse({});
+
 export const Profile = z.strictObject({
   agents: Agents.describe("The Buildkite agents of the node."),
   docker: Docker.describe("The Docker engine of the node."),
@@ -458,6 +566,18 @@ export const Profile = z.strictObject({
   ),
   ssh: Ssh.default({ operatorKeys: [], nodeKey: "ed25519" }).describe("Who may log in, and the node's own key pair."),
   images: z.array(imageReference).default([]).describe("Images that are in Docker's store before the first job."),
+  models: z
+    .array(Model)
+    .default([])
+    .describe("Models that are locked and fetched with the rest. They do not reach the node yet."),
+  files: z.array(File).default([]).describe("Further files of the node, by URL."),
+  pins: z
+    .record(z.string().min(1), Pin)
+    .default({})
+    .describe(
+      "Why a version stays, by the name of the artifact: docker, buildx, buildkite-agent, goss, an image, a model.",
+    ),
+  sources: Sources.default(defaultSources).describe("Where artifacts are asked for when the lock is made."),
   checks: z
     .strictObject({
       gossVersion: version("0.4.9").default("0.4.9").describe("goss release that runs the checks on the node."),

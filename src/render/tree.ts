@@ -1,8 +1,11 @@
 /** NodePlan → every file under out/<profile>/, as a value. Same plan, same bytes. */
 import { createHash } from "node:crypto";
+import { filesOf } from "../lock/lock.ts";
 import { checkLevels } from "../plan/check.ts";
+import { imagesFolder } from "../plan/images.ts";
 import { metadataAddress } from "../plan/network.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
+import type { ImagePlan } from "../plan/images.ts";
 import { allowlist } from "./allowlist.ts";
 import { nodePage } from "./node-page.ts";
 import { gossFile } from "./formats/goss.ts";
@@ -260,9 +263,14 @@ const nodeFiles = (plan: NodePlan, templates: Templates, bakeId: string | undefi
             "/opt/bake/images.tsv",
             tsv(
               plan.images.flatMap(({ reference, locked }) =>
-                locked === undefined ? [] : [[reference, locked.imageId, locked.archive]],
+                locked === undefined ? [] : [[reference, locked.imageId, locked.folder]],
               ),
             ),
+          ),
+          ...plan.images.flatMap(({ reference, locked }) =>
+            locked === undefined
+              ? []
+              : imageFiles(reference, locked).map(({ name, content }) => file(`${locked.folder}/${name}`, content)),
           ),
           file(
             "/etc/bake/image.json",
@@ -277,6 +285,37 @@ const nodeFiles = (plan: NodePlan, templates: Templates, bakeId: string | undefi
           ),
         ]),
   ];
+};
+
+/** What `docker load` reads beside the blobs of an image: their order, and the tag (moby: image/tarexport/load.go). */
+const imageFiles = (reference: string, { config, layers }: NonNullable<ImagePlan["locked"]>) => [
+  { name: "manifest.json", content: json([{ Config: config, RepoTags: [reference], Layers: layers }]) },
+  { name: "blobs.txt", content: `${[...new Set([config, ...layers])].join("\n")}\n` },
+];
+
+/** Everything that the node is provisioned with, each file once. Models do not reach the node yet. */
+const artifactRows = (plan: NodePlan): string[][] => {
+  const rows = (plan.artifacts ?? []).flatMap((artifact) => {
+    switch (artifact.kind) {
+      case "model":
+        return [];
+      case "container-image":
+        return filesOf(artifact)
+          .filter(({ sha256 }) => !artifact.manifest.digest.endsWith(sha256))
+          .map(({ name, sha256 }) => ["image-blob", name, sha256, `${imagesFolder}/blobs/sha256/${sha256}`, "0644"]);
+      case "file": {
+        const { path = "", mode = "" } = plan.files.find(({ name }) => name === artifact.name) ?? {};
+        return [["file", artifact.name, artifact.sha256, path, mode]];
+      }
+      default:
+        return [[artifact.kind, artifact.name, artifact.sha256, "-", "-"]];
+    }
+  });
+  const places = new Set<string>();
+  return rows.filter(([kind = "", name = "", sha256 = "", path = ""]) => {
+    const place = kind === "image-blob" ? sha256 : `${kind} ${name} ${path}`;
+    return places.has(place) ? false : (places.add(place), true);
+  });
 };
 
 const directories = (plan: NodePlan): [string, string][] => [
@@ -307,7 +346,7 @@ const packerTemplate = (
   });
   if (target.name === "qemu") {
     return rendered({
-      baseChecksum: plan.base === undefined ? false : `sha256:${plan.base.sha256}`,
+      baseChecksum: plan.base?.format === "qcow2" ? `sha256:${plan.base.sha256}` : false,
       diskSize: `${target.diskSize}G`,
       cpus: target.cpus,
       memory: target.memory,
@@ -381,7 +420,7 @@ const withBakeId = (plan: NodePlan, templates: Templates, bakeId: string | undef
       : [
           {
             path: "provision/artifacts.tsv",
-            content: tsv(plan.artifacts.map(({ kind, name, sha256 }) => [kind, name, sha256])),
+            content: tsv(artifactRows(plan)),
           },
         ]),
   ];
@@ -414,6 +453,7 @@ export const renderTree = (plan: NodePlan, templates: Templates): Rendered => {
       leftOut: [
         "provision/artifacts.tsv",
         "node/opt/bake/images.tsv",
+        "node/opt/bake/images/",
         "node/etc/bake/image.json",
         "the bake id, and the agents' bake-id tag",
         plan.target.name === "qemu"

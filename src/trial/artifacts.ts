@@ -4,11 +4,11 @@ import { chmod, copyFile, cp, mkdir, readFile, rename, rm, symlink, writeFile } 
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
-import { type Artifact, Lock } from "../lock/lock.ts";
+import { type Artifact, type Blob, filesOf, Lock, type Release } from "../lock/lock.ts";
 import { sha256File, type Store } from "../store/store.ts";
-import { buildGoTools, moduleReference, toolDigest } from "../toolchain/tools.ts";
+import { buildGoTools, toolDigest } from "../toolchain/tools.ts";
 import { type DebianPackage, downloadPackages, suite, unpack } from "./debian.ts";
-import { packImage, reproducible, settleModes } from "./docker-archive.ts";
+import { type PackedImage, packImage, reproducible, settleModes } from "./docker-archive.ts";
 import { trialVersions } from "./substitutions.ts";
 
 const packages = [
@@ -44,7 +44,10 @@ const dockerFiles: Readonly<Record<string, string>> = {
 const goTools = ["buildkite-agent", "buildkit", "goss"] as const;
 
 /** Part of the key of what was assembled: raise it when this file changes what comes out. */
-const recipeVersion = 2;
+const recipeVersion = 3;
+
+/** Where a lock of a trial says that its artifacts come from: no such host exists. */
+const trialSource = "http://trial.bake.invalid";
 
 const install = async (from: string, to: string): Promise<void> => {
   await mkdir(join(to, ".."), { recursive: true });
@@ -118,30 +121,49 @@ const requireVersions = (found: readonly DebianPackage[]): void => {
 const assemble = async (host: Host, store: Store, folder: string): Promise<Artifact[]> => {
   const { progress } = host;
   const tools = await buildGoTools(host, goTools);
-  const { tree, debs } = await progress.step(
-    "trial:packages",
-    `download ${packages.length} Debian packages`,
-    async () => {
-      const downloaded = await downloadPackages(host, packages, folder);
-      requireVersions(downloaded);
-      return { tree: await unpack(host, downloaded, folder), debs: downloaded };
-    },
-  );
-  const debian = (...names: string[]): string =>
-    `trial:debian ${suite}, ${debs
-      .filter(({ name }) => names.includes(name))
-      .map(({ name, version }) => `${name} ${version}`)
-      .join(", ")}`;
-  const goModule = async (tool: (typeof goTools)[number]): Promise<string> =>
-    `trial:go module ${await moduleReference(tool)}`;
+  const tree = await progress.step("trial:packages", `download ${packages.length} Debian packages`, async () => {
+    const downloaded = await downloadPackages(host, packages, folder);
+    requireVersions(downloaded);
+    return unpack(host, downloaded, folder);
+  });
   return progress.step("trial:assemble", "assemble artifacts in their official layouts", async (update) => {
     const artifacts: Artifact[] = [];
-    const add = async (entry: Omit<Artifact, "size" | "sha256">, file: string): Promise<void> => {
-      update(entry.name);
+    // What the store has is not written again: a stored file that was changed stays, to be refused by name.
+    const keep = async (file: string): Promise<{ sha256: string; size: number }> => {
       const found = await sha256File(file);
-      // What the store has is not written again: a stored file that was changed stays, to be refused by name.
       if (!(await store.has(found.sha256))) await store.add(file);
-      artifacts.push({ ...entry, ...found });
+      return found;
+    };
+    const architecture = "x86_64";
+    const add = async (entry: Pick<Release, "kind" | "name" | "version">, file: string): Promise<void> => {
+      update(entry.name);
+      const { name, version } = entry;
+      const url = `${trialSource}/${name}/${version}`;
+      artifacts.push({ ...entry, architecture, asked: version, url, trust: "first-use", ...(await keep(file)) });
+    };
+    const addImage = async (name: string, image: PackedImage): Promise<void> => {
+      update(name);
+      const version = name.slice(name.lastIndexOf(":") + 1);
+      for (const { text } of [image.manifest, image.config]) {
+        const file = join(folder, "blob");
+        await writeFile(file, text);
+        await keep(file);
+      }
+      await keep(image.layer.file);
+      const blob = ({ digest, size, mediaType }: Blob): Blob => ({ digest, size, mediaType });
+      artifacts.push({
+        kind: "container-image",
+        name,
+        architecture,
+        version,
+        asked: name,
+        registry: "trial.bake.invalid",
+        repository: name.slice(0, name.lastIndexOf(":")),
+        tagDigest: image.manifest.digest,
+        manifest: blob(image.manifest),
+        config: blob(image.config),
+        layers: [blob(image.layer)],
+      });
     };
     const work = async (name: string): Promise<string> => {
       const path = join(folder, name);
@@ -157,12 +179,11 @@ const assemble = async (host: Host, store: Store, folder: string): Promise<Artif
         kind: "docker-static",
         name: "docker",
         version: trialVersions.docker,
-        resolved: debian("docker.io", "docker-cli", "containerd", "runc", "tini"),
       },
       await packArchive(host, docker, ["docker"], join(folder, "docker.tgz")),
     );
     await add(
-      { kind: "buildx", name: "buildx", version: trialVersions.buildx, resolved: debian("docker-buildx") },
+      { kind: "buildx", name: "buildx", version: trialVersions.buildx },
       join(tree, "usr/libexec/docker/cli-plugins/docker-buildx"),
     );
 
@@ -182,7 +203,6 @@ const assemble = async (host: Host, store: Store, folder: string): Promise<Artif
         kind: "buildkite-agent",
         name: "buildkite-agent",
         version: trialVersions.agent,
-        resolved: await goModule("buildkite-agent"),
       },
       await packArchive(
         host,
@@ -191,10 +211,7 @@ const assemble = async (host: Host, store: Store, folder: string): Promise<Artif
         join(folder, "agent.tgz"),
       ),
     );
-    await add(
-      { kind: "goss", name: "goss", version: trialVersions.goss, resolved: await goModule("goss") },
-      tools.goss,
-    );
+    await add({ kind: "goss", name: "goss", version: trialVersions.goss }, tools.goss);
 
     const environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"];
     const buildkit = await work("buildkit-root");
@@ -206,40 +223,16 @@ const assemble = async (host: Host, store: Store, folder: string): Promise<Artif
     await cp(join(tree, "usr/lib64/ld-linux-x86-64.so.2"), join(buildkit, "lib64/ld-linux-x86-64.so.2"), {
       dereference: true,
     });
-    const builder = await packImage(host, {
-      reference: trialVersions.buildkitImage,
-      tree: buildkit,
-      folder,
-      config: { Entrypoint: ["buildkitd"], Env: environment },
-    });
-    await add(
-      {
-        kind: "container-image",
-        name: trialVersions.buildkitImage,
-        version: trialVersions.buildkitImage.split(":")[1] ?? "",
-        resolved: `${await goModule("buildkit")}; ${debian("runc", "libseccomp2", "libc6", "busybox-static")}`,
-        imageId: builder.imageId,
-      },
-      builder.archive,
+    await addImage(
+      trialVersions.buildkitImage,
+      await packImage(host, { tree: buildkit, folder, config: { Entrypoint: ["buildkitd"], Env: environment } }),
     );
 
     const small = await work("small-root");
     await busyboxTree(tree, small);
-    const busybox = await packImage(host, {
-      reference: trialVersions.smallImage,
-      tree: small,
-      folder,
-      config: { Cmd: ["sh"], Env: environment },
-    });
-    await add(
-      {
-        kind: "container-image",
-        name: trialVersions.smallImage,
-        version: trialVersions.smallImage.split(":")[1] ?? "",
-        resolved: debian("busybox-static"),
-        imageId: busybox.imageId,
-      },
-      busybox.archive,
+    await addImage(
+      trialVersions.smallImage,
+      await packImage(host, { tree: small, folder, config: { Cmd: ["sh"], Env: environment } }),
     );
     return artifacts;
   });
@@ -267,7 +260,7 @@ export const assembleTrialArtifacts = async (host: Host, store: Store): Promise<
   const record = join(host.cacheDir, "trial", `artifacts-${key}.json`);
   const known = await readRecord(record);
   if (known !== undefined) {
-    const there = await Promise.all(known.map(({ sha256 }) => store.has(sha256)));
+    const there = await Promise.all(known.flatMap(filesOf).map(({ sha256 }) => store.has(sha256)));
     if (there.every(Boolean)) return known;
   }
   const folder = join(host.cacheDir, "trial", `work-${process.pid}`);

@@ -1,8 +1,9 @@
-/** An image in the form that `docker load` takes: manifest.json, a configuration, one layer. */
+/** An image as a registry has it: a manifest, a configuration, one layer. */
 import { createHash } from "node:crypto";
-import { chmod, lstat, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { chmod, lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Host } from "../host.ts";
+import type { Blob } from "../lock/lock.ts";
 import { sha256File } from "../store/store.ts";
 
 export interface ImageConfig {
@@ -39,28 +40,46 @@ export const imageConfig = (config: ImageConfig, diffId: string): string =>
     history: [{ created: "1970-01-01T00:00:00Z", created_by: "bake --trial" }],
   });
 
-/** The archive's table of contents. */
-export const imageManifest = (id: string, reference: string): string =>
-  JSON.stringify([{ Config: `${id}.json`, RepoTags: [reference], Layers: ["layer.tar"] }]);
+const mediaTypes = {
+  manifest: "application/vnd.oci.image.manifest.v1+json",
+  config: "application/vnd.oci.image.config.v1+json",
+  layer: "application/vnd.oci.image.layer.v1.tar",
+} as const;
 
-/** Packs `tree` as an image: the same bytes from the same files. @returns the archive and the image ID. */
+const digestOf = (text: string): string => `sha256:${createHash("sha256").update(text).digest("hex")}`;
+
+export interface PackedImage {
+  readonly manifest: Blob & { readonly text: string };
+  readonly config: Blob & { readonly text: string };
+  readonly layer: Blob & { readonly file: string };
+}
+
+/** Packs `tree` as an image of one layer: the same bytes from the same files. */
 export const packImage = async (
   host: Host,
-  input: { readonly reference: string; readonly tree: string; readonly folder: string; readonly config: ImageConfig },
-): Promise<{ archive: string; imageId: string }> => {
-  const content = join(input.folder, "image");
-  await rm(content, { recursive: true, force: true });
-  await mkdir(content, { recursive: true });
+  input: { readonly tree: string; readonly folder: string; readonly config: ImageConfig },
+): Promise<PackedImage> => {
   await settleModes(input.tree);
-  await host.run("tar", [...reproducible, "-C", input.tree, "-cf", join(content, "layer.tar"), "."]);
-  const { sha256: diffId } = await sha256File(join(content, "layer.tar"));
-  const config = imageConfig(input.config, diffId);
-  const id = createHash("sha256").update(config).digest("hex");
-  await writeFile(join(content, `${id}.json`), config);
-  await writeFile(join(content, "manifest.json"), imageManifest(id, input.reference));
-  await settleModes(content);
-  const archive = join(input.folder, "image.tar");
-  await host.run("tar", [...reproducible, "-C", content, "-cf", archive, "manifest.json", `${id}.json`, "layer.tar"]);
-  await rm(content, { recursive: true, force: true });
-  return { archive, imageId: `sha256:${id}` };
+  const file = join(input.folder, "layer.tar");
+  await host.run("tar", [...reproducible, "-C", input.tree, "-cf", file, "."]);
+  const { sha256: diffId, size } = await sha256File(file);
+  const blob = (text: string, mediaType: string) => ({
+    text,
+    mediaType,
+    digest: digestOf(text),
+    size: Buffer.byteLength(text),
+  });
+  const layer = { file, mediaType: mediaTypes.layer, digest: `sha256:${diffId}`, size };
+  const config = blob(imageConfig(input.config, diffId), mediaTypes.config);
+  const described = ({ mediaType, digest, size: bytes }: Blob) => ({ mediaType, digest, size: bytes });
+  const manifest = blob(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: mediaTypes.manifest,
+      config: described(config),
+      layers: [described(layer)],
+    }),
+    mediaTypes.manifest,
+  );
+  return { manifest, config, layer };
 };

@@ -20,8 +20,20 @@ export const prepareTrial = async (
   return Lock.parse({
     lockVersion: 1,
     profile: profileName,
-    architecture: "x86_64",
-    base: { name: base.name, resolved: base.resolved, size: base.size, sha256: base.sha256 },
-    artifacts,
+    artifacts: [
+      {
+        kind: "base",
+        name: base.name,
+        architecture: "x86_64",
+        version: base.name,
+        asked: base.name,
+        url: base.resolved,
+        size: base.size,
+        sha256: base.sha256,
+        trust: "first-use",
+        format: "qcow2",
+      },
+      ...artifacts,
+    ],
   });
 };

@@ -108,11 +108,13 @@ case ${held[0]+$family} in
 esac
 
 step install-artifacts
-while IFS=$'\t' read -r kind name sha256; do
+while IFS=$'\t' read -r kind name sha256 path mode; do
   echo "bake: artifact $name"
-  if [ "$kind" = container-image ]; then
-    install -d -m 0755 /opt/bake/images
-    fetch "$name" "$sha256" "/opt/bake/images/$sha256.tar"
+  if [ "$kind" = image-blob ] || [ "$kind" = file ]; then
+    install -d -m 0755 "${path%/*}"
+    fetch "$name" "$sha256" "$path.new"
+    chmod "$mode" "$path.new"
+    mv "$path.new" "$path"
     continue
   fi
   fetch "$name" "$sha256" "$work/artifact"

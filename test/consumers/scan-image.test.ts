@@ -19,7 +19,7 @@ import { dataExtents, scanImage } from "../../src/check/scan-image.ts";
 import type { Secret } from "../../src/check/secret-scan.ts";
 import { type Host, runProcess } from "../../src/host.ts";
 import { Store } from "../../src/store/store.ts";
-import { trialLock } from "../plan-of.ts";
+import { trialBase, trialPlan } from "../plan-of.ts";
 
 const value = "a-Secret-Value-4-this-test-Zq7";
 const secret: Secret = { name: "secrets.agentToken", value };
@@ -179,7 +179,7 @@ describe("bakeImage", () => {
       out,
       record: bakeImage(host, {
         folder: out,
-        lock: { ...trialLock, base: { ...trialLock.base, ...stored }, artifacts: [] },
+        plan: { ...trialPlan(), base: { ...trialBase, ...stored }, artifacts: [] },
         bakeId: "id",
         trial: true,
         secrets,

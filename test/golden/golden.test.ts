@@ -73,12 +73,14 @@ test("without a lock, what needs digests is left out and named, everything else 
   const { files, leftOut, bakeId } = render(unlockedPlan());
   const missing = locked.filter((path) => !files.some((file) => file.path === path));
   expect(bakeId).toBeUndefined();
-  expect(missing.toSorted()).toEqual([
+  const inFolder = "node/opt/bake/images/";
+  expect(missing.filter((path) => path.startsWith(inFolder))).toHaveLength(4);
+  expect(missing.filter((path) => !path.startsWith(inFolder)).toSorted()).toEqual([
     "node/etc/bake/image.json",
     "node/opt/bake/images.tsv",
     "provision/artifacts.tsv",
   ]);
-  for (const path of missing) expect(leftOut).toContain(path);
+  for (const path of missing) expect(leftOut).toContain(path.startsWith(inFolder) ? inFolder : path);
 });
 
 test("the same plan gives the same bytes", () => {

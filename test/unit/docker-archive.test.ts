@@ -9,7 +9,7 @@ import { sha256File } from "../../src/store/store.ts";
 import { missingPackages } from "../../src/toolchain/packages.ts";
 import { atLeast, ensureTool, ensureTools, readPins } from "../../src/toolchain/tools.ts";
 import { parseDebName } from "../../src/trial/debian.ts";
-import { imageConfig, imageManifest, packImage } from "../../src/trial/docker-archive.ts";
+import { imageConfig, type PackedImage, packImage } from "../../src/trial/docker-archive.ts";
 import { trialVersions } from "../../src/trial/substitutions.ts";
 
 const { signal } = new AbortController();
@@ -50,10 +50,9 @@ const makeTree = async (name: string, other: boolean): Promise<string> => {
   return tree;
 };
 
-const pack = async (name: string, other: boolean): Promise<{ archive: string; imageId: string }> => {
+const pack = async (name: string, other: boolean): Promise<PackedImage> => {
   const work = join(folder, `${name}-work`);
   return packImage(realHost(folder), {
-    reference: "example.test/image:1",
     tree: await makeTree(name, other),
     folder: work,
     config: { Cmd: ["sh"], Env: ["PATH=/bin"] },
@@ -72,35 +71,33 @@ describe("docker archive", () => {
       config: { Entrypoint: ["buildkitd"], Env: ["A=1"] },
       rootfs: { type: "layers", diff_ids: [`sha256:${"ab".repeat(32)}`] },
     });
-    expect(JSON.parse(imageManifest("cd", "name:tag"))).toEqual([
-      { Config: "cd.json", RepoTags: ["name:tag"], Layers: ["layer.tar"] },
-    ]);
   });
 
   it("is the same bytes whatever order, time and umask the tree was made with", async () => {
     const one = await pack("one", false);
     const two = await pack("two", true);
-    expect(two.imageId).toBe(one.imageId);
-    expect((await sha256File(two.archive)).sha256).toBe((await sha256File(one.archive)).sha256);
+    expect(two.manifest).toEqual(one.manifest);
+    expect(two.layer.digest).toBe(one.layer.digest);
   });
 
   it("holds what its manifest says: the image ID and the layer's digest are those of the bytes", async () => {
-    const { archive, imageId } = await pack("one", false);
-    const out = join(folder, "out");
-    await mkdir(out);
-    await realHost(folder).run("tar", ["-xf", archive, "-C", out]);
-    const manifest = JSON.parse(await readFile(join(out, "manifest.json"), "utf8")) as [{ Config: string }];
-    const config = await readFile(join(out, manifest[0].Config));
-    expect(`sha256:${createHash("sha256").update(config).digest("hex")}`).toBe(imageId);
-    const layer = (await sha256File(join(out, "layer.tar"))).sha256;
-    expect(JSON.parse(config.toString("utf8"))).toMatchObject({ rootfs: { diff_ids: [`sha256:${layer}`] } });
-    expect(await members(archive)).toEqual(["manifest.json", manifest[0].Config, "layer.tar"]);
+    const { manifest, config, layer } = await pack("one", false);
+    const { sha256, size } = await sha256File(layer.file);
+    expect(layer).toMatchObject({ digest: `sha256:${sha256}`, size });
+    expect(config.digest).toBe(`sha256:${createHash("sha256").update(config.text).digest("hex")}`);
+    expect(JSON.parse(config.text)).toMatchObject({ rootfs: { diff_ids: [layer.digest] } });
+    const { file: _file, ...described } = layer;
+    expect(JSON.parse(manifest.text)).toEqual({
+      schemaVersion: 2,
+      mediaType: "application/vnd.oci.image.manifest.v1+json",
+      config: { mediaType: config.mediaType, digest: config.digest, size: config.size },
+      layers: [described],
+    });
   });
 
   it("opens a sticky folder to all and gives every file to root", async () => {
-    const { archive } = await pack("one", true);
-    await realHost(folder).run("tar", ["-xf", archive, "-C", folder, "layer.tar"]);
-    const lines = await members(join(folder, "layer.tar"), "-v", "--numeric-owner");
+    const { layer } = await pack("one", true);
+    const lines = await members(layer.file, "-v", "--numeric-owner");
     expect(lines.find((line) => line.endsWith("./tmp/"))).toMatch(/^drwxrwxrwt 0\/0/);
     expect(lines.find((line) => line.endsWith("./bin/tool"))).toMatch(/^-rwxr-xr-x 0\/0/);
     expect(lines.find((line) => line.endsWith("./etc/passwd"))).toMatch(/^-rw-r--r-- 0\/0/);

@@ -14,6 +14,7 @@ import { metadataUsers } from "./metadata-users.ts";
 import { mount } from "./mount.ts";
 import { nodeKey } from "./node-key.ts";
 import { npus } from "./npus.ts";
+import { pins } from "./pins.ts";
 import { placeholders } from "./placeholders.ts";
 import { plainSecrets } from "./plain-secrets.ts";
 import { proxyCredentials } from "./proxy-credentials.ts";
@@ -37,6 +38,7 @@ export const rules: readonly Rule[] = [
   mount,
   nodeKey,
   npus,
+  pins,
   placeholders,
   plainSecrets,
   proxyCredentials,

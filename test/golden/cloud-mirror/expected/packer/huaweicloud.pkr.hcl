@@ -42,8 +42,8 @@ source "huaweicloud-ecs" "node" {
   # Never left out: with more disks the default is another one.
   image_type  = "system"
   image_tags = {
-    "bake-id" = "XhXd1sOjqcW_jz5Dtnxbm5Uf4BD20vJRGuqPfvyIa_g"
-    "bake-lock" = "uuPZj0B2KqIsPIDRr5_x76pr3lE4K_w6HVMCmdqCSic"
+    "bake-id" = "DgyDV4E30s8nGs51pQsX1hf3q33zm4_1vFcYoUHJRCA"
+    "bake-lock" = "8_wLXrKJeRyQMqOHb6y41w_HPdMNVcln6cgfN8LG3zg"
     "bake-profile" = "cloud-mirror"
     "cost-center" = "0815"
     "team" = "ci"

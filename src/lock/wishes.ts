@@ -1,0 +1,115 @@
+/** Profile → wishes: every artifact that it asks for, once for each architecture that it bakes for. */
+import type { Profile } from "../profile/schema.ts";
+import type { Architecture } from "./lock.ts";
+import type { Wish } from "./wish.ts";
+
+/** A pin is named as the artifact, or as an image without its tag. */
+const pinOf = (pins: Profile["pins"], name: string): Profile["pins"][string] | undefined =>
+  pins[name] ?? pins[name.replace(/:[^:/]+$/, "")];
+
+export const architecturesOf = ({ targets: { qemu, huaweicloud } }: Profile): Architecture[] =>
+  [...new Set([qemu, huaweicloud].flatMap((target) => (target === undefined ? [] : [target.architecture])))].toSorted();
+
+const withPin = (profile: Profile, wish: Wish): Wish => {
+  const { reason, link, reviewAt } = pinOf(profile.pins, wish.name) ?? {};
+  const pin = {
+    ...(reason !== undefined && { reason }),
+    ...(link !== undefined && { link }),
+    ...(reviewAt !== undefined && { reviewAt }),
+  };
+  return Object.keys(pin).length === 0 ? wish : { ...wish, pin };
+};
+
+/** A name of a plain file: its place on the node. */
+export const fileName = (path: string): string => path.replace(/^\/+/, "");
+
+export const wishesOf = (profile: Profile): Wish[] => {
+  const { agents, docker, buildx, builders, checks, images, models, files, targets } = profile;
+  const everywhere: Wish[] = [
+    ...models.map((model, index): Wish => {
+      const [hub, name] =
+        "modelscope" in model
+          ? (["modelscope", model.modelscope] as const)
+          : (["huggingface", model.huggingface] as const);
+      return {
+        kind: "model",
+        hub,
+        name,
+        asked: model.revision ?? (hub === "modelscope" ? "master" : "main"),
+        path: ["models", index, hub],
+      };
+    }),
+    ...files.map(
+      ({ url, path, sha256, checksums }, index): Wish => ({
+        kind: "file",
+        name: fileName(path),
+        asked: url,
+        url,
+        path: ["files", index, "url"],
+        ...(sha256 !== undefined && { sha256 }),
+        ...(checksums !== undefined && { checksums }),
+      }),
+    ),
+  ];
+  const each = (architecture: Architecture): Wish[] => [
+    ...(targets.qemu?.architecture === architecture
+      ? [
+          {
+            kind: "base" as const,
+            name: typeof targets.qemu.base === "string" ? targets.qemu.base : "base",
+            asked: typeof targets.qemu.base === "string" ? targets.qemu.base : targets.qemu.base.file,
+            base: targets.qemu.base,
+            architecture,
+            path: ["targets", "qemu", "base"],
+          },
+        ]
+      : []),
+    { kind: "docker-static", name: "docker", asked: docker.version, architecture, path: ["docker", "version"] },
+    { kind: "buildx", name: "buildx", asked: buildx.version, architecture, path: ["buildx", "version"] },
+    {
+      kind: "buildkite-agent",
+      name: "buildkite-agent",
+      asked: agents.version,
+      architecture,
+      path: ["agents", "version"],
+    },
+    { kind: "goss", name: "goss", asked: checks.gossVersion, architecture, path: ["checks", "gossVersion"] },
+    { kind: "container-image", name: builders.image, asked: builders.image, architecture, path: ["builders", "image"] },
+    ...images.map(
+      (image, index): Wish => ({
+        kind: "container-image",
+        name: image,
+        asked: image,
+        architecture,
+        path: ["images", index],
+      }),
+    ),
+  ];
+  return [...architecturesOf(profile).flatMap(each), ...everywhere].map((wish) => withPin(profile, wish));
+};
+
+/** Names of artifacts that a pin can be for. */
+export const pinnable = (profile: Profile): string[] => [
+  ...new Set(
+    wishesOf(profile).flatMap(({ kind, name }) =>
+      kind === "container-image" ? [name, name.replace(/:[^:/]+$/, "")] : [name],
+    ),
+  ),
+];
+
+/** Profile with the exact versions that a lock holds in the place of `26.1.x`. */
+export const withLockedVersions = (
+  profile: Profile,
+  artifacts: readonly { readonly kind: string; readonly version: string }[],
+): Profile => {
+  const versionOf = (kind: string, asked: string): string =>
+    asked.endsWith(".x") ? (artifacts.find((each) => each.kind === kind)?.version ?? asked) : asked;
+  const { agents, docker, buildx, checks } = profile;
+  return {
+    ...profile,
+    agents: { ...agents, version: versionOf("buildkite-agent", agents.version) },
+    docker: { ...docker, version: versionOf("docker-static", docker.version) },
+    buildx: { ...buildx, version: versionOf("buildx", buildx.version) },
+    checks: { ...checks, gossVersion: versionOf("goss", checks.gossVersion) },
+  };
+};

@@ -1,0 +1,35 @@
+import { pinnable } from "../../lock/wishes.ts";
+import { closest } from "../suggest.ts";
+import type { Rule } from "./rule.ts";
+
+/** A pin for nothing would be a note that nobody is reminded of. */
+export const pins: Rule = {
+  code: "BK134",
+  reads: [
+    "pins{}",
+    "images",
+    "builders.image",
+    "models",
+    "files",
+    "targets",
+    "docker.version",
+    "buildx.version",
+    "agents.version",
+    "checks.gossVersion",
+  ],
+  find: (profile) => {
+    const known = pinnable(profile);
+    return Object.keys(profile.pins)
+      .filter((name) => !known.includes(name))
+      .map((name) => {
+        const meant = closest(name, known);
+        return {
+          path: ["pins", name],
+          at: "key" as const,
+          message: `the pin ${name} is for nothing in this profile`,
+          label: meant === undefined ? "no artifact of this name" : `did you mean ${meant}?`,
+          help: `pins are named as artifacts: ${known.join(", ")}`,
+        };
+      });
+  },
+};
