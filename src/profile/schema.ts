@@ -450,7 +450,7 @@ const sha256 = z
 
 const File = z.strictObject({
   url: httpUrl("https://example.com/tool.tar.gz").describe("Where the file is downloaded when the lock is made."),
-  path: absolutePath.describe("Where it lies on the node; owned by root."),
+  path: absolutePath.meta({ examples: ["/opt/site/tool"] }).describe("Where it lies on the node; owned by root."),
   mode: z
     .string()
     .regex(/^0[0-7]{3}$/, "expected a mode such as 0644, as text")

@@ -1,6 +1,6 @@
 /** An image as a registry has it: a manifest, a configuration, one layer. */
 import { createHash } from "node:crypto";
-import { chmod, lstat, readdir } from "node:fs/promises";
+import { chmod, lstat, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Host } from "../host.ts";
 import type { Blob } from "../lock/lock.ts";
@@ -59,6 +59,7 @@ export const packImage = async (
   host: Host,
   input: { readonly tree: string; readonly folder: string; readonly config: ImageConfig },
 ): Promise<PackedImage> => {
+  await mkdir(input.folder, { recursive: true });
   await settleModes(input.tree);
   const file = join(input.folder, "layer.tar");
   await host.run("tar", [...reproducible, "-C", input.tree, "-cf", file, "."]);

@@ -27,7 +27,7 @@ export const prepareTrial = async (
         architecture: "x86_64",
         version: base.name,
         asked: base.name,
-        url: base.resolved,
+        url: `trial:${base.resolved}`,
         size: base.size,
         sha256: base.sha256,
         trust: "first-use",
