@@ -88,6 +88,17 @@ program
   });
 
 program
+  .command("fetch")
+  .description("fill the store with what the lock names; with --to a mirror too")
+  .requiredOption(...profileOption)
+  .option("--to <folder>", "make this folder a mirror: files by digest, for a web server or a closed network")
+  .option("--trial", "what a trial's lock names")
+  .action(async (options: { profile: string; to?: string; trial?: boolean }) => {
+    const { fetch } = await import("./commands/fetch.ts");
+    process.exitCode = await fetch(options);
+  });
+
+program
   .command("check")
   .description("hold an image or a running host against its profile: a table by guide row")
   .requiredOption(...profileOption)
@@ -112,9 +123,7 @@ program
 
 program
   .command("user-data")
-  .description(
-    "golden user-data of a node, with its secrets: to standard output, or to a file that only its owner reads",
-  )
+  .description("user-data of a node, with its secrets: to standard output, or to a file that only its owner reads")
   .requiredOption(...profileOption)
   .option("--node <name>", "the node's host name; without it the cloud's name for the server")
   .addOption(
@@ -130,6 +139,8 @@ program
     [] as string[],
   )
   .option("--no-npus", "the host has none: do not wait for them")
+  .option("--stock", "for a host with a stock image, which becomes the node without a bake")
+  .option("--mirror <url>", "where such a host gets everything by digest (targets.huaweicloud.mirror)")
   .option("--trial", "for a node made from a trial's image")
   .action(
     async (options: {
@@ -139,6 +150,8 @@ program
       output?: string;
       authorizedKey: string[];
       npus: boolean;
+      stock?: boolean;
+      mirror?: string;
       trial?: boolean;
     }) => {
       const { userData } = await import("./commands/user-data.ts");

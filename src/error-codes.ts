@@ -225,5 +225,9 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
     title: "user-data cannot be written there",
     text: "It holds secrets: it does not go to `out/`, and it replaces nothing but user-data that bake made.",
   },
+  BK605: {
+    title: "stock user-data without a mirror",
+    text: "A stock image holds nothing of the node: it fetches everything by digest from a mirror that `bake fetch --to` has made.",
+  },
   BK604: { title: "a wrong option of user-data", text: "A host name or a file of public keys that cannot be one." },
 };

@@ -11,6 +11,7 @@ import type { Host } from "../host.ts";
 import type { CheckLevel } from "../plan/check.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { instanceUserData, type Templates } from "../render/tree.ts";
+import type { Instance } from "../render/user-data.ts";
 import { metadataAddress } from "../plan/network.ts";
 import { toYaml } from "../render/formats/yaml.ts";
 import { askFromContainer, ciJob, devicesOf, missedMilestones } from "./ci-job.ts";
@@ -30,6 +31,10 @@ export interface CheckInput {
   readonly dataDisk: number;
   /** Existing folder for console.log, journal.log and status.json of the boot. */
   readonly logDir: string;
+  /** Another kind of user-data than the golden one: of a stock image that becomes the node. */
+  readonly userDataFor?: (instance: Instance) => string;
+  /** Without the second boot. */
+  readonly once?: boolean;
   /** Looks at the node after the checks, or when they did not come to an end. */
   readonly inspect?: (ssh: Ssh) => Promise<void>;
 }
@@ -47,7 +52,7 @@ interface BootReport {
 }
 
 export interface CheckReport {
-  /** The first boot, on a blank data disk, and the second. */
+  /** The first boot, on a blank data disk, and the second, unless there was one alone. */
   readonly boots: readonly BootReport[];
   /** Checks that failed in any boot failed; what was seen from outside the node stands with them. */
   readonly results: readonly CheckResult[];
@@ -118,7 +123,8 @@ export const checkImage = async (host: Host, input: CheckInput): Promise<CheckRe
     });
     try {
       // Secrets of its own: those of the profile are for real nodes.
-      const userData = instanceUserData(plan, templates, {
+      const userDataFor = input.userDataFor ?? ((instance: Instance) => instanceUserData(plan, templates, instance));
+      const userData = userDataFor({
         agentToken,
         gitToken: randomBytes(24).toString("hex"),
         proxyCredentials: `bake-check:${randomBytes(12).toString("hex")}`,
@@ -320,18 +326,21 @@ const observe = async (
   const first = await observeBoot(host, input, vm, api, { ssh: since(), since, name: "first" });
   const metadata = await observeMetadata(vm, plan);
   await saveLogs(vm, logDir);
-  const rebooted = host.now();
-  const sinceReboot = (): number => (host.now() - rebooted) / 1000;
-  await progress.step("reboot", "reboot until ssh answers", () => vm.reboot(bootTimeout));
-  const second = await observeBoot(host, input, vm, api, { ssh: sinceReboot(), since: sinceReboot, name: "second" });
-  await saveLogs(vm, logDir);
+  const boots = [first];
+  if (input.once !== true) {
+    const rebooted = host.now();
+    const sinceReboot = (): number => (host.now() - rebooted) / 1000;
+    await progress.step("reboot", "reboot until ssh answers", () => vm.reboot(bootTimeout));
+    boots.push(await observeBoot(host, input, vm, api, { ssh: sinceReboot(), since: sinceReboot, name: "second" }));
+    await saveLogs(vm, logDir);
+  }
   await input.inspect?.(vm.ssh);
   await progress.step("shut-down-vm", "shut the VM down", () => vm.shutdown());
   const panics = panicsIn(await readFile(vm.consoleLog, "utf8"));
   return {
-    boots: [first, second],
+    boots,
     results: [
-      ...worst([first, second]),
+      ...worst(boots),
       ...metadata,
       // Emulation has panics of its own making: they are told, and are no fault of the image.
       ...(input.accelerator.accel === "tcg" ? [] : [seen("vm-kernel", ["G1"], "the kernel did not panic", panics)]),

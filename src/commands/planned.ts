@@ -7,6 +7,7 @@ import { staleness } from "../lock/stale.ts";
 import { wishesOf } from "../lock/wishes.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { planNode } from "../plan/plan.ts";
+import { type TargetName, targetsOf } from "../plan/target.ts";
 import type { Profile } from "../profile/schema.ts";
 import { type Rendered, renderTree, templateNames, type Templates } from "../render/tree.ts";
 import { readTemplates } from "../root.ts";
@@ -66,9 +67,24 @@ export const reportStaleness = (file: ProfileFile, profile: Profile, lock: Lock)
 };
 
 /** Plans and renders; for a trial makes what its lock names, when it is not in the store yet. */
-export const planAsked = async (host: Host, store: Store, { file, profile, trial, lock }: Asked): Promise<Planned> => {
+export const planAsked = async (
+  host: Host,
+  store: Store,
+  { file, profile, trial, lock }: Asked,
+  target?: TargetName,
+): Promise<Planned> => {
   const used = trial ? await prepareTrial(host, store, { profileName: file.name }) : lock;
-  const plan = planNode({ name: file.name, profile, trial, ...(used !== undefined && { lock: used }) });
+  const plan = planNode({
+    name: file.name,
+    profile,
+    trial,
+    ...(used !== undefined && { lock: used }),
+    ...(target !== undefined && { target }),
+  });
   const templates = await readTemplates(templateNames(plan));
   return { plan, templates, ...(used !== undefined && { lock: used }), ...renderTree(plan, templates) };
 };
+
+/** Stock images are the cloud's where the profile knows it; a trial's is the VM's base. */
+export const stockTarget = ({ profile, trial }: Asked): TargetName | undefined =>
+  trial ? "qemu" : targetsOf(profile).at(-1);

@@ -1,4 +1,4 @@
-/** `bake user-data`: golden user-data of one node, the only place where the profile's secrets are read to be written. */
+/** `bake user-data`: golden or stock user-data of one node, the only place where the profile's secrets are read to be written. */
 import { randomBytes } from "node:crypto";
 import { chmod, lstat, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve, sep } from "node:path";
@@ -6,10 +6,13 @@ import { BakeError } from "../errors.ts";
 import { planNode } from "../plan/plan.ts";
 import { isPublicKey } from "../profile/schema.ts";
 import { readSecrets } from "../profile/secret-values.ts";
-import { instanceUserData, templateNames } from "../render/tree.ts";
+import { instanceUserData, stockInstanceUserData, stockTemplateNames, templateNames } from "../render/tree.ts";
+import type { Instance } from "../render/user-data.ts";
 import { inForm, isOurs, sizes, type UserDataForm, userDataLimit } from "../render/user-data-forms.ts";
 import { readTemplates } from "../root.ts";
-import { readAsked } from "./planned.ts";
+import { Store } from "../store/store.ts";
+import { makeHost } from "./host.ts";
+import { type Asked, planAsked, readAsked, stockTarget } from "./planned.ts";
 import { reportFailure } from "./profile-file.ts";
 
 export interface UserDataOptions {
@@ -20,6 +23,9 @@ export interface UserDataOptions {
   readonly output?: string;
   readonly authorizedKey: readonly string[];
   readonly npus: boolean;
+  /** For a stock image: it becomes the node, from a mirror. */
+  readonly stock?: boolean;
+  readonly mirror?: string;
 }
 
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
@@ -93,6 +99,40 @@ const writePrivate = async (file: string, content: Buffer): Promise<void> => {
   }
 };
 
+type Write = (instance: Instance) => string;
+
+const goldenOf = async ({ file: { name }, profile, trial }: Asked): Promise<Write> => {
+  const plan = planNode({ name, profile, trial });
+  const templates = await readTemplates(templateNames(plan));
+  return (instance) => instanceUserData(plan, templates, instance);
+};
+
+/** The node's files are named by their digest, so a lock must be there. @throws BakeError BK204, BK605 */
+const stockOf = async (asked: Asked, given: string | undefined): Promise<Write> => {
+  const mirror = given ?? asked.profile.targets.huaweicloud?.mirror;
+  if (mirror === undefined || !/^https?:\/\/[^\s@'"\\]+$/.test(mirror)) {
+    throw new BakeError(
+      "BK605",
+      mirror === undefined
+        ? "a stock image becomes a node from a mirror, and none is named"
+        : `${JSON.stringify(mirror)} is no mirror's URL`,
+      "Give --mirror http://host/path, or targets.huaweicloud.mirror. bake fetch --to makes a mirror.",
+    );
+  }
+  if (!asked.trial && asked.lock === undefined) {
+    throw new BakeError("BK204", `${asked.file.file} has no lock`, "Make one: bake lock.");
+  }
+  const { host } = await makeHost(process.stderr);
+  const { plan, templates, files } = await planAsked(
+    host,
+    new Store(join(host.cacheDir, "store")),
+    asked,
+    stockTarget(asked),
+  );
+  const all = { ...templates, ...(await readTemplates(stockTemplateNames)) };
+  return (instance) => stockInstanceUserData(plan, all, instance, { mirror, files });
+};
+
 /** @returns the exit code. */
 export const userData = async (options: UserDataOptions): Promise<number> => {
   try {
@@ -112,7 +152,7 @@ export const userData = async (options: UserDataOptions): Promise<number> => {
     }
     const asked = await readAsked(options);
     if (asked === undefined) return 1;
-    const plan = planNode({ name: asked.file.name, profile: asked.profile, trial: asked.trial });
+    const write = options.stock === true ? await stockOf(asked, options.mirror) : await goldenOf(asked);
     const { values, problems, warnings } = await readSecrets(asked.profile.secrets, {
       environment: process.env,
       readFile: async (path) => ({ text: await readFile(path, "utf8"), mode: (await stat(path)).mode }),
@@ -124,7 +164,7 @@ export const userData = async (options: UserDataOptions): Promise<number> => {
         "Nothing was written.",
       );
     }
-    const text = instanceUserData(plan, await readTemplates(templateNames(plan)), {
+    const text = write({
       ...values,
       authorizedKeys: await readKeys(options.authorizedKey),
       environment: options.npus ? {} : { BAKE_ABSENT: "npu" },

@@ -17,6 +17,7 @@ import {
   gitConfigValue,
   tsv,
 } from "./formats/lines.ts";
+import { toTar } from "./formats/tar.ts";
 import { toToml } from "./formats/toml.ts";
 import { toYaml } from "./formats/yaml.ts";
 import { renderTemplate } from "./templates.ts";
@@ -27,6 +28,8 @@ import {
   goldenUserData,
   type Instance,
   proxyEnvironment,
+  stockRetry,
+  stockUserData,
 } from "./user-data.ts";
 
 export interface RenderedFile {
@@ -465,6 +468,38 @@ export const renderTree = (plan: NodePlan, templates: Templates): Rendered => {
   }
   const bakeId = bakeIdOf(plan, withBakeId(plan, templates, bakeIdPlaceholder));
   return { files: withBakeId(plan, templates, bakeId), leftOut: [], bakeId };
+};
+
+/** What a bake uploads to the VM it builds in, as one archive: a stock image fetches it from a mirror. */
+export const nodeArchive = (files: readonly RenderedFile[]): Buffer =>
+  toTar(
+    files
+      .filter(({ path }) => path.startsWith("node/") || path.startsWith("provision/"))
+      .map(({ path, content }) => ({ path: path.replace(/^provision\//, ""), content })),
+  );
+
+/** Names that `stockInstanceUserData` looks up in Templates. */
+export const stockTemplateNames = [
+  "templates/cloud-init/stock.yaml.hbs",
+  "templates/systemd/bake-stock.service.hbs",
+  "templates/node/bake-stock",
+] as const;
+
+/** User-data that makes a host with a stock image the node of `rendered`, from a mirror that holds its archive and its artifacts. */
+export const stockInstanceUserData = (
+  plan: NodePlan,
+  templates: Templates,
+  instance: Instance,
+  { mirror, files }: { readonly mirror: string; readonly files: readonly RenderedFile[] },
+): string => {
+  const [cloudInit, unit, script] = stockTemplateNames;
+  const header = headerOf(plan);
+  return stockUserData(plan, instance, header, template(templates, cloudInit), {
+    mirror: mirror.replace(/\/+$/, ""),
+    nodeFiles: createHash("sha256").update(nodeArchive(files)).digest("hex"),
+    script: template(templates, script),
+    unit: renderTemplate("bake-stock.service", template(templates, unit), { header, retrySeconds: `${stockRetry}s` }),
+  });
 };
 
 /** Golden user-data for one node: secrets are in it, so it never goes to out/. */

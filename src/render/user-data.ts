@@ -1,4 +1,4 @@
-/** cloud-init user-data. Two kinds so far: for a node made from the golden image, and for the VM that Packer builds in. */
+/** cloud-init user-data: of a node made from the golden image, of a host with a stock image, of the VM that Packer builds in. */
 import type { NodePlan } from "../plan/node-plan.ts";
 import { environmentFile, gitConfigSection, gitConfigValue } from "./formats/lines.ts";
 import { renderTemplate } from "./templates.ts";
@@ -60,9 +60,24 @@ const rootOnly = (authorizedKeys: readonly string[]) => ({
   ssh_pwauth: false,
 });
 
-export const goldenUserData = (plan: NodePlan, instance: Instance, header: string, source: string): string => {
+interface WrittenFile {
+  readonly path: string;
+  readonly permissions: string;
+  readonly owner: string;
+  readonly content: string;
+}
+
+const written = (path: string, permissions: string, content: string): WrittenFile => ({
+  path,
+  permissions,
+  owner: "root:root",
+  content,
+});
+
+/** What one node gets, as data of the templates. */
+const nodeData = (plan: NodePlan, instance: Instance, header: string) => {
   const { agents, network, ssh } = plan;
-  const secret = (path: string, content: string) => ({ path, permissions: "0600", owner: "root:root", content });
+  const secret = (path: string, content: string) => written(path, "0600", content);
   const token = instance.agentToken ?? placeholder("agentToken");
   const writeFiles = [
     secret(
@@ -87,7 +102,7 @@ export const goldenUserData = (plan: NodePlan, instance: Instance, header: strin
       ? []
       : [secret("/etc/bake/instance.env", environmentFile(instance.environment))]),
   ];
-  return renderTemplate("golden.yaml", source, {
+  return {
     header,
     users: rootOnly([...ssh.operatorKeys, ...instance.authorizedKeys]),
     // Both, and the short one preferred: distributions of the Red Hat family take the full name otherwise.
@@ -102,7 +117,66 @@ export const goldenUserData = (plan: NodePlan, instance: Instance, header: strin
             prefer_fqdn_over_hostname: false,
             preserve_hostname: false,
           },
-    files: { write_files: writeFiles },
+    writeFiles,
+  };
+};
+
+export const goldenUserData = (plan: NodePlan, instance: Instance, header: string, source: string): string => {
+  const { writeFiles, ...data } = nodeData(plan, instance, header);
+  return renderTemplate("golden.yaml", source, { ...data, files: { write_files: writeFiles } });
+};
+
+/** What a stock image needs to become a node. */
+export interface Stock {
+  /** Base URL of the mirror, without a trailing slash. */
+  readonly mirror: string;
+  /** sha256 of the archive with the node's files, which lies there too. */
+  readonly nodeFiles: string;
+  /** templates/node/bake-stock, and its unit as rendered. */
+  readonly script: string;
+  readonly unit: string;
+}
+
+/** Seconds between two attempts. */
+export const stockRetry = 30;
+
+const stockFolder = "/var/lib/bake/stock";
+
+export const stockUserData = (
+  plan: NodePlan,
+  instance: Instance,
+  header: string,
+  source: string,
+  { mirror, nodeFiles, script, unit }: Stock,
+): string => {
+  const { writeFiles, ...data } = nodeData(plan, instance, header);
+  return renderTemplate("stock.yaml", source, {
+    ...data,
+    files: {
+      write_files: [
+        ...writeFiles,
+        written(
+          `${stockFolder}/stock.env`,
+          "0644",
+          environmentFile({
+            STOCK_MIRROR: mirror,
+            STOCK_NODE_FILES: nodeFiles,
+            STOCK_RETRY_SECONDS: String(stockRetry),
+          }),
+        ),
+        written(`${stockFolder}/bake-stock`, "0755", script),
+        written("/etc/systemd/system/bake-stock.service", "0644", unit),
+      ],
+    },
+    // Not waited for: it ends with another start of the host.
+    commands: {
+      runcmd: [
+        ["sync"],
+        ["systemctl", "daemon-reload"],
+        ["systemctl", "enable", "bake-stock.service"],
+        ["systemctl", "start", "--no-block", "bake-stock.service"],
+      ],
+    },
   });
 };
 

@@ -1,0 +1,85 @@
+/** A stock image becomes the node by its user-data, from a mirror: no bake, the same checks. */
+import { createReadStream, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import { tmpdir } from "node:os";
+import { join, normalize } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { chooseAccelerator } from "../../src/build/accelerator.ts";
+import { checkImage, type CheckReport, dataDiskFor } from "../../src/check/check-image.ts";
+import type { NodePlan } from "../../src/plan/node-plan.ts";
+import { stockInstanceUserData, stockTemplateNames, templateNames } from "../../src/render/tree.ts";
+import { readTemplates } from "../../src/root.ts";
+import { Store } from "../../src/store/store.ts";
+import { bake, cache, goldenImage, testHost } from "./golden-image.ts";
+import { renderedFiles } from "./rendered-files.ts";
+
+/** Serves a mirror as any web server would. @returns what was asked for, too. */
+const serve = async (folder: string): Promise<{ server: Server; port: number; asked: string[] }> => {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    const path = join(folder, normalize(new URL(request.url ?? "", "http://mirror").pathname));
+    asked.push(request.url ?? "");
+    if (!existsSync(path)) response.writeHead(404).end();
+    else createReadStream(path).pipe(response);
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const address = server.address();
+  return { server, port: typeof address === "object" && address !== null ? address.port : 0, asked };
+};
+
+describe("a stock image with stock user-data", () => {
+  const folder = mkdtempSync(join(tmpdir(), "bake-stock-"));
+  const logDir = join(folder, "log");
+  let server: Server | undefined;
+  let asked: string[] = [];
+  let plan: NodePlan;
+  let report: CheckReport;
+
+  afterAll(() => {
+    server?.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  beforeAll(async () => {
+    const golden = await goldenImage();
+    plan = golden.plan;
+    const mirror = join(folder, "mirror");
+    const { code, output } = await bake(join(golden.folder, "../.."), [
+      ...["fetch", "--profile", "2cards", "--trial", "--to", mirror],
+    ]);
+    expect(code, output).toBe(0);
+    const serving = await serve(mirror);
+    ({ server, asked } = serving);
+    const host = testHost();
+    const { bakeId } = JSON.parse(readFileSync(join(golden.folder, "image.json"), "utf8")) as { bakeId: string };
+    const image = new Store(join(cache, "store")).path(plan.base?.sha256 ?? "");
+    const templates = await readTemplates([...templateNames(plan), ...stockTemplateNames]);
+    const files = renderedFiles(golden.folder);
+    report = await checkImage(host, {
+      plan,
+      templates,
+      bakeId,
+      image,
+      accelerator: await chooseAccelerator({ host, image }),
+      dataDisk: dataDiskFor(plan),
+      logDir,
+      once: true,
+      userDataFor: (instance) =>
+        stockInstanceUserData(plan, templates, instance, { mirror: `http://10.0.2.2:${serving.port}/`, files }),
+    });
+  });
+
+  test("is the node: every check passes, the agents have the contract's names and build", () => {
+    expect(report.results.filter(({ outcome }) => outcome === "failed")).toEqual([]);
+    expect(report.results.filter(({ outcome }) => outcome === "passed").length).toBeGreaterThan(80);
+    expect(report.problems).toEqual([]);
+    expect(report.boots[0]?.agents).toEqual([1, 2, 3, 4].map((index) => `bake-check-2cards-${index}-2cards`));
+    expect(report.boots[0]?.jobs.map(({ exitStatus }) => exitStatus)).toEqual([0, 0, 0, 0]);
+  });
+
+  test("took everything from the mirror by digest, once", () => {
+    expect(asked.length).toBeGreaterThan(6);
+    expect(new Set(asked).size).toBe(asked.length);
+    for (const path of asked) expect(path).toMatch(/^\/sha256\/[0-9a-f]{2}\/[0-9a-f]{62}$/);
+  });
+});
