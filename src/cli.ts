@@ -78,11 +78,17 @@ program
 
 program
   .command("image")
-  .description("bake a golden image in a local VM, boot it and check it")
+  .description("bake a golden image: in a local VM, then boot it and check it; or in Huawei Cloud")
   .requiredOption(...profileOption)
+  .addOption(
+    new Option("--target <target>", "where; without it the first that the profile has").choices([
+      "qemu",
+      "huaweicloud",
+    ]),
+  )
   .option("--trial", "bake with stand-in sources: no account, no token, no registry; for a look and for tests")
   .option("--no-check", "do not boot the image and check it")
-  .action(async (options: { profile: string; trial?: boolean; check: boolean }) => {
+  .action(async (options: { profile: string; target?: "qemu" | "huaweicloud"; trial?: boolean; check: boolean }) => {
     const { image } = await import("./commands/image.ts");
     process.exitCode = await image(options);
   });

@@ -37,6 +37,10 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
     title: "append or remove without effect",
     text: "`{ append: […], remove: […] }` changes a list of the extended profile. Without such a list, or without the item, it would do nothing.",
   },
+  BK109: {
+    title: "a name that bake uses itself",
+    text: "Results of `x` go to `out/x`, of its trial to `out/x-trial`, of its other target to `out/x-huaweicloud`: a profile of such a name would write over them.",
+  },
   BK110: {
     title: "no such setting",
     text: "`--explain` takes a setting of the profile, such as `agents.spawn` or `storage`.",
@@ -184,6 +188,22 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
   BK406: {
     title: "something is mounted in a work folder",
     text: "A folder is not removed through a mount: what lies there is not bake's.",
+  },
+  BK410: {
+    title: "credentials of the cloud are missing",
+    text: "They come from the environment, and nothing was started without them.",
+  },
+  BK411: {
+    title: "Packer's plugin for the cloud cannot be installed",
+    text: "Packer fetches it from its releases; where these are out of reach it is installed by hand, once.",
+  },
+  BK412: {
+    title: "a build in the cloud named no image",
+    text: "Packer said that all went well. What it made has to be looked for in the cloud.",
+  },
+  BK413: {
+    title: "a target that cannot be",
+    text: "The profile does not have it, or a trial was asked for: trials bake in a local VM alone.",
   },
   BK501: {
     title: "a CI job ended badly",

@@ -80,7 +80,7 @@ const freeBytes = async (path: string): Promise<number> => {
 };
 
 /** Every file that a bake reads out of the store; models do not reach the node yet. */
-const lockedInputs = ({ base, artifacts = [] }: NodePlan): (LockedFile & { readonly isDisk: boolean })[] =>
+export const lockedInputs = ({ base, artifacts = [] }: NodePlan): (LockedFile & { readonly isDisk: boolean })[] =>
   [...(base === undefined ? [] : [base]), ...artifacts]
     .filter(({ kind }) => kind !== "model")
     .flatMap((artifact) =>
@@ -259,6 +259,7 @@ export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageR
           packer: input.packer.path,
           environment: input.packer.environment,
           template: join(folder, "packer"),
+          source: "qemu.node",
           variables: {
             base: base.path,
             base_checksum: `sha256:${base.sha256}`,

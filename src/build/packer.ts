@@ -9,8 +9,10 @@ export interface PackerBuild {
   readonly packer: string;
   /** Isolation from the user's own Packer: plugin path, configuration folder, no phoning home. */
   readonly environment: Readonly<Record<string, string>>;
-  /** Folder with qemu.pkr.hcl. */
+  /** Folder with the template of one target. */
   readonly template: string;
+  /** As Packer names it: `qemu.node`. */
+  readonly source: string;
   readonly variables: Readonly<Record<string, string>>;
   /** Existing folder for packer.log and journal.log. */
   readonly logDir: string;
@@ -30,7 +32,7 @@ const phases: Readonly<Record<string, string>> = {
 };
 
 /** Lines that say nothing to someone who looks for the cause of a failure. */
-const noise = /^(==> Some builds didn't complete|==> Builds finished|Build 'qemu\.node' errored|==> Wait completed)/;
+const noise = /^(==> Some builds didn't complete|==> Builds finished|Build '[^']+' errored|==> Wait completed)/;
 
 /**
  * @throws BakeError BK401 when the build fails, with the phase, its last lines and where the logs are.
@@ -49,6 +51,7 @@ export const runPacker = async (host: Host, build: PackerBuild): Promise<void> =
   let writing = Promise.resolve();
   let phase = { id: "start-vm", started: host.now() };
   let tail: string[] = [];
+  const prefix = new RegExp(`^(==>| {3}) ${build.source.replaceAll(".", "\\.")}: `);
   const enter = (id: string): void => {
     const now = host.now();
     build.onPhase({ id: phase.id, title: phases[phase.id] ?? phase.id, seconds: (now - phase.started) / 1000 });
@@ -60,7 +63,7 @@ export const runPacker = async (host: Host, build: PackerBuild): Promise<void> =
     ...options,
     allowFailure: true,
     onLine: (raw) => {
-      const line = raw.replace(/^(==>| {3}) qemu\.node: /, "");
+      const line = raw.replace(prefix, "");
       if (line.startsWith("bake: journal ")) {
         writing = writing.then(() => appendFile(journal, `${line.slice("bake: journal ".length)}\n`));
         return;
@@ -68,7 +71,7 @@ export const runPacker = async (host: Host, build: PackerBuild): Promise<void> =
       writing = writing.then(() => appendFile(log, `${raw}\n`));
       const step = /^bake: step (\S+)/.exec(line)?.[1];
       if (step !== undefined) enter(step);
-      else if (line.startsWith("Gracefully halting virtual machine")) enter("shut-down");
+      else if (/^(Gracefully halting virtual machine|Stopping server)/.test(line)) enter("shut-down");
       else if (line.trim() !== "" && !noise.test(raw)) {
         tail = [...tail.slice(-11), line];
         if (line.startsWith("bake: artifact ")) build.update(line.slice("bake: ".length));
@@ -91,8 +94,10 @@ export const runPacker = async (host: Host, build: PackerBuild): Promise<void> =
       "last lines:",
       ...tail.map((line) => `  ${line}`),
       ...(tail.length === 0 ? result.stderr.trim().split("\n").slice(-8) : []),
-      ...(phase.id === "start-vm" ? ["serial console, last lines:", ...console.trimEnd().split("\n").slice(-8)] : []),
-      `logs: ${log}, ${journal}, ${join(logDir, "console.log")}`,
+      ...(phase.id === "start-vm" && console !== ""
+        ? ["serial console, last lines:", ...console.trimEnd().split("\n").slice(-8)]
+        : []),
+      `logs: ${log}, ${journal}${console === "" ? "" : `, ${join(logDir, "console.log")}`}`,
     ].join("\n"),
   );
 };

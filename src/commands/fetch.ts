@@ -32,7 +32,7 @@ export const fetch = async (options: FetchOptions): Promise<number> => {
     if (options.to !== undefined) {
       const folder = resolve(options.to);
       const count = await host.progress.step("mirror", `fill the mirror ${options.to}`, (update) =>
-        fillMirror(folder, store, files, update),
+        fillMirror(folder, store, files, { update }),
       );
       process.stdout.write(`${options.to}: ${files.length} files, ${count} written\n`);
     }

@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { chooseAccelerator } from "../build/accelerator.ts";
+import { bakeCloudImage, cloudCredentials, currentCloudImage } from "../build/cloud-image.ts";
 import { bakeImage, baseDisk, currentImage, type ImageRecord } from "../build/image.ts";
 import { checkImage, dataDiskFor } from "../check/check-image.ts";
 import { withholdSecrets } from "../check/known-secrets.ts";
@@ -10,10 +11,11 @@ import { formatSeconds } from "../progress.ts";
 import { writeTree } from "../render/write.ts";
 import { Store } from "../store/store.ts";
 import { bakeNeeds, installPackages } from "../toolchain/packages.ts";
-import { ensurePacker, installQemuPlugin, packerEnvironment } from "../toolchain/tools.ts";
+import { type TargetName, targetsOf } from "../plan/target.ts";
+import { ensurePacker, ensureTool, installQemuPlugin, packerEnvironment } from "../toolchain/tools.ts";
 import { formatSubstitutions } from "../trial/substitutions.ts";
 import { Interrupted, makeHost, type RealHost } from "./host.ts";
-import { planAsked, readAsked } from "./planned.ts";
+import { type Asked, outFolder, planAsked, readAsked } from "./planned.ts";
 import { reportFailure } from "./profile-file.ts";
 import { exitCodeOf, formatImageReport, formatReport, imageResults, paintFor } from "./report.ts";
 
@@ -24,6 +26,8 @@ const print = (text: string): void => {
 interface ImageOptions {
   readonly profile: string;
   readonly trial?: boolean;
+  /** Without it the first that the profile has. */
+  readonly target?: TargetName;
   readonly check: boolean;
 }
 
@@ -45,6 +49,19 @@ const bake = async (options: ImageOptions, { host: whole, progress, saveDuration
   const { file, trial, folder } = asked;
   const store = new Store(join(host.cacheDir, "store"));
   const started = host.now();
+  const target = options.target ?? (trial ? "qemu" : targetsOf(asked.profile)[0]);
+  if (target !== undefined && !targetsOf(asked.profile).includes(target)) {
+    throw new BakeError(
+      "BK413",
+      `${file.file} has no target ${target}`,
+      `It has: ${targetsOf(asked.profile).join(", ")}.`,
+    );
+  }
+  if (target === "huaweicloud" && trial) {
+    throw new BakeError("BK413", "a trial bakes in a local VM alone", "Leave --trial or --target huaweicloud out.");
+  }
+  // Before anything starts.
+  const credentials = target === "huaweicloud" ? cloudCredentials(whole.env) : {};
   if (trial)
     print(`TRIAL of ${file.file}: stand-in sources, not for production\n${formatSubstitutions(asked.substitutions)}\n`);
   if (!trial && asked.lock === undefined) {
@@ -54,13 +71,14 @@ const bake = async (options: ImageOptions, { host: whole, progress, saveDuration
       "A bake takes only bytes that a lock names, and locks from real sources cannot be made yet (CHANGELOG.md).\nBake with stand-in sources: add --trial.",
     );
   }
+  if (target === "huaweicloud") return bakeInCloud(asked, { host, progress, saveDurations }, store, credentials);
   print("set-up");
   await installPackages(host, bakeNeeds);
   const tools = await ensurePacker(host);
   const environment = packerEnvironment(host);
   await installQemuPlugin(host, tools);
 
-  const { plan, templates, lock, files, bakeId } = await planAsked(host, store, asked);
+  const { plan, templates, lock, files, bakeId } = await planAsked(host, store, asked, "qemu");
   if (lock === undefined || bakeId === undefined) throw new Error("a plan with a lock has a bake id");
   await mkdir("out", { recursive: true });
   const changed = await writeTree(folder, files);
@@ -103,6 +121,43 @@ const bake = async (options: ImageOptions, { host: whole, progress, saveDuration
   print(`\n${formatImageReport(report, accelerator.accel)}\n\n${formatReport(results, paintFor(process.stdout))}`);
   if (trial) print("This was a TRIAL: the image is made from stand-in sources.");
   return exitCodeOf(results, false);
+};
+
+/** The other target: no VM, no boot; what was made is checked on a server, by `bake check --host`. */
+const bakeInCloud = async (
+  asked: Asked,
+  { host, progress, saveDurations }: RealHost,
+  store: Store,
+  credentials: Readonly<Record<string, string>>,
+): Promise<number> => {
+  print("set-up");
+  const packer = await ensureTool(host, "packer");
+  const { plan, files, bakeId } = await planAsked(host, store, asked, "huaweicloud");
+  if (bakeId === undefined || plan.target.name !== "huaweicloud") throw new Error("a plan with a lock has a bake id");
+  const folder = outFolder(asked.file.name, "huaweicloud");
+  await mkdir("out", { recursive: true });
+  const changed = await writeTree(folder, files);
+  print(`\nrender\n  ${folder}: ${files.length} files, ${changed.length} changed\n  bake id ${bakeId}\n\nbake`);
+  const current = await currentCloudImage(folder, bakeId);
+  if (current !== undefined) print(`  up to date: nothing to bake (made ${current.madeAt})`);
+  const record =
+    current ??
+    (await bakeCloudImage(host, {
+      folder,
+      plan,
+      bakeId,
+      credentials,
+      secrets: asked.profile.secrets,
+      store,
+      packer: { path: packer.path, environment: packerEnvironment(host) },
+      onPhase: ({ id, title, seconds }) => progress.record(`cloud:${id}`, `on the server: ${title}`, seconds),
+      steps: () => progress.times,
+    }));
+  await saveDurations();
+  print(
+    `\nimage\n  image ID ${record.imageId}\n  name     ${record.imageName}\n  region   ${record.region}\n  bake id  ${record.bakeId}\nIt was not booted: make a server from it and run bake check --profile ${asked.file.name} --host.`,
+  );
+  return 0;
 };
 
 const printImage = (folder: string, record: ImageRecord, seconds: number): void => {

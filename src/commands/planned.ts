@@ -29,6 +29,10 @@ export interface Asked {
   readonly folder: string;
 }
 
+/** `out/2cards` for the local target, `out/2cards-huaweicloud`. */
+export const outFolder = (name: string, target: TargetName): string =>
+  join("out", target === "qemu" ? name : `${name}-${target}`);
+
 /** @returns undefined after the profile's problems were printed. */
 export const readAsked = async (options: {
   readonly profile: string;

@@ -29,7 +29,7 @@ const readIfThere = (path: string): string | undefined => {
 
 /**
  * `2cards` is profiles/2cards.yaml below the current folder, else bake's own; anything with a `/` or an ending is a path.
- * @throws BakeError BK100 when there is no such file, BK105 when it cannot be read.
+ * @throws BakeError BK100 when there is no such file, BK105 when it cannot be read, BK109 for a name that is bake's own.
  */
 export const readProfileFile = async (asked: string): Promise<ProfileFile> => {
   const isPath = asked.includes("/") || /\.ya?ml$/.test(asked);
@@ -38,10 +38,19 @@ export const readProfileFile = async (asked: string): Promise<ProfileFile> => {
   for (const place of places) {
     const text = readIfThere(place);
     if (text === undefined) continue;
+    const name = basename(place).replace(/\.ya?ml$/, "");
+    const taken = /-(?:trial|huaweicloud)$/.exec(name)?.[0];
+    if (taken !== undefined) {
+      throw new BakeError(
+        "BK109",
+        `a profile cannot be called ${name}: out/${name} is the folder of another one`,
+        `Rename ${place}: names that end in ${taken} are bake's own.`,
+      );
+    }
     const nearer = relative(process.cwd(), place);
     const file = nearer.startsWith("..") ? place : nearer;
     return {
-      name: basename(place).replace(/\.ya?ml$/, ""),
+      name,
       file,
       ...loadProfile(text, file, readIfThere, join(root, "profiles")),
     };

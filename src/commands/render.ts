@@ -1,16 +1,12 @@
 import { join } from "node:path";
 import { lockPath, readLock } from "../lock/read.ts";
 import { planNode } from "../plan/plan.ts";
-import { type TargetName, targetsOf } from "../plan/target.ts";
+import { targetsOf } from "../plan/target.ts";
 import { renderTree, templateNames } from "../render/tree.ts";
 import { differences, writeTree } from "../render/write.ts";
 import { readTemplates } from "../root.ts";
-import { reportStaleness } from "./planned.ts";
+import { outFolder, reportStaleness } from "./planned.ts";
 import { readProfileFile, reportFailure, requireProfile } from "./profile-file.ts";
-
-/** `out/2cards` for the local target, `out/2cards-huaweicloud`. */
-const outFolder = (name: string, target: TargetName): string =>
-  join("out", target === "qemu" ? name : `${name}-${target}`);
 
 /** `bake render`: a folder for each target of the profile. @returns the exit code. */
 export const render = async (options: { profile: string; check?: boolean }): Promise<number> => {

@@ -1,6 +1,6 @@
 /** A mirror: a folder with files by content address, as the store has them, for a web server or to be carried along. */
 import { createHash } from "node:crypto";
-import { chmod, copyFile, mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, copyFile, link, mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { BakeError } from "../errors.ts";
 import { sha256File, type Store, storePath } from "./store.ts";
@@ -32,7 +32,7 @@ export const fillMirror = async (
   folder: string,
   store: Store,
   files: readonly MirrorFile[],
-  update: (name: string) => void = () => undefined,
+  { linked = false, update = () => undefined }: { linked?: boolean; update?: (name: string) => void } = {},
 ): Promise<number> => {
   let count = 0;
   for (const file of files) {
@@ -49,6 +49,15 @@ export const fillMirror = async (
           await writeFile(fresh, file.content);
           return;
         }
+        // An upload folder lives as long as a build, beside the store: no second copy where there need not be one.
+        if (
+          linked &&
+          (await link(store.path(sha256), fresh).then(
+            () => true,
+            () => false,
+          ))
+        )
+          return;
         await copyFile(store.path(sha256), fresh);
         // The copy, not the source: the source may change while it is read.
         if ((await sha256File(fresh)).sha256 !== sha256) await store.verify(file);

@@ -37,7 +37,7 @@ let folder = "";
 let server: Server;
 let port = 0;
 /** What the mirror gives for everything. */
-let answer = Buffer.alloc(0);
+let answer: Buffer = Buffer.alloc(0);
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "bake-stock-"));
   server = createServer((_request, response) => response.end(answer));

@@ -36,6 +36,7 @@ const build = (lines: readonly string[], exitCode: number, phases: StepTime[] = 
     packer: "packer",
     environment: {},
     template: folder,
+    source: "qemu.node",
     variables: {},
     logDir: folder,
     onPhase: (phase) => phases.push(phase),

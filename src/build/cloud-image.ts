@@ -1,0 +1,182 @@
+/** Bakes in Huawei Cloud: Packer makes a server, provisions it as a VM, and has an image made of its disk. */
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import * as z from "zod";
+import { withholdSecrets, type SecretSources } from "../check/known-secrets.ts";
+import { BakeError } from "../errors.ts";
+import type { Host } from "../host.ts";
+import { digestOf } from "../lock/lock.ts";
+import type { NodePlan } from "../plan/node-plan.ts";
+import type { StepTime } from "../progress.ts";
+import { aloneIn } from "../render/write.ts";
+import { fillMirror } from "../store/mirror.ts";
+import type { Store } from "../store/store.ts";
+import { lockedInputs, withWorkFolder } from "./image.ts";
+import { runPacker } from "./packer.ts";
+
+const CloudImageRecord = z.strictObject({
+  bakeId: z.string(),
+  profile: z.string(),
+  target: z.literal("huaweicloud"),
+  architecture: z.string(),
+  region: z.string(),
+  imageId: z.string(),
+  imageName: z.string(),
+  sourceImage: z.string(),
+  artifacts: z.array(z.strictObject({ name: z.string(), version: z.string(), sha256: z.string() })),
+  /** Seconds of each step of the bake that made the image. */
+  steps: z.array(z.strictObject({ id: z.string(), title: z.string(), seconds: z.number() })),
+  madeAt: z.string(),
+});
+export type CloudImageRecord = z.infer<typeof CloudImageRecord>;
+
+/** What the plugin reads; the first two must be there (facts: packer-plugin-huaweicloud, access config). */
+const required = ["HW_ACCESS_KEY", "HW_SECRET_KEY"] as const;
+const optional = ["HW_SECURITY_TOKEN", "HW_PROJECT_ID", "HW_PROJECT_NAME", "HW_AUTH_URL"] as const;
+
+/** Credentials of the cloud, for Packer alone. @throws BakeError BK410 naming all that are missing. */
+export const cloudCredentials = (env: Host["env"]): Record<string, string> => {
+  const missing = required.filter((name) => (env[name] ?? "").trim() === "");
+  if (missing.length > 0) {
+    throw new BakeError(
+      "BK410",
+      `credentials of Huawei Cloud are missing: ${missing.join(" and ")}`,
+      `Set them in the environment, never in a file: an access key of a user that may make servers, images and key pairs.\nTemporary ones need HW_SECURITY_TOKEN too.`,
+    );
+  }
+  return Object.fromEntries(
+    [...required, ...optional].flatMap((name) => {
+      const value = env[name];
+      return value === undefined || value === "" ? [] : [[name, value]];
+    }),
+  );
+};
+
+/** The image that was baked last, when it was baked from the same inputs; else undefined. Whether it is still there only the cloud knows. */
+export const currentCloudImage = async (folder: string, bakeId: string): Promise<CloudImageRecord | undefined> => {
+  try {
+    const record = CloudImageRecord.parse(JSON.parse(await readFile(join(folder, "image.json"), "utf8")));
+    return record.bakeId === bakeId ? record : undefined;
+  } catch {
+    return undefined;
+  }
+};
+
+const Manifest = z.object({ builds: z.array(z.object({ artifact_id: z.string() })) });
+
+/** @throws BakeError BK412 when it names no image, or more than the system disk's. */
+const imageIdOf = (manifest: string): string => {
+  let ids: string[] = [];
+  try {
+    ids = (Manifest.parse(JSON.parse(manifest)).builds.at(-1)?.artifact_id ?? "").split(";");
+  } catch {
+    // Told below.
+  }
+  const [id = "", ...more] = ids;
+  if (/^[0-9a-f-]{32,36}$/.test(id) && more.length === 0) return id;
+  throw new BakeError(
+    "BK412",
+    `Packer ended well, and its manifest names ${ids.length > 1 ? `${ids.length} images` : "no image ID"}`,
+    "Look into the cloud's list of private images for one of this name, and tell the makers of bake.",
+  );
+};
+
+export interface CloudBakeInput {
+  /** out/<profile>-huaweicloud, holding the rendered tree. */
+  readonly folder: string;
+  /** With a lock, for the target huaweicloud. */
+  readonly plan: NodePlan;
+  readonly bakeId: string;
+  readonly credentials: Readonly<Record<string, string>>;
+  readonly secrets: SecretSources;
+  readonly store: Store;
+  readonly packer: { readonly path: string; readonly environment: Readonly<Record<string, string>> };
+  readonly onPhase: (phase: StepTime) => void;
+  readonly steps: () => readonly StepTime[];
+}
+
+/**
+ * @throws BakeError BK201/BK202 for an artifact that is missing or changed, BK401 when the build fails, BK411 without the
+ * plugin, BK412 when no image came out.
+ */
+export const bakeCloudImage = async (anyHost: Host, input: CloudBakeInput): Promise<CloudImageRecord> => {
+  const host = withholdSecrets(anyHost, input.secrets);
+  const { folder, plan, store, packer } = input;
+  const { target } = plan;
+  if (target.name !== "huaweicloud") throw new Error("a plan for another target");
+  const inputs = lockedInputs(plan).filter(({ isDisk }) => !isDisk);
+  // What the server fetches from a mirror is compared there; it need not be here.
+  const uploads = target.mirror === undefined;
+  if (uploads) {
+    await host.progress.step(
+      "verify-artifacts",
+      `compare ${inputs.length} files with their digests`,
+      async (update) => {
+        for (const file of inputs) {
+          update(file.name);
+          await store.verify(file);
+        }
+      },
+    );
+  }
+  const logDir = join(folder, "log");
+  await mkdir(logDir, { recursive: true });
+  return withWorkFolder(host, "bake", async (workFolder) => {
+    const artifacts = join(workFolder, "artifacts");
+    const output = join(workFolder, "output");
+    await Promise.all([mkdir(artifacts), mkdir(output)]);
+    if (uploads) await fillMirror(artifacts, store, inputs, { linked: true });
+    await host.progress
+      .step("packer", `Packer builds the image in ${target.region}`, (update) =>
+        runPacker(host, {
+          packer: packer.path,
+          // Its log would hold what it is configured with.
+          environment: { ...packer.environment, ...input.credentials, PACKER_LOG: "" },
+          template: join(folder, "packer"),
+          source: "huaweicloud-ecs.node",
+          variables: { output, ...(uploads && { artifacts }) },
+          logDir,
+          onPhase: input.onPhase,
+          update,
+        }),
+      )
+      .catch((error: unknown) => {
+        if (error instanceof BakeError && error.code === "BK302" && / init /.test(error.message)) {
+          throw new BakeError(
+            "BK411",
+            "Packer's plugin for Huawei Cloud could not be installed",
+            `${error.help ?? ""}\nFetch packer-plugin-huaweicloud (1.2.2 or newer) from its releases and install it by hand:\n  PACKER_PLUGIN_PATH=${packer.environment["PACKER_PLUGIN_PATH"] ?? ""} packer plugins install --path FILE github.com/huaweicloud/huaweicloud`,
+          );
+        }
+        throw error;
+      });
+    const imageId = imageIdOf(await readFile(join(output, "manifest.json"), "utf8").catch(() => ""));
+    const record: CloudImageRecord = {
+      bakeId: input.bakeId,
+      profile: plan.profile,
+      target: "huaweicloud",
+      architecture: target.architecture,
+      region: target.region,
+      imageId,
+      imageName: target.imageName,
+      sourceImage: target.sourceImage,
+      artifacts: (plan.artifacts ?? []).map((artifact) => ({
+        name: artifact.name,
+        version: artifact.version,
+        sha256: digestOf(artifact),
+      })),
+      steps: input.steps().map(({ id, title, seconds }) => ({ id, title, seconds: Math.round(seconds * 10) / 10 })),
+      madeAt: new Date(host.now()).toISOString(),
+    };
+    await aloneIn(folder, async () => {
+      const file = join(folder, "image.json");
+      try {
+        await writeFile(`${file}.new`, `${JSON.stringify(record, null, 2)}\n`);
+        await rename(`${file}.new`, file);
+      } finally {
+        await rm(`${file}.new`, { force: true });
+      }
+    });
+    return record;
+  });
+};
