@@ -119,6 +119,14 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
     title: "a variable that overrides a setting",
     text: "A variable of the agents beats `buildkite-agent.cfg` (guide row G4, S27), so what the profile says elsewhere would not count.",
   },
+  BK133: {
+    title: "user-data would be too large",
+    text: "Huawei Cloud takes 32 KB of it, and says so only when a server is made. Keys of operators are most of it. `bake user-data` counts exactly (BK602).",
+  },
+  BK135: {
+    title: "rendered user-data is not what cloud-init takes",
+    text: "Everything is written so that cloud-init reads what was meant; this is the last look at it, as cloud-init will read it. What it finds is a fault of bake, told at the line that the value came from.",
+  },
   BK134: {
     title: "a pin for nothing",
     text: "A pin says why a version stays. It is named as the artifact it is for; an image may stand without its tag.",

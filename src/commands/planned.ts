@@ -9,6 +9,7 @@ import type { NodePlan } from "../plan/node-plan.ts";
 import { planNode } from "../plan/plan.ts";
 import { type TargetName, targetsOf } from "../plan/target.ts";
 import type { Profile } from "../profile/schema.ts";
+import type { Origins } from "../render/review.ts";
 import { type Rendered, renderTree, templateNames, type Templates } from "../render/tree.ts";
 import { readTemplates } from "../root.ts";
 import type { Store } from "../store/store.ts";
@@ -53,6 +54,16 @@ export const readAsked = async (options: {
     ...(lock !== undefined && { lock }),
     folder: join("out", trial ? `${file.name}-trial` : file.name),
   };
+};
+
+/** Looks at rendered user-data once more, and prints what is wrong at the profile's lines. @returns whether something is. */
+export const reportReview = async (file: ProfileFile, text: string, origins: Origins): Promise<boolean> => {
+  // With all that it needs, after the profile has been found right.
+  const { reviewUserData } = await import("../render/review.ts");
+  const problems = reviewUserData(text, origins);
+  if (problems.length === 0 || file.tree === undefined) return false;
+  printDiagnostics({ diagnostics: diagnosticsOf(file.tree, "BK135", problems), texts: file.texts });
+  return true;
 };
 
 export interface Planned extends Rendered {

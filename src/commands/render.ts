@@ -3,9 +3,10 @@ import { lockPath, readLock } from "../lock/read.ts";
 import { planNode } from "../plan/plan.ts";
 import { targetsOf } from "../plan/target.ts";
 import { renderTree, templateNames } from "../render/tree.ts";
+import { userDataOrigins } from "../render/user-data.ts";
 import { differences, writeTree } from "../render/write.ts";
 import { readTemplates } from "../root.ts";
-import { outFolder, reportStaleness } from "./planned.ts";
+import { outFolder, reportReview, reportStaleness } from "./planned.ts";
 import { readProfileFile, reportFailure, requireProfile } from "./profile-file.ts";
 
 /** `bake render`: a folder for each target of the profile. @returns the exit code. */
@@ -20,6 +21,8 @@ export const render = async (options: { profile: string; check?: boolean }): Pro
     for (const target of targetsOf(profile)) {
       const plan = planNode({ name: file.name, profile, target, ...(lock !== undefined && { lock }) });
       const { files, leftOut, bakeId } = renderTree(plan, await readTemplates(templateNames(plan)));
+      const golden = files.find(({ path }) => path === "user-data/golden.yaml")?.content ?? "";
+      if (await reportReview(file, golden, userDataOrigins(plan, { authorizedKeys: [], environment: {} }))) return 1;
       const folder = outFolder(file.name, target);
       if (options.check === true) {
         const different = await differences(folder, files);

@@ -7,12 +7,13 @@ import { planNode } from "../plan/plan.ts";
 import { isPublicKey } from "../profile/schema.ts";
 import { readSecrets } from "../profile/secret-values.ts";
 import { instanceUserData, stockInstanceUserData, stockTemplateNames, templateNames } from "../render/tree.ts";
-import type { Instance } from "../render/user-data.ts";
+import { type Instance, userDataOrigins } from "../render/user-data.ts";
+import type { NodePlan } from "../plan/node-plan.ts";
 import { inForm, isOurs, sizes, type UserDataForm, userDataLimit } from "../render/user-data-forms.ts";
 import { readTemplates } from "../root.ts";
 import { Store } from "../store/store.ts";
 import { makeHost } from "./host.ts";
-import { type Asked, planAsked, readAsked, stockTarget } from "./planned.ts";
+import { type Asked, planAsked, readAsked, reportReview, stockTarget } from "./planned.ts";
 import { reportFailure } from "./profile-file.ts";
 
 export interface UserDataOptions {
@@ -99,16 +100,19 @@ const writePrivate = async (file: string, content: Buffer): Promise<void> => {
   }
 };
 
-type Write = (instance: Instance) => string;
+interface Writing {
+  readonly plan: NodePlan;
+  readonly write: (instance: Instance) => string;
+}
 
-const goldenOf = async ({ file: { name }, profile, trial }: Asked): Promise<Write> => {
+const goldenOf = async ({ file: { name }, profile, trial }: Asked): Promise<Writing> => {
   const plan = planNode({ name, profile, trial });
   const templates = await readTemplates(templateNames(plan));
-  return (instance) => instanceUserData(plan, templates, instance);
+  return { plan, write: (instance) => instanceUserData(plan, templates, instance) };
 };
 
 /** The node's files are named by their digest, so a lock must be there. @throws BakeError BK204, BK605 */
-const stockOf = async (asked: Asked, given: string | undefined): Promise<Write> => {
+const stockOf = async (asked: Asked, given: string | undefined): Promise<Writing> => {
   const mirror = given ?? asked.profile.targets.huaweicloud?.mirror;
   if (mirror === undefined || !/^https?:\/\/[^\s@'"\\]+$/.test(mirror)) {
     throw new BakeError(
@@ -130,7 +134,7 @@ const stockOf = async (asked: Asked, given: string | undefined): Promise<Write> 
     stockTarget(asked),
   );
   const all = { ...templates, ...(await readTemplates(stockTemplateNames)) };
-  return (instance) => stockInstanceUserData(plan, all, instance, { mirror, files });
+  return { plan, write: (instance) => stockInstanceUserData(plan, all, instance, { mirror, files }) };
 };
 
 /** @returns the exit code. */
@@ -152,7 +156,7 @@ export const userData = async (options: UserDataOptions): Promise<number> => {
     }
     const asked = await readAsked(options);
     if (asked === undefined) return 1;
-    const write = options.stock === true ? await stockOf(asked, options.mirror) : await goldenOf(asked);
+    const { plan, write } = options.stock === true ? await stockOf(asked, options.mirror) : await goldenOf(asked);
     const { values, problems, warnings } = await readSecrets(asked.profile.secrets, {
       environment: process.env,
       readFile: async (path) => ({ text: await readFile(path, "utf8"), mode: (await stat(path)).mode }),
@@ -164,12 +168,14 @@ export const userData = async (options: UserDataOptions): Promise<number> => {
         "Nothing was written.",
       );
     }
-    const text = write({
+    const instance: Instance = {
       ...values,
       authorizedKeys: await readKeys(options.authorizedKey),
       environment: options.npus ? {} : { BAKE_ABSENT: "npu" },
       ...(options.node !== undefined && { hostname: options.node }),
-    });
+    };
+    const text = write(instance);
+    if (await reportReview(asked.file, text, userDataOrigins(plan, instance))) return 1;
     const { plain, compressed } = sizes(text);
     const counted = options.format === "yaml" ? plain : compressed;
     if (counted > userDataLimit) {

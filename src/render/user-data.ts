@@ -1,6 +1,8 @@
 /** cloud-init user-data: of a node made from the golden image, of a host with a stock image, of the VM that Packer builds in. */
 import type { NodePlan } from "../plan/node-plan.ts";
 import { environmentFile, gitConfigSection, gitConfigValue } from "./formats/lines.ts";
+import type { ProfilePath } from "../profile/source.ts";
+import type { Origins } from "./review.ts";
 import { renderTemplate } from "./templates.ts";
 
 /** What one node gets at deploy time. */
@@ -77,30 +79,47 @@ const written = (path: string, permissions: string, content: string): WrittenFil
 /** What one node gets, as data of the templates. */
 const nodeData = (plan: NodePlan, instance: Instance, header: string) => {
   const { agents, network, ssh } = plan;
-  const secret = (path: string, content: string) => written(path, "0600", content);
+  const secret = (origin: ProfilePath, path: string, content: string) => ({
+    origin,
+    file: written(path, "0600", content),
+  });
   const token = instance.agentToken ?? placeholder("agentToken");
-  const writeFiles = [
+  const files = [
     secret(
+      ["secrets", "agentToken"],
       agents.token.path,
       agents.token.via === "file" ? `${token}\n` : environmentFile({ BUILDKITE_AGENT_TOKEN: token }),
     ),
     ...(network.gitToken
-      ? [secret(gitTokenFile, gitTokenConfig(network.gitTokenUrl, instance.gitToken ?? placeholder("gitToken")))]
+      ? [
+          secret(
+            ["secrets", "gitToken"],
+            gitTokenFile,
+            gitTokenConfig(network.gitTokenUrl, instance.gitToken ?? placeholder("gitToken")),
+          ),
+        ]
       : []),
     ...(network.proxyCredentials && network.httpProxy !== undefined
       ? [
           secret(
+            ["secrets", "proxyCredentials"],
             "/etc/bake/secrets/proxy.env",
             proxyEnvironment(network.httpProxy, instance.proxyCredentials ?? placeholder("proxyCredentials")),
           ),
         ]
       : []),
     ...(ssh.nodeKey === "delivered"
-      ? [secret("/etc/bake/secrets/node-key", `${(instance.nodeKey ?? placeholder("nodeKey")).trimEnd()}\n`)]
+      ? [
+          secret(
+            ["secrets", "nodeKey"],
+            "/etc/bake/secrets/node-key",
+            `${(instance.nodeKey ?? placeholder("nodeKey")).trimEnd()}\n`,
+          ),
+        ]
       : []),
     ...(Object.keys(instance.environment).length === 0
       ? []
-      : [secret("/etc/bake/instance.env", environmentFile(instance.environment))]),
+      : [secret([], "/etc/bake/instance.env", environmentFile(instance.environment))]),
   ];
   return {
     header,
@@ -117,12 +136,23 @@ const nodeData = (plan: NodePlan, instance: Instance, header: string) => {
             prefer_fqdn_over_hostname: false,
             preserve_hostname: false,
           },
-    writeFiles,
+    writeFiles: files.map(({ file }) => file),
+    origins: new Map<string, ProfilePath>([
+      ["/users", ["ssh"]],
+      ...ssh.operatorKeys.map((_, index): [string, ProfilePath] => [
+        `/users/0/ssh_authorized_keys/${index}`,
+        ["ssh", "operatorKeys", index],
+      ]),
+      ...files.map(({ origin }, index): [string, ProfilePath] => [`/write_files/${index}`, origin]),
+    ]),
   };
 };
 
+/** Where the profile says what stands in a node's user-data. */
+export const userDataOrigins = (plan: NodePlan, instance: Instance): Origins => nodeData(plan, instance, "").origins;
+
 export const goldenUserData = (plan: NodePlan, instance: Instance, header: string, source: string): string => {
-  const { writeFiles, ...data } = nodeData(plan, instance, header);
+  const { writeFiles, origins: _origins, ...data } = nodeData(plan, instance, header);
   return renderTemplate("golden.yaml", source, { ...data, files: { write_files: writeFiles } });
 };
 
@@ -149,7 +179,7 @@ export const stockUserData = (
   source: string,
   { mirror, nodeFiles, script, unit }: Stock,
 ): string => {
-  const { writeFiles, ...data } = nodeData(plan, instance, header);
+  const { writeFiles, origins: _origins, ...data } = nodeData(plan, instance, header);
   return renderTemplate("stock.yaml", source, {
     ...data,
     files: {

@@ -20,6 +20,7 @@ import { plainSecrets } from "./plain-secrets.ts";
 import { proxyCredentials } from "./proxy-credentials.ts";
 import type { Rule } from "./rule.ts";
 import { targets } from "./targets.ts";
+import { userDataSize } from "./user-data-size.ts";
 
 export const rules: readonly Rule[] = [
   addressPools,
@@ -43,4 +44,5 @@ export const rules: readonly Rule[] = [
   plainSecrets,
   proxyCredentials,
   targets,
+  userDataSize,
 ];
