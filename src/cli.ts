@@ -90,7 +90,7 @@ program
   .option("--no-check", "do not boot the image and check it")
   .action(async (options: { profile: string; target?: "qemu" | "huaweicloud"; trial?: boolean; check: boolean }) => {
     const { image } = await import("./commands/image.ts");
-    process.exitCode = await image(options);
+    process.exitCode = await image(options, version);
   });
 
 program

@@ -11,7 +11,7 @@ import type { StepTime } from "../progress.ts";
 import { aloneIn } from "../render/write.ts";
 import { fillMirror } from "../store/mirror.ts";
 import type { Store } from "../store/store.ts";
-import { lockedInputs, withWorkFolder } from "./image.ts";
+import { lockedInputs, type Provenance, withWorkFolder } from "./image.ts";
 import { runPacker } from "./packer.ts";
 
 const CloudImageRecord = z.strictObject({
@@ -93,6 +93,7 @@ export interface CloudBakeInput {
   readonly packer: { readonly path: string; readonly environment: Readonly<Record<string, string>> };
   readonly onPhase: (phase: StepTime) => void;
   readonly steps: () => readonly StepTime[];
+  readonly provenance: Provenance;
 }
 
 /**
@@ -103,6 +104,7 @@ export const bakeCloudImage = async (anyHost: Host, input: CloudBakeInput): Prom
   const host = withholdSecrets(anyHost, input.secrets);
   const { folder, plan, store, packer } = input;
   const { target } = plan;
+  const started = host.now();
   if (target.name !== "huaweicloud") throw new Error("a plan for another target");
   const inputs = lockedInputs(plan).filter(({ isDisk }) => !isDisk);
   // What the server fetches from a mirror is compared there; it need not be here.
@@ -168,9 +170,14 @@ export const bakeCloudImage = async (anyHost: Host, input: CloudBakeInput): Prom
       steps: input.steps().map(({ id, title, seconds }) => ({ id, title, seconds: Math.round(seconds * 10) / 10 })),
       madeAt: new Date(host.now()).toISOString(),
     };
+    const statement = input.provenance(
+      { name: `huaweicloud:${target.region}:${imageId}`, digest: { bakeId: input.bakeId } },
+      { started, finished: host.now() },
+    );
     await aloneIn(folder, async () => {
       const file = join(folder, "image.json");
       try {
+        await writeFile(join(folder, "provenance.json"), statement);
         await writeFile(`${file}.new`, `${JSON.stringify(record, null, 2)}\n`);
         await rename(`${file}.new`, file);
       } finally {

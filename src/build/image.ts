@@ -71,7 +71,14 @@ export interface BakeInput {
   /** Times of phases that are not steps of `host.progress`. */
   readonly onPhase: (phase: StepTime) => void;
   readonly steps: () => readonly StepTime[];
+  readonly provenance: Provenance;
 }
+
+/** provenance.json of what was made; times in milliseconds since the epoch. */
+export type Provenance = (
+  subject: { readonly name: string; readonly digest: Readonly<Record<string, string>> },
+  times: { readonly started: number; readonly finished: number },
+) => string;
 
 /** Bytes free where `path` is. */
 const freeBytes = async (path: string): Promise<number> => {
@@ -236,6 +243,7 @@ const searchForSecrets = async (
  */
 export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageRecord> => {
   const host = withholdSecrets(anyHost, input.secrets ?? {});
+  const started = host.now();
   const { folder, plan, store, accelerator } = input;
   const inputs = lockedInputs(plan);
   await host.progress.step("verify-artifacts", `compare ${inputs.length} files with their digests`, async (update) => {
@@ -308,13 +316,14 @@ export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageR
       steps: input.steps().map(({ id, title, seconds }) => ({ id, title, seconds: Math.round(seconds * 10) / 10 })),
       madeAt: new Date(host.now()).toISOString(),
     };
-    await aloneIn(folder, () => publish(folder, fresh, record));
+    const statement = input.provenance({ name: record.file, digest: { sha256 } }, { started, finished: host.now() });
+    await aloneIn(folder, () => publish(folder, fresh, record, statement));
     return record;
   });
 };
 
 /** image.json names the image by hash, so it goes first away and last in: a cut between leaves no wrong claim. */
-const publish = async (folder: string, fresh: string, record: ImageRecord): Promise<void> => {
+const publish = async (folder: string, fresh: string, record: ImageRecord, statement: string): Promise<void> => {
   const target = join(folder, "image.qcow2");
   const arriving = join(folder, "image.qcow2.new");
   const json = join(folder, "image.json");
@@ -326,6 +335,7 @@ const publish = async (folder: string, fresh: string, record: ImageRecord): Prom
     });
     await rm(json, { force: true });
     await rename(arriving, target);
+    await writeFile(join(folder, "provenance.json"), statement);
     await writeFile(`${json}.new`, `${JSON.stringify(record, null, 2)}\n`);
     await rename(`${json}.new`, json);
   } finally {

@@ -2,12 +2,14 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { chooseAccelerator } from "../build/accelerator.ts";
 import { bakeCloudImage, cloudCredentials, currentCloudImage } from "../build/cloud-image.ts";
-import { bakeImage, baseDisk, currentImage, type ImageRecord } from "../build/image.ts";
+import { bakeImage, baseDisk, currentImage, type ImageRecord, type Provenance } from "../build/image.ts";
 import { checkImage, dataDiskFor } from "../check/check-image.ts";
 import { withholdSecrets } from "../check/known-secrets.ts";
 import { BakeError } from "../errors.ts";
 import { lockPath } from "../lock/read.ts";
 import { formatSeconds } from "../progress.ts";
+import type { NodePlan } from "../plan/node-plan.ts";
+import { provenance } from "../render/provenance.ts";
 import { writeTree } from "../render/write.ts";
 import { Store } from "../store/store.ts";
 import { bakeNeeds, installPackages } from "../toolchain/packages.ts";
@@ -32,17 +34,33 @@ interface ImageOptions {
 }
 
 /** `bake image`. @returns the exit code. */
-export const image = async (options: ImageOptions): Promise<number> => {
+export const image = async (options: ImageOptions, version: string): Promise<number> => {
   const real = await makeHost();
   try {
-    return await bake(options, real);
+    return await bake(options, real, version);
   } catch (error) {
     const reason: unknown = real.host.signal.reason;
     return reason instanceof Interrupted ? reason.exitCode : reportFailure(error);
   }
 };
 
-const bake = async (options: ImageOptions, { host: whole, progress, saveDurations }: RealHost): Promise<number> => {
+const provenanceOf =
+  (asked: Asked, plan: NodePlan, bakeId: string, bakeVersion: string): Provenance =>
+  (subject, { started, finished }) =>
+    provenance(plan, {
+      bakeId,
+      subject,
+      profileTexts: asked.file.texts,
+      bakeVersion,
+      started: new Date(started).toISOString(),
+      finished: new Date(finished).toISOString(),
+    });
+
+const bake = async (
+  options: ImageOptions,
+  { host: whole, progress, saveDurations }: RealHost,
+  version: string,
+): Promise<number> => {
   const asked = await readAsked(options);
   if (asked === undefined) return 1;
   const host = withholdSecrets(whole, asked.profile.secrets);
@@ -71,7 +89,8 @@ const bake = async (options: ImageOptions, { host: whole, progress, saveDuration
       "A bake takes only bytes that a lock names, and locks from real sources cannot be made yet (CHANGELOG.md).\nBake with stand-in sources: add --trial.",
     );
   }
-  if (target === "huaweicloud") return bakeInCloud(asked, { host, progress, saveDurations }, store, credentials);
+  if (target === "huaweicloud")
+    return bakeInCloud(asked, { host, progress, saveDurations }, store, credentials, version);
   print("set-up");
   await installPackages(host, bakeNeeds);
   const tools = await ensurePacker(host);
@@ -100,6 +119,7 @@ const bake = async (options: ImageOptions, { host: whole, progress, saveDuration
       packer: { path: tools.packer, environment },
       onPhase: ({ id, title, seconds }) => progress.record(`packer:${id}`, `in the VM: ${title}`, seconds),
       steps: () => progress.times,
+      provenance: provenanceOf(asked, plan, bakeId, version),
     }));
   if (current !== undefined) print(`  up to date: nothing to bake (made ${current.madeAt})`);
   await saveDurations();
@@ -129,6 +149,7 @@ const bakeInCloud = async (
   { host, progress, saveDurations }: RealHost,
   store: Store,
   credentials: Readonly<Record<string, string>>,
+  version: string,
 ): Promise<number> => {
   print("set-up");
   const packer = await ensureTool(host, "packer");
@@ -152,6 +173,7 @@ const bakeInCloud = async (
       packer: { path: packer.path, environment: packerEnvironment(host) },
       onPhase: ({ id, title, seconds }) => progress.record(`cloud:${id}`, `on the server: ${title}`, seconds),
       steps: () => progress.times,
+      provenance: provenanceOf(asked, plan, bakeId, version),
     }));
   await saveDurations();
   print(

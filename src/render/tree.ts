@@ -17,6 +17,7 @@ import {
   gitConfigValue,
   tsv,
 } from "./formats/lines.ts";
+import { sbom } from "./sbom.ts";
 import { toTar } from "./formats/tar.ts";
 import { toToml } from "./formats/toml.ts";
 import { toYaml } from "./formats/yaml.ts";
@@ -418,6 +419,7 @@ const withBakeId = (plan: NodePlan, templates: Templates, bakeId: string | undef
       ),
     },
     packerTemplate(plan, templates, header, bakeId),
+    ...(bakeId === undefined ? [] : [{ path: "sbom.cdx.json", content: sbom(plan, bakeId) }]),
     ...(plan.artifacts === undefined
       ? []
       : [
@@ -434,7 +436,13 @@ const withBakeId = (plan: NodePlan, templates: Templates, bakeId: string | undef
  * The bake id: sha256 over what ends up in the image, as base64url without padding (43 characters, the longest tag value
  * that Huawei Cloud takes). Golden user-data is attached later, and plan.json repeats the rest: neither is in it.
  */
-const notInImage: ReadonlySet<string> = new Set(["plan.json", "user-data/golden.yaml", "allowlist.md", "node.md"]);
+const notInImage: ReadonlySet<string> = new Set([
+  "plan.json",
+  "sbom.cdx.json",
+  "user-data/golden.yaml",
+  "allowlist.md",
+  "node.md",
+]);
 
 const bakeIdOf = (plan: NodePlan, files: readonly RenderedFile[]): string => {
   const hash = createHash("sha256");
@@ -458,6 +466,7 @@ export const renderTree = (plan: NodePlan, templates: Templates): Rendered => {
         "node/opt/bake/images.tsv",
         "node/opt/bake/images/",
         "node/etc/bake/image.json",
+        "sbom.cdx.json",
         "the bake id, and the agents' bake-id tag",
         plan.target.name === "qemu"
           ? "the base's checksum in packer/qemu.pkr.hcl"

@@ -6,7 +6,7 @@ import { isAlive } from "../process-alive.ts";
 import type { RenderedFile } from "./tree.ts";
 
 /** What a bake leaves beside the rendered files; a new rendering keeps it. */
-const kept = new Set(["image.qcow2", "image.json", "log"]);
+const kept = new Set(["image.qcow2", "image.json", "provenance.json", "log"]);
 
 const listFiles = async (folder: string): Promise<string[]> => {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);

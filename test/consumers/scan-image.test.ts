@@ -188,6 +188,7 @@ describe("bakeImage", () => {
         packer: { path: "packer", environment: {} },
         onPhase: () => {},
         steps: () => [],
+        provenance: () => "{}\n",
       }),
     };
   };
