@@ -105,6 +105,15 @@ program
   });
 
 program
+  .command("diff <from> <to>")
+  .description("what changes on the node: between two locks, profiles or images; exit 1 when something does")
+  .option("--json", "the differences as JSON")
+  .action(async (from: string, to: string, options: { json?: boolean }) => {
+    const { diff } = await import("./commands/diff.ts");
+    process.exitCode = await diff(from, to, options);
+  });
+
+program
   .command("check")
   .description("hold an image or a running host against its profile: a table by guide row")
   .requiredOption(...profileOption)

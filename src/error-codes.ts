@@ -244,6 +244,10 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
   BK516: { title: "a host runs no commands, or hangs", text: "What it said follows." },
   BK518: { title: "a file cannot be written", text: "A bundle or a report could not be put where it was asked for." },
   BK519: { title: "there is no image", text: "Bake it first, or name one that lies beside its `image.json`." },
+  BK520: {
+    title: "nothing to compare",
+    text: "`bake diff` takes locks, profiles and images (their folder, or their `image.json`).",
+  },
   BK601: {
     title: "a secret cannot be had",
     text: "A file or variable that `secrets` names is not there, is empty, or does not look like what it should be. Its value is never shown.",

@@ -1,0 +1,8 @@
+/** `812 B`, `26.1 MB`, `1.20 GB`: decimal units, as hosts of releases show them. */
+export const formatBytes = (bytes: number): string => {
+  const size = Math.abs(bytes);
+  const sign = bytes < 0 ? "-" : "";
+  if (size < 1000) return `${sign}${size} B`;
+  if (size < 1e6) return `${sign}${(size / 1e3).toFixed(1)} kB`;
+  return size < 1e9 ? `${sign}${(size / 1e6).toFixed(1)} MB` : `${sign}${(size / 1e9).toFixed(2)} GB`;
+};

@@ -1,0 +1,176 @@
+/** `bake diff` as a user runs it: locks, profiles, images. */
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { type Artifact, type ContainerImage, formatLock, type Lock, type Release } from "../../src/lock/lock.ts";
+import { root } from "../../src/root.ts";
+
+let folder = "";
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "bake-diff-"));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const diff = (...args: string[]) => {
+  const { status, stdout, stderr } = spawnSync(join(root, "bin/bake"), ["diff", ...args], {
+    cwd: folder,
+    encoding: "utf8",
+  });
+  return { status, stdout, stderr: stderr.replace("bake: bundling the CLI\n", "") };
+};
+
+const release = (kind: Release["kind"], name: string, version: string, size: number, digit: string): Release => ({
+  kind,
+  name,
+  architecture: "x86_64",
+  version,
+  asked: version,
+  url: `https://example.com/${name}-${version}`,
+  size,
+  sha256: digit.repeat(64),
+  trust: "checksums",
+});
+const blob = (digit: string, size: number) => ({ digest: `sha256:${digit.repeat(64)}`, size, mediaType: "layer" });
+const image = (
+  repository: string,
+  tag: string,
+  layers: readonly (readonly [string, number])[],
+  digit: string,
+): ContainerImage => ({
+  kind: "container-image",
+  name: `${repository}:${tag}`,
+  architecture: "x86_64",
+  version: tag,
+  asked: `${repository}:${tag}`,
+  registry: "quay.io",
+  repository,
+  tagDigest: `sha256:${digit.repeat(64)}`,
+  manifest: blob(digit, 1000),
+  config: blob(digit === "a" ? "c" : "d", 2000),
+  layers: layers.map(([each, size]) => blob(each, size)),
+});
+const lock = (name: string, artifacts: readonly Artifact[]): string => {
+  const text: Lock = { lockVersion: 1, profile: name, artifacts: [...artifacts] };
+  writeFileSync(join(folder, `${name}.lock.json`), formatLock(text));
+  return `${name}.lock.json`;
+};
+
+const old = (): string =>
+  lock("old", [
+    release("docker-static", "docker", "26.1.3", 68_400_000, "1"),
+    release("buildx", "buildx", "0.13.1", 53_000_000, "2"),
+    release("goss", "goss", "0.4.9", 15_000_000, "3"),
+    image(
+      "ascend/cann",
+      "9.0.1",
+      [
+        ["4", 1_000_000_000],
+        ["5", 2_000_000_000],
+      ],
+      "a",
+    ),
+  ]);
+
+test("two locks: versions, sizes, and how much of an image is new", () => {
+  const now = lock("now", [
+    release("docker-static", "docker", "27.5.1", 75_100_000, "6"),
+    release("buildx", "buildx", "0.20.0", 60_000_000, "7"),
+    release("goss", "goss", "0.4.9", 15_000_000, "3"),
+    image(
+      "ascend/cann",
+      "9.1.0",
+      [
+        ["4", 1_000_000_000],
+        ["8", 2_500_000_000],
+      ],
+      "b",
+    ),
+    image("moby/buildkit", "v0.19.0", [["9", 90_000_000]], "b"),
+  ]);
+  const { status, stdout, stderr } = diff(old(), now);
+  expect(stderr).toBe("");
+  expect(status).toBe(1);
+  expect(stdout).toBe(`from lock old.lock.json
+to   lock now.lock.json
+
+artifacts
+  ~ buildx (x86_64)  0.13.1 -> 0.20.0  53.0 MB -> 60.0 MB (+7.0 MB)
+  ~ ascend/cann:9.1.0 (x86_64)  9.0.1 -> 9.1.0  3.00 GB -> 3.50 GB (+500.0 MB)  2.50 GB of it new
+  + moby/buildkit:v0.19.0 (x86_64)  v0.19.0  90.0 MB
+  ~ docker (x86_64)  26.1.3 -> 27.5.1  68.4 MB -> 75.1 MB (+6.7 MB)
+  all of them: 3.14 GB -> 3.74 GB (+603.7 MB), 2.73 GB to download
+`);
+});
+
+test("the same version with other bytes is told by its digest; what goes is told too", () => {
+  const now = lock("now", [release("goss", "goss", "0.4.9", 15_000_000, "f")]);
+  expect(
+    diff(
+      lock("before", [
+        release("goss", "goss", "0.4.9", 15_000_000, "3"),
+        release("buildx", "buildx", "0.13.1", 1000, "2"),
+      ]),
+      now,
+    ).stdout,
+  ).toBe(
+    `from lock before.lock.json
+to   lock now.lock.json
+
+artifacts
+  - buildx (x86_64)  0.13.1  1.0 kB
+  ~ goss (x86_64)  0.4.9, other bytes: sha256:333333333333 -> sha256:ffffffffffff  15.0 MB -> 15.0 MB (+0 B)
+  all of them: 15.0 MB -> 15.0 MB (-1.0 kB), 15.0 MB to download
+`,
+  );
+});
+
+test("nothing differs: exit 0", () => {
+  const same = diff(old(), "old.lock.json");
+  expect(same.status).toBe(0);
+  expect(same.stdout).toContain("artifacts\n  the same\n");
+});
+
+test("two profiles: settings, and files of the node", () => {
+  const { status, stdout } = diff("2cards", "4cards");
+  expect(status).toBe(1);
+  expect(stdout).toContain("settings\n  agents.cards: 2 -> 4\n  agents.spawn: 4 -> 2\n");
+  expect(stdout).toContain("files of the node\n");
+  expect(stdout).toContain("  ~ /root/.buildkite-agent/buildkite-agent.cfg\n");
+  expect(stdout).toContain("artifacts\n  not compared: a profile without a lock says nothing about bytes\n");
+});
+
+test("an image and a lock are compared by digest, as JSON", () => {
+  mkdirSync(join(folder, "out/site"), { recursive: true });
+  writeFileSync(
+    join(folder, "out/site/image.json"),
+    JSON.stringify({
+      bakeId: "id",
+      base: { name: "base", sha256: "b".repeat(64) },
+      artifacts: [
+        { name: "docker", version: "26.1.3", sha256: "1".repeat(64) },
+        { name: "goss", version: "0.4.8", sha256: "e".repeat(64) },
+      ],
+    }),
+  );
+  const now = lock("now", [
+    release("docker-static", "docker", "26.1.3", 1, "1"),
+    release("goss", "goss", "0.4.9", 1, "3"),
+  ]);
+  const { status, stdout } = diff("out/site", now, "--json");
+  expect(status).toBe(1);
+  expect(JSON.parse(stdout)).toMatchObject({
+    differs: true,
+    artifacts: { changes: [{ change: "changed", name: "goss", from: { version: "0.4.8" }, to: { version: "0.4.9" } }] },
+  });
+});
+
+test("what is neither lock nor image nor profile is a failure", () => {
+  expect(diff("nothing.lock.json", "2cards")).toMatchObject({
+    status: 2,
+    stderr: "error[BK520]: there is no lock nothing.lock.json\n",
+  });
+  writeFileSync(join(folder, "image.json"), "{}");
+  expect(diff("image.json", "2cards").stderr).toBe("error[BK520]: image.json is no image.json of a bake\n");
+});
