@@ -33,8 +33,8 @@ export interface CheckInput {
   readonly logDir: string;
   /** Another kind of user-data than the golden one: of a stock image that becomes the node. */
   readonly userDataFor?: (instance: Instance) => string;
-  /** Without the second boot. */
-  readonly once?: boolean;
+  /** One boot, and a job for the first agent alone. */
+  readonly brief?: boolean;
   /** Looks at the node after the checks, or when they did not come to an end. */
   readonly inspect?: (ssh: Ssh) => Promise<void>;
 }
@@ -189,7 +189,7 @@ const makeUpDevices = async (vm: Vm, plan: NodePlan): Promise<() => Promise<void
 /** Waits for the agents, gives each a job like CI's, and holds the node against its plan. */
 const observeBoot = async (
   host: Host,
-  { plan, logDir }: CheckInput,
+  { plan, logDir, brief = false }: CheckInput,
   vm: Vm,
   api: AgentApi,
   { ssh, since, name }: { readonly ssh: number; readonly since: () => number; readonly name: string },
@@ -220,9 +220,10 @@ const observeBoot = async (
   const timeline = await collectTimeline((command) => vm.ssh(command), plan.units);
   const ordered = agents.each.map(({ index }) => registrations.find((one) => one.index === index)?.name ?? "");
   const removeDevices = await makeUpDevices(vm, plan);
-  const jobs = await progress.step(step("jobs"), `run a build on each of ${agents.spawn} agents`, () =>
+  const working = brief ? agents.each.slice(0, 1) : agents.each;
+  const jobs = await progress.step(step("jobs"), `run a build on each of ${working.length} agents`, () =>
     Promise.all(
-      agents.each.map((agent, position) =>
+      working.map((agent, position) =>
         api.runJob({ agent: ordered[position] ?? "", command: ciJob(plan, agent), timeoutMs: jobTimeout }, host.signal),
       ),
     ),
@@ -248,7 +249,7 @@ const observeBoot = async (
       ...results,
       // waitForAgents came back: all of them were there, under these names.
       seen(`vm-agents-${name}`, ["G2", "G5", "G9"], `${agents.spawn} agents registered ${boot}`, []),
-      ...agents.each.map((agent, position) => {
+      ...working.map((agent, position) => {
         const { exitStatus, log } = jobs[position] ?? { exitStatus: -1, log: "" };
         const missed = missedMilestones(plan, agent, log);
         return seen(
@@ -327,7 +328,7 @@ const observe = async (
   const metadata = await observeMetadata(vm, plan);
   await saveLogs(vm, logDir);
   const boots = [first];
-  if (input.once !== true) {
+  if (input.brief !== true) {
     const rebooted = host.now();
     const sinceReboot = (): number => (host.now() - rebooted) / 1000;
     await progress.step("reboot", "reboot until ssh answers", () => vm.reboot(bootTimeout));

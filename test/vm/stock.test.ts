@@ -63,18 +63,18 @@ describe("a stock image with stock user-data", () => {
       accelerator: await chooseAccelerator({ host, image }),
       dataDisk: dataDiskFor(plan),
       logDir,
-      once: true,
+      brief: true,
       userDataFor: (instance) =>
         stockInstanceUserData(plan, templates, instance, { mirror: `http://10.0.2.2:${serving.port}/`, files }),
     });
   });
 
-  test("is the node: every check passes, the agents have the contract's names and build", () => {
+  test("is the node: every check passes, the agents have the contract's names, a job builds", () => {
     expect(report.results.filter(({ outcome }) => outcome === "failed")).toEqual([]);
-    expect(report.results.filter(({ outcome }) => outcome === "passed").length).toBeGreaterThan(80);
+    expect(report.results.filter(({ outcome }) => outcome === "passed").length).toBeGreaterThan(50);
     expect(report.problems).toEqual([]);
     expect(report.boots[0]?.agents).toEqual([1, 2, 3, 4].map((index) => `bake-check-2cards-${index}-2cards`));
-    expect(report.boots[0]?.jobs.map(({ exitStatus }) => exitStatus)).toEqual([0, 0, 0, 0]);
+    expect(report.boots[0]?.jobs.map(({ exitStatus }) => exitStatus)).toEqual([0]);
   });
 
   test("took everything from the mirror by digest, once", () => {
