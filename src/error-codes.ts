@@ -155,6 +155,34 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
     title: "a lock with marks of a merge conflict",
     text: "Two branches changed the lock. It is made from the profile: take one side whole, and bring it up to date.",
   },
+  BK250: {
+    title: "not the name of an image",
+    text: "An image is named as `docker pull` takes it, always with a tag: images without one are deleted by the first `docker system prune -f`.",
+  },
+  BK251: {
+    title: "no such image or tag",
+    text: "The registry was reached, and does not have it. Some registries say the same of images that need a login.",
+  },
+  BK252: {
+    title: "a registry refuses",
+    text: "It wants a login, or this login may not see the image. Logins are Docker's: `~/.docker/config.json` and its credential helpers.",
+  },
+  BK253: {
+    title: "a registry does not answer",
+    text: "Its name, the network, a proxy, its certificate, or its own trouble. What was said about it follows.",
+  },
+  BK254: {
+    title: "an image that is not made for this architecture",
+    text: "The platforms that its index lists are shown, or the one that the image is made for.",
+  },
+  BK255: {
+    title: "an image in a form that cannot be used",
+    text: "Schema 1 names no image ID; layers outside the registry cannot be fetched from it; what is no image at all, such as a chart, cannot be loaded into Docker.",
+  },
+  BK256: {
+    title: "a registry's answer is not what its digest says",
+    text: "Every manifest and configuration is hashed by bake itself. Nothing of it was used.",
+  },
   BK301: {
     title: "a command or a file of the host is missing",
     text: "What bake runs is not there. The message names it.",

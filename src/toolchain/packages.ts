@@ -42,6 +42,8 @@ export const testNeeds: readonly Need[] = [
   { package: "git", provides: "git", why: "reads the node's git configuration" },
   { package: "mawk", provides: "mawk", why: "one awk that bases have: runs the node's scripts" },
   { package: "gawk", provides: "gawk", why: "the other one" },
+  { package: "skopeo", provides: "skopeo", why: "pushes images to a registry" },
+  { package: "openssl", provides: "openssl", why: "makes that registry's certificate" },
 ];
 
 const isThere = async (provides: string, host: Host): Promise<boolean> => {

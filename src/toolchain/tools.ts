@@ -1,4 +1,4 @@
-/** Packer and its qemu plugin, and what a trial builds from Go: found, fetched or built, always in bake's own cache. */
+/** Packer and its qemu plugin, crane, and what a trial builds from Go: found, fetched or built, always in bake's own cache. */
 import { createHash } from "node:crypto";
 import { access, chmod, cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { root } from "../root.ts";
 import { aptCandidate, aptInstall } from "./packages.ts";
 
 /** One folder below toolchain/ with go.mod and go.sum, which pin every byte of the build. */
-export type GoTool = "packer" | "packer-plugin-qemu" | "goss" | "buildkite-agent" | "buildkit";
+export type GoTool = "packer" | "packer-plugin-qemu" | "goss" | "buildkite-agent" | "buildkit" | "crane";
 
 interface GoModule {
   /** The module whose version go.mod pins. */
@@ -53,12 +53,18 @@ const goModules: Readonly<Record<GoTool, GoModule>> = {
     forNode: true,
     versionVariable: "github.com/moby/buildkit/version.Version",
   },
+  crane: {
+    module: "github.com/google/go-containerregistry",
+    binaries: { crane: "github.com/google/go-containerregistry/cmd/crane" },
+    forNode: false,
+  },
 };
 
 interface Release {
   readonly version: string;
-  /** Folder of the release; the archive and SHA256SUMS lie in it. */
+  /** Folder of the release; the archive and its checksums lie in it. */
   readonly url: string;
+  /** A zip or a tar.gz. */
   readonly archive: string;
   readonly sums: string;
   /** The file in the archive. */
@@ -81,6 +87,13 @@ const releases: Partial<Record<GoTool, Release>> = {
     archive: `packer-plugin-qemu_v1.0.9_x5.0_linux_${architecture}.zip`,
     sums: "packer-plugin-qemu_v1.0.9_SHA256SUMS",
     member: `packer-plugin-qemu_v1.0.9_x5.0_linux_${architecture}`,
+  },
+  crane: {
+    version: "0.20.7",
+    url: "https://github.com/google/go-containerregistry/releases/download/v0.20.7",
+    archive: `go-containerregistry_Linux_${architecture === "amd64" ? "x86_64" : "arm64"}.tar.gz`,
+    sums: "checksums.txt",
+    member: "crane",
   },
 };
 
@@ -248,8 +261,8 @@ const answers = async (url: string, host: Host): Promise<boolean> => {
 };
 
 /**
- * The official release, checked against its SHA256SUMS; undefined when its host does not answer.
- * @throws BakeError BK308 when the bytes are not those of SHA256SUMS.
+ * The official release, checked against its checksums; undefined when its host does not answer.
+ * @throws BakeError BK308 when the bytes are not those that the checksums name.
  */
 const fetchRelease = async (host: Host, tool: GoTool, release: Release): Promise<string | undefined> => {
   const target = join(host.cacheDir, "tools", `${tool}-release-${release.version}`, tool);
@@ -282,8 +295,10 @@ const fetchRelease = async (host: Host, tool: GoTool, release: Release): Promise
     const work = `${target}.${process.pid}`;
     try {
       await mkdir(work, { recursive: true });
-      await writeFile(join(work, "archive.zip"), archive);
-      await host.run("unzip", ["-q", join(work, "archive.zip"), release.member, "-d", work]);
+      const file = join(work, release.archive);
+      await writeFile(file, archive);
+      if (release.archive.endsWith(".zip")) await host.run("unzip", ["-q", file, release.member, "-d", work]);
+      else await host.run("tar", ["-xzf", file, "--no-same-owner", "-C", work, release.member]);
       await chmod(join(work, release.member), 0o755);
       await rename(join(work, release.member), target);
     } finally {
@@ -293,7 +308,14 @@ const fetchRelease = async (host: Host, tool: GoTool, release: Release): Promise
   });
 };
 
-export type ToolName = "packer" | "packer-plugin-qemu" | "goss" | "buildkite-agent" | "buildkitd" | "buildctl";
+export type ToolName =
+  | "packer"
+  | "packer-plugin-qemu"
+  | "goss"
+  | "buildkite-agent"
+  | "buildkitd"
+  | "buildctl"
+  | "crane";
 
 const moduleOf = (name: ToolName): GoTool => (name === "buildkitd" || name === "buildctl" ? "buildkit" : name);
 
@@ -306,28 +328,41 @@ export interface Tool {
   readonly seconds: number;
 }
 
-/** Found in a folder; Packer on PATH is found without one. */
+/** Found in a folder; what is on PATH is found without one. */
 type Place = Omit<Tool, "path" | "seconds"> & { readonly path: (binary: string) => string };
 
 /** Runs whose release hosts do not answer: one wait is enough for a run. */
 const withoutReleases = new WeakSet<Host>();
 
-const packerOnPath = async (host: Host): Promise<Place | undefined> => {
+interface OnPath {
+  readonly args: readonly string[];
+  readonly version: RegExp;
+  readonly least: string;
+}
+
+const onPath: Partial<Record<GoTool, OnPath>> = {
+  packer: { args: ["version"], version: /^Packer v(\d+\.\d+\.\d+)/, least: "1.11" },
+  crane: { args: ["version"], version: /^v?(\d+\.\d+\.\d+)/, least: "0.20" },
+};
+
+const findOnPath = async (host: Host, tool: GoTool): Promise<Place | undefined> => {
+  const look = onPath[tool];
+  if (look === undefined) return undefined;
   const version = await host
-    .run("packer", ["version"], { allowFailure: true, env: packerEnvironment(host) })
-    .then(({ stdout }) => /^Packer v(\d+\.\d+\.\d+)/.exec(stdout)?.[1])
+    .run(tool, look.args, { allowFailure: true, env: tool === "packer" ? packerEnvironment(host) : {} })
+    .then(({ stdout }) => look.version.exec(stdout)?.[1])
     .catch(() => {
       host.signal.throwIfAborted();
       return undefined;
     });
-  if (version === undefined || !atLeast(version, "1.11")) return undefined;
-  return { path: () => "packer", version, origin: "PATH" };
+  if (version === undefined || !atLeast(version, look.least)) return undefined;
+  return { path: () => tool, version, origin: "PATH" };
 };
 
 /** Looks everywhere but to a Go build: PATH, what was built before, the official release. */
 const findTool = async (host: Host, tool: GoTool, node: Architecture): Promise<Place | undefined> => {
-  const onPath = tool === "packer" ? await packerOnPath(host) : undefined;
-  if (onPath !== undefined) return onPath;
+  const there = await findOnPath(host, tool);
+  if (there !== undefined) return there;
   const folder = await builtBefore(host, tool, node);
   if (folder !== undefined) {
     return { path: (binary) => join(folder, binary), version: (await pinsOf(tool)).version, origin: "go module" };
@@ -339,10 +374,10 @@ const findTool = async (host: Host, tool: GoTool, node: Architecture): Promise<P
 };
 
 /**
- * Finds or makes tools. Packer: PATH, else its official release, else its Go module; the qemu plugin: its release, else
+ * Finds or makes tools. Packer and crane: PATH, else the official release, else the Go module; the qemu plugin: its release, else
  * its Go module; what runs on a node: its Go module, as the trial's lock says, for the architecture of that node.
  * @throws BakeError BK303 without a Go that can build what is found nowhere, BK308 when a release is not what its
- * SHA256SUMS says.
+ * checksums say.
  */
 export const ensureTools = async <Name extends ToolName>(
   host: Host,
@@ -387,7 +422,7 @@ export const ensureTool = async (host: Host, name: ToolName, node?: Architecture
 /** Binaries built from the pinned modules of `tools`, by name. @throws as `ensureTools`. */
 export const buildGoTools = async (
   host: Host,
-  tools: readonly Exclude<GoTool, "packer" | "packer-plugin-qemu">[],
+  tools: readonly Exclude<GoTool, "packer" | "packer-plugin-qemu" | "crane">[],
 ): Promise<Record<"buildkite-agent" | "buildkitd" | "buildctl" | "goss", string>> => {
   const names = ["buildkite-agent", "buildkitd", "buildctl", "goss"] as const;
   const wanted = names.filter((name) => tools.some((tool) => tool === moduleOf(name)));
@@ -408,6 +443,9 @@ export const ensurePacker = async (host: Host): Promise<PackerTools> => {
   const tools = await ensureTools(host, ["packer", "packer-plugin-qemu"]);
   return { packer: tools.packer.path, plugin: tools["packer-plugin-qemu"].path };
 };
+
+/** crane, which speaks with registries: its path. @throws as `ensureTools`. */
+export const ensureCrane = async (host: Host): Promise<string> => (await ensureTool(host, "crane")).path;
 
 /** Packer's environment: it sees none of the user's plugins and settings, and does not phone home. */
 export const packerEnvironment = (host: Host): Record<string, string> => ({
