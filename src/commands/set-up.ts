@@ -40,7 +40,7 @@ export const setUpForTests = async (): Promise<number> => {
     // Unpacked, not installed: these packages start services.
     const cloudInit = await unpacked(host, "cloud-init", ["cloud-init"]);
     const registry = await unpacked(host, "docker-registry", ["docker-registry"]);
-    const docker = await unpacked(host, "docker", ["docker.io", "containerd", "runc"]);
+    const docker = await unpacked(host, "docker", ["docker.io", "docker-cli", "containerd", "runc"]);
     await writeFile(
       join(host.cacheDir, "test", "tools.json"),
       JSON.stringify({
