@@ -4,21 +4,12 @@ import type { Profile } from "../profile/schema.ts";
 
 export interface ImagePlan {
   readonly reference: string;
-  /** From the lock: what `docker image inspect` must show, and the files that `docker load` takes, layers the lowest first. */
-  readonly locked?: {
-    readonly imageId: string;
-    /** Holds manifest.json and the list of the blobs. */
-    readonly folder: string;
-    readonly config: string;
-    readonly layers: readonly string[];
-  };
+  /** From the lock: what `docker image inspect` must show, and the folder with manifest.json and the list of the blobs. */
+  readonly locked?: { readonly imageId: string; readonly folder: string };
 }
 
 /** Where blobs lie on the node, each once: images share layers. */
 export const imagesFolder = "/opt/bake/images";
-
-/** Below it: `blobs/sha256/…`. */
-const blobPath = (digest: string): string => `blobs/${digest.replace(":", "/")}`;
 
 /** @throws RangeError when a lock is given that does not name one of the profile's images. */
 export const planImages = ({ images, builders }: Profile, locked: readonly Artifact[] | undefined): ImagePlan[] =>
@@ -29,11 +20,6 @@ export const planImages = ({ images, builders }: Profile, locked: readonly Artif
     const imageId = image.config.digest;
     return {
       reference,
-      locked: {
-        imageId,
-        folder: `${imagesFolder}/${imageId.slice("sha256:".length)}`,
-        config: blobPath(imageId),
-        layers: image.layers.map(({ digest }) => blobPath(digest)),
-      },
+      locked: { imageId, folder: `${imagesFolder}/${imageId.slice("sha256:".length)}` },
     };
   });

@@ -5,8 +5,8 @@ import { checkLevels } from "../plan/check.ts";
 import { imagesFolder } from "../plan/images.ts";
 import { metadataAddress } from "../plan/network.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
-import type { ImagePlan } from "../plan/images.ts";
 import { allowlist } from "./allowlist.ts";
+import { blobPath, dockerLoadManifest, dockerLoadMembers } from "./docker-load.ts";
 import { nodePage } from "./node-page.ts";
 import { gossFile } from "./formats/goss.ts";
 import {
@@ -271,11 +271,7 @@ const nodeFiles = (plan: NodePlan, templates: Templates, bakeId: string | undefi
               ),
             ),
           ),
-          ...plan.images.flatMap(({ reference, locked }) =>
-            locked === undefined
-              ? []
-              : imageFiles(reference, locked).map(({ name, content }) => file(`${locked.folder}/${name}`, content)),
-          ),
+          ...imageFiles(plan).map(({ path, content }) => file(path, content)),
           file(
             "/etc/bake/image.json",
             json({
@@ -291,11 +287,17 @@ const nodeFiles = (plan: NodePlan, templates: Templates, bakeId: string | undefi
   ];
 };
 
-/** What `docker load` reads beside the blobs of an image: their order, and the tag (moby: image/tarexport/load.go). */
-const imageFiles = (reference: string, { config, layers }: NonNullable<ImagePlan["locked"]>) => [
-  { name: "manifest.json", content: json([{ Config: config, RepoTags: [reference], Layers: layers }]) },
-  { name: "blobs.txt", content: `${[...new Set([config, ...layers])].join("\n")}\n` },
-];
+/** Beside the blobs of each image: what `docker load` reads first, and which blobs it gets. */
+const imageFiles = ({ images, artifacts = [] }: NodePlan): { path: string; content: string }[] =>
+  images.flatMap(({ reference, locked }) => {
+    const image = artifacts.find(({ kind, name }) => kind === "container-image" && name === reference);
+    return locked === undefined || image?.kind !== "container-image"
+      ? []
+      : [
+          { path: `${locked.folder}/manifest.json`, content: dockerLoadManifest(image) },
+          { path: `${locked.folder}/blobs.txt`, content: `${dockerLoadMembers(image).join("\n")}\n` },
+        ];
+  });
 
 /** Everything that the node is provisioned with, each file once. Models do not reach the node yet. */
 const artifactRows = (plan: NodePlan): string[][] => {
@@ -306,7 +308,13 @@ const artifactRows = (plan: NodePlan): string[][] => {
       case "container-image":
         return filesOf(artifact)
           .filter(({ sha256 }) => !artifact.manifest.digest.endsWith(sha256))
-          .map(({ name, sha256 }) => ["image-blob", name, sha256, `${imagesFolder}/blobs/sha256/${sha256}`, "0644"]);
+          .map(({ name, sha256 }) => [
+            "image-blob",
+            name,
+            sha256,
+            `${imagesFolder}/${blobPath(`sha256:${sha256}`)}`,
+            "0644",
+          ]);
       case "file": {
         const { path = "", mode = "" } = plan.files.find(({ name }) => name === artifact.name) ?? {};
         return [["file", artifact.name, artifact.sha256, path, mode]];

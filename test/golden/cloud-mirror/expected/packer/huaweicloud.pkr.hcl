@@ -42,7 +42,7 @@ source "huaweicloud-ecs" "node" {
   # Never left out: with more disks the default is another one.
   image_type  = "system"
   image_tags = {
-    "bake-id" = "DgyDV4E30s8nGs51pQsX1hf3q33zm4_1vFcYoUHJRCA"
+    "bake-id" = "oFwD_A0Ep55WOfq1YgMkyym8DgO34WdD-VQWton37zo"
     "bake-lock" = "8_wLXrKJeRyQMqOHb6y41w_HPdMNVcln6cgfN8LG3zg"
     "bake-profile" = "cloud-mirror"
     "cost-center" = "0815"
