@@ -110,7 +110,7 @@ const signed = (bytes: number): string => `${bytes < 0 ? "" : "+"}${formatBytes(
 
 const short = (digest: string): string => `sha256:${digest.slice(0, 12)}`;
 
-const formatChange = ({ change, name, architecture, from, to, fresh }: Change): string => {
+export const formatChange = ({ change, name, architecture, from, to, fresh }: Change): string => {
   const title = `${change === "added" ? "+" : change === "removed" ? "-" : "~"} ${name}${architecture === undefined ? "" : ` (${architecture})`}`;
   const version =
     from === undefined || to === undefined

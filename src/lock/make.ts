@@ -52,7 +52,7 @@ export const eachWithin = async <T, R>(
 /** The pin as the profile has it now, whoever answered. */
 const withPin = (artifact: Artifact, { pin = {} }: Wish): Artifact => {
   const { reason: _reason, link: _link, reviewAt: _reviewAt, ...rest } = artifact;
-  return { ...rest, ...pin } as Artifact;
+  return { ...rest, ...pin };
 };
 
 /** @throws what `resolve` throws, unless it is a BakeError. */

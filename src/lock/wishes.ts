@@ -4,14 +4,14 @@ import type { Architecture } from "./lock.ts";
 import type { Wish } from "./wish.ts";
 
 /** A pin is named as the artifact, or as an image without its tag. */
-const pinOf = (pins: Profile["pins"], name: string): Profile["pins"][string] | undefined =>
+export const pinFor = (pins: Profile["pins"], name: string): Profile["pins"][string] | undefined =>
   pins[name] ?? pins[name.replace(/:[^:/]+$/, "")];
 
 export const architecturesOf = ({ targets: { qemu, huaweicloud } }: Profile): Architecture[] =>
   [...new Set([qemu, huaweicloud].flatMap((target) => (target === undefined ? [] : [target.architecture])))].toSorted();
 
 const withPin = (profile: Profile, wish: Wish): Wish => {
-  const { reason, link, reviewAt } = pinOf(profile.pins, wish.name) ?? {};
+  const { reason, link, reviewAt } = pinFor(profile.pins, wish.name) ?? {};
   const pin = {
     ...(reason !== undefined && { reason }),
     ...(link !== undefined && { link }),

@@ -1,0 +1,170 @@
+/** `bake lock`: asks the sources what the profile wants, and writes the digests of it beside the profile. */
+import { formatBytes } from "../bytes.ts";
+import { BakeError } from "../errors.ts";
+import type { Host } from "../host.ts";
+import { askSources } from "../lock/ask.ts";
+import { difference, itemsOf } from "../lock/diff.ts";
+import { type Artifact, formatLock, type Lock } from "../lock/lock.ts";
+import { makeLock, type Unanswered } from "../lock/make.ts";
+import { type Finding, findOutdated } from "../lock/outdated.ts";
+import { lockPath, readLock, writeLock } from "../lock/read.ts";
+import { wishesOf } from "../lock/wishes.ts";
+import type { Wish } from "../lock/wish.ts";
+import { sortDiagnostics } from "../profile/diagnostics.ts";
+import { diagnosticsOf } from "../profile/load.ts";
+import type { Profile } from "../profile/schema.ts";
+import { closest } from "../profile/suggest.ts";
+import { placeOf, rangeOf } from "../profile/source.ts";
+import { formatChange } from "./diff.ts";
+import { Interrupted, makeHost } from "./host.ts";
+import { reportStaleness } from "./planned.ts";
+import { printDiagnostics, type ProfileFile, readProfileFile, reportFailure, requireProfile } from "./profile-file.ts";
+
+export interface LockOptions {
+  readonly profile: string;
+  /** Names to ask for anew, or all. */
+  readonly update?: true | readonly string[];
+  readonly check?: boolean;
+  readonly outdated?: boolean;
+  readonly json?: boolean;
+}
+
+const print = (text: string): void => void process.stdout.write(`${text}\n`);
+
+/** @returns the exit code: 0 ok, 1 findings, 2 failure. */
+export const lock = async (options: LockOptions): Promise<number> => {
+  const { host } = await makeHost(process.stderr);
+  try {
+    const file = await readProfileFile(options.profile);
+    const profile = requireProfile(file);
+    if (profile === undefined) return 1;
+    const path = lockPath(file.file);
+    const previous = await readLock(path);
+    if (options.check === true) return check(file, profile, previous);
+    if (options.outdated === true) return await outdated(host, file, profile, previous, options.json === true);
+    return await make(host, file, profile, previous, options);
+  } catch (error) {
+    const reason: unknown = host.signal.reason;
+    return reason instanceof Interrupted ? reason.exitCode : reportFailure(error);
+  }
+};
+
+/** Touches no network. */
+const check = (file: ProfileFile, profile: Profile, previous: Lock | undefined): number => {
+  const path = lockPath(file.file);
+  if (previous === undefined) throw new BakeError("BK204", `${file.file} has no lock: ${path} is not there`, "Make one: bake lock.");
+  if (reportStaleness(file, profile, previous)) return 1;
+  print(`${path}: ok`);
+  return 0;
+};
+
+/** Prints what no source could answer, at the lines that ask for it. */
+const reportUnanswered = (file: ProfileFile, unanswered: readonly Unanswered[]): void => {
+  const { tree } = file;
+  if (tree === undefined) return;
+  const diagnostics = unanswered.flatMap(({ wish, error }) =>
+    diagnosticsOf(tree, error.code, [
+      {
+        path: wish.path,
+        message: error.message,
+        ...(error.help !== undefined && { help: error.help.split("\n").join("\n    ") }),
+      },
+    ]),
+  );
+  printDiagnostics({ diagnostics: sortDiagnostics(diagnostics, [...file.texts.keys()]), texts: file.texts });
+};
+
+/** @throws BakeError BK131 when `--update` names nothing of the profile. */
+const requireKnown = (names: readonly string[], wishes: readonly Wish[]): void => {
+  const known = [...new Set(wishes.map(({ name }) => name))];
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length === 0) return;
+  const meant = closest(unknown[0] ?? "", known);
+  throw new BakeError(
+    "BK131",
+    `--update: the profile asks for no ${unknown.join(", ")}`,
+    `${meant === undefined ? "" : `Did you mean ${meant}? `}It asks for: ${known.join(", ")}.`,
+  );
+};
+
+const trustLine = (artifacts: readonly Artifact[]): string | undefined => {
+  const first = artifacts.flatMap((each) => ("trust" in each && each.trust === "first-use" ? [each.name] : []));
+  return first.length === 0
+    ? undefined
+    : `trusted on first use, since nobody publishes a digest: ${[...new Set(first)].join(", ")}`;
+};
+
+/** Brings the lock of a profile up to date. @returns undefined after problems were printed; then nothing was written. */
+export const updateLock = async (
+  host: Host,
+  file: ProfileFile,
+  profile: Profile,
+  previous: Lock | undefined,
+  again: (wish: Wish) => boolean,
+): Promise<Lock | undefined> => {
+  const sources = await askSources(host, profile);
+  const made = await makeLock({
+    profile: file.name,
+    wishes: wishesOf(profile),
+    ...(previous !== undefined && { previous }),
+    again,
+    resolve: sources.resolve,
+    onStart: ({ name, asked, architecture }) =>
+      host.progress.note(`  asking for ${name === asked ? name : `${name} ${asked}`}${architecture === undefined ? "" : ` (${architecture})`}`),
+  });
+  if (made.unanswered.length > 0) {
+    reportUnanswered(file, made.unanswered);
+    return undefined;
+  }
+  const path = lockPath(file.file);
+  const { changes, size } = difference(previous === undefined ? [] : itemsOf(previous), itemsOf(made.lock));
+  // Pins, URLs and what was asked change the file without changing a byte of the node.
+  const same = previous !== undefined && formatLock(previous) === formatLock(made.lock);
+  if (!same) await writeLock(path, made.lock);
+  for (const change of changes) print(formatChange(change));
+  const trusted = trustLine(made.changed.map(({ after }) => after));
+  if (trusted !== undefined) print(`  ${trusted}`);
+  print(`${path}: ${made.lock.artifacts.length} artifacts, ${same ? "nothing changed" : `${formatBytes(size?.to ?? 0)} in all`}`);
+  return made.lock;
+};
+
+const make = async (
+  host: Host,
+  file: ProfileFile,
+  profile: Profile,
+  previous: Lock | undefined,
+  { update }: LockOptions,
+): Promise<number> => {
+  const names = update === true ? undefined : update;
+  if (names !== undefined) requireKnown(names, wishesOf(profile));
+  const again = (wish: Wish): boolean => update === true || names?.includes(wish.name) === true;
+  return (await updateLock(host, file, profile, previous, again)) === undefined ? 1 : 0;
+};
+
+const formatFinding = (file: ProfileFile, { name, architecture, what, version, now, detail, path }: Finding): string => {
+  const range = file.tree === undefined ? undefined : rangeOf(placeOf(file.tree, path));
+  return [
+    `  ${name}${architecture === undefined ? "" : ` (${architecture})`}: ${what}: ${version}${now === undefined ? "" : ` -> ${now}`}`,
+    ...(detail === undefined ? [] : [`      ${detail}`]),
+    ...(range === undefined ? [] : [`      ${range.file}:${range.line}:${range.column}`]),
+  ].join("\n");
+};
+
+const outdated = async (
+  host: Host,
+  file: ProfileFile,
+  profile: Profile,
+  previous: Lock | undefined,
+  json: boolean,
+): Promise<number> => {
+  if (previous === undefined) throw new BakeError("BK204", `${file.file} has no lock: nothing to compare`, "Make one: bake lock.");
+  const { look } = await askSources(host, profile);
+  const findings = await findOutdated(profile, previous, wishesOf(profile), {
+    ...look,
+    today: new Date(host.now()).toISOString().slice(0, 10),
+  });
+  if (json) print(JSON.stringify({ profile: file.name, file: file.file, findings }, null, 2));
+  else if (findings.length === 0) print(`${lockPath(file.file)}: nothing newer`);
+  else print(`${lockPath(file.file)}\n${findings.map((each) => formatFinding(file, each)).join("\n")}`);
+  return findings.length === 0 ? 0 : 1;
+};

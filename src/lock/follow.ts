@@ -1,0 +1,53 @@
+/** What a file in a git repository says that CI uses. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { BakeError } from "../errors.ts";
+import type { Host } from "../host.ts";
+import type { Follows } from "./outdated.ts";
+
+/** `NAME=value`, `export NAME="value"`, `NAME: value`: shell, env files, YAML. The last one counts. */
+export const assignedIn = (text: string, variable: string): string | undefined =>
+  text
+    .split("\n")
+    .map((line) =>
+      new RegExp(`^\\s*(?:export\\s+)?${variable}\\s*[=:]\\s*(?:"([^"]*)"|'([^']*)'|([^\\s#'"]+))`).exec(line),
+    )
+    .findLast((match) => match !== null)
+    ?.slice(1)
+    .find((group) => group !== undefined);
+
+/**
+ * Fetches the branch's last commit alone, with as little of it as the server gives.
+ * @throws BakeError BK209 when the repository, the file or the assignment is not there.
+ */
+export const followFile = async (host: Host, { repository, branch, file, variable }: Follows): Promise<string> => {
+  const folder = await mkdtemp(join(tmpdir(), "bake-follow-"));
+  const git = (...args: string[]) =>
+    host.run("git", ["-C", folder, ...args], {
+      env: { GIT_TERMINAL_PROMPT: "0" },
+      timeout: 120_000,
+    });
+  const failed = (what: string): BakeError =>
+    new BakeError(
+      "BK209",
+      what,
+      "pins.*.follows says where CI names what it uses: repository, branch, file and variable.",
+    );
+  try {
+    await git("init", "--quiet");
+    await git("remote", "add", "origin", repository);
+    await git("fetch", "--quiet", "--depth=1", "--filter=blob:none", "origin", `refs/heads/${branch}`).catch(() => {
+      throw failed(`branch ${branch} of ${repository} could not be fetched`);
+    });
+    // Servers without partial clones have sent all of it; others are asked for this one file now.
+    const shown = await git("show", `FETCH_HEAD:${file}`).catch(() => {
+      throw failed(`${repository} has no ${file} on ${branch}`);
+    });
+    const value = assignedIn(shown.stdout, variable);
+    if (value === undefined || value === "") throw failed(`${file} of ${repository} assigns nothing to ${variable}`);
+    return value;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+};

@@ -1,0 +1,112 @@
+/** What of a lock has been overtaken: newer versions, tags that moved, pins past their day, what CI uses now. Pure but for what is passed in. */
+import { BakeError } from "../errors.ts";
+import type { Profile } from "../profile/schema.ts";
+import type { ProfilePath } from "../profile/source.ts";
+import type { Artifact, Lock } from "./lock.ts";
+import { eachWithin } from "./make.ts";
+import { lockedAs } from "./stale.ts";
+import type { Wish } from "./wish.ts";
+import { pinFor } from "./wishes.ts";
+
+export type Overtaken =
+  | "newer version"
+  | "tag moved"
+  | "files changed"
+  | "review due"
+  | "CI uses another"
+  | "not in the lock"
+  | "not answered";
+
+export interface Finding {
+  readonly name: string;
+  readonly architecture?: string;
+  readonly what: Overtaken;
+  /** As locked. */
+  readonly version: string;
+  /** The newest, what the tag names now, what CI uses. */
+  readonly now?: string;
+  readonly detail?: string;
+  /** Where the profile asks for it. */
+  readonly path: ProfilePath;
+}
+
+export interface Look {
+  /** Newest first; none when the locked one is the newest. @throws BakeError */
+  readonly newer: (wish: Wish, locked: Artifact) => Promise<readonly string[]>;
+  /** What the same name gives now, when it is other than what is locked. @throws BakeError */
+  readonly moved: (
+    wish: Wish,
+    locked: Artifact,
+  ) => Promise<{ readonly now: string; readonly detail: string } | undefined>;
+  /** What a file of a repository assigns to a variable. @throws BakeError */
+  readonly follow: (follows: Follows) => Promise<string>;
+  /** Today, `2026-12-31`. */
+  readonly today: string;
+}
+
+export type Follows = NonNullable<Profile["pins"][string]["follows"]>;
+
+/** What can go wrong in asking one source says nothing about the others. */
+const orNotAnswered = async (subject: Omit<Finding, "what">, ask: () => Promise<Finding[]>): Promise<Finding[]> => {
+  try {
+    return await ask();
+  } catch (error) {
+    if (!(error instanceof BakeError)) throw error;
+    return [{ ...subject, what: "not answered", detail: `${error.code} ${error.message.split("\n")[0] ?? ""}` }];
+  }
+};
+
+/** Sorted as the wishes are. Sources are asked a few at a time. */
+export const findOutdated = async (
+  profile: Profile,
+  lock: Lock,
+  wishes: readonly Wish[],
+  look: Look,
+): Promise<Finding[]> => {
+  const found = await eachWithin(wishes, 4, async (wish): Promise<Finding[]> => {
+    const locked = lockedAs(lock, wish);
+    const subject = {
+      name: wish.name,
+      ...(wish.architecture !== undefined && { architecture: wish.architecture }),
+      version: locked?.version ?? wish.asked,
+      path: wish.path,
+    };
+    if (locked === undefined) return [{ ...subject, what: "not in the lock" }];
+    const pin = pinFor(profile.pins, wish.name);
+    const reviewAt = pin?.reviewAt;
+    const due = reviewAt !== undefined && reviewAt <= look.today;
+    const follows = pin?.follows;
+    return [
+      ...(due
+        ? [
+            {
+              ...subject,
+              what: "review due" as const,
+              now: reviewAt,
+              ...(pin?.reason !== undefined && { detail: pin.reason }),
+            },
+          ]
+        : []),
+      ...(await orNotAnswered(subject, async () => {
+        const [newest] = await look.newer(wish, locked);
+        // A pin that is not due yet says why the newer one is not taken.
+        const held = pin?.reason !== undefined && !due;
+        return newest === undefined || held ? [] : [{ ...subject, what: "newer version", now: newest }];
+      })),
+      ...(await orNotAnswered(subject, async () => {
+        const moved = await look.moved(wish, locked);
+        if (moved === undefined) return [];
+        return [{ ...subject, what: wish.kind === "model" ? "files changed" : "tag moved", ...moved }];
+      })),
+      ...(follows === undefined
+        ? []
+        : await orNotAnswered(subject, async () => {
+            const used = await look.follow(follows);
+            return used === wish.name || used === locked.version
+              ? []
+              : [{ ...subject, what: "CI uses another", now: used, detail: `${follows.variable} in ${follows.file}` }];
+          })),
+    ];
+  });
+  return found.flat();
+};
