@@ -30,7 +30,7 @@ const freePort = async (): Promise<number> => {
 };
 
 /** A certificate of its own for 127.0.0.1. */
-export const makeCertificate = (folder: string): { certificate: string; key: string } => {
+const makeCertificate = (folder: string): { certificate: string; key: string } => {
   const [certificate, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
   execFileSync(
     "openssl",

@@ -44,6 +44,7 @@ export const testNeeds: readonly Need[] = [
   { package: "gawk", provides: "gawk", why: "the other one" },
   { package: "skopeo", provides: "skopeo", why: "pushes images to a registry" },
   { package: "openssl", provides: "openssl", why: "makes that registry's certificate" },
+  { package: "zstd", provides: "zstd", why: "compresses layers as some registries have them" },
 ];
 
 const isThere = async (provides: string, host: Host): Promise<boolean> => {

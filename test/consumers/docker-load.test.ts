@@ -1,5 +1,5 @@
 /** A real dockerd loads images from blobs as registries have them. `BAKE_TEST_DOCKER` is a tree with Debian's docker.io. */
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Blob, ContainerImage } from "../../src/lock/lock.ts";
 import { parseReference } from "../../src/lock/reference.ts";
 import { blobPath, dockerLoadManifest, dockerLoadMembers } from "../../src/render/docker-load.ts";
@@ -27,42 +27,6 @@ let output = "";
 
 const docker = async (...args: string[]): Promise<string> =>
   (await promisify(execFile)(join(tree, "usr/bin/docker"), args, { env, timeout: 20_000 })).stdout.trim();
-
-beforeAll(async () => {
-  if (tree === "") throw new Error("BAKE_TEST_DOCKER is not set; run the tests by bin/test");
-  const child = spawn(
-    join(tree, "usr/sbin/dockerd"),
-    // biome-ignore format: an option and its value a line
-    [
-      "--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=vfs",
-      "--data-root", join(folder, "data"), "--exec-root", join(folder, "exec"), "--pidfile", join(folder, "pid"),
-      "--host", socket,
-    ],
-    { env, stdio: ["ignore", "ignore", "pipe"] },
-  );
-  dockerd = child;
-  child.stderr.on("data", (data: Buffer) => (output += data.toString()));
-  for (let tries = 0; tries < 150 && child.exitCode === null; tries++) {
-    if (
-      await docker("version").then(
-        () => true,
-        () => false,
-      )
-    )
-      return;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  throw new Error(`dockerd did not start:\n${output}`);
-}, 30_000);
-
-afterAll(async () => {
-  if (dockerd !== undefined && dockerd.exitCode === null) {
-    const exited = once(dockerd, "exit");
-    dockerd.kill("SIGTERM");
-    await exited;
-  }
-  rmSync(folder, { recursive: true, force: true });
-});
 
 const store = (bytes: Uint8Array, mediaType: string): Blob => {
   const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
@@ -113,22 +77,64 @@ const inspect = async (reference: string): Promise<unknown> =>
     await docker("image", "inspect", "--format", '{"id":"{{.Id}}","tags":{{json .RepoTags}}}', reference),
   ) as unknown;
 
-it("loads images that share a layer, compressed and plain; their IDs are those of the lock", async () => {
-  const buildkit = makeImage("moby/buildkit:v0.19.0", ["one", "two"], gzipSync);
-  const cann = makeImage("quay.io/ascend/cann:9.1.0", ["one", "three", "one"], gzipSync);
-  const plain = makeImage("docker.io/library/busybox:1.36", ["two"], (bytes) => bytes);
-  expect(cann.layers[0]?.digest).toBe(buildkit.layers[0]?.digest);
-  expect(await load(buildkit)).toBe("Loaded image: moby/buildkit:v0.19.0");
-  expect(await load(cann)).toBe("Loaded image: quay.io/ascend/cann:9.1.0");
-  expect(await load(plain)).toBe("Loaded image: busybox:1.36");
-  expect(await inspect(buildkit.name)).toEqual({ id: buildkit.config.digest, tags: [buildkit.name] });
-  expect(await inspect(cann.name)).toEqual({ id: cann.config.digest, tags: [cann.name] });
-  expect(await inspect(plain.name)).toEqual({ id: plain.config.digest, tags: ["busybox:1.36"] });
-});
+// dockerd wants root.
+describe.skipIf(process.getuid?.() !== 0)("docker load", () => {
+  beforeAll(async () => {
+    if (tree === "") throw new Error("BAKE_TEST_DOCKER is not set; run the tests by bin/test");
+    const child = spawn(
+      join(tree, "usr/sbin/dockerd"),
+      // biome-ignore format: an option and its value a line
+      [
+      "--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=vfs",
+      "--data-root", join(folder, "data"), "--exec-root", join(folder, "exec"), "--pidfile", join(folder, "pid"),
+      "--host", socket,
+    ],
+      { env, stdio: ["ignore", "ignore", "pipe"] },
+    );
+    dockerd = child;
+    child.stderr.on("data", (data: Buffer) => (output += data.toString()));
+    for (let tries = 0; tries < 150 && child.exitCode === null; tries++) {
+      if (
+        await docker("version").then(
+          () => true,
+          () => false,
+        )
+      )
+        return;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    throw new Error(`dockerd did not start:\n${output}`);
+  }, 30_000);
 
-it("refuses a layer that is not the one of the configuration", async () => {
-  const image = makeImage("team/changed:1", ["four"], gzipSync);
-  const other = makeImage("team/other:1", ["five"], gzipSync);
-  await expect(load({ ...image, layers: other.layers })).rejects.toThrow("invalid diffID for layer 0");
-  await expect(inspect(image.name)).rejects.toThrow("No such image");
+  afterAll(async () => {
+    if (dockerd !== undefined && dockerd.exitCode === null) {
+      const exited = once(dockerd, "exit");
+      dockerd.kill("SIGTERM");
+      await exited;
+    }
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it("loads images that share a layer, in gzip, in zstd and plain; their IDs are those of the lock", async () => {
+    const buildkit = makeImage("moby/buildkit:v0.19.0", ["one", "two"], gzipSync);
+    const cann = makeImage("quay.io/ascend/cann:9.1.0", ["one", "three", "one"], gzipSync);
+    const zstd = makeImage("team/zstd:1", ["two", "six"], (bytes) => execFileSync("zstd", ["-c"], { input: bytes }));
+    const plain = makeImage("docker.io/library/busybox:1.36", ["two"], (bytes) => bytes);
+    expect(cann.layers[0]?.digest).toBe(buildkit.layers[0]?.digest);
+    expect(await load(buildkit)).toBe("Loaded image: moby/buildkit:v0.19.0");
+    expect(await load(cann)).toBe("Loaded image: quay.io/ascend/cann:9.1.0");
+    expect(await load(zstd)).toBe("Loaded image: team/zstd:1");
+    expect(await load(plain)).toBe("Loaded image: busybox:1.36");
+    expect(await inspect(buildkit.name)).toEqual({ id: buildkit.config.digest, tags: [buildkit.name] });
+    expect(await inspect(cann.name)).toEqual({ id: cann.config.digest, tags: [cann.name] });
+    expect(await inspect(zstd.name)).toEqual({ id: zstd.config.digest, tags: [zstd.name] });
+    expect(await inspect(plain.name)).toEqual({ id: plain.config.digest, tags: ["busybox:1.36"] });
+  });
+
+  it("refuses a layer that is not the one of the configuration", async () => {
+    const image = makeImage("team/changed:1", ["four"], gzipSync);
+    const other = makeImage("team/other:1", ["five"], gzipSync);
+    await expect(load({ ...image, layers: other.layers })).rejects.toThrow("invalid diffID for layer 0");
+    await expect(inspect(image.name)).rejects.toThrow("No such image");
+  });
 });
