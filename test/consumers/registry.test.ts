@@ -218,6 +218,16 @@ describe("an open registry", () => {
     }
   });
 
+  it("says that a name is too short for crane", async () => {
+    await expect(resolveImage(wish(`${open.host}/x:y`), from(anonymous()))).rejects.toEqual(
+      new BakeError(
+        "BK250",
+        `${open.host}/x:y is no name that crane takes`,
+        "A repository's name has two characters or more.",
+      ),
+    );
+  });
+
   it("says for what an image is made instead", async () => {
     const single = `${open.host}/team/image:1.0`;
     await expect(resolveImage(wish(single, "aarch64"), from(anonymous()))).rejects.toEqual(

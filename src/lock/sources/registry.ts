@@ -74,6 +74,14 @@ const loginHelp = (registry: string): string =>
 const failure = (reference: string, stderr: string): BakeError => {
   const registry = hostOf(reference);
   const said = lastWord(stderr);
+  // A repository of one letter: Docker has it, crane does not.
+  if (stderr.includes("could not parse reference")) {
+    return new BakeError(
+      "BK250",
+      `${reference} is no name that crane takes`,
+      "A repository's name has two characters or more.",
+    );
+  }
   if (missing.test(stderr)) {
     return new BakeError("BK251", `${reference} is not there`, `${registry} was reached, and does not have it.`);
   }
