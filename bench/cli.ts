@@ -10,7 +10,7 @@ import { root } from "../src/root.ts";
 
 const rounds = 11;
 const folder = mkdtempSync(join(tmpdir(), "bake-bench-"));
-const cli = join(root, "dist/cli.js");
+const cli = join(root, "bin/cli.cjs");
 const lines = 10_000;
 
 /** 2cards, with as many variables as make it 10,000 lines. */

@@ -1,5 +1,7 @@
 /** The command table. Actions import what they need when they run: `bake --help` loads commander alone. */
 import { Command, Option } from "commander";
+import type { FetchOptions } from "./commands/fetch.ts";
+import type { ImageOptions } from "./commands/image.ts";
 import type { InitOptions } from "./commands/init.ts";
 
 // `bake … | head` closes the pipe early; that is no failure.
@@ -87,21 +89,74 @@ program
     ]),
   )
   .option("--trial", "bake with stand-in sources: no account, no token, no registry; for a look and for tests")
+  .option("--frozen-lockfile", "a missing or stale lock is an error, as it is in CI")
+  .option("--offline", "touch no network: everything is in the store already")
+  .option("--mirror <folder or url>", "take artifacts from there alone: files by digest, as bake fetch --to makes them")
   .option("--no-check", "do not boot the image and check it")
-  .action(async (options: { profile: string; target?: "qemu" | "huaweicloud"; trial?: boolean; check: boolean }) => {
+  .action(async (options: ImageOptions) => {
     const { image } = await import("./commands/image.ts");
     process.exitCode = await image(options, version);
   });
+
+program
+  .command("lock")
+  .description("ask the sources for what the profile wants, and write every digest to profiles/<name>.lock.json")
+  .requiredOption(...profileOption)
+  .option("--update [name...]", "ask anew for these artifacts, or for all")
+  .option("--check", "touch no network: exit 1 when the profile has gone on without its lock")
+  .option("--outdated", "newer versions, tags that moved, pins to be looked at; write nothing")
+  .option("--json", "what --outdated finds, as JSON")
+  .action(
+    async (options: {
+      profile: string;
+      update?: true | string[];
+      check?: boolean;
+      outdated?: boolean;
+      json?: boolean;
+    }) => {
+      const { lock } = await import("./commands/lock.ts");
+      process.exitCode = await lock(options);
+    },
+  );
 
 program
   .command("fetch")
   .description("fill the store with what the lock names; with --to a mirror too")
   .requiredOption(...profileOption)
   .option("--to <folder>", "make this folder a mirror: files by digest, for a web server or a closed network")
+  .option("--mirror <folder or url>", "take everything from there alone")
+  .option("--offline", "touch no network: say what is missing")
+  .option("--json", "what happens, one JSON object a line")
   .option("--trial", "what a trial's lock names")
-  .action(async (options: { profile: string; to?: string; trial?: boolean }) => {
+  .action(async (options: FetchOptions) => {
     const { fetch } = await import("./commands/fetch.ts");
     process.exitCode = await fetch(options);
+  });
+
+const store = program.command("store").description("the store of artifacts by digest, shared by all profiles");
+store
+  .command("ls")
+  .description("what is in it")
+  .option("--json", "as JSON")
+  .action(async (options: { json?: boolean }) => {
+    const { list } = await import("./commands/store.ts");
+    process.exitCode = await list(options);
+  });
+store
+  .command("verify")
+  .description("read every file again and compare it with its digest; exit 1 when one is another")
+  .action(async () => {
+    const { verify } = await import("./commands/store.ts");
+    process.exitCode = await verify();
+  });
+store
+  .command("prune")
+  .description("say what no lock of these profiles names; with --yes remove it")
+  .requiredOption("--keep <profile...>", "profiles whose locks name what stays")
+  .option("--yes", "remove it")
+  .action(async (options: { keep: string[]; yes?: boolean }) => {
+    const { prune } = await import("./commands/store.ts");
+    process.exitCode = await prune(options);
   });
 
 program
@@ -182,4 +237,4 @@ program
     process.exitCode = await setUpForTests();
   });
 
-await program.parseAsync();
+void program.parseAsync();

@@ -155,6 +155,59 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
     title: "a lock with marks of a merge conflict",
     text: "Two branches changed the lock. It is made from the profile: take one side whole, and bring it up to date.",
   },
+  BK209: {
+    title: "what CI uses cannot be found out",
+    text: "`pins.*.follows` names a repository, a branch, a file and a variable; one of them is not there.",
+  },
+  BK210: {
+    title: "a download is not what the lock names",
+    text: "The bytes were kept aside for a look, and nothing uses them. Either something between changes what it passes on, or the makers replaced a file under the same name.",
+  },
+  BK211: {
+    title: "something is missing, and no network may be touched",
+    text: "`--offline` takes everything from the store; the files that it lacks are listed.",
+  },
+  BK212: {
+    title: "the disk is full, or would be",
+    text: "Looked at before anything is fetched, and noticed while it is. What was fetched so far is kept, and gone on with later.",
+  },
+  BK213: { title: "the store cannot be written", text: "It is read-only, or belongs to somebody else." },
+  BK214: {
+    title: "a file cannot be fetched",
+    text: "Every place that has it was asked, and asked again where that could help. What each one said is listed, without queries and passwords.",
+  },
+  BK215: { title: "several downloads failed", text: "Each with its own code; what arrived is kept." },
+  BK216: {
+    title: "a mirror that is none, or lacks a file",
+    text: "`--mirror` takes a folder or a URL with files by digest, and is then the only place that is asked.",
+  },
+  BK230: {
+    title: "a source does not answer",
+    text: "A list of checksums, releases or files could not be had. Busy servers were asked several times.",
+  },
+  BK231: {
+    title: "a file of checksums that does not help",
+    text: "It does not name the file, names it twice, or is something else: portals and error pages are HTML.",
+  },
+  BK232: { title: "no such release", text: "`26.1.x` means the newest patch release; the source lists none." },
+  BK233: { title: "a source answers something else", text: "What came is no list of releases or files." },
+  BK234: { title: "no such base", text: "Bases are known by name, or are files." },
+  BK235: {
+    title: "a model's list of files that cannot be right",
+    text: "A path that leaves the model's folder, a file listed twice, or a list that was cut off.",
+  },
+  BK236: {
+    title: "a model's file is not the one that its hub lists",
+    text: "Small files of Hugging Face are known by the hash of their git blob.",
+  },
+  BK237: {
+    title: "a file of this machine cannot be taken in",
+    text: "The profile names it as a base, and it cannot be read.",
+  },
+  BK238: {
+    title: "a base that was a file is gone from the store",
+    text: "The lock names its digest, and nobody has it to download.",
+  },
   BK250: {
     title: "not the name of an image",
     text: "An image is named as `docker pull` takes it, always with a tag: images without one are deleted by the first `docker system prune -f`.",

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Templates } from "./render/tree.ts";
 
-/** The root of the checkout, from dist/cli.js, a chunk below it, or src/. */
+/** The root of the checkout, from the bundle in dist/, or from src/. */
 export const root = ((): string => {
   let folder = dirname(fileURLToPath(import.meta.url));
   while (!["dist", "src"].includes(folder.split("/").at(-1) ?? "")) folder = dirname(folder);

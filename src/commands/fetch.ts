@@ -1,58 +1,137 @@
 /** `bake fetch`: fills the store with what the lock names, and with --to a mirror. */
 import { join, resolve } from "node:path";
+import { formatBytes } from "../bytes.ts";
 import { BakeError } from "../errors.ts";
-import { filesOf } from "../lock/lock.ts";
+import type { Host } from "../host.ts";
+import { askSources, requireLocal } from "../lock/ask.ts";
+import { fetchFiles, requestsOfMirror } from "../lock/fetch.ts";
+import { type Artifact, filesOf, type LockedFile } from "../lock/lock.ts";
 import { lockPath } from "../lock/read.ts";
 import { targetsOf } from "../plan/target.ts";
 import { nodeArchive } from "../render/tree.ts";
 import { fillMirror, type MirrorFile } from "../store/mirror.ts";
 import { Store } from "../store/store.ts";
 import { Interrupted, makeHost } from "./host.ts";
-import { type Asked, planAsked, readAsked } from "./planned.ts";
+import { type Asked, planAsked, type Planned, readAsked } from "./planned.ts";
 import { reportFailure } from "./profile-file.ts";
 
-export interface FetchOptions {
+/** Where artifacts come from. */
+export interface FromWhere {
+  /** A folder or a URL with files by digest: the only place. */
+  readonly mirror?: string;
+  /** Touches no network. */
+  readonly offline?: boolean;
+}
+
+export interface FetchOptions extends FromWhere {
   readonly profile: string;
   readonly trial?: boolean;
   /** A folder that becomes a mirror. */
   readonly to?: string;
+  readonly json?: boolean;
 }
+
+/** @throws BakeError BK211 naming what the store lacks. */
+const requireThere = async (store: Store, files: readonly LockedFile[]): Promise<void> => {
+  const missing: LockedFile[] = [];
+  for (const file of files) if (!(await store.has(file.sha256))) missing.push(file);
+  if (missing.length === 0) return;
+  throw new BakeError(
+    "BK211",
+    `${missing.length} of ${files.length} files are not in the store, and --offline fetches none:\n${missing
+      .slice(0, 20)
+      .map(({ name, size }) => `  ${name} (${formatBytes(size)})`)
+      .join("\n")}${missing.length > 20 ? `\n  and ${missing.length - 20} more` : ""}`,
+    "Run bake fetch where there is a network, or name a mirror with --mirror.",
+  );
+};
+
+/** Brings what the artifacts consist of into the store. What is there already is not asked for. */
+const fetchArtifacts = async (
+  host: Host,
+  store: Store,
+  asked: Asked,
+  artifacts: readonly Artifact[],
+  { mirror, offline = false }: FromWhere,
+  json = false,
+): Promise<void> => {
+  if (!asked.trial) await requireLocal(store, artifacts);
+  // Nobody can download what was a file of this machine.
+  const files = artifacts.filter((each) => each.kind !== "base" || !each.url.startsWith("file:")).flatMap(filesOf);
+  if (mirror !== undefined) {
+    await fetchFiles(host, store, await requestsOfMirror(store, files, mirror), { json });
+    return;
+  }
+  // A trial has made all of it by now.
+  if (offline || asked.trial) {
+    await requireThere(store, files);
+    return;
+  }
+  const sources = await askSources(host, store, { sources: asked.profile.sources });
+  await fetchFiles(host, store, await sources.requests(artifacts), { json });
+};
+
+/** What a bake of this plan takes out of the store. */
+export const fetchPlanned = (
+  host: Host,
+  store: Store,
+  asked: Asked,
+  { plan: { base, artifacts = [], target } }: Planned,
+  from: FromWhere,
+): Promise<void> =>
+  fetchArtifacts(
+    host,
+    store,
+    asked,
+    [
+      ...(base === undefined || target.name !== "qemu" ? [] : [base]),
+      ...artifacts.filter(({ kind }) => kind !== "model"),
+    ],
+    from,
+  );
+
+/** What a node of any target gets from a mirror: the lock's files, and for stock images the archive of the node's own. */
+const mirrored = async (asked: Asked, host: Host, store: Store): Promise<MirrorFile[]> => {
+  const targets = asked.trial ? (["qemu"] as const) : targetsOf(asked.profile);
+  const files = new Map<string, MirrorFile>();
+  for (const target of targets) {
+    const { lock, files: rendered } = await planAsked(host, store, asked, target);
+    for (const file of (lock?.artifacts ?? []).flatMap(filesOf)) files.set(file.sha256, file);
+    files.set(`node ${target}`, { name: `the node's files for ${target}`, content: nodeArchive(rendered) });
+  }
+  return [...files.values()];
+};
 
 /** @returns the exit code. */
 export const fetch = async (options: FetchOptions): Promise<number> => {
-  const { host } = await makeHost();
+  const { host } = await makeHost(options.json === true ? process.stderr : process.stdout);
   try {
     const asked = await readAsked(options);
     if (asked === undefined) return 1;
     if (!asked.trial && asked.lock === undefined) {
-      throw new BakeError("BK204", `${asked.file.file} has no lock: ${lockPath(asked.file.file)} is not there`);
+      throw new BakeError(
+        "BK204",
+        `${asked.file.file} has no lock: ${lockPath(asked.file.file)} is not there`,
+        `Make one: bake lock --profile ${options.profile}`,
+      );
     }
     const store = new Store(join(host.cacheDir, "store"));
-    const files = await mirrored(asked, host, store);
-    if (options.to !== undefined) {
-      const folder = resolve(options.to);
-      const count = await host.progress.step("mirror", `fill the mirror ${options.to}`, (update) =>
-        fillMirror(folder, store, files, { update }),
-      );
-      process.stdout.write(`${options.to}: ${files.length} files, ${count} written\n`);
+    if (asked.lock !== undefined) {
+      await fetchArtifacts(host, store, asked, asked.lock.artifacts, options, options.json === true);
+    }
+    if (options.to !== undefined || asked.trial) {
+      const files = await mirrored(asked, host, store);
+      if (options.to !== undefined) {
+        const folder = resolve(options.to);
+        const count = await host.progress.step("mirror", `fill the mirror ${options.to}`, (update) =>
+          fillMirror(folder, store, files, { update }),
+        );
+        process.stdout.write(`${options.to}: ${files.length} files, ${count} written\n`);
+      }
     }
     return 0;
   } catch (error) {
     const reason: unknown = host.signal.reason;
     return reason instanceof Interrupted ? reason.exitCode : reportFailure(error);
   }
-};
-
-/** What a node of any target gets from a mirror: the lock's files, and for stock images the archive of the node's own. */
-const mirrored = async (asked: Asked, host: Parameters<typeof planAsked>[0], store: Store): Promise<MirrorFile[]> => {
-  const targets = asked.trial ? (["qemu"] as const) : targetsOf(asked.profile);
-  const files = new Map<string, MirrorFile>();
-  for (const target of targets) {
-    const { lock, files: rendered } = await planAsked(host, store, asked, target);
-    for (const file of (lock?.artifacts ?? []).filter(({ kind }) => kind !== "base").flatMap(filesOf)) {
-      files.set(file.sha256, file);
-    }
-    files.set(`node ${target}`, { name: `the node's files for ${target}`, content: nodeArchive(rendered) });
-  }
-  return [...files.values()];
 };

@@ -17,7 +17,10 @@ import { type TargetName, targetsOf } from "../plan/target.ts";
 import { ensurePacker, ensureTool, installQemuPlugin, packerEnvironment } from "../toolchain/tools.ts";
 import { formatSubstitutions } from "../trial/substitutions.ts";
 import { Interrupted, makeHost, type RealHost } from "./host.ts";
-import { type Asked, outFolder, planAsked, readAsked } from "./planned.ts";
+import { fetchPlanned } from "./fetch.ts";
+import { updateLock } from "./lock.ts";
+import { type Asked, type LockMaker, outFolder, planAsked, readAsked } from "./planned.ts";
+import type { Host } from "../host.ts";
 import { reportFailure } from "./profile-file.ts";
 import { exitCodeOf, formatImageReport, formatReport, imageResults, paintFor } from "./report.ts";
 
@@ -25,13 +28,30 @@ const print = (text: string): void => {
   process.stdout.write(`${text}\n`);
 };
 
-interface ImageOptions {
+export interface ImageOptions {
   readonly profile: string;
   readonly trial?: boolean;
   /** Without it the first that the profile has. */
   readonly target?: TargetName;
   readonly check: boolean;
+  /** A missing or stale lock is an error; so it is in CI. */
+  readonly frozenLockfile?: boolean;
+  /** Touches no network. */
+  readonly offline?: boolean;
+  /** A folder or a URL with files by digest: the only place that artifacts are taken from. */
+  readonly mirror?: string;
 }
+
+/** Makes or mends the lock where that is wanted: not in CI, not without a network. */
+const lockMaker = (options: ImageOptions, host: Host): LockMaker | undefined =>
+  options.frozenLockfile === true || options.offline === true || (host.env["CI"] ?? "") !== ""
+    ? undefined
+    : (file, profile, previous) => {
+        print(
+          `lock\n  ${lockPath(file.file)} ${previous === undefined ? "is not there: making it" : "does not hold all that the profile asks for: bringing it up to date"}`,
+        );
+        return updateLock(host, file, profile, previous, () => false);
+      };
 
 /** `bake image`. @returns the exit code. */
 export const image = async (options: ImageOptions, version: string): Promise<number> => {
@@ -61,7 +81,7 @@ const bake = async (
   { host: whole, progress, saveDurations }: RealHost,
   version: string,
 ): Promise<number> => {
-  const asked = await readAsked(options);
+  const asked = await readAsked(options, lockMaker(options, whole));
   if (asked === undefined) return 1;
   const host = withholdSecrets(whole, asked.profile.secrets);
   const { file, trial, folder } = asked;
@@ -86,23 +106,25 @@ const bake = async (
     throw new BakeError(
       "BK204",
       `${file.file} has no lock: ${lockPath(file.file)} is not there`,
-      "A bake takes only bytes that a lock names, and locks from real sources cannot be made yet (CHANGELOG.md).\nBake with stand-in sources: add --trial.",
+      `Make one: bake lock --profile ${options.profile}. In CI, with --frozen-lockfile and with --offline it is not made on the way.\nFor a look with stand-in sources: add --trial.`,
     );
   }
   if (target === "huaweicloud")
-    return bakeInCloud(asked, { host, progress, saveDurations }, store, credentials, version);
+    return bakeInCloud(asked, { host, progress, saveDurations }, store, credentials, options, version);
   print("set-up");
   await installPackages(host, bakeNeeds);
   const tools = await ensurePacker(host);
   const environment = packerEnvironment(host);
   await installQemuPlugin(host, tools);
 
-  const { plan, templates, lock, files, bakeId } = await planAsked(host, store, asked, "qemu");
+  const planned = await planAsked(host, store, asked, "qemu");
+  const { plan, templates, lock, files, bakeId } = planned;
   if (lock === undefined || bakeId === undefined) throw new Error("a plan with a lock has a bake id");
   await mkdir("out", { recursive: true });
   const changed = await writeTree(folder, files);
   print(`\nrender\n  ${folder}: ${files.length} files, ${changed.length} changed\n  bake id ${bakeId}\n\nbake`);
 
+  await fetchPlanned(host, store, asked, planned, options);
   const accelerator = await chooseAccelerator({ host, image: (await baseDisk(host, store, plan.base)).path });
   print(`  accelerator ${accelerator.accel}: ${accelerator.reason}`);
   const current = await currentImage(folder, bakeId);
@@ -149,11 +171,13 @@ const bakeInCloud = async (
   { host, progress, saveDurations }: RealHost,
   store: Store,
   credentials: Readonly<Record<string, string>>,
+  options: ImageOptions,
   version: string,
 ): Promise<number> => {
   print("set-up");
   const packer = await ensureTool(host, "packer");
-  const { plan, files, bakeId } = await planAsked(host, store, asked, "huaweicloud");
+  const planned = await planAsked(host, store, asked, "huaweicloud");
+  const { plan, files, bakeId } = planned;
   if (bakeId === undefined || plan.target.name !== "huaweicloud") throw new Error("a plan with a lock has a bake id");
   const folder = outFolder(asked.file.name, "huaweicloud");
   await mkdir("out", { recursive: true });
@@ -161,6 +185,7 @@ const bakeInCloud = async (
   print(`\nrender\n  ${folder}: ${files.length} files, ${changed.length} changed\n  bake id ${bakeId}\n\nbake`);
   const current = await currentCloudImage(folder, bakeId);
   if (current !== undefined) print(`  up to date: nothing to bake (made ${current.madeAt})`);
+  else if (plan.target.mirror === undefined) await fetchPlanned(host, store, asked, planned, options);
   const record =
     current ??
     (await bakeCloudImage(host, {

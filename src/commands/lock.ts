@@ -1,4 +1,5 @@
 /** `bake lock`: asks the sources what the profile wants, and writes the digests of it beside the profile. */
+import { join } from "node:path";
 import { formatBytes } from "../bytes.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
@@ -15,6 +16,7 @@ import { diagnosticsOf } from "../profile/load.ts";
 import type { Profile } from "../profile/schema.ts";
 import { closest } from "../profile/suggest.ts";
 import { placeOf, rangeOf } from "../profile/source.ts";
+import { Store } from "../store/store.ts";
 import { formatChange } from "./diff.ts";
 import { Interrupted, makeHost } from "./host.ts";
 import { reportStaleness } from "./planned.ts";
@@ -52,7 +54,8 @@ export const lock = async (options: LockOptions): Promise<number> => {
 /** Touches no network. */
 const check = (file: ProfileFile, profile: Profile, previous: Lock | undefined): number => {
   const path = lockPath(file.file);
-  if (previous === undefined) throw new BakeError("BK204", `${file.file} has no lock: ${path} is not there`, "Make one: bake lock.");
+  if (previous === undefined)
+    throw new BakeError("BK204", `${file.file} has no lock: ${path} is not there`, "Make one: bake lock.");
   if (reportStaleness(file, profile, previous)) return 1;
   print(`${path}: ok`);
   return 0;
@@ -102,7 +105,8 @@ export const updateLock = async (
   previous: Lock | undefined,
   again: (wish: Wish) => boolean,
 ): Promise<Lock | undefined> => {
-  const sources = await askSources(host, profile);
+  const store = new Store(join(host.cacheDir, "store"));
+  const sources = await askSources(host, store, { sources: profile.sources });
   const made = await makeLock({
     profile: file.name,
     wishes: wishesOf(profile),
@@ -110,7 +114,9 @@ export const updateLock = async (
     again,
     resolve: sources.resolve,
     onStart: ({ name, asked, architecture }) =>
-      host.progress.note(`  asking for ${name === asked ? name : `${name} ${asked}`}${architecture === undefined ? "" : ` (${architecture})`}`),
+      host.progress.note(
+        `  asking for ${name === asked ? name : `${name} ${asked}`}${architecture === undefined ? "" : ` (${architecture})`}`,
+      ),
   });
   if (made.unanswered.length > 0) {
     reportUnanswered(file, made.unanswered);
@@ -124,7 +130,9 @@ export const updateLock = async (
   for (const change of changes) print(formatChange(change));
   const trusted = trustLine(made.changed.map(({ after }) => after));
   if (trusted !== undefined) print(`  ${trusted}`);
-  print(`${path}: ${made.lock.artifacts.length} artifacts, ${same ? "nothing changed" : `${formatBytes(size?.to ?? 0)} in all`}`);
+  print(
+    `${path}: ${made.lock.artifacts.length} artifacts, ${same ? "nothing changed" : `${formatBytes(size?.to ?? 0)} in all`}`,
+  );
   return made.lock;
 };
 
@@ -141,7 +149,10 @@ const make = async (
   return (await updateLock(host, file, profile, previous, again)) === undefined ? 1 : 0;
 };
 
-const formatFinding = (file: ProfileFile, { name, architecture, what, version, now, detail, path }: Finding): string => {
+const formatFinding = (
+  file: ProfileFile,
+  { name, architecture, what, version, now, detail, path }: Finding,
+): string => {
   const range = file.tree === undefined ? undefined : rangeOf(placeOf(file.tree, path));
   return [
     `  ${name}${architecture === undefined ? "" : ` (${architecture})`}: ${what}: ${version}${now === undefined ? "" : ` -> ${now}`}`,
@@ -157,8 +168,10 @@ const outdated = async (
   previous: Lock | undefined,
   json: boolean,
 ): Promise<number> => {
-  if (previous === undefined) throw new BakeError("BK204", `${file.file} has no lock: nothing to compare`, "Make one: bake lock.");
-  const { look } = await askSources(host, profile);
+  if (previous === undefined)
+    throw new BakeError("BK204", `${file.file} has no lock: nothing to compare`, "Make one: bake lock.");
+  const store = new Store(join(host.cacheDir, "store"));
+  const { look } = await askSources(host, store, { sources: profile.sources });
   const findings = await findOutdated(profile, previous, wishesOf(profile), {
     ...look,
     today: new Date(host.now()).toISOString().slice(0, 10),

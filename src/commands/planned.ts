@@ -34,17 +34,27 @@ export interface Asked {
 export const outFolder = (name: string, target: TargetName): string =>
   join("out", target === "qemu" ? name : `${name}-${target}`);
 
-/** @returns undefined after the profile's problems were printed. */
-export const readAsked = async (options: {
-  readonly profile: string;
-  readonly trial?: boolean;
-}): Promise<Asked | undefined> => {
+/** Makes a lock that is missing or stale. @returns undefined after problems were printed. */
+export type LockMaker = (file: ProfileFile, profile: Profile, previous: Lock | undefined) => Promise<Lock | undefined>;
+
+/**
+ * @param makeLock Without it a stale lock is a problem, and a missing one is none yet.
+ * @returns undefined after problems were printed.
+ */
+export const readAsked = async (
+  options: { readonly profile: string; readonly trial?: boolean },
+  makeLock?: LockMaker,
+): Promise<Asked | undefined> => {
   const trial = options.trial === true;
   const file = await readProfileFile(options.profile);
   const written = requireProfile(file);
   if (written === undefined) return undefined;
   const { profile, substitutions } = trial ? substitute(written) : { profile: written, substitutions: [] };
-  const lock = trial ? undefined : await readLock(lockPath(file.file));
+  let lock = trial ? undefined : await readLock(lockPath(file.file));
+  if (!trial && makeLock !== undefined && (lock === undefined || isStale(file, written, lock))) {
+    lock = await makeLock(file, written, lock);
+    if (lock === undefined) return undefined;
+  }
   if (lock !== undefined && reportStaleness(file, written, lock)) return undefined;
   return {
     file,
@@ -73,6 +83,9 @@ export interface Planned extends Rendered {
   readonly lock?: Lock;
 }
 
+const isStale = (file: ProfileFile, profile: Profile, lock: Lock): boolean =>
+  staleness(lock, wishesOf(profile), lockPath(file.file)).length > 0;
+
 /** Prints where the profile has gone on without its lock. @returns whether it has. */
 export const reportStaleness = (file: ProfileFile, profile: Profile, lock: Lock): boolean => {
   const problems = staleness(lock, wishesOf(profile), lockPath(file.file));
@@ -88,7 +101,7 @@ export const planAsked = async (
   { file, profile, trial, lock }: Asked,
   target?: TargetName,
 ): Promise<Planned> => {
-  const used = trial ? await prepareTrial(host, store, { profileName: file.name }) : lock;
+  const used = trial ? await prepareTrial(host, store, { profileName: file.name, profile }) : lock;
   const plan = planNode({
     name: file.name,
     profile,

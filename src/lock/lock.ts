@@ -46,7 +46,7 @@ const bytes = {
   checksums: url.optional(),
 };
 
-export const releaseKinds = ["docker-static", "buildx", "buildkite-agent", "goss"] as const;
+const releaseKinds = ["docker-static", "buildx", "buildkite-agent", "goss"] as const;
 
 const Release = z.strictObject({ kind: z.enum(releaseKinds), ...entry, ...bytes });
 

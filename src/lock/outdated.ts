@@ -8,7 +8,7 @@ import { lockedAs } from "./stale.ts";
 import type { Wish } from "./wish.ts";
 import { pinFor } from "./wishes.ts";
 
-export type Overtaken =
+type Overtaken =
   | "newer version"
   | "tag moved"
   | "files changed"

@@ -7,7 +7,7 @@ import type { Wish } from "./wish.ts";
 export const pinFor = (pins: Profile["pins"], name: string): Profile["pins"][string] | undefined =>
   pins[name] ?? pins[name.replace(/:[^:/]+$/, "")];
 
-export const architecturesOf = ({ targets: { qemu, huaweicloud } }: Profile): Architecture[] =>
+const architecturesOf = ({ targets: { qemu, huaweicloud } }: Profile): Architecture[] =>
   [...new Set([qemu, huaweicloud].flatMap((target) => (target === undefined ? [] : [target.architecture])))].toSorted();
 
 const withPin = (profile: Profile, wish: Wish): Wish => {

@@ -3,56 +3,42 @@
  * before a cloud gets it: a writer that let something through is found here, and told at the line of the profile that it came
  * from. Pure.
  */
-import { Ajv, type ErrorObject } from "ajv";
 import { parse } from "yaml";
+import * as z from "zod";
 import type { Problem } from "../profile/rules/rule.ts";
 import type { ProfilePath } from "../profile/source.ts";
 
-const line = { type: "string", pattern: "^[^\\u0000-\\u001f]+$" };
+const line = z.string().regex(/^[^\0-\x1f]+$/, "must be one line of text");
 
 /** The part of cloud-config that bake writes (cloud-init documentation: users and groups, write_files, runcmd, set hostname). */
-const cloudConfig = {
-  type: "object",
-  additionalProperties: false,
-  required: ["users"],
-  properties: {
-    users: {
-      type: "array",
-      minItems: 1,
-      items: {
-        type: "object",
-        additionalProperties: false,
-        required: ["name"],
-        properties: {
-          name: line,
-          lock_passwd: { type: "boolean" },
-          ssh_authorized_keys: { type: "array", minItems: 1, items: line },
-        },
-      },
-    },
-    disable_root: { type: "boolean" },
-    ssh_pwauth: { type: "boolean" },
-    hostname: line,
-    fqdn: line,
-    prefer_fqdn_over_hostname: { type: "boolean" },
-    preserve_hostname: { type: "boolean" },
-    write_files: {
-      type: "array",
-      items: {
-        type: "object",
-        additionalProperties: false,
-        required: ["path", "permissions", "owner", "content"],
-        properties: {
-          path: { type: "string", pattern: "^/[^\\u0000-\\u001f]+$" },
-          permissions: { type: "string", pattern: "^0[0-7]{3}$" },
-          owner: line,
-          content: { type: "string" },
-        },
-      },
-    },
-    runcmd: { type: "array", items: { type: "array", minItems: 1, items: line } },
-  },
-};
+const CloudConfig = z.strictObject({
+  users: z
+    .array(
+      z.strictObject({
+        name: line,
+        lock_passwd: z.boolean().optional(),
+        ssh_authorized_keys: z.array(line).min(1).optional(),
+      }),
+    )
+    .min(1),
+  disable_root: z.boolean().optional(),
+  ssh_pwauth: z.boolean().optional(),
+  hostname: line.optional(),
+  fqdn: line.optional(),
+  prefer_fqdn_over_hostname: z.boolean().optional(),
+  preserve_hostname: z.boolean().optional(),
+  write_files: z
+    .array(
+      z.strictObject({
+        path: z.string().regex(/^\/[^\0-\x1f]+$/, "must be an absolute path"),
+        permissions: z.string().regex(/^0[0-7]{3}$/, "must be a mode as text"),
+        owner: line,
+        content: z.string(),
+      }),
+    )
+    .optional(),
+  runcmd: z.array(z.array(line).min(1)).optional(),
+});
 
 /** Where in the profile a part of user-data comes from, by JSON pointer; the longest that fits counts. */
 export type Origins = ReadonlyMap<string, ProfilePath>;
@@ -63,11 +49,6 @@ const originOf = (origins: Origins, pointer: string): ProfilePath => {
     if (found !== undefined) return found;
     if (!at.includes("/")) return [];
   }
-};
-
-const describe = ({ instancePath, message = "is wrong", params }: ErrorObject): string => {
-  const extra = (params as { additionalProperty?: string }).additionalProperty;
-  return `${instancePath === "" ? "user-data" : instancePath} ${message}${extra === undefined ? "" : `: ${extra}`}`;
 };
 
 /** Every problem of rendered user-data, where the profile says what it came from. Values are never repeated. */
@@ -85,6 +66,9 @@ export const reviewUserData = (text: string, origins: Origins): Problem[] => {
   } catch {
     return [problem("", "it is no YAML")];
   }
-  const validate = new Ajv({ allErrors: true, strict: true }).compile(cloudConfig);
-  return validate(value) ? [] : (validate.errors ?? []).map((error) => problem(error.instancePath, describe(error)));
+  const parsed = CloudConfig.safeParse(value);
+  return (parsed.error?.issues ?? []).map(({ path, message }) => {
+    const pointer = path.map((step) => `/${String(step)}`).join("");
+    return problem(pointer, `${pointer === "" ? "user-data" : pointer}: ${message}`);
+  });
 };

@@ -35,17 +35,23 @@ const requireWriters = (program: hbs.AST.Program, name: string): void => {
   }
 };
 
+/** One environment for all templates: making one costs more than rendering with it. */
+const handlebars = Handlebars.create();
+for (const [writer, write] of Object.entries(writers)) {
+  handlebars.registerHelper(writer, (value: unknown) => {
+    if (value === undefined || value === null) throw new RangeError(`a value for {{${writer} …}} is missing`);
+    return write(value as never);
+  });
+}
+
 /** Renders one template; unknown variables are errors. */
 export const renderTemplate = (name: string, source: string, data: object): string => {
-  const handlebars = Handlebars.create();
-  for (const [writer, write] of Object.entries(writers)) {
-    handlebars.registerHelper(writer, (value: unknown) => {
-      if (value === undefined || value === null)
-        throw new RangeError(`${name}: a value for {{${writer} …}} is missing`);
-      return write(value as never);
-    });
-  }
   const program = handlebars.parse(source);
   requireWriters(program, name);
-  return handlebars.compile(program, { noEscape: true, strict: true, knownHelpers: {} })(data);
+  try {
+    return handlebars.compile(program, { noEscape: true, strict: true, knownHelpers: {} })(data);
+  } catch (error) {
+    if (error instanceof RangeError) throw new RangeError(`${name}: ${error.message}`, { cause: error });
+    throw error;
+  }
 };

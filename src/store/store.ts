@@ -1,7 +1,7 @@
 /** The content-addressed store: `sha256/ab/cdef…` under the cache directory. A file is in it only under the hash of its bytes. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { access, chmod, copyFile, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { access, chmod, copyFile, mkdir, open, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
 
@@ -53,6 +53,18 @@ export class Store {
       await mkdir(join(target, ".."), { recursive: true });
       await rename(temporary, target);
       return { sha256, size };
+    } finally {
+      await rm(temporary, { force: true });
+    }
+  }
+
+  /** Takes bytes in, such as a manifest that was read already. */
+  async addContent(content: Uint8Array): Promise<{ sha256: string; size: number }> {
+    await mkdir(join(this.root, "tmp"), { recursive: true });
+    const temporary = join(this.root, "tmp", `${process.pid}-${Math.random().toString(36).slice(2)}`);
+    try {
+      await writeFile(temporary, content);
+      return await this.add(temporary);
     } finally {
       await rm(temporary, { force: true });
     }

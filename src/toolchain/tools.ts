@@ -127,10 +127,6 @@ export const readPins = (goMod: string, module: string): { version: string; go: 
 const pinsOf = async (tool: GoTool): Promise<{ version: string; go: string }> =>
   readPins(await readFile(join(root, "toolchain", tool, "go.mod"), "utf8"), goModules[tool].module);
 
-/** `module@version` as pinned. */
-export const moduleReference = async (tool: GoTool): Promise<string> =>
-  `${goModules[tool].module}@v${(await pinsOf(tool)).version}`;
-
 const linkerVersion = async (tool: GoTool): Promise<string> => {
   const { versionVariable } = goModules[tool];
   return versionVariable === undefined ? "" : `-X ${versionVariable}=v${(await pinsOf(tool)).version}`;

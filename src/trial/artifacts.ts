@@ -1,11 +1,11 @@
 /** A trial's artifacts: Debian packages and Go modules, put into the layouts that the official releases have. */
 import { createHash } from "node:crypto";
-import { chmod, copyFile, cp, mkdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { chmod, copyFile, cp, mkdir, rename, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
-import { type Artifact, type Blob, filesOf, Lock, type Release } from "../lock/lock.ts";
-import { sha256File, type Store } from "../store/store.ts";
+import { parseReference } from "../lock/reference.ts";
+import { sha256File } from "../store/store.ts";
 import { buildGoTools, toolDigest } from "../toolchain/tools.ts";
 import { type DebianPackage, downloadPackages, suite, unpack } from "./debian.ts";
 import { type PackedImage, packImage, reproducible, settleModes } from "./docker-archive.ts";
@@ -45,9 +45,6 @@ const goTools = ["buildkite-agent", "buildkit", "goss"] as const;
 
 /** Part of the key of what was assembled: raise it when this file changes what comes out. */
 const recipeVersion = 3;
-
-/** Where a lock of a trial says that its artifacts come from: no such host exists. */
-const trialSource = "http://trial.bake.invalid";
 
 const install = async (from: string, to: string): Promise<void> => {
   await mkdir(join(to, ".."), { recursive: true });
@@ -118,7 +115,25 @@ const requireVersions = (found: readonly DebianPackage[]): void => {
   }
 };
 
-const assemble = async (host: Host, store: Store, folder: string): Promise<Artifact[]> => {
+const sha256Of = async (file: string): Promise<string> => (await sha256File(file)).sha256;
+
+/** Puts files into `source` where the release hosts and registries have them. */
+const layOut = (source: string) => {
+  const put = async (path: string, file: string): Promise<string> => {
+    const target = join(source, path);
+    await mkdir(dirname(target), { recursive: true });
+    await rename(file, target).catch(() => copyFile(file, target));
+    return target;
+  };
+  const write = async (path: string, text: string): Promise<void> => {
+    await mkdir(dirname(join(source, path)), { recursive: true });
+    await writeFile(join(source, path), text);
+  };
+  return { put, write };
+};
+
+/** Makes everything that a trial fetches. @param source An empty folder, which `serveSource` serves afterwards. */
+export const assembleSource = async (host: Host, source: string, folder: string): Promise<void> => {
   const { progress } = host;
   const tools = await buildGoTools(host, goTools);
   const tree = await progress.step("trial:packages", `download ${packages.length} Debian packages`, async () => {
@@ -126,44 +141,16 @@ const assemble = async (host: Host, store: Store, folder: string): Promise<Artif
     requireVersions(downloaded);
     return unpack(host, downloaded, folder);
   });
+  const { put, write } = layOut(source);
+  const { docker: dockerVersion, buildx, agent: agentVersion, goss, buildkitImage, smallImage } = trialVersions;
   return progress.step("trial:assemble", "assemble artifacts in their official layouts", async (update) => {
-    const artifacts: Artifact[] = [];
-    // What the store has is not written again: a stored file that was changed stays, to be refused by name.
-    const keep = async (file: string): Promise<{ sha256: string; size: number }> => {
-      const found = await sha256File(file);
-      if (!(await store.has(found.sha256))) await store.add(file);
-      return found;
-    };
-    const architecture = "x86_64";
-    const add = async (entry: Pick<Release, "kind" | "name" | "version">, file: string): Promise<void> => {
-      update(entry.name);
-      const { name, version } = entry;
-      const url = `${trialSource}/${name}/${version}`;
-      artifacts.push({ ...entry, architecture, asked: version, url, trust: "first-use", ...(await keep(file)) });
-    };
-    const addImage = async (name: string, image: PackedImage): Promise<void> => {
-      update(name);
-      const version = name.slice(name.lastIndexOf(":") + 1);
-      for (const { text } of [image.manifest, image.config]) {
-        const file = join(folder, "blob");
-        await writeFile(file, text);
-        await keep(file);
-      }
-      await keep(image.layer.file);
-      const blob = ({ digest, size, mediaType }: Blob): Blob => ({ digest, size, mediaType });
-      artifacts.push({
-        kind: "container-image",
-        name,
-        architecture,
-        version,
-        asked: name,
-        registry: "trial.bake.invalid",
-        repository: name.slice(0, name.lastIndexOf(":")),
-        tagDigest: image.manifest.digest,
-        manifest: blob(image.manifest),
-        config: blob(image.config),
-        layers: [blob(image.layer)],
-      });
+    const addImage = async (reference: string, image: PackedImage): Promise<void> => {
+      update(reference);
+      const { repository, tag } = parseReference(reference);
+      for (const name of [tag, image.manifest.digest])
+        await write(`v2/${repository}/manifests/${name}`, image.manifest.text);
+      await write(`v2/${repository}/blobs/${image.config.digest}`, image.config.text);
+      await put(`v2/${repository}/blobs/${image.layer.digest}`, image.layer.file);
     };
     const work = async (name: string): Promise<string> => {
       const path = join(folder, name);
@@ -174,18 +161,18 @@ const assemble = async (host: Host, store: Store, folder: string): Promise<Artif
     const docker = await work("docker-archive");
     for (const [name, from] of Object.entries(dockerFiles))
       await install(join(tree, from), join(docker, "docker", name));
-    await add(
-      {
-        kind: "docker-static",
-        name: "docker",
-        version: trialVersions.docker,
-      },
+    update("docker");
+    await put(
+      `docker/x86_64/docker-${dockerVersion}.tgz`,
       await packArchive(host, docker, ["docker"], join(folder, "docker.tgz")),
     );
-    await add(
-      { kind: "buildx", name: "buildx", version: trialVersions.buildx },
+    update("buildx");
+    const buildxName = `buildx-v${buildx}.linux-amd64`;
+    const plugin = await put(
+      `buildx/v${buildx}/${buildxName}`,
       join(tree, "usr/libexec/docker/cli-plugins/docker-buildx"),
     );
+    await write(`buildx/v${buildx}/checksums.txt`, `${await sha256Of(plugin)} *${buildxName}\n`);
 
     const agent = await work("agent-archive");
     await install(tools["buildkite-agent"], join(agent, "buildkite-agent"));
@@ -198,12 +185,10 @@ const assemble = async (host: Host, store: Store, folder: string): Promise<Artif
         "#!/bin/bash\n# A sample; remove the ending to use it.\n",
       );
     }
-    await add(
-      {
-        kind: "buildkite-agent",
-        name: "buildkite-agent",
-        version: trialVersions.agent,
-      },
+    update("buildkite-agent");
+    const agentName = `buildkite-agent-linux-amd64-${agentVersion}.tar.gz`;
+    const agentArchive = await put(
+      `agent/v${agentVersion}/${agentName}`,
       await packArchive(
         host,
         agent,
@@ -211,7 +196,15 @@ const assemble = async (host: Host, store: Store, folder: string): Promise<Artif
         join(folder, "agent.tgz"),
       ),
     );
-    await add({ kind: "goss", name: "goss", version: trialVersions.goss }, tools.goss);
+    await write(
+      `agent/v${agentVersion}/buildkite-agent-${agentVersion}.SHA256SUMS`,
+      `${await sha256Of(agentArchive)}  ${agentName}\n`,
+    );
+    update("goss");
+    const gossName = "goss-linux-amd64";
+    await copyFile(tools.goss, join(folder, gossName));
+    const gossFile = await put(`goss/v${goss}/${gossName}`, join(folder, gossName));
+    await write(`goss/v${goss}/${gossName}.sha256`, `${await sha256Of(gossFile)}  ${gossName}\n`);
 
     const environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"];
     const buildkit = await work("buildkit-root");
@@ -224,54 +217,23 @@ const assemble = async (host: Host, store: Store, folder: string): Promise<Artif
       dereference: true,
     });
     await addImage(
-      trialVersions.buildkitImage,
+      buildkitImage,
       await packImage(host, { tree: buildkit, folder, config: { Entrypoint: ["buildkitd"], Env: environment } }),
     );
 
     const small = await work("small-root");
     await busyboxTree(tree, small);
     await addImage(
-      trialVersions.smallImage,
+      smallImage,
       await packImage(host, { tree: small, folder, config: { Cmd: ["sh"], Env: environment } }),
     );
-    return artifacts;
   });
 };
 
-/** What an earlier run assembled; undefined when there is none or its record cannot be read. */
-const readRecord = async (path: string): Promise<Artifact[] | undefined> => {
-  try {
-    return Lock.shape.artifacts.parse(JSON.parse(await readFile(path, "utf8")));
-  } catch {
-    return undefined;
-  }
-};
-
-/**
- * The artifacts of every trial, from the store when they were assembled before: then neither network nor work is needed.
- * A stored file that was changed since is left as it is: `bake image` compares and refuses it.
- * @throws BakeError BK305 without a Debian mirror, BK309 when it has other versions, and what `ensureTools` throws.
- */
-export const assembleTrialArtifacts = async (host: Host, store: Store): Promise<Artifact[]> => {
+/** Names what `assembleSource` would make: the same key, the same bytes. */
+export const sourceKey = async (): Promise<string> => {
   const digests = await Promise.all(goTools.map((tool) => toolDigest(tool)));
-  const key = createHash("sha256")
+  return createHash("sha256")
     .update(JSON.stringify({ recipeVersion, suite, packages, trialVersions, digests }))
     .digest("hex");
-  const record = join(host.cacheDir, "trial", `artifacts-${key}.json`);
-  const known = await readRecord(record);
-  if (known !== undefined) {
-    const there = await Promise.all(known.flatMap(filesOf).map(({ sha256 }) => store.has(sha256)));
-    if (there.every(Boolean)) return known;
-  }
-  const folder = join(host.cacheDir, "trial", `work-${process.pid}`);
-  try {
-    await rm(folder, { recursive: true, force: true });
-    await mkdir(folder, { recursive: true });
-    const artifacts = await assemble(host, store, folder);
-    await writeFile(`${record}.new`, JSON.stringify(artifacts, null, 2));
-    await rename(`${record}.new`, record);
-    return artifacts;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
 };

@@ -1,24 +1,101 @@
-/** What a trial's lock names: the stand-in base and the assembled artifacts, made when they are not in the store yet. */
+/**
+ * What a trial's lock names. Its artifacts go the way of all others (resolvers, downloads, store), from a local source that
+ * serves the assembled stand-ins; its base is made here.
+ */
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { standInBase } from "../build/base.ts";
 import type { Host } from "../host.ts";
-import { Lock } from "../lock/lock.ts";
+import { askSources } from "../lock/ask.ts";
+import { fetchFiles } from "../lock/fetch.ts";
+import { filesOf, type Lock, lockVersion } from "../lock/lock.ts";
+import { makeLock } from "../lock/make.ts";
+import { readLock, writeLock } from "../lock/read.ts";
+import { wishesOf } from "../lock/wishes.ts";
+import type { Profile } from "../profile/schema.ts";
 import type { Store } from "../store/store.ts";
-import { assembleTrialArtifacts, dockerLibraryPackages } from "./artifacts.ts";
+import { assembleSource, dockerLibraryPackages, sourceKey } from "./artifacts.ts";
 import { debianMirror } from "./debian.ts";
+import { serveSource } from "./source-server.ts";
 
+/** Stands in the URLs of a trial's lock: a name that never exists (RFC 2606), since the source's port is another one each time. */
+const sourceHost = "trial.bake.invalid";
+
+/** Registries that the trial's images are named after. */
+const registries = ["docker.io", "bake.local"] as const;
+
+/** A lock that an earlier run made, if it is whole and the store has all of it. */
+const knownLock = async (store: Store, file: string): Promise<Lock | undefined> => {
+  const lock = await readLock(file).catch(() => undefined);
+  const there = await Promise.all((lock?.artifacts ?? []).flatMap(filesOf).map(({ sha256 }) => store.has(sha256)));
+  return there.every(Boolean) ? lock : undefined;
+};
+
+/** Assembles the source, serves it, and locks and fetches from it. */
+const lockFromSource = async (host: Host, store: Store, name: string, profile: Profile): Promise<Lock> => {
+  const folder = join(host.cacheDir, "trial", `work-${process.pid}`);
+  try {
+    await rm(folder, { recursive: true, force: true });
+    const source = join(folder, "source");
+    await mkdir(source, { recursive: true });
+    await assembleSource(host, source, folder);
+    const server = await serveSource(source);
+    try {
+      const from = `http://${sourceHost}`;
+      const here = `127.0.0.1:${server.port}`;
+      const rewrite = (url: string): string =>
+        url.startsWith(`${from}/`) ? `http://${here}${url.slice(from.length)}` : url;
+      const sources = await askSources(host, store, {
+        sources: {
+          ...profile.sources,
+          docker: `${from}/docker`,
+          buildx: `${from}/buildx`,
+          agent: `${from}/agent`,
+          goss: `${from}/goss`,
+          registries: Object.fromEntries(registries.map((registry) => [registry, [here]])),
+        },
+        rewrite,
+      });
+      const wishes = wishesOf(profile).filter(({ kind }) => kind !== "base");
+      const { lock, unanswered } = await makeLock({
+        profile: name,
+        wishes,
+        again: () => true,
+        resolve: sources.resolve,
+      });
+      const [problem] = unanswered;
+      if (problem !== undefined) throw problem.error;
+      await fetchFiles(host, store, await sources.requests(lock.artifacts), { rewrite });
+      return lock;
+    } finally {
+      await server.close();
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+};
+
+/**
+ * A stored file that was changed since is left as it is: `bake image` compares and refuses it.
+ * @throws BakeError BK305 without a Debian mirror, BK309 when it has other versions, and what `ensureTools` throws.
+ */
 export const prepareTrial = async (
   host: Host,
   store: Store,
-  { profileName }: { profileName: string },
+  { profileName, profile }: { readonly profileName: string; readonly profile: Profile },
 ): Promise<Lock> => {
-  const artifacts = await assembleTrialArtifacts(host, store);
+  const record = join(host.cacheDir, "trial", `${await sourceKey()}.lock.json`);
+  let previous = await knownLock(store, record);
+  if (previous === undefined) {
+    previous = await lockFromSource(host, store, profileName, profile);
+    await writeLock(record, previous);
+  }
   const base = await standInBase(host, store, {
     libraryPackages: dockerLibraryPackages,
     mirror: await debianMirror(host),
   });
-  // Through the schema, as if read from a file: keys in one order, so that plan.json has the same bytes every time.
-  return Lock.parse({
-    lockVersion: 1,
+  return {
+    lockVersion,
     profile: profileName,
     artifacts: [
       {
@@ -33,7 +110,7 @@ export const prepareTrial = async (
         trust: "first-use",
         format: "qcow2",
       },
-      ...artifacts,
+      ...previous.artifacts,
     ],
-  });
+  };
 };

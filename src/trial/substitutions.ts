@@ -104,6 +104,24 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
       why: "a small image with a shell, no registry needed",
     },
     {
+      what: "models",
+      profile: profile.models.map((model) => Object.values(model).join(" ")).join(", "),
+      trial: "",
+      why: "no model hub needed",
+    },
+    {
+      what: "files",
+      profile: profile.files.map(({ path }) => path).join(", "),
+      trial: "",
+      why: "no download host needed",
+    },
+    {
+      what: "targets.huaweicloud",
+      profile: profile.targets.huaweicloud === undefined ? "" : profile.targets.huaweicloud.region,
+      trial: "",
+      why: "a trial bakes in a local VM alone",
+    },
+    {
       what: "secrets.agentToken",
       profile: "file" in profile.secrets.agentToken ? profile.secrets.agentToken.file : profile.secrets.agentToken.env,
       trial: "a random token for each boot",
@@ -126,8 +144,10 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
       checks: { ...profile.checks, gossVersion: trialVersions.goss },
       images: [trialVersions.smallImage],
       storage: { ...profile.storage, minSize: trialSizes.minSize, minFree: trialSizes.minFree },
+      models: [],
+      files: [],
+      pins: {},
       targets: {
-        ...profile.targets,
         qemu: { ...qemu, base: "debian-trixie-stand-in", architecture: "x86_64", diskSize: trialSizes.systemDisk },
       },
     },

@@ -70,7 +70,7 @@ describe("points at the line that the wrong part came from", () => {
   test("whole, with a frame and without the value", () => {
     expect(report(text.replace(/- ssh-ed25519 .* second@example/, "- 12345"))).toEqual([
       [
-        "error[BK135]: rendered user-data is not what cloud-init takes: /users/0/ssh_authorized_keys/1 must be string",
+        "error[BK135]: rendered user-data is not what cloud-init takes: /users/0/ssh_authorized_keys/1: Invalid input: expected string, received number",
         " --> site.yaml:5:7",
         "  |",
         `5 |     - ${key.replace("operator", "second")}`,
@@ -83,7 +83,7 @@ describe("points at the line that the wrong part came from", () => {
   test.each([
     ["no YAML", "a: [", "it is no YAML"],
     ["not ASCII", `${text}# \u00e9\n`, "a character that is not ASCII"],
-    ["a key that is not bake's", `${text}bootcmd: [x]\n`, "must NOT have additional properties: bootcmd"],
+    ["a key that is not bake's", `${text}bootcmd: [x]\n`, 'Unrecognized key: "bootcmd"'],
   ])("%s is told at the profile's beginning", (_, changed, message) => {
     expect(report(changed).join("\n")).toContain(message);
   });

@@ -113,7 +113,7 @@ describe("what goes wrong", () => {
 
   test("an interrupt stops Packer and QEMU and leaves nothing half-made", async () => {
     variant("interrupted");
-    const child = spawn("node", [join(root, "dist/cli.js"), "image", "--profile", "interrupted", "--trial"], {
+    const child = spawn("node", [join(root, "bin/cli.cjs"), "image", "--profile", "interrupted", "--trial"], {
       cwd: scratch,
       env: { ...process.env, CI: "true" },
     });

@@ -129,7 +129,7 @@ const calls = (): string => join(folder, "calls");
 const bake = (args: readonly string[], variables: Readonly<Record<string, string>>): Promise<number | null> =>
   new Promise((done) => {
     process.stdout.write(`\n$ bake ${args.join(" ")}\n`);
-    const child = spawn("node", [join(root, "dist/cli.js"), ...args], {
+    const child = spawn("node", [join(root, "bin/cli.cjs"), ...args], {
       cwd: folder,
       env: {
         ...process.env,

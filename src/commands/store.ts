@@ -1,0 +1,154 @@
+/** `bake store`: what lies in the store, whether it is still what it was, and what no lock names any more. */
+import { readdir, readFile, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { formatBytes } from "../bytes.ts";
+import { BakeError } from "../errors.ts";
+import type { Host } from "../host.ts";
+import { filesOf } from "../lock/lock.ts";
+import { lockPath, readLock } from "../lock/read.ts";
+import { isAlive } from "../process-alive.ts";
+import { sha256File, Store } from "../store/store.ts";
+import { Interrupted, makeHost } from "./host.ts";
+import { readProfileFile, reportFailure } from "./profile-file.ts";
+
+const print = (text: string): void => void process.stdout.write(`${text}\n`);
+
+interface StoredFile {
+  readonly path: string;
+  /** By its name; absent for a file that does not belong there. */
+  readonly sha256?: string;
+  readonly size: number;
+  /** ISO 8601 */
+  readonly since: string;
+}
+
+const files = async (folder: string): Promise<string[]> =>
+  (await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []))
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .toSorted();
+
+const stored = async (store: Store): Promise<StoredFile[]> => {
+  const found: StoredFile[] = [];
+  for (const path of await files(join(store.root, "sha256"))) {
+    const info = await stat(path).catch(() => undefined);
+    if (info === undefined) continue;
+    const [, head = "", tail = ""] = /\/([0-9a-f]{2})\/([0-9a-f]{62})$/.exec(path) ?? [];
+    found.push({
+      path,
+      ...(tail !== "" && { sha256: `${head}${tail}` }),
+      size: info.size,
+      since: info.mtime.toISOString(),
+    });
+  }
+  return found;
+};
+
+const withStore = async (work: (host: Host, store: Store) => Promise<number>): Promise<number> => {
+  const { host } = await makeHost();
+  try {
+    return await work(host, new Store(join(host.cacheDir, "store")));
+  } catch (error) {
+    const reason: unknown = host.signal.reason;
+    return reason instanceof Interrupted ? reason.exitCode : reportFailure(error);
+  }
+};
+
+const total = (list: readonly { readonly size: number }[]): string =>
+  `${list.length} files, ${formatBytes(list.reduce((sum, { size }) => sum + size, 0))}`;
+
+/** `bake store ls`. @returns the exit code. */
+export const list = ({ json = false }: { readonly json?: boolean }): Promise<number> =>
+  withStore(async (_host, store) => {
+    const found = await stored(store);
+    if (json) {
+      print(
+        JSON.stringify(
+          { root: store.root, files: found.map(({ sha256, size, since }) => ({ sha256, size, since })) },
+          null,
+          2,
+        ),
+      );
+      return 0;
+    }
+    for (const { sha256, path, size, since } of found)
+      print(`${sha256 ?? path}  ${formatBytes(size).padStart(9)}  ${since.slice(0, 10)}`);
+    print(`${store.root}: ${total(found)}`);
+    return 0;
+  });
+
+/** `bake store verify`. @returns the exit code: 1 when a file is not what its name says. */
+export const verify = (): Promise<number> =>
+  withStore(async (host, store) => {
+    const found = await stored(store);
+    const wrong: string[] = [];
+    await host.progress.step("store-verify", `compare ${total(found)} with their digests`, async () => {
+      for (const { path, sha256 } of found) {
+        host.signal.throwIfAborted();
+        const now = await sha256File(path);
+        if (sha256 === undefined) wrong.push(`${path}: no digest has this name`);
+        else if (now.sha256 !== sha256) wrong.push(`${path}: it is sha256 ${now.sha256} now, ${now.size} bytes`);
+      }
+    });
+    for (const line of wrong) print(`changed: ${line}`);
+    print(
+      wrong.length === 0
+        ? `${store.root}: ${total(found)}, all as they were`
+        : `${store.root}: ${wrong.length} of ${found.length} files are not what they were. Delete them; bake fetch gets them again.`,
+    );
+    return wrong.length === 0 ? 0 : 1;
+  });
+
+/** What nobody will go on with: parts and copies of processes that are gone, and files that were set aside. */
+const leftovers = async (store: Store): Promise<StoredFile[]> => {
+  const found: StoredFile[] = [];
+  for (const path of [...(await files(join(store.root, "tmp"))), ...(await files(join(store.root, "refused")))]) {
+    const base = path.replace(/(\.json|\.lock)$/, "");
+    const owner = Number(/\/(\d+)-[^/]*$/.exec(path)?.[1] ?? (await readFile(`${base}.lock`, "utf8").catch(() => "0")));
+    const info = await stat(path).catch(() => undefined);
+    if (info === undefined || (owner > 0 && isAlive(owner))) continue;
+    found.push({ path, size: info.size, since: info.mtime.toISOString() });
+  }
+  return found;
+};
+
+/** `bake store prune`: says what would go, unless `yes`. @returns the exit code. */
+export const prune = ({
+  keep,
+  yes = false,
+}: {
+  readonly keep: readonly string[];
+  readonly yes?: boolean;
+}): Promise<number> =>
+  withStore(async (host, store) => {
+    const named = new Set<string>();
+    for (const profile of keep) {
+      const path = lockPath((await readProfileFile(profile)).file);
+      const lock = await readLock(path);
+      // Without its lock, all that this profile uses would go.
+      if (lock === undefined)
+        throw new BakeError("BK204", `${profile} has no lock: ${path} is not there`, "Nothing was removed.");
+      for (const { sha256 } of lock.artifacts.flatMap(filesOf)) named.add(sha256);
+    }
+    // A trial's lock lies in the cache.
+    for (const path of (await files(join(host.cacheDir, "trial"))).filter((each) => each.endsWith(".lock.json"))) {
+      const lock = await readLock(path).catch(() => undefined);
+      for (const { sha256 } of lock?.artifacts.flatMap(filesOf) ?? []) named.add(sha256);
+    }
+    for (const path of await files(join(host.cacheDir, "base"))) {
+      const text = await readFile(path, "utf8").catch(() => "");
+      for (const [sha256] of text.matchAll(/\b[0-9a-f]{64}\b/g)) named.add(sha256);
+    }
+    const going = [
+      ...(await stored(store)).filter(({ sha256 }) => sha256 === undefined || !named.has(sha256)),
+      ...(await leftovers(store)),
+    ];
+    for (const { path, size } of going) {
+      if (yes) await rm(path, { force: true });
+      print(`${yes ? "removed" : "would go"}: ${path} (${formatBytes(size)})`);
+    }
+    print(
+      `${total(going)}${yes ? " removed" : going.length === 0 ? ": nothing to remove" : "; add --yes to remove them"}`,
+    );
+    return 0;
+  });

@@ -1,0 +1,147 @@
+/** All sources together: how a wish becomes an artifact, what has become of a locked one, and where its bytes come from. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { BakeError } from "../errors.ts";
+import type { Host } from "../host.ts";
+import { downloadAll, type DownloadEdges, type DownloadRequest } from "../store/download.ts";
+import { makeHttp } from "../store/http.ts";
+import type { Store } from "../store/store.ts";
+import { ensureCrane } from "../toolchain/tools.ts";
+import { followFile } from "./follow.ts";
+import { type Artifact, filesOf, type Model } from "./lock.ts";
+import type { Look } from "./outdated.ts";
+import { resolveWish, versionsOf } from "./sources/index.ts";
+import { blobRequests, movedTag, newerImages, resolveImage } from "./sources/oci.ts";
+import { makeRegistry, type Registry } from "./sources/registry.ts";
+import { compareVersions } from "./sources/versions.ts";
+import { makeWeb } from "./web-http.ts";
+import type { Sources, Wish } from "./wish.ts";
+
+export interface AskedSources {
+  /** @throws BakeError */
+  readonly resolve: (wish: Wish) => Promise<Artifact>;
+  readonly look: Omit<Look, "today">;
+  /** What a download asks for, for every file of these; each file once. */
+  readonly requests: (artifacts: readonly Artifact[]) => Promise<DownloadRequest[]>;
+}
+
+const withoutSlash = (url: string): string => url.replace(/\/+$/, "");
+
+/** Everything without a trailing slash, whatever the profile has. */
+const normalized = (sources: Sources): Sources => ({
+  ...(Object.fromEntries(
+    Object.entries(sources).map(([name, value]) => [name, typeof value === "string" ? withoutSlash(value) : value]),
+  ) as unknown as Sources),
+});
+
+/** The real edges of downloads. */
+export const downloadEdges = (
+  host: Host,
+  store: Store,
+  rewrite?: (url: string) => string,
+  onEvent?: DownloadEdges["onEvent"],
+): DownloadEdges => ({
+  store,
+  http: makeHttp({ certificates: host.env["SSL_CERT_FILE"], ...(rewrite !== undefined && { rewrite }) }),
+  now: host.now,
+  sleep: (milliseconds, signal) => sleep(milliseconds, undefined, { signal }),
+  random: Math.random,
+  signal: host.signal,
+  ...(onEvent !== undefined && { onEvent }),
+});
+
+/** Docker 29 and later are no node's (rule BK112); nobody is told of them. */
+const isForNodes = ({ kind }: Wish, version: string): boolean => kind !== "docker-static" || /^2[678]\./.test(version);
+
+const changedFiles = (before: Model, now: Model): string[] => {
+  const digests = (model: Model) => new Map(model.files.map(({ path, sha256 }) => [path, sha256]));
+  const [old, fresh] = [digests(before), digests(now)];
+  return [...new Set([...old.keys(), ...fresh.keys()])].filter((path) => old.get(path) !== fresh.get(path)).toSorted();
+};
+
+export const askSources = async (
+  host: Host,
+  store: Store,
+  { sources: given, rewrite }: { readonly sources: Sources; readonly rewrite?: (url: string) => string },
+): Promise<AskedSources> => {
+  const sources = normalized(given);
+  const edges = downloadEdges(host, store, rewrite);
+  const token = host.env["HF_TOKEN"];
+  const headers = (url: string): Record<string, string> =>
+    token !== undefined && token !== "" && url.startsWith(`${sources.huggingface}/`)
+      ? { authorization: `Bearer ${token}` }
+      : {};
+  const web = makeWeb({
+    http: edges.http,
+    store,
+    download: async (request) => {
+      const [done] = await downloadAll([request], edges);
+      if (done === undefined) throw new Error("a download gives one file");
+      return done;
+    },
+    sleep: (milliseconds) => sleep(milliseconds, undefined, { signal: host.signal }),
+    signal: host.signal,
+    headers,
+  });
+  const context = { web, sources };
+  // Only profiles with images need it, and it may have to be built.
+  let made: Promise<Registry> | undefined;
+  const registry = (): Promise<Registry> => (made ??= ensureCrane(host).then((crane) => makeRegistry(host, crane)));
+  const resolve = async (wish: Wish): Promise<Artifact> => {
+    if (wish.kind !== "container-image") return resolveWish(wish, context);
+    const { image, manifest, config } = await resolveImage(wish, { registry: await registry(), sources });
+    for (const text of [manifest, config]) await store.addContent(Buffer.from(text));
+    return image;
+  };
+  const requestsOf = async (artifact: Artifact): Promise<DownloadRequest[]> => {
+    if (artifact.kind === "container-image") {
+      return blobRequests(artifact, { registry: await registry(), sources });
+    }
+    const urls = artifact.kind === "model" ? artifact.files.map(({ url }) => url) : [artifact.url];
+    return filesOf(artifact).map((file, index) => ({
+      ...file,
+      urls: [urls[index] ?? ""],
+      headers: (url) => Promise.resolve(headers(url)),
+    }));
+  };
+  return {
+    resolve,
+    look: {
+      newer: async (wish, locked) => {
+        if (wish.kind === "container-image") return newerImages(wish, { registry: await registry(), sources });
+        const all = await versionsOf(wish, context);
+        return all.filter((version) => isForNodes(wish, version) && compareVersions(version, locked.version) < 0);
+      },
+      moved: async (wish, locked) => {
+        if (locked.kind === "container-image") {
+          const now = await movedTag(locked, { registry: await registry(), sources });
+          return now === undefined ? undefined : { now, detail: `the lock has ${locked.tagDigest}` };
+        }
+        if (locked.kind !== "model" || wish.kind !== "model") return undefined;
+        const now = await resolve(wish);
+        const changed = now.kind === "model" ? changedFiles(locked, now) : [];
+        return changed.length === 0 ? undefined : { now: now.version, detail: `other files: ${changed.join(", ")}` };
+      },
+      follow: (follows) => followFile(host, follows),
+    },
+    requests: async (artifacts) => {
+      const requests = new Map<string, DownloadRequest>();
+      for (const artifact of artifacts) {
+        if (artifact.kind === "base" && !/^https?:/.test(artifact.url)) continue;
+        for (const request of await requestsOf(artifact)) requests.set(request.sha256 ?? request.name, request);
+      }
+      return [...requests.values()];
+    },
+  };
+};
+
+/** @throws BakeError BK238 for a file of this machine that the store lacks: nobody has it to download. */
+export const requireLocal = async (store: Store, artifacts: readonly Artifact[]): Promise<void> => {
+  for (const artifact of artifacts) {
+    if (artifact.kind !== "base" || !artifact.url.startsWith("file:") || (await store.has(artifact.sha256))) continue;
+    throw new BakeError(
+      "BK238",
+      `the store has no longer the base that was locked from ${artifact.url.slice("file:".length)}`,
+      `Take it in again: bake lock --update ${artifact.name}`,
+    );
+  }
+};

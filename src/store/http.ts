@@ -1,0 +1,144 @@
+/** HTTP as downloads need it: proxies, private certificate authorities, redirects that give nothing away. */
+import { readFileSync } from "node:fs";
+import type { Readable } from "node:stream";
+import { rootCertificates } from "node:tls";
+import { EnvHttpProxyAgent, request } from "undici";
+
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  /** Must be read or destroyed. */
+  readonly body: Readable;
+}
+
+interface HttpOptions {
+  readonly method?: "GET" | "HEAD";
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+}
+
+/** Follows redirects. @throws HttpError */
+export type Http = (url: string, options?: HttpOptions) => Promise<HttpResponse>;
+
+/** What went wrong before there was an answer. */
+export class HttpError extends Error {
+  override readonly name = "HttpError";
+  /** Whether another attempt may help. */
+  readonly passing: boolean;
+
+  constructor(message: string, passing: boolean, options?: ErrorOptions) {
+    super(message, options);
+    this.passing = passing;
+  }
+}
+
+/** Without user, password and query, which may be somebody's. */
+export const shownUrl = (url: string): string => {
+  try {
+    const { origin, pathname, protocol } = new URL(url);
+    return protocol === "http:" || protocol === "https:" ? `${origin}${pathname}` : url.replace(/[?#].*$/, "");
+  } catch {
+    return "a URL that is none";
+  }
+};
+
+/** What Node and undici say, in words. */
+const inWords = (error: unknown): string => {
+  const { code = "", message } = error as { code?: string; message: string };
+  switch (code) {
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+      return "the host is not known";
+    case "ECONNREFUSED":
+      return "nothing listens there";
+    case "ECONNRESET":
+    case "UND_ERR_SOCKET":
+    case "EPIPE":
+      return "the connection was cut";
+    case "UND_ERR_CONNECT_TIMEOUT":
+    case "UND_ERR_HEADERS_TIMEOUT":
+      return "no answer in time";
+    case "UND_ERR_BODY_TIMEOUT":
+      return "it sends nothing any more";
+    case "UND_ERR_RES_CONTENT_LENGTH_MISMATCH":
+    case "HPE_UNEXPECTED_CONTENT_LENGTH":
+      return "it sent another number of bytes than it said";
+    default:
+      return /certificate|self.signed|CERT/i.test(`${code} ${message}`)
+        ? `its certificate is not trusted (${code || message}); a private authority goes into SSL_CERT_FILE`
+        : code === ""
+          ? message
+          : `${message} (${code})`;
+  }
+};
+
+export const reasonOf = (error: unknown): string =>
+  error instanceof HttpError ? error.message : inWords((error as { cause?: unknown }).cause ?? error);
+
+const mostRedirects = 8;
+
+/** Only ever sent where they were meant to go. */
+const credentialHeaders = ["authorization", "cookie", "proxy-authorization"];
+
+const withoutPrivate = (headers: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers).filter(([name]) => !credentialHeaders.includes(name.toLowerCase())));
+
+const oneEach = (headers: Readonly<Record<string, string | string[] | undefined>>): HttpResponse["headers"] =>
+  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value[0] : value]));
+
+export interface HttpSettings {
+  /** A file with further certificate authorities, as SSL_CERT_FILE names one. */
+  readonly certificates?: string | undefined;
+  /** Milliseconds without an answer, or without a byte of one. */
+  readonly stall?: number;
+  /** Where a URL is really asked for: a trial's source listens on another port each time. */
+  readonly rewrite?: (url: string) => string;
+}
+
+/** Through the proxies that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name. */
+export const makeHttp = ({ certificates, stall = 30_000, rewrite = (url) => url }: HttpSettings = {}): Http => {
+  const ca =
+    certificates === undefined || certificates === ""
+      ? undefined
+      : [...rootCertificates, readFileSync(certificates, "utf8")];
+  const dispatcher = new EnvHttpProxyAgent({
+    headersTimeout: stall,
+    bodyTimeout: stall,
+    connect: { timeout: stall, ...(ca !== undefined && { ca }) },
+  });
+  return async (asked, { method = "GET", headers = {}, signal } = {}) => {
+    let url = asked;
+    let sent = { ...headers };
+    for (let redirects = 0; ; redirects++) {
+      if (redirects > mostRedirects) throw new HttpError(`more than ${mostRedirects} redirects`, false);
+      let response: Awaited<ReturnType<typeof request>>;
+      try {
+        response = await request(rewrite(url), {
+          dispatcher,
+          method,
+          headers: sent,
+          ...(signal !== undefined && { signal }),
+        });
+      } catch (error) {
+        signal?.throwIfAborted();
+        throw new HttpError(inWords(error), true, { cause: error });
+      }
+      const location = oneEach(response.headers)["location"];
+      if (![301, 302, 303, 307, 308].includes(response.statusCode) || location === undefined) {
+        return { status: response.statusCode, headers: oneEach(response.headers), body: response.body };
+      }
+      await response.body.dump();
+      let next: URL;
+      try {
+        next = new URL(location, url);
+      } catch {
+        throw new HttpError("it redirects to no URL", false);
+      }
+      if (next.protocol !== "https:" && !(next.protocol === "http:" && url.startsWith("http:"))) {
+        throw new HttpError(`it redirects from https to ${next.protocol}//${next.host}`, false);
+      }
+      if (next.origin !== new URL(url).origin) sent = withoutPrivate(sent);
+      url = next.href;
+    }
+  };
+};

@@ -1,0 +1,128 @@
+/** What people see of downloads: the files that run, the total, its rate and the time left. Pure but for the clock passed in. */
+import { formatBytes } from "../bytes.ts";
+import { formatSeconds } from "../progress.ts";
+import type { Downloaded, TransferEvent } from "./download.ts";
+import { shownUrl } from "./http.ts";
+
+export interface TransferProgressInput {
+  readonly requests: readonly { readonly name: string; readonly size?: number }[];
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Shows a line in the place of the one before, or under it. */
+  readonly update: (line: string) => void;
+}
+
+/** Milliseconds between two lines about bytes. */
+const every = 1000;
+
+/** Milliseconds that the rate is taken over. */
+const window = 15_000;
+
+const bar = (part: number, width: number): string => {
+  const full = Math.round(Math.min(1, Math.max(0, part)) * width);
+  return `[${"#".repeat(full)}${"-".repeat(width - full)}]`;
+};
+
+export class TransferProgress {
+  readonly #input: TransferProgressInput;
+  readonly #running = new Map<string, { bytes: number; total: number | undefined; from: number }>();
+  readonly #sizes: ReadonlyMap<string, number | undefined>;
+  #settled = 0;
+  #arrived = 0;
+  /** Bytes that arrived, at moments. */
+  #moments: { readonly at: number; readonly bytes: number }[] = [];
+  #told = 0;
+
+  constructor(input: TransferProgressInput) {
+    this.#input = input;
+    this.#sizes = new Map(input.requests.map(({ name, size }) => [name, size]));
+  }
+
+  on(event: TransferEvent): void {
+    const { update } = this.#input;
+    switch (event.type) {
+      case "there":
+        this.#settled += event.bytes;
+        return;
+      case "start":
+        this.#running.set(event.name, { bytes: event.bytes, total: event.total, from: event.bytes });
+        update(`${event.name}${event.bytes > 0 ? `, going on after ${formatBytes(event.bytes)}` : ""}`);
+        return;
+      case "progress":
+        this.#advance(event.name, event.bytes);
+        this.#tell();
+        return;
+      case "done":
+        this.#advance(event.name, event.bytes);
+        this.#running.delete(event.name);
+        this.#settled += event.bytes;
+        this.#tell();
+        return;
+      case "retry":
+        update(`${event.name}: ${event.reason}; again in ${formatSeconds(event.seconds)} (${shownUrl(event.url)})`);
+        return;
+      case "wait":
+        update(`${event.name}: process ${event.owner} fetches it already`);
+        return;
+      case "failed":
+        this.#running.delete(event.name);
+        update(`FAILED ${event.name}`);
+        return;
+    }
+  }
+
+  /** The last line. */
+  summary(done: readonly Downloaded[]): string {
+    const fresh = done.filter(({ fetched }) => fetched);
+    const there = done.length - fresh.length;
+    const bytes = fresh.reduce((sum, { size }) => sum + size, 0);
+    return fresh.length === 0
+      ? `all ${done.length} were there`
+      : `${fresh.length} fetched (${formatBytes(bytes)})${there > 0 ? `, ${there} were there` : ""}`;
+  }
+
+  #advance(name: string, bytes: number): void {
+    const one = this.#running.get(name);
+    if (one === undefined) return;
+    this.#arrived += Math.max(0, bytes - one.bytes);
+    one.bytes = bytes;
+    const at = this.#input.now();
+    this.#moments = [...this.#moments.filter((moment) => at - moment.at <= window), { at, bytes: this.#arrived }];
+  }
+
+  /** Bytes a second, of late. */
+  #rate(): number {
+    const [first] = this.#moments;
+    const last = this.#moments.at(-1);
+    if (first === undefined || last === undefined || last.at === first.at) return 0;
+    return ((last.bytes - first.bytes) * 1000) / (last.at - first.at);
+  }
+
+  #tell(): void {
+    const now = this.#input.now();
+    if (now - this.#told < every) return;
+    this.#told = now;
+    const known = [...this.#sizes.values()];
+    const total = known.every((size) => size !== undefined)
+      ? known.reduce((sum: number, size) => sum + (size ?? 0), 0)
+      : undefined;
+    const here = this.#settled + [...this.#running.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    const rate = this.#rate();
+    const left = total === undefined || rate === 0 ? undefined : (total - here) / rate;
+    const parts = [
+      ...(total === undefined || total === 0
+        ? [formatBytes(here)]
+        : [bar(here / total, 20), `${formatBytes(here)} of ${formatBytes(total)}`]),
+      ...(rate > 0 ? [`${formatBytes(rate)}/s`] : []),
+      ...(left === undefined ? [] : [`${formatSeconds(left)} left`]),
+      ...[...this.#running]
+        .slice(0, 4)
+        .map(([name, { bytes, total: size }]) =>
+          size === undefined || size === 0
+            ? `${name} ${formatBytes(bytes)}`
+            : `${name} ${Math.floor((bytes / size) * 100)}%`,
+        ),
+    ];
+    this.#input.update(parts.join("  "));
+  }
+}

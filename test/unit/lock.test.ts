@@ -1,0 +1,342 @@
+/** The lock: its form, what is wrong with one, what a profile has gone on without, and how one is made. */
+import { describe, expect, test } from "vitest";
+import { BakeError } from "../../src/errors.ts";
+import { assignedIn } from "../../src/lock/follow.ts";
+import { type Artifact, filesOf, formatLock, type Lock, lockedFor } from "../../src/lock/lock.ts";
+import { makeLock } from "../../src/lock/make.ts";
+import { findOutdated, type Look } from "../../src/lock/outdated.ts";
+import { parseLock } from "../../src/lock/read.ts";
+import { staleness } from "../../src/lock/stale.ts";
+import { wishesOf, withLockedVersions } from "../../src/lock/wishes.ts";
+import type { Wish } from "../../src/lock/wish.ts";
+import type { Profile } from "../../src/profile/schema.ts";
+import { readProfile, trialLock } from "../plan-of.ts";
+
+const failure = (text: string): { code: string; message: string } => {
+  try {
+    parseLock(text, "site.lock.json");
+  } catch (error) {
+    if (error instanceof BakeError) return { code: error.code, message: error.message };
+    throw error;
+  }
+  throw new Error("it was read");
+};
+
+describe("a lock's file", () => {
+  const text = formatLock(trialLock);
+
+  test("is the same bytes whatever order it was made in, and is read back as it was", () => {
+    expect(formatLock({ ...trialLock, artifacts: trialLock.artifacts.toReversed() })).toBe(text);
+    expect(formatLock(parseLock(text, "x"))).toBe(text);
+    expect(parseLock(text, "x").artifacts.map(({ kind }) => kind)).toEqual(
+      trialLock.artifacts.map(({ kind }) => kind).toSorted(),
+    );
+  });
+
+  test.each([
+    ["cut off", text.slice(0, 300), "BK203", /^site\.lock\.json:\d+:\d+: not JSON/],
+    ["empty", "", "BK203", /^site\.lock\.json:1:1: not JSON: the file is empty$/],
+    [
+      "of a newer bake",
+      text.replace('"lockVersion": 1', '"lockVersion": 2'),
+      "BK206",
+      /^site\.lock\.json has lock version 2; this bake reads 1$/,
+    ],
+    [
+      "with a merge conflict",
+      text.replace(/^(.*"profile".*)$/m, "<<<<<<< ours\n$1\n=======\n$1\n>>>>>>> theirs"),
+      "BK207",
+      /^site\.lock\.json:3:1: marks of a merge conflict$/,
+    ],
+    [
+      "edited: a digest that is none",
+      text.replace("1".repeat(64), "x".repeat(64)),
+      "BK203",
+      /^not a lock:\n {2}site\.lock\.json:\d+:17: artifacts\[\d+\]\.sha256: expected a sha256: 64 hex digits in lower case$/,
+    ],
+    [
+      "edited: a key that no lock has",
+      text.replace('"profile"', '"extra": 1,\n  "profile"'),
+      "BK203",
+      /^not a lock:\n {2}site\.lock\.json:1:1: the lock: Unrecognized key: "extra"$/,
+    ],
+    [
+      "edited: a URL with credentials",
+      text.replace("http://trial.bake.invalid/goss", "http://user:password@trial.bake.invalid/goss"),
+      "BK203",
+      /expected an http or https URL without credentials$/,
+    ],
+  ])("%s is told where", (_, wrong, code, message) => {
+    const found = failure(wrong);
+    expect(found.code).toBe(code);
+    expect(found.message).toMatch(message);
+    expect(found.message).not.toContain("password");
+  });
+
+  test("names every file of every artifact, a layer that images share in both", () => {
+    const files = trialLock.artifacts.flatMap(filesOf).map(({ name }) => name);
+    expect(files).toContain("moby/buildkit:v0.26.1 layer 2 of 2");
+    expect(files).toContain("bake.local/trial/busybox:1 manifest");
+    expect(files).toHaveLength(5 + 4 + 3);
+  });
+
+  test("serves the architecture that is asked for, and what serves all", () => {
+    const [, docker] = trialLock.artifacts as [Artifact, Artifact];
+    const both: Lock = {
+      ...trialLock,
+      artifacts: [docker, { ...docker, architecture: "aarch64", version: "1.0" }],
+    };
+    expect(lockedFor(both, "aarch64").artifacts.map(({ version }) => version)).toEqual(["1.0"]);
+    expect(lockedFor(both, "aarch64").base).toBeUndefined();
+  });
+});
+
+const profile = readProfile();
+const wishes = wishesOf(profile);
+
+/** An artifact that answers a wish. */
+const answer = (wish: Wish, version = wish.asked): Artifact => {
+  const entry = {
+    name: wish.name,
+    version,
+    asked: wish.asked,
+    ...(wish.architecture !== undefined && { architecture: wish.architecture }),
+  };
+  const blob = { digest: `sha256:${"a".repeat(64)}`, size: 1, mediaType: "layer" };
+  const bytes = { url: "https://example.com/x", size: 1, sha256: "b".repeat(64), trust: "first-use" as const };
+  switch (wish.kind) {
+    case "container-image":
+      return {
+        ...entry,
+        kind: wish.kind,
+        version: wish.name.slice(wish.name.lastIndexOf(":") + 1),
+        registry: "quay.io",
+        repository: "a/b",
+        tagDigest: blob.digest,
+        manifest: blob,
+        config: blob,
+        layers: [blob],
+      };
+    case "base":
+      return { ...entry, ...bytes, kind: wish.kind, format: "qcow2" };
+    case "model":
+      return {
+        ...entry,
+        kind: wish.kind,
+        hub: wish.hub,
+        files: [{ path: "a", url: bytes.url, size: 1, sha256: bytes.sha256 }],
+      };
+    default:
+      return { ...entry, ...bytes, kind: wish.kind };
+  }
+};
+const lockOf = (of: Profile): Lock => ({
+  lockVersion: 1,
+  profile: "site",
+  artifacts: wishesOf(of).map((wish) => answer(wish)),
+});
+
+describe("what a profile asks for", () => {
+  test("everything once for each architecture that it bakes for", () => {
+    expect(wishes.map(({ kind, name, architecture }) => [kind, name, architecture])).toEqual([
+      ["base", "openeuler-22.03-lts-sp4", "x86_64"],
+      ["docker-static", "docker", "x86_64"],
+      ["buildx", "buildx", "x86_64"],
+      ["buildkite-agent", "buildkite-agent", "x86_64"],
+      ["goss", "goss", "x86_64"],
+      ["container-image", "moby/buildkit:v0.19.0", "x86_64"],
+      ["container-image", "quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12", "x86_64"],
+    ]);
+  });
+
+  test("models and files serve all architectures; pins go by name, or by an image's repository", () => {
+    const more: Profile = {
+      ...profile,
+      models: [{ modelscope: "Qwen/Qwen3-0.6B" }, { huggingface: "org/model", revision: "v1" }],
+      files: [{ url: "https://example.com/tool", path: "/opt/site/tool", mode: "0755", sha256: "c".repeat(64) }],
+      pins: { "moby/buildkit": { reason: "old kernel", reviewAt: "2026-01-01" } },
+    };
+    const found = wishesOf(more);
+    expect(found.filter(({ architecture }) => architecture === undefined)).toEqual([
+      { kind: "model", hub: "modelscope", name: "Qwen/Qwen3-0.6B", asked: "master", path: ["models", 0, "modelscope"] },
+      { kind: "model", hub: "huggingface", name: "org/model", asked: "v1", path: ["models", 1, "huggingface"] },
+      {
+        kind: "file",
+        name: "opt/site/tool",
+        asked: "https://example.com/tool",
+        url: "https://example.com/tool",
+        sha256: "c".repeat(64),
+        path: ["files", 0, "url"],
+      },
+    ]);
+    expect(found.find(({ name }) => name === "moby/buildkit:v0.19.0")?.pin).toEqual({
+      reason: "old kernel",
+      reviewAt: "2026-01-01",
+    });
+  });
+
+  test("the exact version of the lock stands in the place of 27.5.x", () => {
+    const open: Profile = { ...profile, docker: { ...profile.docker, version: "27.5.x" } };
+    const locked = [
+      { kind: "docker-static", version: "27.5.1" },
+      { kind: "goss", version: "9.9.9" },
+    ];
+    expect(withLockedVersions(open, locked).docker.version).toBe("27.5.1");
+    expect(withLockedVersions(open, locked).checks.gossVersion).toBe("0.4.9");
+  });
+});
+
+describe("a lock that the profile has gone on without", () => {
+  const changed = (change: Partial<Profile>) =>
+    staleness(lockOf(profile), wishesOf({ ...profile, ...change }), "site.lock.json").map(
+      ({ path, message, label }) => [path.join("."), message, label],
+    );
+
+  test("is none while it answers everything", () => {
+    expect(changed({})).toEqual([]);
+  });
+
+  test.each([
+    [
+      "another version",
+      { docker: { ...profile.docker, version: "26.1.3" } },
+      ["docker.version", "site.lock.json does not hold docker 26.1.3 for x86_64", "the lock was made for 27.5.1"],
+    ],
+    [
+      "another image",
+      { images: ["quay.io/ascend/cann:9.2.0"] },
+      ["images.0", "site.lock.json does not hold quay.io/ascend/cann:9.2.0 for x86_64", "not in the lock"],
+    ],
+    [
+      "a model",
+      { models: [{ modelscope: "Qwen/Qwen3-0.6B", revision: "v2" }] },
+      ["models.0.modelscope", "site.lock.json does not hold Qwen/Qwen3-0.6B v2", "not in the lock"],
+    ],
+  ] as const)("says where: %s", (_, change, problem) => {
+    expect(changed(change as Partial<Profile>)).toEqual([problem]);
+  });
+
+  test("says which architecture is missing", () => {
+    const both: Partial<Profile> = {
+      targets: {
+        qemu: profile.targets.qemu,
+        huaweicloud: { architecture: "aarch64" } as Profile["targets"]["huaweicloud"],
+      },
+    };
+    expect(changed(both)).toHaveLength(6);
+    expect(changed(both)[0]).toEqual([
+      "docker.version",
+      "site.lock.json does not hold docker 27.5.1 for aarch64",
+      "the lock has it for x86_64 alone",
+    ]);
+  });
+});
+
+describe("making a lock", () => {
+  const make = async (previous: Lock | undefined, again: (wish: Wish) => boolean = () => false) => {
+    const asked: string[] = [];
+    const made = await makeLock({
+      profile: "site",
+      wishes,
+      ...(previous !== undefined && { previous }),
+      again,
+      resolve: async (wish) => {
+        asked.push(wish.name);
+        if (wish.name === "goss") throw new BakeError("BK999", "no goss today");
+        return answer(wish, `${wish.asked}-new`);
+      },
+    });
+    return { ...made, asked };
+  };
+
+  test("asks for what is missing alone, and reports what no source answered with its wish", async () => {
+    const previous = {
+      ...lockOf(profile),
+      artifacts: lockOf(profile).artifacts.filter(({ name }) => !/goss|buildx/.test(name)),
+    };
+    const { asked, unanswered, changed, lock } = await make(previous);
+    expect(asked.toSorted()).toEqual(["buildx", "goss"]);
+    expect(unanswered.map(({ wish, error }) => [wish.path.join("."), error.message])).toEqual([
+      ["checks.gossVersion", "no goss today"],
+    ]);
+    expect(changed.map(({ before, after }) => [before, after.version])).toEqual([[undefined, "0.20.0-new"]]);
+    expect(lock.artifacts.map(({ name }) => name)).not.toContain("goss");
+  });
+
+  test("asks anew for what is named, and says what is dropped", async () => {
+    const previous = lockOf({ ...profile, images: ["old/image:1"] });
+    const { asked, dropped, changed } = await make(previous, ({ name }) => name === "docker");
+    expect(asked.toSorted()).toEqual(["docker", "quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12"]);
+    expect(dropped.map(({ name }) => name)).toEqual(["old/image:1"]);
+    expect(changed.find(({ after }) => after.name === "docker")?.before?.version).toBe("27.5.1");
+  });
+
+  test("takes pins from the profile as they are now", async () => {
+    const pinned = lockOf(profile).artifacts.map((each) => ({ ...each, reason: "an old reason" }));
+    const { lock } = await make({ ...lockOf(profile), artifacts: pinned });
+    expect(lock.artifacts.every(({ reason }) => reason === undefined)).toBe(true);
+  });
+});
+
+describe("what is outdated", () => {
+  const look = (change: Partial<Look> = {}): Look => ({
+    newer: () => Promise.resolve([]),
+    moved: () => Promise.resolve(undefined),
+    follow: () => Promise.resolve(""),
+    today: "2026-11-25",
+    ...change,
+  });
+  const find = async (pins: Profile["pins"], change: Partial<Look>) =>
+    (await findOutdated({ ...profile, pins }, lockOf(profile), wishes, look(change))).map(
+      ({ name, what, version, now, detail }) => [name, what, version, now, detail].filter((each) => each !== undefined),
+    );
+
+  test("nothing", async () => {
+    expect(await find({}, {})).toEqual([]);
+  });
+
+  test("newer versions, but for those that a pin with a reason holds until its day", async () => {
+    const newer: Look["newer"] = ({ name }) => Promise.resolve(name === "docker" ? ["28.0.0", "27.9.9"] : []);
+    expect(await find({}, { newer })).toEqual([["docker", "newer version", "27.5.1", "28.0.0"]]);
+    expect(await find({ docker: { reason: "not tried", reviewAt: "2026-11-26" } }, { newer })).toEqual([]);
+    expect(await find({ docker: { reason: "not tried", reviewAt: "2026-11-25" } }, { newer })).toEqual([
+      ["docker", "review due", "27.5.1", "2026-11-25", "not tried"],
+      ["docker", "newer version", "27.5.1", "28.0.0"],
+    ]);
+  });
+
+  test("a tag that moved, and what CI uses now", async () => {
+    const cann = "quay.io/ascend/cann";
+    const follows = { repository: "https://example.com/r.git", branch: "main", file: "a.cfg", variable: "BASE" };
+    const moved: Look["moved"] = ({ name }) =>
+      Promise.resolve(name.startsWith("moby/") ? { now: "sha256:1", detail: "was sha256:0" } : undefined);
+    expect(await find({ [cann]: { follows } }, { moved, follow: () => Promise.resolve(`${cann}:9.2.0`) })).toEqual([
+      ["moby/buildkit:v0.19.0", "tag moved", "v0.19.0", "sha256:1", "was sha256:0"],
+      [
+        "quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12",
+        "CI uses another",
+        "9.1.0-910b-ubuntu22.04-py3.12",
+        `${cann}:9.2.0`,
+        "BASE in a.cfg",
+      ],
+    ]);
+    const used = "quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12";
+    expect(await find({ [cann]: { follows } }, { follow: () => Promise.resolve(used) })).toEqual([]);
+  });
+
+  test("a source that does not answer says nothing about the others", async () => {
+    const newer: Look["newer"] = ({ name }) =>
+      name === "goss" ? Promise.reject(new BakeError("BK230", "no answer")) : Promise.resolve([]);
+    expect(await find({}, { newer })).toEqual([["goss", "not answered", "0.4.9", "BK230 no answer"]]);
+  });
+});
+
+test.each([
+  ['BASE_IMAGE_NAME="quay.io/ascend/cann:9.1.0"\n', "quay.io/ascend/cann:9.1.0"],
+  ["# BASE_IMAGE_NAME=old\nexport BASE_IMAGE_NAME='new:1'\n", "new:1"],
+  ["BASE_IMAGE_NAME=one:1\nBASE_IMAGE_NAME=two:2 # the last one counts\n", "two:2"],
+  ["  BASE_IMAGE_NAME: yaml:1\n", "yaml:1"],
+  ["OTHER_BASE_IMAGE_NAME=x\n", undefined],
+])("what %j assigns", (text, value) => {
+  expect(assignedIn(text, "BASE_IMAGE_NAME")).toBe(value);
+});
