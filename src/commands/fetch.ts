@@ -96,7 +96,11 @@ const mirrored = async (asked: Asked, host: Host, store: Store): Promise<MirrorF
   const files = new Map<string, MirrorFile>();
   for (const target of targets) {
     const { lock, files: rendered } = await planAsked(host, store, asked, target);
-    for (const file of (lock?.artifacts ?? []).flatMap(filesOf)) files.set(file.sha256, file);
+    for (const artifact of lock?.artifacts ?? []) {
+      // A base that was made or found here is for here.
+      if (artifact.kind === "base" && !/^https?:/.test(artifact.url)) continue;
+      for (const file of filesOf(artifact)) files.set(file.sha256, file);
+    }
     files.set(`node ${target}`, { name: `the node's files for ${target}`, content: nodeArchive(rendered) });
   }
   return [...files.values()];

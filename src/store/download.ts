@@ -129,7 +129,9 @@ const hashPart = async (file: string): Promise<{ hash: Hash; bytes: number }> =>
 const isFull = (error: unknown): boolean => ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
 
 const cannotWrite = (folder: string, error: unknown): BakeError => {
-  const { code, message } = error as NodeJS.ErrnoException;
+  const { code, message, syscall } = error as NodeJS.ErrnoException;
+  // mkdir of a whole path says ENOENT where the file system is read-only.
+  const readOnly = code === "EROFS" || code === "EACCES" || (code === "ENOENT" && syscall === "mkdir");
   return isFull(error)
     ? new BakeError(
         "BK212",
@@ -138,7 +140,7 @@ const cannotWrite = (folder: string, error: unknown): BakeError => {
       )
     : new BakeError(
         "BK213",
-        `the store cannot be written: ${code === "EROFS" || code === "EACCES" ? `${folder} is read-only` : message}`,
+        `the store cannot be written: ${readOnly ? `${folder} is read-only` : message}`,
         "XDG_CACHE_HOME moves it elsewhere.",
       );
 };

@@ -125,6 +125,8 @@ export const makeHttp = ({ certificates, stall = 30_000, rewrite = (url) => url 
       }
       const location = oneEach(response.headers)["location"];
       if (![301, 302, 303, 307, 308].includes(response.statusCode) || location === undefined) {
+        // Whoever destroys a body has no use for its complaint; whoever reads it gets it.
+        response.body.on("error", () => undefined);
         return { status: response.statusCode, headers: oneEach(response.headers), body: response.body };
       }
       await response.body.dump();
@@ -134,8 +136,11 @@ export const makeHttp = ({ certificates, stall = 30_000, rewrite = (url) => url 
       } catch {
         throw new HttpError("it redirects to no URL", false);
       }
-      if (next.protocol !== "https:" && !(next.protocol === "http:" && url.startsWith("http:"))) {
-        throw new HttpError(`it redirects from https to ${next.protocol}//${next.host}`, false);
+      if (next.protocol !== "https:" && next.protocol !== "http:") {
+        throw new HttpError(`it redirects to ${next.protocol}`, false);
+      }
+      if (next.protocol === "http:" && url.startsWith("https:")) {
+        throw new HttpError(`it redirects from https down to http://${next.host}`, false);
       }
       if (next.origin !== new URL(url).origin) sent = withoutPrivate(sent);
       url = next.href;

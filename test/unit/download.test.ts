@@ -1,0 +1,486 @@
+/** Downloads from bad sources: each with its message, none with a wrong file in the store. */
+import { spawnSync } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { BakeError } from "../../src/errors.ts";
+import {
+  downloadAll,
+  type DownloadEdges,
+  type Downloaded,
+  type DownloadOptions,
+  type DownloadRequest,
+  type TransferEvent,
+} from "../../src/store/download.ts";
+import { makeHttp } from "../../src/store/http.ts";
+import { Store } from "../../src/store/store.ts";
+import { type FaultServer, startFaultServer } from "../fault-server.ts";
+
+let folder = "";
+let store: Store;
+let server: FaultServer;
+let events: TransferEvent[] = [];
+let slept: number[] = [];
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), "bake-download-"));
+  store = new Store(join(folder, "store"));
+  server = await startFaultServer();
+  events = [];
+  slept = [];
+});
+afterEach(async () => {
+  await server.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const digest = (content: Buffer): string => createHash("sha256").update(content).digest("hex");
+
+/** Serves random bytes at a path. @returns what asks for them. */
+const serve = (path: string, size = 100_000): DownloadRequest & { readonly sha256: string; readonly size: number } => {
+  const content = randomBytes(size);
+  server.files.set(path, content);
+  return { name: path.slice(1), urls: [server.url(path)], sha256: digest(content), size };
+};
+
+const download = (
+  requests: readonly DownloadRequest[],
+  {
+    signal = new AbortController().signal,
+    ...options
+  }: DownloadOptions & { limit?: number; signal?: AbortSignal } = {},
+  into = store,
+): Promise<Downloaded[]> => {
+  const edges: DownloadEdges = {
+    store: into,
+    http: makeHttp({ stall: 200 }),
+    now: Date.now,
+    // Waiting is not what is tested; how long it would last is.
+    sleep: (milliseconds) => {
+      slept.push(Math.round(milliseconds));
+      return new Promise((done) => setTimeout(done, Math.min(milliseconds, 20)));
+    },
+    random: () => 0.5,
+    signal,
+    onEvent: (event) => void events.push(event),
+  };
+  return downloadAll(requests, edges, { attempts: 3, ...options });
+};
+
+const failure = async (
+  requests: readonly DownloadRequest[],
+  options: DownloadOptions & { limit?: number } = {},
+): Promise<{ code: string; message: string }> => {
+  try {
+    await download(requests, options);
+  } catch (error) {
+    if (error instanceof BakeError)
+      return { code: error.code, message: error.message.replaceAll(String(server.port), "PORT") };
+    throw error;
+  }
+  throw new Error("nothing failed");
+};
+
+const inStore = (root = store.root): string[] =>
+  existsSync(join(root, "sha256"))
+    ? readdirSync(join(root, "sha256"), { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => join(entry.parentPath, entry.name))
+    : [];
+const parts = (): string[] => readdirSync(join(store.root, "tmp")).toSorted();
+
+describe("what arrives", () => {
+  test("is in the store under its digest, read-only, and is asked for once", async () => {
+    const [one, two] = [serve("/one"), serve("/two", 10)];
+    expect(await download([one, two])).toEqual([
+      { name: "one", sha256: one.sha256, size: 100_000, fetched: true },
+      { name: "two", sha256: two.sha256, size: 10, fetched: true },
+    ]);
+    expect(readFileSync(store.path(one.sha256))).toEqual(server.files.get("/one"));
+    expect(await download([one, two])).toEqual([
+      { name: "one", sha256: one.sha256, size: 100_000, fetched: false },
+      { name: "two", sha256: two.sha256, size: 10, fetched: false },
+    ]);
+    expect(server.requests).toHaveLength(2);
+    expect(parts()).toEqual([]);
+  });
+
+  test("without a digest is hashed, and is what it is", async () => {
+    const { sha256, size, ...request } = serve("/unknown");
+    expect(await download([{ name: request.name, urls: request.urls }])).toEqual([
+      { name: "unknown", sha256, size, fetched: true },
+    ]);
+  });
+
+  test("may be empty", async () => {
+    const empty = serve("/empty", 0);
+    expect(await download([empty])).toMatchObject([{ size: 0, fetched: true }]);
+  });
+
+  test("comes from the first place that has it", async () => {
+    const file = serve("/file");
+    const [done] = await download([
+      { ...file, urls: [server.url("/nowhere"), "http://127.0.0.1:1/refused", ...file.urls] },
+    ]);
+    expect(done).toMatchObject({ fetched: true });
+  });
+
+  test("when a stored file has another size than it should: it goes aside, and comes anew", async () => {
+    const file = serve("/file");
+    await download([file]);
+    rmSync(store.path(file.sha256));
+    writeFileSync(store.path(file.sha256), "cut off by somebody");
+    expect(await download([file])).toMatchObject([{ fetched: true }]);
+    expect(readFileSync(store.path(file.sha256))).toEqual(server.files.get("/file"));
+    expect(readdirSync(join(store.root, "refused"))).toEqual([`${file.sha256}-changed`]);
+  });
+});
+
+describe("a server that", () => {
+  test("cuts the connection is asked for the rest alone", async () => {
+    const file = serve("/file");
+    server.faults.set("/file", [{ cutAfter: 30_000 }, { cutAfter: 30_000 }]);
+    expect(await download([file])).toMatchObject([{ fetched: true }]);
+    expect(server.requests.map(({ range }) => range)).toEqual([undefined, "bytes=30000-", "bytes=60000-"]);
+    expect(events.filter(({ type }) => type === "retry")).toMatchObject([
+      { name: "file", reason: "after 30.0 kB: the connection was cut", seconds: 1 },
+      { name: "file", reason: "after 60.0 kB: the connection was cut", seconds: 1 },
+    ]);
+  });
+
+  test("cuts it again and again gets there as long as bytes come", async () => {
+    const file = serve("/file");
+    server.faults.set(
+      "/file",
+      Array.from({ length: 9 }, () => ({ cutAfter: 10_000 })),
+    );
+    expect(await download([file])).toMatchObject([{ fetched: true }]);
+    expect(server.requests).toHaveLength(10);
+  });
+
+  test("stalls is cut off and asked for the rest", async () => {
+    const file = serve("/file");
+    server.faults.set("/file", [{ stallAfter: 40_000 }]);
+    expect(await download([file])).toMatchObject([{ fetched: true }]);
+    expect(events.find(({ type }) => type === "retry")).toMatchObject({
+      reason: "after 40.0 kB: it sends nothing any more",
+    });
+  });
+
+  test("ignores Range gives the whole file again", async () => {
+    const file = serve("/file");
+    server.faults.set("/file", [{ cutAfter: 30_000 }, { ignoresRange: true }]);
+    expect(await download([file])).toMatchObject([{ fetched: true }]);
+    expect(server.requests.map(({ range }) => range)).toEqual([undefined, "bytes=30000-"]);
+  });
+
+  test("changes the file between two ranges gives the new one whole", async () => {
+    const file = serve("/file");
+    const now = server.files.get("/file") ?? Buffer.alloc(0);
+    server.faults.set("/file", [{ cutAfter: 30_000, content: randomBytes(100_000) }]);
+    expect(await download([file])).toMatchObject([{ fetched: true }]);
+    expect(readFileSync(store.path(file.sha256))).toEqual(now);
+  });
+
+  test("changes it and does not say so is asked once more from the beginning", async () => {
+    const file = serve("/file");
+    server.faults.set("/file", [
+      { cutAfter: 30_000, content: randomBytes(100_000), anonymous: true },
+      { anonymous: true },
+    ]);
+    expect(await download([file])).toMatchObject([{ fetched: true }]);
+    expect(server.requests.map(({ range }) => range)).toEqual([undefined, "bytes=30000-", undefined]);
+  });
+
+  test("is busy is waited for as long as it asks, or longer each time", async () => {
+    const file = serve("/file");
+    const soon = new Date(Date.now() + 30_000).toUTCString();
+    server.faults.set("/file", [
+      { status: 429, retryAfter: "7" },
+      { status: 503, retryAfter: soon },
+    ]);
+    expect(await download([file])).toMatchObject([{ fetched: true }]);
+    expect(slept[0]).toBe(7000);
+    expect(slept[1]).toBeGreaterThan(25_000);
+    expect(slept[1]).toBeLessThanOrEqual(30_000);
+    const other = serve("/other");
+    slept = [];
+    server.faults.set("/other", [{ status: 500 }, { status: 503 }]);
+    await download([other]);
+    expect(slept).toEqual([1000, 2000]);
+  });
+
+  test.each([
+    ["says less than it sends", { length: 50_000 }, "it has 50000 bytes, 100000 are expected"],
+    ["says more than it sends", { length: 150_000 }, "it has 150000 bytes, 100000 are expected"],
+    ["does not have it", { status: 404 }, "it answers 404"],
+    ["does not let us", { status: 403 }, "it answers 403"],
+    ["wants too much patience", { status: 503, retryAfter: "9999" }, "it answers 503 and wants 9999 s of patience"],
+    ["redirects to no URL", { redirect: "http://[" }, "it redirects to no URL"],
+    ["redirects to a file", { redirect: "file:///etc/passwd" }, "it redirects to file:"],
+  ])("%s is given up", async (_, fault, reason) => {
+    const file = serve("/file");
+    server.faults.set("/file", [fault]);
+    const { code, message } = await failure([file]);
+    expect(code).toBe("BK214");
+    expect(message).toBe(`file cannot be fetched:\n  http://127.0.0.1:PORT/file: ${reason}`);
+    expect(inStore()).toEqual([]);
+  });
+
+  test("redirects in a circle is given up", async () => {
+    const file = serve("/file");
+    server.faults.set(
+      "/file",
+      Array.from({ length: 20 }, () => ({ redirect: "/file" })),
+    );
+    expect((await failure([file])).message).toBe(
+      "file cannot be fetched:\n  http://127.0.0.1:PORT/file: more than 8 redirects",
+    );
+  });
+
+  test("answers 500 for ever is given up after some attempts, and said without the query", async () => {
+    const file = serve("/file");
+    server.faults.set(
+      "/file",
+      Array.from({ length: 20 }, () => ({ status: 500 })),
+    );
+    const urls = [`${server.url("/file")}?signature=secret`.replace("http://", "http://user:password@")];
+    const { message } = await failure([{ ...file, urls }]);
+    expect(message).toBe("file cannot be fetched:\n  http://127.0.0.1:PORT/file: it answers 500, 3 times");
+  });
+
+  test("gives other bytes: they are kept aside, and no other place is tried with them", async () => {
+    const file = serve("/file");
+    const other = randomBytes(100_000);
+    server.faults.set("/file", [{ content: other }]);
+    const { code, message } = await failure([file]);
+    expect(code).toBe("BK210");
+    expect(message).toBe(
+      `file is not what the lock names: http://127.0.0.1:PORT/file\n  expected sha256 ${file.sha256}\n  found    sha256 ${digest(other)}, 100000 bytes`,
+    );
+    expect(inStore()).toEqual([]);
+    expect(readFileSync(join(store.root, "refused", `${file.sha256}-${digest(other)}`))).toEqual(other);
+    expect(parts()).toEqual([]);
+  });
+});
+
+describe("credentials", () => {
+  const headers = () => Promise.resolve({ authorization: "Bearer of-this-host", cookie: "a=b", "x-plain": "stays" });
+
+  test("go no further than to the host that they are for", async () => {
+    const file = serve("/file");
+    const elsewhere = await startFaultServer();
+    try {
+      elsewhere.files.set("/there", server.files.get("/file") ?? Buffer.alloc(0));
+      server.faults.set("/file", [{ redirect: elsewhere.url("/there") }]);
+      expect(await download([{ ...file, headers }])).toMatchObject([{ fetched: true }]);
+      expect(server.requests[0]?.headers).toMatchObject({ authorization: "Bearer of-this-host", cookie: "a=b" });
+      expect(elsewhere.requests[0]?.headers["authorization"]).toBeUndefined();
+      expect(elsewhere.requests[0]?.headers["cookie"]).toBeUndefined();
+      expect(elsewhere.requests[0]?.headers["x-plain"]).toBe("stays");
+    } finally {
+      await elsewhere.close();
+    }
+  });
+
+  test("stay for a redirect within the host, and are asked for again once they have run out", async () => {
+    const file = serve("/file");
+    server.files.set("/moved", server.files.get("/file") ?? Buffer.alloc(0));
+    server.faults.set("/file", [{ status: 401 }, { redirect: "/moved" }]);
+    let asked = 0;
+    await download([{ ...file, headers: () => Promise.resolve({ authorization: `token-${++asked}` }) }]);
+    expect(server.requests.map((request) => request.headers["authorization"])).toEqual([
+      "token-1",
+      "token-2",
+      "token-2",
+    ]);
+  });
+});
+
+describe("TLS", () => {
+  let tls: FaultServer;
+  let certificate = "";
+  const scratch = mkdtempSync(join(tmpdir(), "bake-tls-"));
+  beforeAll(async () => {
+    certificate = join(scratch, "cert.pem");
+    const made = spawnSync("openssl", [
+      ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"],
+      ...["-keyout", join(scratch, "key.pem"), "-out", certificate, "-subj", "/CN=127.0.0.1"],
+      ...["-addext", "subjectAltName=IP:127.0.0.1"],
+    ]);
+    expect(made.status, made.stderr.toString()).toBe(0);
+    tls = await startFaultServer({
+      key: readFileSync(join(scratch, "key.pem"), "utf8"),
+      cert: readFileSync(certificate, "utf8"),
+    });
+  });
+  afterAll(async () => {
+    await tls.close();
+    rmSync(scratch, { recursive: true, force: true });
+  });
+  const through = (request: DownloadRequest, certificates?: string): Promise<Downloaded[]> =>
+    downloadAll(
+      [request],
+      {
+        store,
+        http: makeHttp({ stall: 500, ...(certificates !== undefined && { certificates }) }),
+        now: Date.now,
+        sleep: () => Promise.resolve(),
+        random: () => 0,
+        signal: new AbortController().signal,
+      },
+      { attempts: 1 },
+    );
+
+  test("a private authority is taken from its file, and nothing else is trusted", async () => {
+    const file = serve("/file");
+    tls.files.set("/file", server.files.get("/file") ?? Buffer.alloc(0));
+    const request = { ...file, urls: [tls.url("/file")] };
+    await expect(through(request)).rejects.toThrow(
+      /its certificate is not trusted \(DEPTH_ZERO_SELF_SIGNED_CERT\); a private authority goes into SSL_CERT_FILE/,
+    );
+    expect(await through(request, certificate)).toMatchObject([{ fetched: true }]);
+  });
+
+  test("a redirect from https to http is not followed", async () => {
+    const file = serve("/file");
+    tls.faults.set("/file", [{ redirect: server.url("/file") }]);
+    await expect(through({ ...file, urls: [tls.url("/file")] }, certificate)).rejects.toThrow(
+      `it redirects from https down to http://127.0.0.1:${server.port}`,
+    );
+    expect(server.requests).toEqual([]);
+  });
+});
+
+describe("the disk", () => {
+  test("that has no room for what is missing: nothing is started", async () => {
+    const file = serve("/file");
+    const { code, message } = await failure([{ ...file, size: 1e15 }]);
+    expect(code).toBe("BK212");
+    expect(message).toMatch(/^1000000\.00 GB are to be fetched, and .* has .* free$/);
+    expect(server.requests).toEqual([]);
+  });
+
+  test("that runs full: what arrived stays, and is gone on with", async () => {
+    const small = join(folder, "small");
+    mkdirSync(small);
+    const mount = spawnSync("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", small]);
+    expect(mount.status, mount.stderr.toString()).toBe(0);
+    try {
+      const full = new Store(join(small, "store"));
+      // Nobody says how large it is, so that the room cannot be counted before.
+      const { sha256, urls, name } = serve("/large", 8_000_000);
+      await expect(download([{ name, urls, sha256 }], {}, full)).rejects.toMatchObject({
+        code: "BK212",
+        message: `the disk of ${full.root} is full`,
+      });
+      const [part = ""] = readdirSync(join(full.root, "tmp")).filter((each) => each.endsWith(".part"));
+      expect(readFileSync(join(full.root, "tmp", part)).length).toBeGreaterThan(2_000_000);
+      expect(spawnSync("mount", ["-o", "remount,size=16m", small]).status).toBe(0);
+      expect(await download([{ name, urls, sha256 }], {}, full)).toMatchObject([{ fetched: true }]);
+      expect(server.requests[1]?.range).toMatch(/^bytes=\d{7}-$/);
+    } finally {
+      spawnSync("umount", [small]);
+    }
+  });
+
+  test("that cannot be written to", async () => {
+    const small = join(folder, "read-only");
+    mkdirSync(small);
+    expect(spawnSync("mount", ["-t", "tmpfs", "-o", "ro", "tmpfs", small]).status).toBe(0);
+    try {
+      const readOnly = new Store(join(small, "store"));
+      await expect(download([serve("/file")], {}, readOnly)).rejects.toMatchObject({
+        code: "BK213",
+        message: `the store cannot be written: ${readOnly.root} is read-only`,
+      });
+    } finally {
+      spawnSync("umount", [small]);
+    }
+  });
+});
+
+describe("several", () => {
+  test("at once for the same file: one fetches, the other waits and has it", async () => {
+    const file = serve("/file");
+    server.rate = 500_000;
+    const both = await Promise.all([download([file]), download([file])]);
+    expect(
+      both
+        .flat()
+        .map(({ fetched }) => fetched)
+        .toSorted(),
+    ).toEqual([false, true]);
+    expect(server.requests).toHaveLength(1);
+    expect(events).toContainEqual({ type: "wait", name: "file", owner: process.pid });
+  });
+
+  test("a lock whose process is gone is taken over", async () => {
+    const file = serve("/file");
+    mkdirSync(join(store.root, "tmp"), { recursive: true });
+    writeFileSync(join(store.root, "tmp", `${file.sha256}.part.lock`), "999999999");
+    expect(await download([file])).toMatchObject([{ fetched: true }]);
+  });
+
+  test("one that fails does not keep the others from arriving; all failures are told, sorted", async () => {
+    const good = ["/a", "/b", "/c"].map((path) => serve(path));
+    const { code, message } = await failure(
+      [
+        ...good,
+        { name: "zebra", urls: [server.url("/zebra")], sha256: "0".repeat(64) },
+        { name: "ape", urls: [server.url("/ape")], sha256: "1".repeat(64) },
+      ],
+      { limit: 2 },
+    );
+    expect(code).toBe("BK215");
+    expect(message).toBe(
+      [
+        "2 of 5 downloads failed:",
+        "  BK214 ape cannot be fetched:",
+        "    http://127.0.0.1:PORT/ape: it answers 404",
+        "  BK214 zebra cannot be fetched:",
+        "    http://127.0.0.1:PORT/zebra: it answers 404",
+      ].join("\n"),
+    );
+    expect(inStore()).toHaveLength(3);
+  });
+
+  test("no more than the limit at a time", async () => {
+    const files = Array.from({ length: 6 }, (_, index) => serve(`/${index}`, 20_000));
+    server.rate = 200_000;
+    let [running, most] = [0, 0];
+    await downloadAll(
+      files,
+      {
+        store,
+        http: makeHttp(),
+        now: Date.now,
+        sleep: () => Promise.resolve(),
+        random: () => 0,
+        signal: new AbortController().signal,
+        onEvent: ({ type }) => {
+          if (type === "start") most = Math.max(most, ++running);
+          if (type === "done") running--;
+        },
+      },
+      { limit: 2 },
+    );
+    expect(most).toBe(2);
+  });
+
+  test("an interrupt leaves what can be gone on with", async () => {
+    const file = serve("/file", 400_000);
+    server.rate = 1_000_000;
+    const controller = new AbortController();
+    const running = download([file], { signal: controller.signal });
+    while (!events.some(({ type }) => type === "start")) await new Promise((done) => setTimeout(done, 5));
+    setTimeout(() => controller.abort(new Error("interrupted")), 150);
+    await expect(running).rejects.toThrow();
+    expect(inStore()).toEqual([]);
+    server.rate = 0;
+    expect(await download([file])).toMatchObject([{ fetched: true }]);
+    expect(server.requests.at(-1)?.range).toMatch(/^bytes=[1-9]\d+-$/);
+  });
+});
