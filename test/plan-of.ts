@@ -1,5 +1,5 @@
 /** Plans and renderings for tests, through the same functions as the commands. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Base, ContainerImage, Lock, Release } from "../src/lock/lock.ts";
 import type { NodePlan } from "../src/plan/node-plan.ts";
@@ -14,8 +14,8 @@ const loadTemplates = (plan: NodePlan): Templates =>
   Object.fromEntries(templateNames(plan).map((name) => [name, readFileSync(join(root, name), "utf8")]));
 
 export const readProfile = (path = join(root, "profiles/2cards.yaml")): Profile => {
-  const read = (file: string): string => readFileSync(file, "utf8");
-  const { profile, diagnostics } = loadProfile(read(path), path, read);
+  const read = (file: string): string | undefined => (existsSync(file) ? readFileSync(file, "utf8") : undefined);
+  const { profile, diagnostics } = loadProfile(read(path) ?? "", path, read, join(root, "profiles"));
   if (profile === undefined) throw new Error(JSON.stringify(diagnostics, null, 2));
   return profile;
 };

@@ -67,8 +67,17 @@ const fetchArtifacts = async (
     await requireThere(store, files);
     return;
   }
+  const missing: Artifact[] = [];
+  for (const artifact of artifacts) {
+    const there = await Promise.all(filesOf(artifact).map((file) => store.holds(file)));
+    if (!there.every(Boolean)) missing.push(artifact);
+  }
+  if (missing.length === 0 && !json) {
+    host.progress.note(`  all ${files.length} files are in the store`);
+    return;
+  }
   const sources = await askSources(host, store, { sources: asked.profile.sources });
-  await fetchFiles(host, store, await sources.requests(artifacts), { json });
+  await fetchFiles(host, store, await sources.requests(missing), { json });
 };
 
 /** What a bake of this plan takes out of the store. */

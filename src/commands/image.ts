@@ -8,6 +8,7 @@ import { withholdSecrets } from "../check/known-secrets.ts";
 import { BakeError } from "../errors.ts";
 import { lockPath } from "../lock/read.ts";
 import { formatSeconds } from "../progress.ts";
+import type { Profile } from "../profile/schema.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { provenance } from "../render/provenance.ts";
 import { writeTree } from "../render/write.ts";
@@ -42,11 +43,29 @@ export interface ImageOptions {
   readonly mirror?: string;
 }
 
+/** @returns the credentials that the target needs. @throws BakeError BK410 without them, BK413 for a target that cannot be. */
+const requireTarget = (
+  profile: Profile,
+  file: string,
+  target: TargetName | undefined,
+  trial: boolean,
+  env: Host["env"],
+): Record<string, string> => {
+  if (target === "huaweicloud" && trial) {
+    throw new BakeError("BK413", "a trial bakes in a local VM alone", "Leave --trial or --target huaweicloud out.");
+  }
+  if (target !== undefined && !targetsOf(profile).includes(target)) {
+    throw new BakeError("BK413", `${file} has no target ${target}`, `It has: ${targetsOf(profile).join(", ")}.`);
+  }
+  return target === "huaweicloud" ? cloudCredentials(env) : {};
+};
+
 /** Makes or mends the lock where that is wanted: not in CI, not without a network. */
 const lockMaker = (options: ImageOptions, host: Host): LockMaker | undefined =>
   options.frozenLockfile === true || options.offline === true || (host.env["CI"] ?? "") !== ""
     ? undefined
     : (file, profile, previous) => {
+        requireTarget(profile, file.file, options.target ?? targetsOf(profile)[0], false, host.env);
         print(
           `lock\n  ${lockPath(file.file)} ${previous === undefined ? "is not there: making it" : "does not hold all that the profile asks for: bringing it up to date"}`,
         );
@@ -88,18 +107,8 @@ const bake = async (
   const store = new Store(join(host.cacheDir, "store"));
   const started = host.now();
   const target = options.target ?? (trial ? "qemu" : targetsOf(asked.profile)[0]);
-  if (target !== undefined && !targetsOf(asked.profile).includes(target)) {
-    throw new BakeError(
-      "BK413",
-      `${file.file} has no target ${target}`,
-      `It has: ${targetsOf(asked.profile).join(", ")}.`,
-    );
-  }
-  if (target === "huaweicloud" && trial) {
-    throw new BakeError("BK413", "a trial bakes in a local VM alone", "Leave --trial or --target huaweicloud out.");
-  }
   // Before anything starts.
-  const credentials = target === "huaweicloud" ? cloudCredentials(whole.env) : {};
+  const credentials = requireTarget(asked.profile, file.file, target, trial, whole.env);
   if (trial)
     print(`TRIAL of ${file.file}: stand-in sources, not for production\n${formatSubstitutions(asked.substitutions)}\n`);
   if (!trial && asked.lock === undefined) {

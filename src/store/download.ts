@@ -339,7 +339,8 @@ const fromUrl = async (
       // New bytes are progress: a line that is cut again and again still gets there.
       if (size > before) tries = 1;
       before = size;
-      if (tries >= attempts) throw new Refused(`${error.message}, ${attempts} times`);
+      const most = error instanceof HttpError && error.nobody ? Math.min(3, attempts) : attempts;
+      if (tries >= most) throw new Refused(`${error.message}, ${most} times`);
       const asked = error instanceof Passing ? error.wait : undefined;
       if (asked !== undefined && asked > longestWait) {
         throw new Refused(`${error.message} and wants ${Math.round(asked / 1000)} s of patience`);

@@ -25,10 +25,14 @@ export class HttpError extends Error {
   override readonly name = "HttpError";
   /** Whether another attempt may help. */
   readonly passing: boolean;
+  /** There may be no such place at all: a few attempts are enough. */
+  readonly nobody: boolean;
 
   constructor(message: string, passing: boolean, options?: ErrorOptions) {
     super(message, options);
     this.passing = passing;
+    const { code = "" } = (options?.cause ?? {}) as { code?: string };
+    this.nobody = ["ENOTFOUND", "ECONNREFUSED"].includes(code);
   }
 }
 

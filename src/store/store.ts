@@ -37,6 +37,14 @@ export class Store {
     );
   }
 
+  /** Whether it has a file of this digest and size; what is in it is not read again. */
+  async holds({ sha256, size }: { readonly sha256: string; readonly size: number }): Promise<boolean> {
+    return stat(this.path(sha256)).then(
+      (found) => found.size === size,
+      () => false,
+    );
+  }
+
   /** Takes a copy of `file` in. Whoever reads the store never sees half a file: the copy is synced, then renamed. */
   async add(file: string): Promise<{ sha256: string; size: number }> {
     await mkdir(join(this.root, "tmp"), { recursive: true });

@@ -4,16 +4,12 @@
  */
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createHash } from "node:crypto";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { Lock } from "../../src/lock/lock.ts";
-import { formatLock } from "../../src/lock/lock.ts";
-import { wishesOf } from "../../src/lock/wishes.ts";
 import { root } from "../../src/root.ts";
 import { storePath } from "../../src/store/store.ts";
-import { readProfile } from "../plan-of.ts";
+import { fillByDigest, layLockedProfile } from "../locked-profile.ts";
 
 const imageId = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
 
@@ -49,46 +45,8 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 /** The golden test's profile for the cloud, with a lock and with every file that it names in the store. */
 const lay = (mirror: boolean): void => {
   const golden = join(root, `test/golden/${mirror ? "cloud-mirror" : "cloud"}/profile.yaml`);
-  writeFileSync(join(folder, "site.yaml"), `extends: ${JSON.stringify(golden)}\n`);
-  const stored = (content: string) => {
-    const sha256 = createHash("sha256").update(content).digest("hex");
-    const path = join(folder, "cache/bake/store", storePath(sha256));
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, content);
-    return { sha256, size: content.length };
-  };
-  const blob = (content: string) => {
-    const { sha256, size } = stored(content);
-    return { digest: `sha256:${sha256}`, size, mediaType: "application/vnd.oci.image.layer.v1.tar" };
-  };
-  const artifacts = wishesOf(readProfile(join(folder, "site.yaml"))).map((wish) => {
-    const { kind, name, asked, architecture } = wish;
-    const entry = { name, asked, ...(architecture !== undefined && { architecture }) };
-    const bytes = {
-      url: "https://example.com/file",
-      trust: "first-use",
-      ...stored(`${kind} ${name} ${architecture ?? ""}`),
-    };
-    if (kind === "container-image") {
-      const manifest = blob(`manifest of ${name}`);
-      return {
-        ...entry,
-        kind,
-        version: name.slice(name.lastIndexOf(":") + 1),
-        registry: "registry.example.com",
-        repository: "some/image",
-        tagDigest: manifest.digest,
-        manifest,
-        config: blob(`configuration of ${name}`),
-        layers: [blob(`layer of ${name}`), blob("a layer that all share")],
-      };
-    }
-    return { ...entry, kind, version: asked, ...bytes, ...(kind === "base" && { format: "qcow2" }) };
-  });
-  writeFileSync(
-    join(folder, "site.lock.json"),
-    formatLock({ lockVersion: 1, profile: "site", artifacts } as unknown as Lock),
-  );
+  const { contents } = layLockedProfile(folder, `extends: ${JSON.stringify(golden)}\n`);
+  fillByDigest(join(folder, "cache/bake/store"), contents);
 };
 
 const credentials = { HW_ACCESS_KEY: "AKEXAMPLEEXAMPLE", HW_SECRET_KEY: "SKEXAMPLEEXAMPLE" };
@@ -174,7 +132,8 @@ test("one changed byte in the store is refused by name", () => {
       .split("\n")
       .find((line) => line.startsWith("goss")) ?? ""
   ).split("\t");
-  writeFileSync(join(folder, "cache/bake/store", storePath(sha256)), "other bytes");
+  const path = join(folder, "cache/bake/store", storePath(sha256));
+  writeFileSync(path, readFileSync(path, "utf8").replace("goss", "boss"));
   rmSync(join(folder, "out"), { recursive: true });
   const { status, stderr } = bake();
   expect(status).toBe(2);

@@ -1,0 +1,240 @@
+/** `bake fetch`, `bake store` and `--offline` as a user runs them, on a lock whose bytes a mirror has. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { root } from "../../src/root.ts";
+import { storePath } from "../../src/store/store.ts";
+import { type FaultServer, startFaultServer } from "../fault-server.ts";
+import { fillByDigest, layLockedProfile, type LockedProfile } from "../locked-profile.ts";
+
+let folder = "";
+let server: FaultServer;
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), "bake-fetch-"));
+  server = await startFaultServer();
+});
+afterEach(async () => {
+  await server.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const store = (): string => join(folder, "cache/bake/store");
+const env = () => ({
+  PATH: process.env["PATH"] ?? "",
+  HOME: folder,
+  XDG_CACHE_HOME: join(folder, "cache"),
+  NO_PROXY: "127.0.0.1",
+});
+const start = (...args: string[]): ChildProcess =>
+  spawn(process.execPath, [join(root, "bin/cli.cjs"), ...args], { cwd: folder, env: env(), stdio: "pipe" });
+const run = async (...args: string[]): Promise<{ status: number | null; stdout: string; stderr: string }> => {
+  const child = start(...args);
+  let [stdout, stderr] = ["", ""];
+  child.stdout?.on("data", (data: Buffer) => (stdout += data.toString()));
+  child.stderr?.on("data", (data: Buffer) => (stderr += data.toString()));
+  const [status] = (await once(child, "close")) as [number | null];
+  return { status, stdout, stderr };
+};
+
+/** Serves a lock's files by digest. */
+const mirror = ({ contents }: LockedProfile): string => {
+  for (const [sha256, bytes] of contents) server.files.set(`/${storePath(sha256)}`, bytes);
+  return server.url("");
+};
+const lay = (size?: number): LockedProfile =>
+  layLockedProfile(folder, "extends: 2cards\n", size === undefined ? undefined : () => randomBytes(size));
+
+test("fills the store from a mirror, and the next run asks for nothing", async () => {
+  const locked = lay();
+  const url = mirror(locked);
+  const first = await run("fetch", "--profile", "site.yaml", "--mirror", url);
+  expect(first.stderr).toBe("");
+  expect(first.status).toBe(0);
+  expect(first.stdout).toMatch(new RegExp(`${locked.contents.size} fetched \\([\\d.]+ k?B\\)`));
+  const asked = server.requests.length;
+  // A layer that two images share is asked for once.
+  expect(asked).toBe(locked.contents.size);
+  const again = await run("fetch", "--profile", "site.yaml", "--mirror", url);
+  expect(again.stdout).toContain(`all ${locked.contents.size} were there`);
+  expect(server.requests).toHaveLength(asked);
+  const verified = await run("store", "verify");
+  expect(verified).toMatchObject({ status: 0 });
+  expect(verified.stdout).toContain("all as they were");
+});
+
+test("a mirror in a folder is copied from, file by file compared", async () => {
+  const { contents } = lay();
+  const carried = join(folder, "carried");
+  fillByDigest(carried, contents);
+  expect(await run("fetch", "--profile", "site.yaml", "--mirror", carried)).toMatchObject({ status: 0, stderr: "" });
+  const [sha256 = ""] = contents.keys();
+  rmSync(join(store(), storePath(sha256)));
+  writeFileSync(join(carried, storePath(sha256)), "changed on the way");
+  const wrong = await run("fetch", "--profile", "site.yaml", "--mirror", carried);
+  expect(wrong.status).toBe(2);
+  expect(wrong.stderr).toMatch(/^error\[BK210\]: .* is not what the lock names: /);
+  expect(existsSync(join(store(), storePath(sha256)))).toBe(false);
+  rmSync(join(carried, storePath(sha256)));
+  expect((await run("fetch", "--profile", "site.yaml", "--mirror", carried)).stderr).toMatch(
+    /^error\[BK216\]: the mirror lacks /,
+  );
+  expect((await run("fetch", "--profile", "site.yaml", "--mirror", "nowhere")).stderr).toBe(
+    "error[BK216]: nowhere is no mirror: neither a folder nor an http or https URL\n",
+  );
+});
+
+test("makes a mirror that another machine can fetch everything from", async () => {
+  const { contents } = lay();
+  fillByDigest(store(), contents);
+  const made = await run("fetch", "--profile", "site.yaml", "--offline", "--to", "mirror");
+  expect(made).toMatchObject({ status: 0, stderr: "" });
+  // The lock's files, and the archive for stock images.
+  expect(made.stdout).toContain(`mirror: ${contents.size + 1} files, ${contents.size + 1} written`);
+  rmSync(store(), { recursive: true });
+  expect(await run("fetch", "--profile", "site.yaml", "--mirror", "mirror")).toMatchObject({ status: 0, stderr: "" });
+  expect(
+    readdirSync(join(store(), "sha256"), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()),
+  ).toHaveLength(contents.size);
+  // Again: nothing is written that is there.
+  expect((await run("fetch", "--profile", "site.yaml", "--offline", "--to", "mirror")).stdout).toContain(
+    " files, 0 written",
+  );
+});
+
+test("--offline says what is missing, and asks nobody", async () => {
+  const { contents } = lay();
+  fillByDigest(store(), contents);
+  const [sha256 = ""] = contents.keys();
+  rmSync(join(store(), storePath(sha256)));
+  const { status, stderr } = await run("fetch", "--profile", "site.yaml", "--offline");
+  expect(status).toBe(2);
+  expect(stderr).toMatch(
+    new RegExp(
+      `^error\\[BK211\\]: 1 of ${contents.size + 1} files are not in the store, and --offline fetches none:\n  \\S.* \\(\\d+ B\\)\n  Run bake fetch`,
+    ),
+  );
+});
+
+test("--json tells every step, one object a line", async () => {
+  const locked = lay();
+  const { stdout } = await run("fetch", "--profile", "site.yaml", "--mirror", mirror(locked), "--json");
+  const events = stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { type: string; name: string });
+  expect(events.filter(({ type }) => type === "start")).toHaveLength(locked.contents.size);
+  expect(events.filter(({ type }) => type === "done")).toHaveLength(locked.contents.size);
+});
+
+test("killed ten times at any moment, it ends with a whole store and hardly a byte twice", async () => {
+  const locked = lay(2_000_000);
+  const url = mirror(locked);
+  const total = [...locked.contents.values()].reduce((sum, bytes) => sum + bytes.length, 0);
+  server.rate = 12_000_000;
+  for (let kill = 0; kill < 10; kill++) {
+    const child = start("fetch", "--profile", "site.yaml", "--mirror", url);
+    child.stdout?.resume();
+    const ended = once(child, "close");
+    await new Promise((done) => setTimeout(done, 250 + Math.random() * 500));
+    child.kill("SIGKILL");
+    await ended;
+  }
+  server.rate = 0;
+  const last = await run("fetch", "--profile", "site.yaml", "--mirror", url);
+  expect(last.stderr).toBe("");
+  expect(last.status).toBe(0);
+  expect((await run("store", "verify")).status).toBe(0);
+  expect(server.sent).toBeGreaterThanOrEqual(total);
+  expect(server.sent / total).toBeLessThan(1.2);
+});
+
+describe("bake store", () => {
+  test("verify finds a file that was changed by hand, and image refuses it by name", async () => {
+    const { contents, lock } = lay();
+    fillByDigest(store(), contents);
+    const goss = lock.artifacts.find(({ kind }) => kind === "goss");
+    if (goss?.kind !== "goss") throw new Error("a lock has a goss");
+    const path = join(store(), storePath(goss.sha256));
+    const bytes = readFileSync(path);
+    bytes[0] = (bytes[0] ?? 0) ^ 1;
+    chmodSync(path, 0o644);
+    writeFileSync(path, bytes);
+    const { status, stdout } = await run("store", "verify");
+    expect(status).toBe(1);
+    expect(stdout).toContain(`changed: ${path}: it is sha256 `);
+  });
+
+  test("ls lists what is there, as JSON too", async () => {
+    const { contents } = lay();
+    fillByDigest(store(), contents);
+    const { stdout } = await run("store", "ls", "--json");
+    const { files } = JSON.parse(stdout) as { files: { sha256: string; size: number }[] };
+    expect(files.map(({ sha256 }) => sha256).toSorted()).toEqual([...contents.keys()].toSorted());
+    expect((await run("store", "ls")).stdout.trimEnd().split("\n")).toHaveLength(contents.size + 1);
+  });
+
+  test("prune keeps what the locks name and says what would go, until it is told yes", async () => {
+    const { contents } = lay();
+    fillByDigest(store(), contents);
+    fillByDigest(store(), new Map([["f".repeat(64), Buffer.from("nobody's")]]));
+    const said = await run("store", "prune", "--keep", "site.yaml");
+    expect(said.stdout).toContain(
+      `would go: ${join(store(), storePath("f".repeat(64)))} (8 B)\n1 files, 8 B; add --yes to remove them`,
+    );
+    expect(existsSync(join(store(), storePath("f".repeat(64))))).toBe(true);
+    expect(await run("store", "prune", "--keep", "site.yaml", "--yes")).toMatchObject({ status: 0 });
+    expect(existsSync(join(store(), storePath("f".repeat(64))))).toBe(false);
+    for (const sha256 of contents.keys()) expect(existsSync(join(store(), storePath(sha256)))).toBe(true);
+    rmSync(join(folder, "site.lock.json"));
+    const without = await run("store", "prune", "--keep", "site.yaml", "--yes");
+    expect(without.stderr).toContain("error[BK204]: site.yaml has no lock");
+    expect(
+      spawnSync("sh", ["-c", `find ${store()}/sha256 -type f | wc -l`])
+        .stdout.toString()
+        .trim(),
+    ).toBe(String(contents.size));
+  });
+});
+
+describe("a lock that its profile has gone on without", () => {
+  test("is told at the profile's lines, by lock --check, fetch and image in CI", async () => {
+    lay();
+    expect((await run("lock", "--profile", "site.yaml", "--check")).stdout).toBe("site.lock.json: ok\n");
+    writeFileSync(join(folder, "site.yaml"), 'extends: 2cards\nimages: ["quay.io/ascend/cann:9.2.0"]\n');
+    const expected = [
+      "error[BK205]: site.lock.json does not hold quay.io/ascend/cann:9.2.0 for x86_64",
+      " --> site.yaml:2:10",
+      "  |",
+      '2 | images: ["quay.io/ascend/cann:9.2.0"]',
+      "  |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^ not in the lock",
+      "  = help: bake lock brings the lock up to date",
+      "",
+      "1 error",
+      "",
+    ].join("\n");
+    for (const command of [
+      ["lock", "--check"],
+      ["fetch"],
+      ["image", "--frozen-lockfile"],
+      ["image", "--offline"],
+      ["render"],
+    ]) {
+      const found = await run(...command, "--profile", "site.yaml");
+      expect([command, found]).toEqual([command, { status: 1, stdout: "", stderr: expected }]);
+    }
+  });
+
+  test("a missing one is told too", async () => {
+    lay();
+    rmSync(join(folder, "site.lock.json"));
+    for (const command of [["lock", "--check"], ["fetch"], ["image", "--frozen-lockfile"]]) {
+      const { status, stderr } = await run(...command, "--profile", "site.yaml");
+      expect([command, status]).toEqual([command, 2]);
+      expect(stderr).toContain("error[BK204]: site.yaml has no lock: site.lock.json is not there\n");
+    }
+  });
+});
