@@ -182,29 +182,64 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
     text: "`--mirror` takes a folder or a URL with files by digest, and is then the only place that is asked.",
   },
   BK230: {
-    title: "a source does not answer",
-    text: "A list of checksums, releases or files could not be had. Busy servers were asked several times.",
+    title: "a source does not give what it is asked for",
+    text: "A release host, a registry of models or a mirror does not answer, refuses, or sends more than such a file can be. Busy servers are asked several times. `sources` of the profile names mirrors.",
   },
   BK231: {
-    title: "a file of checksums that does not help",
-    text: "It does not name the file, names it twice, or is something else: portals and error pages are HTML.",
+    title: "a redirect that is not followed",
+    text: "From https to plain http anybody on the way could change the bytes, and the checksums with them. A server that redirects in a circle is left too.",
   },
-  BK232: { title: "no such release", text: "`26.1.x` means the newest patch release; the source lists none." },
-  BK233: { title: "a source answers something else", text: "What came is no list of releases or files." },
-  BK234: { title: "no such base", text: "Bases are known by name, or are files." },
+  BK232: {
+    title: "no checksum file",
+    text: "What came in its place is empty, a web page (a login or an error page, often of a proxy), or holds no sha256.",
+  },
+  BK233: {
+    title: "a checksum file does not name the file",
+    text: "Without a digest from whoever published the file nothing says which bytes are the right ones.",
+  },
+  BK234: {
+    title: "a checksum file names a file twice",
+    text: "Two digests for one name: nothing says which one is right.",
+  },
   BK235: {
-    title: "a model's list of files that cannot be right",
-    text: "A path that leaves the model's folder, a file listed twice, or a list that was cut off.",
+    title: "an answer that bake does not understand",
+    text: "An API or an index answered with something else than what it is known to answer, often the page of a proxy or of a mirror that lacks this API.",
   },
   BK236: {
-    title: "a model's file is not the one that its hub lists",
-    text: "Small files of Hugging Face are known by the hash of their git blob.",
+    title: "no release goes with a version",
+    text: "`26.1.x` means the newest stable release of that line, and there is none. Releases for testing never count.",
   },
   BK237: {
-    title: "a file of this machine cannot be taken in",
-    text: "The profile names it as a base, and it cannot be read.",
+    title: "a list of files is not whole",
+    text: "The hub cut the list, as it does with very many files. A model with files missing would only fail on a node.",
   },
   BK238: {
+    title: "a path that no file may have",
+    text: "A model's file with an absolute path, `..`, a backslash, or a name that another file has too would be written elsewhere, or over that one.",
+  },
+  BK239: {
+    title: "a model that may not be read",
+    text: "It is private, its licence has to be accepted first, or there is no such model: hubs give one answer to all three.",
+  },
+  BK240: {
+    title: "bytes are not what the hub says",
+    text: "The size or the digest of a file differs from what the hub's own list says of it. It is not locked.",
+  },
+  BK241: {
+    title: "a model has changed",
+    text: "The branch or tag of the profile now names other files than the lock. A new lock takes them; until then the locked ones stay.",
+  },
+  BK242: { title: "no such base", text: "A base is one of the names in the help, or a qcow2 file." },
+  BK243: {
+    title: "a hub has no such model or revision",
+    text: "Models are named `owner/name` as in the hub's own URL, revisions by branch, tag or commit.",
+  },
+  BK244: {
+    title: "not a version",
+    text: "A release is named by all of its version (`26.1.3`), or by its line (`26.1.x`) for the newest of that. Names that move, such as `latest`, say nothing about what is wanted.",
+  },
+  BK245: { title: "a base file cannot be read", text: "The profile names a file of this machine." },
+  BK246: {
     title: "a base that was a file is gone from the store",
     text: "The lock names its digest, and nobody has it to download.",
   },

@@ -57,7 +57,14 @@ const fetchArtifacts = async (
 ): Promise<void> => {
   if (!asked.trial) await requireLocal(store, artifacts);
   // Nobody can download what was a file of this machine.
-  const files = artifacts.filter((each) => each.kind !== "base" || !each.url.startsWith("file:")).flatMap(filesOf);
+  const files = [
+    ...new Map(
+      artifacts
+        .filter((each) => each.kind !== "base" || !each.url.startsWith("file:"))
+        .flatMap(filesOf)
+        .map((file) => [file.sha256, file]),
+    ).values(),
+  ];
   if (mirror !== undefined) {
     await fetchFiles(host, store, await requestsOfMirror(store, files, mirror), { json });
     return;

@@ -7,13 +7,14 @@ import { makeHttp } from "../store/http.ts";
 import type { Store } from "../store/store.ts";
 import { ensureCrane } from "../toolchain/tools.ts";
 import { followFile } from "./follow.ts";
-import { type Artifact, filesOf, type Model } from "./lock.ts";
+import { type Artifact, filesOf } from "./lock.ts";
 import type { Look } from "./outdated.ts";
-import { resolveWish, versionsOf } from "./sources/index.ts";
+import { resolverOf } from "./sources/index.ts";
+import { changedFiles } from "./sources/model-files.ts";
 import { blobRequests, movedTag, newerImages, resolveImage } from "./sources/oci.ts";
 import { makeRegistry, type Registry } from "./sources/registry.ts";
-import { compareVersions } from "./sources/versions.ts";
-import { makeWeb } from "./web-http.ts";
+import { newestFirst } from "./sources/versions.ts";
+import { webOverHttp } from "./web-http.ts";
 import type { Sources, Wish } from "./wish.ts";
 
 export interface AskedSources {
@@ -41,7 +42,7 @@ export const downloadEdges = (
   onEvent?: DownloadEdges["onEvent"],
 ): DownloadEdges => ({
   store,
-  http: makeHttp({ certificates: host.env["SSL_CERT_FILE"], ...(rewrite !== undefined && { rewrite }) }),
+  http: makeHttp({ env: host.env, ...(rewrite !== undefined && { rewrite }) }),
   now: host.now,
   sleep: (milliseconds, signal) => sleep(milliseconds, undefined, { signal }),
   random: Math.random,
@@ -52,10 +53,12 @@ export const downloadEdges = (
 /** Docker 29 and later are no node's (rule BK112); nobody is told of them. */
 const isForNodes = ({ kind }: Wish, version: string): boolean => kind !== "docker-static" || /^2[678]\./.test(version);
 
-const changedFiles = (before: Model, now: Model): string[] => {
-  const digests = (model: Model) => new Map(model.files.map(({ path, sha256 }) => [path, sha256]));
-  const [old, fresh] = [digests(before), digests(now)];
-  return [...new Set([...old.keys(), ...fresh.keys()])].filter((path) => old.get(path) !== fresh.get(path)).toSorted();
+/** What stands before the locked one, of versions with the newest first. */
+const newerThan = (locked: string, versions: readonly string[]): readonly string[] => {
+  const at = versions.indexOf(locked);
+  return at >= 0
+    ? versions.slice(0, at)
+    : newestFirst([...versions, locked]).slice(0, newestFirst([...versions, locked]).indexOf(locked));
 };
 
 export const askSources = async (
@@ -66,28 +69,34 @@ export const askSources = async (
   const sources = normalized(given);
   const edges = downloadEdges(host, store, rewrite);
   const token = host.env["HF_TOKEN"];
+  const hasToken = token !== undefined && token !== "";
   const headers = (url: string): Record<string, string> =>
-    token !== undefined && token !== "" && url.startsWith(`${sources.huggingface}/`)
-      ? { authorization: `Bearer ${token}` }
-      : {};
-  const web = makeWeb({
-    http: edges.http,
-    store,
-    download: async (request) => {
-      const [done] = await downloadAll([request], edges);
+    hasToken && url.startsWith(`${sources.huggingface}/`) ? { authorization: `Bearer ${token}` } : {};
+  const web = webOverHttp({
+    store: async (file) => {
+      const { url, ...rest } = file;
+      const [done] = await downloadAll(
+        [{ ...rest, urls: [url], headers: (asked) => Promise.resolve(headers(asked)) }],
+        edges,
+      );
       if (done === undefined) throw new Error("a download gives one file");
       return done;
     },
-    sleep: (milliseconds) => sleep(milliseconds, undefined, { signal: host.signal }),
     signal: host.signal,
-    headers,
+    env: host.env,
+    ...(rewrite !== undefined && { rewrite }),
   });
-  const context = { web, sources };
+  const context = {
+    web,
+    sources,
+    localFile: (path: string) => store.add(path),
+    ...(hasToken && { huggingfaceToken: token }),
+  };
   // Only profiles with images need it, and it may have to be built.
   let made: Promise<Registry> | undefined;
   const registry = (): Promise<Registry> => (made ??= ensureCrane(host).then((crane) => makeRegistry(host, crane)));
   const resolve = async (wish: Wish): Promise<Artifact> => {
-    if (wish.kind !== "container-image") return resolveWish(wish, context);
+    if (wish.kind !== "container-image") return resolverOf(wish).resolve(wish, context);
     const { image, manifest, config } = await resolveImage(wish, { registry: await registry(), sources });
     for (const text of [manifest, config]) await store.addContent(Buffer.from(text));
     return image;
@@ -108,8 +117,10 @@ export const askSources = async (
     look: {
       newer: async (wish, locked) => {
         if (wish.kind === "container-image") return newerImages(wish, { registry: await registry(), sources });
-        const all = await versionsOf(wish, context);
-        return all.filter((version) => isForNodes(wish, version) && compareVersions(version, locked.version) < 0);
+        // Of a model it is said which files are others.
+        if (wish.kind === "model" || wish.kind === "file") return [];
+        const all = await resolverOf(wish).versions(wish, context);
+        return newerThan(locked.version, all).filter((version) => isForNodes(wish, version));
       },
       moved: async (wish, locked) => {
         if (locked.kind === "container-image") {
@@ -118,8 +129,10 @@ export const askSources = async (
         }
         if (locked.kind !== "model" || wish.kind !== "model") return undefined;
         const now = await resolve(wish);
-        const changed = now.kind === "model" ? changedFiles(locked, now) : [];
-        return changed.length === 0 ? undefined : { now: now.version, detail: `other files: ${changed.join(", ")}` };
+        const changed = now.kind === "model" ? changedFiles(locked.files, now.files) : [];
+        return changed.length === 0
+          ? undefined
+          : { now: now.version, detail: changed.map(({ path, how }) => `${how}: ${path}`).join(", ") };
       },
       follow: (follows) => followFile(host, follows),
     },
@@ -134,12 +147,12 @@ export const askSources = async (
   };
 };
 
-/** @throws BakeError BK238 for a file of this machine that the store lacks: nobody has it to download. */
+/** @throws BakeError BK246 for a file of this machine that the store lacks: nobody has it to download. */
 export const requireLocal = async (store: Store, artifacts: readonly Artifact[]): Promise<void> => {
   for (const artifact of artifacts) {
     if (artifact.kind !== "base" || !artifact.url.startsWith("file:") || (await store.has(artifact.sha256))) continue;
     throw new BakeError(
-      "BK238",
+      "BK246",
       `the store has no longer the base that was locked from ${artifact.url.slice("file:".length)}`,
       `Take it in again: bake lock --update ${artifact.name}`,
     );

@@ -1,29 +1,36 @@
 /** What resolvers may do to the world: the edge that they are given. */
-interface Stored {
-  readonly sha256: string;
-  readonly size: number;
+
+export interface WebRequest {
+  /** Not sent on to another origin. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface Web {
   /**
    * A small text, such as a checksum file or an API's answer; repeated when the server is busy.
-   * @throws BakeError BK230 when it cannot be had.
+   * @throws BakeError BK230 when it cannot be had (`statusOf` says why), BK231 when a redirect is not to be followed.
    */
-  readonly text: (url: string, options?: { readonly headers?: Readonly<Record<string, string>> }) => Promise<string>;
-  /** Size in bytes as the server tells it, without getting the file; undefined when it does not tell. @throws BakeError BK230 */
+  readonly text: (url: string, request?: WebRequest) => Promise<string>;
+  /** A small file as it is. @throws BakeError as `text` does. */
+  readonly bytes: (url: string, request?: WebRequest) => Promise<Uint8Array>;
+  /** A list that the server gives page by page, each naming the next in its `Link`. @throws BakeError as `text` does. */
+  readonly pages: (url: string, request?: WebRequest) => AsyncIterable<string>;
+  /** Size in bytes as the server tells it, without getting the file; undefined when it does not tell. @throws BakeError as `text` does. */
   readonly size: (url: string) => Promise<number | undefined>;
   /**
    * Gets the file into the store and hashes it: for what nobody publishes a digest of.
-   * @throws BakeError as the download does, and BK236 when it is not the git blob that it should be.
+   * @throws BakeError as the download does.
    */
   readonly store: (file: {
     readonly name: string;
     readonly url: string;
     readonly sha256?: string;
     readonly size?: number;
-    /** sha1 of the git blob. */
-    readonly gitBlob?: string;
-  }) => Promise<Stored>;
-  /** Takes a file of this machine into the store. @throws BakeError BK237 */
-  readonly keep: (path: string) => Promise<Stored>;
+  }) => Promise<{ readonly sha256: string; readonly size: number }>;
 }
+
+/** The HTTP status behind a failure of `Web`; undefined when there was no answer. */
+export const statusOf = (error: unknown): number | undefined => {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error && "status" in cause && typeof cause.status === "number" ? cause.status : undefined;
+};

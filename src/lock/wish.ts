@@ -16,6 +16,7 @@ interface Named {
 
 export interface ReleaseWish extends Named {
   readonly kind: Release["kind"];
+  readonly architecture: Architecture;
   /** A digest that the profile itself gives. */
   readonly sha256?: string;
 }

@@ -36,14 +36,11 @@ export class HttpError extends Error {
   }
 }
 
-/** Without user, password and query, which may be somebody's. */
+/** A URL as messages and logs may show it: user information and query strings hold credentials and signatures. */
 export const shownUrl = (url: string): string => {
-  try {
-    const { origin, pathname, protocol } = new URL(url);
-    return protocol === "http:" || protocol === "https:" ? `${origin}${pathname}` : url.replace(/[?#].*$/, "");
-  } catch {
-    return "a URL that is none";
-  }
+  if (!URL.canParse(url)) return "<not a URL>";
+  const { origin, pathname, search } = new URL(url);
+  return `${origin}${pathname}${search === "" ? "" : "?…"}`;
 };
 
 /** What Node and undici say, in words. */
@@ -91,25 +88,35 @@ const oneEach = (headers: Readonly<Record<string, string | string[] | undefined>
   Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value[0] : value]));
 
 export interface HttpSettings {
-  /** A file with further certificate authorities, as SSL_CERT_FILE names one. */
-  readonly certificates?: string | undefined;
+  /** HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in either case; SSL_CERT_FILE. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   /** Milliseconds without an answer, or without a byte of one. */
   readonly stall?: number;
   /** Where a URL is really asked for: a trial's source listens on another port each time. */
   readonly rewrite?: (url: string) => string;
 }
 
-/** Through the proxies that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name. */
-export const makeHttp = ({ certificates, stall = 30_000, rewrite = (url) => url }: HttpSettings = {}): Http => {
+/** Connections through the proxies that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name. */
+export const makeDispatcher = ({ env = {}, stall = 30_000 }: Omit<HttpSettings, "rewrite"> = {}): EnvHttpProxyAgent => {
+  const proxy = (name: string): string => env[name.toLowerCase()] ?? env[name] ?? "";
+  // Node knows the common authorities; crane reads this variable too.
+  const certificates = env["SSL_CERT_FILE"];
   const ca =
     certificates === undefined || certificates === ""
       ? undefined
       : [...rootCertificates, readFileSync(certificates, "utf8")];
-  const dispatcher = new EnvHttpProxyAgent({
+  return new EnvHttpProxyAgent({
+    httpProxy: proxy("HTTP_PROXY"),
+    httpsProxy: proxy("HTTPS_PROXY"),
+    noProxy: proxy("NO_PROXY"),
     headersTimeout: stall,
     bodyTimeout: stall,
     connect: { timeout: stall, ...(ca !== undefined && { ca }) },
   });
+};
+
+export const makeHttp = ({ rewrite = (url) => url, ...settings }: HttpSettings = {}): Http => {
+  const dispatcher = makeDispatcher(settings);
   return async (asked, { method = "GET", headers = {}, signal } = {}) => {
     let url = asked;
     let sent = { ...headers };

@@ -240,7 +240,7 @@ describe("a server that", () => {
     );
   });
 
-  test("answers 500 for ever is given up after some attempts, and said without the query", async () => {
+  test("answers 500 for ever is given up after some attempts, and said without what the query holds", async () => {
     const file = serve("/file");
     server.faults.set(
       "/file",
@@ -248,7 +248,7 @@ describe("a server that", () => {
     );
     const urls = [`${server.url("/file")}?signature=secret`.replace("http://", "http://user:password@")];
     const { message } = await failure([{ ...file, urls }]);
-    expect(message).toBe("file cannot be fetched:\n  http://127.0.0.1:PORT/file: it answers 500, 3 times");
+    expect(message).toBe("file cannot be fetched:\n  http://127.0.0.1:PORT/file?…: it answers 500, 3 times");
   });
 
   test("gives other bytes: they are kept aside, and no other place is tried with them", async () => {
@@ -325,7 +325,7 @@ describe("TLS", () => {
       [request],
       {
         store,
-        http: makeHttp({ stall: 500, ...(certificates !== undefined && { certificates }) }),
+        http: makeHttp({ stall: 500, ...(certificates !== undefined && { env: { SSL_CERT_FILE: certificates } }) }),
         now: Date.now,
         sleep: () => Promise.resolve(),
         random: () => 0,

@@ -1,18 +1,14 @@
-/** The Buildkite agent: an archive, `SHA256SUMS` beside it. Version 3 alone: rule BK124 sees to it. */
-import { releaseResolver } from "./github-releases.ts";
+import { gitHubRelease } from "./releases.ts";
+import { goArchitecture } from "./resolver.ts";
+import { majorOf } from "./versions.ts";
 
-const releases = releaseResolver({
+/** The Buildkite agent. Another major version has other settings (rule BK124): it is offered to nobody who did not ask for it. */
+export const buildkiteAgent = gitHubRelease({
   repository: "buildkite/agent",
-  base: (sources) => sources.agent,
-  file: (version, architecture) => `buildkite-agent-linux-${architecture}-${version}.tar.gz`,
-  checksums: (version) => `buildkite-agent-${version}.SHA256SUMS`,
+  location: ({ architecture }, version, { sources }) => ({
+    folder: `${sources.agent}/v${version}`,
+    file: `buildkite-agent-linux-${goArchitecture[architecture]}-${version}.tar.gz`,
+    checksums: `buildkite-agent-${version}.SHA256SUMS`,
+  }),
+  offered: (version, asked) => majorOf(version) === majorOf(asked),
 });
-
-export const buildkiteAgent: typeof releases = {
-  ...releases,
-  // Version 4 has other settings; who asks for 3 is not told of it.
-  versions: async (wish, context) => {
-    const major = `${wish.asked.split(".")[0]}.`;
-    return (await releases.versions(wish, context)).filter((version) => version.startsWith(major));
-  },
-};

@@ -1,9 +1,12 @@
-/** buildx: a plain binary, `checksums.txt` beside it (docker/buildx: hack/hash-files). */
-import { releaseResolver } from "./github-releases.ts";
+import { gitHubRelease } from "./releases.ts";
+import { goArchitecture } from "./resolver.ts";
 
-export const buildx = releaseResolver({
+/** buildx: a plain binary, with `checksums.txt` beside it. */
+export const buildx = gitHubRelease({
   repository: "docker/buildx",
-  base: (sources) => sources.buildx,
-  file: (version, architecture) => `buildx-v${version}.linux-${architecture}`,
-  checksums: () => "checksums.txt",
+  location: ({ architecture }, version, { sources }) => ({
+    folder: `${sources.buildx}/v${version}`,
+    file: `buildx-v${version}.linux-${goArchitecture[architecture]}`,
+    checksums: "checksums.txt",
+  }),
 });

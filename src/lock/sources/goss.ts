@@ -1,9 +1,11 @@
-/** goss: a plain binary, its own file of checksums beside it (goss-org/goss: release workflow). */
-import { releaseResolver } from "./github-releases.ts";
+import { gitHubRelease } from "./releases.ts";
+import { goArchitecture } from "./resolver.ts";
 
-export const goss = releaseResolver({
+/** goss, which runs the checks: a plain binary, each with a checksum file of its own. */
+export const goss = gitHubRelease({
   repository: "goss-org/goss",
-  base: (sources) => sources.goss,
-  file: (_version, architecture) => `goss-linux-${architecture}`,
-  checksums: (_version, architecture) => `goss-linux-${architecture}.sha256`,
+  location: ({ architecture }, version, { sources }) => {
+    const file = `goss-linux-${goArchitecture[architecture]}`;
+    return { folder: `${sources.goss}/v${version}`, file, checksums: `${file}.sha256` };
+  },
 });

@@ -1,15 +1,80 @@
-/** What all model hubs' lists of files have to hold to. Pure. */
+/** What the resolvers of model hubs share. */
 import { BakeError } from "../../errors.ts";
+import type { Model } from "../lock.ts";
+import { shownUrl } from "../../store/http.ts";
+import type { ModelWish } from "../wish.ts";
 
-/** @throws BakeError BK235 for a path that would leave the model's folder, or that is there twice. */
-export const requirePlainPaths = (paths: readonly string[], model: string): void => {
-  const wrong = paths.find((path) => /(?:^|\/)\.{0,2}(?:\/|$)|[\0-\x1f\x7f\\]/.test(path));
-  const twice = paths.find((path, index) => paths.indexOf(path) < index);
-  const help = "The hub's list cannot be right. Nothing was taken.";
-  if (wrong !== undefined) throw new BakeError("BK235", `${model} lists a file at ${JSON.stringify(wrong)}`, help);
-  if (twice !== undefined) throw new BakeError("BK235", `${model} lists ${JSON.stringify(twice)} twice`, help);
-  if (paths.length === 0) throw new BakeError("BK235", `${model} lists no files`, help);
+export type ModelFile = Model["files"][number];
+
+/** @throws BakeError BK243 when it cannot be the name of a model */
+export const requireModelName = ({ name }: ModelWish): string => {
+  if (/^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/.test(name)) return name;
+  throw new BakeError("BK243", `${name} is no name of a model`, "It is owner/name, as in the hub's own URL.");
 };
 
-/** Kept out by the hubs' own clients (modelscope: snapshot_download). */
-export const isForGit = (path: string): boolean => /(?:^|\/)\.git(?:ignore|attributes)$/.test(path);
+/** Each part of a path as a URL has it. */
+export const pathInUrl = (path: string): string => path.split("/").map(encodeURIComponent).join("/");
+
+const unusable = (path: string): string | undefined => {
+  if (path === "") return "an empty path";
+  if (path.startsWith("/")) return "an absolute path";
+  if (path.includes("\\")) return "a backslash";
+  if (/[\0-\x1f\x7f]/.test(path)) return "a control character";
+  const part = path.split("/").find((each) => each === "" || each === "." || each === "..");
+  return part === undefined ? undefined : `the part "${part}"`;
+};
+
+/**
+ * A model's files are written below one folder: each at a place of its own, and none outside.
+ * @throws BakeError BK238
+ */
+export const requireUsablePaths = (paths: readonly string[], model: string, url: string): void => {
+  const files = new Set<string>();
+  const refuse = (path: string, why: string) => {
+    const shown = JSON.stringify(path);
+    throw new BakeError("BK238", `model ${model}: ${shown} in ${shownUrl(url)} has ${why}`, "Tell the model's owner.");
+  };
+  for (const path of paths) {
+    const why = unusable(path);
+    if (why !== undefined) refuse(path, why);
+    if (files.has(path)) refuse(path, "a second entry");
+    files.add(path);
+  }
+  for (const path of paths) {
+    const parts = path.split("/");
+    const above = parts.map((_, index) => parts.slice(0, index).join("/")).find((folder) => files.has(folder));
+    if (above !== undefined) refuse(path, `a file, ${above}, as its folder`);
+  }
+};
+
+interface ChangedFile {
+  readonly path: string;
+  readonly how: "new" | "gone" | "changed";
+}
+
+type Files = readonly Pick<ModelFile, "path" | "sha256" | "size">[];
+
+/** Which files differ between two answers for one branch or tag; none when both are the same model. Sorted by path. */
+export const changedFiles = (locked: Files, now: Files): ChangedFile[] => {
+  const before = new Map(locked.map((file) => [file.path, file]));
+  const after = new Map(now.map((file) => [file.path, file]));
+  return [...new Set([...before.keys(), ...after.keys()])].toSorted().flatMap((path): ChangedFile[] => {
+    const [old, fresh] = [before.get(path), after.get(path)];
+    if (old === undefined) return [{ path, how: "new" }];
+    if (fresh === undefined) return [{ path, how: "gone" }];
+    return old.sha256 === fresh.sha256 && old.size === fresh.size ? [] : [{ path, how: "changed" }];
+  });
+};
+
+/** @throws BakeError BK241 when the branch or tag that the profile names has other files now than in the lock */
+export const requireSameFiles = (locked: Model, now: Model): void => {
+  const changed = changedFiles(locked.files, now.files);
+  if (changed.length === 0) return;
+  const shown = changed.slice(0, 10).map(({ path, how }) => `  ${how}: ${path}`);
+  const rest = changed.length > 10 ? [`  and ${changed.length - 10} more`] : [];
+  throw new BakeError(
+    "BK241",
+    `model ${locked.name}: ${locked.asked} has changed from ${locked.version} to ${now.version}:\n${[...shown, ...rest].join("\n")}`,
+    "Make the lock again to take it, or name a tag or commit in the profile to stay.",
+  );
+};

@@ -1,84 +1,183 @@
-/**
- * ModelScope (facts: API). A branch is no commit there: each file of the list has the commit that changed it last, and is asked
- * for at that one.
- */
 import * as z from "zod";
 import { BakeError } from "../../errors.ts";
 import type { Model } from "../lock.ts";
+import { shownUrl } from "../../store/http.ts";
+import { statusOf } from "../web.ts";
 import type { ModelWish } from "../wish.ts";
-import { isForGit, requirePlainPaths } from "./model-files.ts";
-import type { Context, Resolver } from "./resolver.ts";
+import { parseAnswer } from "./json.ts";
+import { type ModelFile, requireModelName, requireUsablePaths } from "./model-files.ts";
+import { type Context, entryOf, type Resolver } from "./resolver.ts";
+
+/** The hub cuts a list there, and does not say so. */
+const longestList = 3000;
+
+/** Left out as its client leaves them out. */
+const notModel = new Set([".gitignore", ".gitattributes"]);
+
+const commit = z.string().regex(/^[0-9a-f]{40}$/, "expected a commit");
+
+const Entry = z.object({
+  Name: z.string(),
+  Path: z.string(),
+  Type: z.enum(["blob", "tree"]),
+  Size: z.int().nonnegative(),
+  Sha256: z.union([z.literal(""), z.string().regex(/^[0-9a-fA-F]{64}$/, "expected a sha256")]).nullish(),
+  /** The commit that last changed it. */
+  Revision: z.string(),
+  /** Seconds since the epoch. */
+  CommittedDate: z.number().optional(),
+});
+type Entry = z.infer<typeof Entry>;
 
 const Listing = z.object({
-  Data: z.object({
-    Files: z.array(
-      z.object({
-        Path: z.string(),
-        Type: z.string(),
-        Size: z.int().nonnegative(),
-        Sha256: z.string().nullish(),
-        Revision: z.string(),
-        CommittedDate: z.number().nullish(),
-      }),
-    ),
-    IsTruncated: z.boolean().optional(),
-  }),
+  Files: z.array(Entry).nullish(),
+  /** Of the commit that was listed. */
+  LatestCommitter: z.object({ Id: z.string().optional(), ShortId: z.string().optional() }).nullish(),
+  TotalCount: z.int().optional(),
 });
 
-/** @throws BakeError BK233 when the answer is no list of files, BK235 for a list that is not whole or not right. */
-const filesOf = async (wish: ModelWish, { web, sources }: Context) => {
-  const query = new URLSearchParams({ Revision: wish.asked, Recursive: "True" });
-  const url = `${sources.modelscope}/api/v1/models/${wish.name}/repo/files?${query.toString()}`;
-  const text = await web.text(url);
-  let data: z.infer<typeof Listing>["Data"];
-  try {
-    data = Listing.parse(JSON.parse(text)).Data;
-  } catch {
-    throw new BakeError(
-      "BK233",
-      `${sources.modelscope} gives no list of the files of ${wish.name} at ${wish.asked}`,
-      "Is there such a model, and such a branch, tag or commit?",
+const Answer = z.object({
+  Code: z.int(),
+  Success: z.boolean().optional(),
+  Message: z.string().optional(),
+  Data: z.unknown(),
+});
+
+/** What a server said, as far as a line of a message may hold it. */
+const oneLine = (text: string): string => text.replace(/[\0-\x1f\x7f]+/g, " ").slice(0, 200);
+
+const isCommit = (text: string): boolean => commit.safeParse(text).success;
+
+interface ListedModel {
+  readonly url: string;
+  readonly commit: string;
+  readonly files: readonly Entry[];
+}
+
+/** @throws BakeError BK237 */
+const requireWhole = (entries: readonly Entry[], total: number | undefined, model: string, url: string): void => {
+  const cut = (why: string) =>
+    new BakeError(
+      "BK237",
+      `model ${model}: ${shownUrl(url)} ${why}`,
+      "bake takes no model in part. Take it from Hugging Face, or name one with fewer files.",
     );
-  }
-  if (data.IsTruncated === true) {
-    throw new BakeError(
-      "BK235",
-      `${wish.name} has more files than ${sources.modelscope} lists at once`,
-      "Nothing was taken.",
-    );
-  }
-  const files = data.Files.filter(({ Type, Path }) => Type !== "tree" && !isForGit(Path));
-  requirePlainPaths(
-    files.map(({ Path }) => Path),
-    wish.name,
+  if (entries.length >= longestList) throw cut(`lists ${entries.length} entries, where the hub cuts its lists`);
+  if (total !== undefined && total > entries.length) throw cut(`lists ${entries.length} of ${total} entries`);
+  // git keeps no empty folders.
+  const hollow = entries.find(
+    ({ Type, Path }) =>
+      Type === "tree" && !entries.some((entry) => entry.Type === "blob" && entry.Path.startsWith(`${Path}/`)),
   );
-  return files.toSorted((a, b) => (a.Path < b.Path ? -1 : 1));
+  if (hollow !== undefined) throw cut(`names the folder ${JSON.stringify(hollow.Path)} without a file in it`);
 };
 
+/**
+ * The commit of a listing. The hub often gives only the first digits of it; the files' own commits complete them.
+ * A commit that only removed files is no file's: the newest of theirs stands for it.
+ */
+const commitOf = (listing: z.infer<typeof Listing>, entries: readonly Entry[], asked: string): string | undefined => {
+  if (isCommit(asked)) return asked;
+  const { Id = "", ShortId = "" } = listing.LatestCommitter ?? {};
+  if (isCommit(Id)) return Id;
+  const own = entries.filter(({ Type, Revision }) => Type === "blob" && isCommit(Revision));
+  const completed = ShortId.length < 7 ? undefined : own.find(({ Revision }) => Revision.startsWith(ShortId))?.Revision;
+  if (completed !== undefined) return completed;
+  const dated = own.toSorted((a, b) => (b.CommittedDate ?? 0) - (a.CommittedDate ?? 0));
+  const several = new Set(own.map(({ Revision }) => Revision)).size > 1;
+  return several && own.some(({ CommittedDate }) => CommittedDate === undefined) ? undefined : dated[0]?.Revision;
+};
+
+const list = async (wish: ModelWish, { web, sources }: Context): Promise<ListedModel> => {
+  const model = requireModelName(wish);
+  const url = `${sources.modelscope}/api/v1/models/${model}/repo/files?Revision=${encodeURIComponent(wish.asked)}&Recursive=True`;
+  const text = await web.text(url).catch((error: unknown) => {
+    const status = statusOf(error);
+    if (status === 401 || status === 403) {
+      throw new BakeError(
+        "BK239",
+        `model ${model} may not be read (${shownUrl(url)}, ${status})`,
+        "bake reads public models of ModelScope only. Is the name right?",
+      );
+    }
+    if (status !== 404) throw error;
+    throw new BakeError(
+      "BK243",
+      `${shownUrl(url)}: there is no such model`,
+      "Look at its name, owner/name, and at `sources.modelscope`.",
+    );
+  });
+  const answer = parseAnswer(text, Answer, url);
+  if (answer.Code !== 200 || answer.Success === false) {
+    throw new BakeError(
+      "BK243",
+      `${shownUrl(url)}: the hub refuses, code ${answer.Code}: ${oneLine(answer.Message ?? "no reason given")}`,
+      "Look at the model's name and revision.",
+    );
+  }
+  const listing = parseAnswer(JSON.stringify(answer.Data ?? null), Listing, url);
+  const entries = listing.Files ?? [];
+  const files = entries.filter(({ Type, Name }) => Type === "blob" && !notModel.has(Name));
+  if (files.length === 0) {
+    // It answers so for a branch that is not there, too.
+    throw new BakeError(
+      "BK243",
+      `model ${model} has no revision ${wish.asked}, or no files in it (${shownUrl(url)})`,
+      "Look at its branches and tags on the hub.",
+    );
+  }
+  requireWhole(entries, listing.TotalCount, model, url);
+  requireUsablePaths(
+    files.map(({ Path }) => Path),
+    model,
+    url,
+  );
+  const found = commitOf(listing, entries, wish.asked);
+  if (found === undefined) {
+    throw new BakeError(
+      "BK235",
+      `${shownUrl(url)} does not say which commit ${wish.asked} is`,
+      "Name a commit in the profile.",
+    );
+  }
+  const other = files.find(({ Revision }) => !isCommit(Revision));
+  if (other !== undefined) {
+    throw new BakeError(
+      "BK235",
+      `${shownUrl(url)} gives no commit for ${JSON.stringify(other.Path)}`,
+      "Name another model, or take it from Hugging Face.",
+    );
+  }
+  return { url, commit: found, files };
+};
+
+/** A model of ModelScope. Each file is pinned to the commit that last changed it: the hub's client records that one. */
 export const modelscope: Resolver<ModelWish, Model> = {
-  versions: () => Promise.resolve([]),
+  versions: async (wish, context) => [(await list(wish, context)).commit],
   resolve: async (wish, context) => {
     const { web, sources } = context;
-    const files = await filesOf(wish, context);
-    const locked: Model["files"] = [];
-    for (const { Path: path, Size: size, Sha256: published, Revision: revision } of files) {
-      const query = new URLSearchParams({ Revision: revision, FilePath: path });
-      const url = `${sources.modelscope}/api/v1/models/${wish.name}/repo?${query.toString()}`;
-      const sha256 =
-        published != null && published !== ""
-          ? published.toLowerCase()
-          : // Old files have none: the first download is trusted.
-            (await web.store({ name: `${wish.name} ${path}`, url, size })).sha256;
-      locked.push({ path, url, size, sha256, revision });
+    const { url: listUrl, commit: version, files } = await list(wish, context);
+    const locked: ModelFile[] = [];
+    for (const { Path: path, Size: size, Sha256, Revision: revision } of files) {
+      const url = `${sources.modelscope}/api/v1/models/${wish.name}/repo?Revision=${revision}&FilePath=${encodeURIComponent(path)}`;
+      const known = (Sha256 ?? "").toLowerCase();
+      // Without a digest in the list the first download counts.
+      const stored =
+        known === "" ? await web.store({ name: `${wish.name} ${path}`, url, size }) : { sha256: known, size };
+      if (stored.size !== size) {
+        throw new BakeError(
+          "BK240",
+          `model ${wish.name}: ${path} has ${stored.size} bytes, and ${shownUrl(listUrl)} says ${size}`,
+          "Try again: it may be changing just now.",
+        );
+      }
+      locked.push({ path, url, size, sha256: stored.sha256, revision });
     }
-    const newest = files.toSorted((a, b) => (b.CommittedDate ?? 0) - (a.CommittedDate ?? 0))[0];
     return {
-      kind: "model",
-      hub: "modelscope",
-      name: wish.name,
-      version: newest?.Revision ?? wish.asked,
-      asked: wish.asked,
-      files: locked,
+      kind: wish.kind,
+      ...entryOf(wish, version),
+      hub: wish.hub,
+      files: locked.toSorted((a, b) => (a.path < b.path ? -1 : 1)),
     };
   },
 };

@@ -1,38 +1,51 @@
-/** Versions of three numbers, and patterns such as `26.1.x`. Pure. */
 import { BakeError } from "../../errors.ts";
+
+const exact = /^\d+\.\d+\.\d+(?:-[0-9A-Za-z.]+)?$/;
+const line = /^(\d+\.\d+\.)x$/;
 
 const numbers = (version: string): number[] => version.split(".").map(Number);
 
-/** Newest first. */
-export const compareVersions = (a: string, b: string): number => {
-  const [left, right] = [numbers(a), numbers(b)];
-  for (const index of [0, 1, 2]) {
-    const difference = (right[index] ?? 0) - (left[index] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return 0;
-};
+/** Newest first, none twice. Of `1.2.3`-like versions only. */
+export const newestFirst = (versions: readonly string[]): string[] =>
+  [...new Set(versions)].toSorted((a, b) => {
+    const [left, right] = [numbers(a), numbers(b)];
+    const differs = left.findIndex((number, index) => number !== right[index]);
+    return differs === -1 ? 0 : (right[differs] ?? 0) - (left[differs] ?? 0);
+  });
 
-/** Stable versions among texts such as `v0.20.0`; each once, the newest first. */
-export const stableVersions = (texts: readonly string[]): string[] =>
-  [...new Set(texts.flatMap((text) => /^v?(\d+\.\d+\.\d+)$/.exec(text)?.slice(1) ?? []))].toSorted(compareVersions);
+/** `27` of `27.5.1` and `27.5.x`. */
+export const majorOf = (version: string): string => version.split(".", 1)[0] ?? "";
 
-const isOpen = (asked: string): boolean => asked.endsWith(".x");
+/** The oldest release that a wish can mean: a list of releases, newest first, need not be read beyond it. */
+export const oldestMeant = (asked: string): string => asked.replace(line, (_, start: string) => `${start}0`);
 
 /**
- * The exact version of what is asked: itself, or the newest patch release of `26.1.x`.
- * @param versions Asks the source; not asked for an exact version.
- * @throws BakeError BK232 when the source has none.
+ * What `asked` means now: itself, or for `26.1.x` the newest patch release.
+ * @param versions newest first; only asked for when `asked` is open
+ * @param where what to name in messages
+ * @throws BakeError BK236 when there is no such release, BK244 when `asked` is neither
  */
-export const exactVersion = async (name: string, asked: string, versions: () => Promise<string[]>): Promise<string> => {
-  if (!isOpen(asked)) return asked;
-  const prefix = asked.slice(0, -1);
-  const all = await versions();
-  const found = all.filter((version) => version.startsWith(prefix)).toSorted(compareVersions)[0];
-  if (found !== undefined) return found;
+export const exactVersion = async (
+  name: string,
+  asked: string,
+  versions: () => Promise<string[]>,
+  where: string,
+): Promise<string> => {
+  if (exact.test(asked)) return asked;
+  const start = line.exec(asked)?.[1];
+  if (start === undefined) {
+    throw new BakeError(
+      "BK244",
+      `${name}: ${asked} is not a version`,
+      "Write all of it, such as 26.1.3, or 26.1.x for the newest patch release.",
+    );
+  }
+  const found = await versions();
+  const newest = found.find((version) => version.startsWith(start));
+  if (newest !== undefined) return newest;
   throw new BakeError(
-    "BK232",
-    `there is no release ${asked} of ${name}`,
-    all.length === 0 ? "The source lists no releases at all." : `The newest are ${all.slice(0, 3).join(", ")}.`,
+    "BK236",
+    `${name} ${asked}: no such release at ${where}`,
+    found.length === 0 ? "It lists no stable release." : `The newest there: ${found.slice(0, 5).join(", ")}.`,
   );
 };
