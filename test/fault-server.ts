@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 
-export interface Fault {
+interface Fault {
   /** Sends so many bytes of the body, then cuts the connection. */
   readonly cutAfter?: number;
   /** Sends so many bytes, then nothing for ever. */

@@ -1,5 +1,5 @@
 /** Makes what the tests need, through the code that `bake image` uses, and writes where it is to a file that they read. */
-import { access, mkdir, rm, writeFile } from "node:fs/promises";
+import { access, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Host } from "../host.ts";
 import { makeHost } from "./host.ts";
@@ -28,6 +28,39 @@ const unpacked = async (host: Host, name: string, packages: readonly string[]): 
   return join(folder, "tree");
 };
 
+/** Clients of model hubs: one of the last that keep models as CI's images do, and the newest ones. */
+const modelClients = {
+  BAKE_TEST_MODELSCOPE_1_35: "modelscope==1.35.3",
+  BAKE_TEST_MODELSCOPE: "modelscope==1.40.2",
+  BAKE_TEST_HUGGINGFACE: "huggingface_hub==2.4.0",
+} as const;
+
+/** Python packages in a folder that only tests see, once. @returns the folder. */
+const pythonPackages = async (host: Host, requirement: string): Promise<string> => {
+  const folder = join(host.cacheDir, "test", "python", requirement);
+  if (
+    await access(folder).then(
+      () => true,
+      () => false,
+    )
+  )
+    return folder;
+  const fresh = `${folder}.new`;
+  await rm(fresh, { recursive: true, force: true });
+  await mkdir(fresh, { recursive: true });
+  await host.progress.step(`test-${requirement}`, `install ${requirement}`, () =>
+    host.run(
+      "python3",
+      ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", fresh, requirement],
+      {
+        timeout: 600_000,
+      },
+    ),
+  );
+  await rename(fresh, folder);
+  return folder;
+};
+
 /** `bake set-up --for-tests`. @returns the exit code. */
 export const setUpForTests = async (): Promise<number> => {
   const { host } = await makeHost();
@@ -41,9 +74,13 @@ export const setUpForTests = async (): Promise<number> => {
     const cloudInit = await unpacked(host, "cloud-init", ["cloud-init"]);
     const registry = await unpacked(host, "docker-registry", ["docker-registry"]);
     const docker = await unpacked(host, "docker", ["docker.io", "docker-cli", "containerd", "runc"]);
+    const clients: Record<string, string> = {};
+    for (const [name, requirement] of Object.entries(modelClients))
+      clients[name] = await pythonPackages(host, requirement);
     await writeFile(
       join(host.cacheDir, "test", "tools.json"),
       JSON.stringify({
+        ...clients,
         BAKE_TEST_PACKER: tools.packer,
         BAKE_TEST_CRANE: crane,
         BAKE_TEST_AGENT: built["buildkite-agent"],

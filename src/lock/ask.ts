@@ -7,7 +7,7 @@ import { makeHttp } from "../store/http.ts";
 import type { Store } from "../store/store.ts";
 import { ensureCrane } from "../toolchain/tools.ts";
 import { followFile } from "./follow.ts";
-import { type Artifact, filesOf } from "./lock.ts";
+import { type Artifact, filesOf, type Model } from "./lock.ts";
 import type { Look } from "./outdated.ts";
 import { resolverOf } from "./sources/index.ts";
 import { changedFiles } from "./sources/model-files.ts";
@@ -52,6 +52,14 @@ export const downloadEdges = (
 
 /** Docker 29 and later are no node's (rule BK112); nobody is told of them. */
 const isForNodes = ({ kind }: Wish, version: string): boolean => kind !== "docker-static" || /^2[678]\./.test(version);
+
+/** A file of ModelScope is asked for at its commit, and where its server takes none at the branch; the digest tells them apart. */
+const placesOf = (url: string, { hub, asked }: Model): string[] => {
+  if (hub !== "modelscope") return [url];
+  const branch = new URL(url);
+  branch.searchParams.set("Revision", asked);
+  return [url, branch.href];
+};
 
 /** What stands before the locked one, of versions with the newest first. */
 const newerThan = (locked: string, versions: readonly string[]): readonly string[] => {
@@ -105,10 +113,11 @@ export const askSources = async (
     if (artifact.kind === "container-image") {
       return blobRequests(artifact, { registry: await registry(), sources });
     }
-    const urls = artifact.kind === "model" ? artifact.files.map(({ url }) => url) : [artifact.url];
+    const urls =
+      artifact.kind === "model" ? artifact.files.map(({ url }) => placesOf(url, artifact)) : [[artifact.url]];
     return filesOf(artifact).map((file, index) => ({
       ...file,
-      urls: [urls[index] ?? ""],
+      urls: urls[index] ?? [],
       headers: (url) => Promise.resolve(headers(url)),
     }));
   };

@@ -114,7 +114,7 @@ test("--offline says what is missing, and asks nobody", async () => {
   expect(status).toBe(2);
   expect(stderr).toMatch(
     new RegExp(
-      `^error\\[BK211\\]: 1 of ${contents.size + 1} files are not in the store, and --offline fetches none:\n  \\S.* \\(\\d+ B\\)\n  Run bake fetch`,
+      `^error\\[BK211\\]: 1 of ${contents.size} files are not in the store, and --offline fetches none:\n  \\S.* \\(\\d+ B\\)\n  Run bake fetch`,
     ),
   );
 });

@@ -407,12 +407,7 @@ describe("several", () => {
     const file = serve("/file");
     server.rate = 500_000;
     const both = await Promise.all([download([file]), download([file])]);
-    expect(
-      both
-        .flat()
-        .map(({ fetched }) => fetched)
-        .toSorted(),
-    ).toEqual([false, true]);
+    expect(both.flat().filter(({ fetched }) => fetched)).toHaveLength(1);
     expect(server.requests).toHaveLength(1);
     expect(events).toContainEqual({ type: "wait", name: "file", owner: process.pid });
   });
