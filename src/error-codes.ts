@@ -181,6 +181,10 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
     title: "a mirror that is none, or lacks a file",
     text: "`--mirror` takes a folder or a URL with files by digest, and is then the only place that is asked.",
   },
+  BK217: {
+    title: "an archive that no release is",
+    text: "Archives are unpacked on the node as root. One with links, devices, setuid files or paths that lead out of it is refused before anything is built, whatever its digest.",
+  },
   BK230: {
     title: "a source does not give what it is asked for",
     text: "A release host, a registry of models or a mirror does not answer, refuses, or sends more than such a file can be. Busy servers are asked several times. `sources` of the profile names mirrors.",

@@ -2,8 +2,10 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { type Artifact, formatLock, type Lock } from "../src/lock/lock.ts";
 import { wishesOf } from "../src/lock/wishes.ts";
+import { toTar } from "../src/render/formats/tar.ts";
 import { storePath } from "../src/store/store.ts";
 import { readProfile } from "./plan-of.ts";
 
@@ -13,11 +15,17 @@ export interface LockedProfile {
   readonly lock: Lock;
 }
 
+/** Archives are archives, everything else is text. */
+const plain = (what: string): Buffer =>
+  /^(?:docker-static|buildkite-agent) /.test(what)
+    ? gzipSync(toTar([{ path: "docker/dockerd", content: what }]))
+    : Buffer.from(what);
+
 /** Writes `site.yaml` and `site.lock.json`. @param content Of an artifact's file, by what it is. */
 export const layLockedProfile = (
   folder: string,
   profile: string,
-  content: (what: string) => Buffer = (what) => Buffer.from(what),
+  content: (what: string) => Buffer = plain,
 ): LockedProfile => {
   writeFileSync(join(folder, "site.yaml"), profile);
   const contents = new Map<string, Buffer>();

@@ -11,7 +11,7 @@ import type { StepTime } from "../progress.ts";
 import { aloneIn } from "../render/write.ts";
 import { fillMirror } from "../store/mirror.ts";
 import type { Store } from "../store/store.ts";
-import { lockedInputs, type Provenance, withWorkFolder } from "./image.ts";
+import { lockedInputs, type Provenance, verifyInputs, withWorkFolder } from "./image.ts";
 import { runPacker } from "./packer.ts";
 
 const CloudImageRecord = z.strictObject({
@@ -110,16 +110,7 @@ export const bakeCloudImage = async (anyHost: Host, input: CloudBakeInput): Prom
   // What the server fetches from a mirror is compared there; it need not be here.
   const uploads = target.mirror === undefined;
   if (uploads) {
-    await host.progress.step(
-      "verify-artifacts",
-      `compare ${inputs.length} files with their digests`,
-      async (update) => {
-        for (const file of inputs) {
-          update(file.name);
-          await store.verify(file);
-        }
-      },
-    );
+    await verifyInputs(host, store, plan, inputs);
   }
   const logDir = join(folder, "log");
   await mkdir(logDir, { recursive: true });

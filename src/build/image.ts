@@ -7,6 +7,7 @@ import { describeFinding, type ScanResult, scanImage } from "../check/scan-image
 import { panicsIn } from "../check/panics.ts";
 import { makeSshKey } from "../check/ssh.ts";
 import { BakeError } from "../errors.ts";
+import { requirePlainArchive } from "./archive.ts";
 import type { Host } from "../host.ts";
 import { digestOf, filesOf, type LockedFile } from "../lock/lock.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
@@ -97,6 +98,31 @@ export const lockedInputs = ({ base, artifacts = [] }: NodePlan): (LockedFile & 
         isDisk: artifact.kind === "base",
       })),
     );
+
+/** Kinds that are archives, unpacked on the node. */
+const archives: ReadonlySet<string> = new Set(["docker-static", "buildkite-agent"]);
+
+/**
+ * Reads every file again, and looks into archives.
+ * @throws BakeError BK201/BK202 for a file that is missing or changed, BK217 for an archive that no release is.
+ */
+export const verifyInputs = (
+  host: Host,
+  store: Store,
+  { artifacts = [] }: NodePlan,
+  inputs: readonly LockedFile[],
+): Promise<void> =>
+  host.progress.step("verify-artifacts", `compare ${inputs.length} files with their digests`, async (update) => {
+    for (const file of inputs) {
+      update(file.name);
+      await store.verify(file);
+    }
+    for (const artifact of artifacts) {
+      if (archives.has(artifact.kind) && "sha256" in artifact) {
+        await requirePlainArchive(host, artifact.name, store.path(artifact.sha256));
+      }
+    }
+  });
 
 interface BaseDisk {
   readonly name: string;
@@ -246,12 +272,7 @@ export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageR
   const started = host.now();
   const { folder, plan, store, accelerator } = input;
   const inputs = lockedInputs(plan);
-  await host.progress.step("verify-artifacts", `compare ${inputs.length} files with their digests`, async (update) => {
-    for (const file of inputs) {
-      update(file.name);
-      await store.verify(file);
-    }
-  });
+  await verifyInputs(host, store, plan, inputs);
   const base = await baseDisk(host, store, plan.base);
   const logDir = join(folder, "log");
   await mkdir(logDir, { recursive: true });

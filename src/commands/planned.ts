@@ -28,6 +28,8 @@ export interface Asked {
   readonly lock?: Lock;
   /** `out/2cards`, `out/2cards-trial`. */
   readonly folder: string;
+  /** No network may be touched. */
+  readonly offline: boolean;
 }
 
 /** `out/2cards` for the local target, `out/2cards-huaweicloud`. */
@@ -42,7 +44,7 @@ export type LockMaker = (file: ProfileFile, profile: Profile, previous: Lock | u
  * @returns undefined after problems were printed.
  */
 export const readAsked = async (
-  options: { readonly profile: string; readonly trial?: boolean },
+  options: { readonly profile: string; readonly trial?: boolean; readonly offline?: boolean },
   makeLock?: LockMaker,
 ): Promise<Asked | undefined> => {
   const trial = options.trial === true;
@@ -60,6 +62,7 @@ export const readAsked = async (
     file,
     profile,
     trial,
+    offline: options.offline === true,
     substitutions,
     ...(lock !== undefined && { lock }),
     folder: join("out", trial ? `${file.name}-trial` : file.name),
@@ -98,10 +101,10 @@ export const reportStaleness = (file: ProfileFile, profile: Profile, lock: Lock)
 export const planAsked = async (
   host: Host,
   store: Store,
-  { file, profile, trial, lock }: Asked,
+  { file, profile, trial, offline, lock }: Asked,
   target?: TargetName,
 ): Promise<Planned> => {
-  const used = trial ? await prepareTrial(host, store, { profileName: file.name, profile }) : lock;
+  const used = trial ? await prepareTrial(host, store, { profileName: file.name, profile, offline }) : lock;
   const plan = planNode({
     name: file.name,
     profile,

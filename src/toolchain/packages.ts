@@ -42,6 +42,7 @@ export const testNeeds: readonly Need[] = [
   { package: "git", provides: "git", why: "reads the node's git configuration" },
   { package: "mawk", provides: "mawk", why: "one awk that bases have: runs the node's scripts" },
   { package: "gawk", provides: "gawk", why: "the other one" },
+  { package: "iproute2", provides: "ip", why: "brings up loopback in a network of its own" },
   { package: "python3-pip", provides: "pip3", why: "installs the clients of model hubs" },
   { package: "skopeo", provides: "skopeo", why: "pushes images to a registry" },
   { package: "openssl", provides: "openssl", why: "makes that registry's certificate" },

@@ -4,6 +4,7 @@
  */
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { BakeError } from "../errors.ts";
 import { standInBase } from "../build/base.ts";
 import type { Host } from "../host.ts";
 import { askSources } from "../lock/ask.ts";
@@ -77,15 +78,26 @@ const lockFromSource = async (host: Host, store: Store, name: string, profile: P
 
 /**
  * A stored file that was changed since is left as it is: `bake image` compares and refuses it.
- * @throws BakeError BK305 without a Debian mirror, BK309 when it has other versions, and what `ensureTools` throws.
+ * @throws BakeError BK211 when they are to be made without a network, BK305 without a Debian mirror, BK309 when it has other versions, and what `ensureTools` throws.
  */
 export const prepareTrial = async (
   host: Host,
   store: Store,
-  { profileName, profile }: { readonly profileName: string; readonly profile: Profile },
+  {
+    profileName,
+    profile,
+    offline,
+  }: { readonly profileName: string; readonly profile: Profile; readonly offline: boolean },
 ): Promise<Lock> => {
   const record = join(host.cacheDir, "trial", `${await sourceKey()}.lock.json`);
   let previous = await knownLock(store, record);
+  if (previous === undefined && offline) {
+    throw new BakeError(
+      "BK211",
+      "a trial's artifacts were not made yet, and --offline makes none",
+      "Run it once with a network: bake fetch --trial.",
+    );
+  }
   if (previous === undefined) {
     previous = await lockFromSource(host, store, profileName, profile);
     await writeLock(record, previous);

@@ -100,8 +100,8 @@ models:
 files:
   - { url: "${origin}/files/tool", path: /opt/site/tool, mode: "0755", checksums: "${origin}/files/SHA256SUMS" }
 sources:
-${["docker", "buildx", "agent", "goss", "releases", "openeuler", "modelscope", "huggingface"]
-  .map((name) => `  ${name}: ${String(sources[name as keyof typeof sources])}`)
+${Object.entries(sources)
+  .flatMap(([name, url]) => (typeof url === "string" ? [`  ${name}: ${url}`] : []))
   .join("\n")}
   registries: { docker.io: ["${registry.host}"], quay.io: ["${registry.host}"] }
 ${more}`,

@@ -1,0 +1,53 @@
+/** Archives that are unpacked on a node as root: looked through before anything is built from them. */
+import { BakeError } from "../errors.ts";
+import type { Host } from "../host.ts";
+
+/** What is wrong with one line of `tar --list --verbose`; undefined when nothing is. */
+const wrongWith = (mode: string, name: string): string | undefined => {
+  const type = mode[0];
+  if (type !== "-" && type !== "d") {
+    const kinds: Readonly<Record<string, string>> = {
+      l: "a symbolic link",
+      h: "a hard link",
+      c: "a device",
+      b: "a device",
+      p: "a pipe",
+    };
+    return kinds[type ?? ""] ?? "neither a file nor a folder";
+  }
+  if (name.startsWith("/")) return "an absolute path";
+  if (name.split("/").includes("..")) return "a path that leads out of it";
+  return /[sS]/.test(mode) ? "a file that runs as its owner" : undefined;
+};
+
+const mostListed = 8;
+
+/**
+ * Releases hold files and folders, and nothing else.
+ * @param path A tar archive compressed with gzip.
+ * @throws BakeError BK217 naming entries that no release has, or when it is no such archive.
+ */
+export const requirePlainArchive = async (host: Host, name: string, path: string): Promise<void> => {
+  const help = "Nothing is baked from it. Where does it come from? sources in the profile, docs/lock.md.";
+  const { exitCode, stdout } = await host.run(
+    "tar",
+    ["--list", "--verbose", "--gzip", "--numeric-owner", "--quoting-style=escape", "--absolute-names", "--file", path],
+    { allowFailure: true, env: { LC_ALL: "C", TZ: "UTC" } },
+  );
+  if (exitCode !== 0) throw new BakeError("BK217", `${name} is no tar archive compressed with gzip: ${path}`, help);
+  const problems = stdout
+    .trimEnd()
+    .split("\n")
+    .flatMap((line) => {
+      const [, mode = "", entry = ""] =
+        /^(\S{10}) +\d+\/\d+ +\S+ +\S+ +\S+ (.*?)(?: -> .*| link to .*)?$/.exec(line) ?? [];
+      const wrong = entry === "" ? "an entry that cannot be read" : wrongWith(mode, entry);
+      return wrong === undefined ? [] : [`  ${entry === "" ? line : entry}: ${wrong}`];
+    });
+  if (problems.length === 0) return;
+  throw new BakeError(
+    "BK217",
+    `${name} holds what no release does: ${path}\n${problems.slice(0, mostListed).join("\n")}${problems.length > mostListed ? `\n  and ${problems.length - mostListed} more` : ""}`,
+    help,
+  );
+};
