@@ -30,10 +30,15 @@ export interface RunResult {
   readonly stderr: string;
 }
 
+export type Update = (detail: string, rows?: readonly string[]) => void;
+
 /** Where long work says what it is doing. Step ids are stable: seconds per step are stored under them. */
 export interface Progress {
-  /** Runs `work` as a step that is announced, timed and ended; `update` replaces the step's detail. */
-  step<T>(id: string, title: string, work: (update: (detail: string) => void) => Promise<T>): Promise<T>;
+  /**
+   * Runs `work` as a step that is announced, timed and ended; `update` replaces the step's detail. With rows it is one of many
+   * moments: a terminal shows all of them, one below the other, a log now and then.
+   */
+  step<T>(id: string, title: string, work: (update: Update) => Promise<T>): Promise<T>;
   note(line: string): void;
 }
 

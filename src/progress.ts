@@ -1,7 +1,7 @@
 /** Steps on the terminal: live with the time left where there is a terminal, plain lines elsewhere. */
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import type { Progress } from "./host.ts";
+import type { Progress, Update } from "./host.ts";
 
 export interface StepTime {
   readonly id: string;
@@ -23,13 +23,25 @@ export interface ProgressOutput {
   readonly columns: number;
 }
 
+interface Running {
+  readonly title: string;
+  readonly started: number;
+  readonly expected: number | undefined;
+  detail: string;
+  rows: readonly string[];
+}
+
+/** Milliseconds between two lines about one of many moments, where lines stay. */
+const betweenMoments = 10_000;
+
 /** Steps with their times; what each step took last time is kept in a file and announced. */
 export class StepProgress implements Progress {
   readonly times: StepTime[] = [];
   readonly #output: ProgressOutput;
   readonly #now: () => number;
   readonly #last: Record<string, number>;
-  #running: { title: string; started: number; expected: number | undefined; detail: string }[] = [];
+  #running: Running[] = [];
+  #lastMoment = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(output: ProgressOutput, now: () => number, last: Record<string, number>) {
@@ -48,16 +60,20 @@ export class StepProgress implements Progress {
     this.#print(`  done ${title} (${formatSeconds(seconds)})`);
   }
 
-  async step<T>(id: string, title: string, work: (update: (detail: string) => void) => Promise<T>): Promise<T> {
-    const entry = { title, started: this.#now(), expected: this.#last[id], detail: "" };
+  async step<T>(id: string, title: string, work: (update: Update) => Promise<T>): Promise<T> {
+    const entry = { title, started: this.#now(), expected: this.#last[id], detail: "", rows: [] as readonly string[] };
     this.#running = [...this.#running, entry];
     const expected = entry.expected === undefined ? "" : ` (last time ${formatSeconds(entry.expected)})`;
     this.#print(`  ... ${title}${expected}`);
     this.#tick();
     try {
-      const result = await work((detail) => {
+      const result = await work((detail, rows) => {
         entry.detail = detail;
-        if (!this.#output.live && detail !== "") this.#print(`      ${detail}`);
+        entry.rows = rows ?? [];
+        if (this.#output.live || detail === "") return;
+        if (rows !== undefined && this.#now() - this.#lastMoment < betweenMoments) return;
+        if (rows !== undefined) this.#lastMoment = this.#now();
+        this.#print(`      ${detail}`);
       });
       const seconds = (this.#now() - entry.started) / 1000;
       this.times.push({ id, title, seconds });
@@ -88,7 +104,7 @@ export class StepProgress implements Progress {
   }
 
   #print(line: string): void {
-    this.#output.write(`${this.#output.live ? "\r\u001b[K" : ""}${line}\n`);
+    this.#output.write(`${this.#output.live ? "\r\u001b[J" : ""}${line}\n`);
   }
 
   #tick(): void {
@@ -100,8 +116,13 @@ export class StepProgress implements Progress {
       const left =
         entry.expected === undefined ? "" : `, about ${formatSeconds(Math.max(0, entry.expected - elapsed))} left`;
       const detail = entry.detail === "" ? "" : ` - ${entry.detail}`;
-      const line = `  ... ${entry.title} ${formatSeconds(elapsed)}${left}${detail}`;
-      this.#output.write(`\r\u001b[K${line.slice(0, this.#output.columns - 1)}`);
+      const lines = [
+        `  ... ${entry.title} ${formatSeconds(elapsed)}${left}${detail}`,
+        ...entry.rows.map((row) => `      ${row}`),
+      ];
+      const cut = lines.map((line) => line.slice(0, this.#output.columns - 1)).join("\n");
+      // The cursor goes back to where the first line starts: the next moment is written over this one.
+      this.#output.write(`\r\u001b[J${cut}${entry.rows.length > 0 ? `\u001b[${entry.rows.length}A` : ""}\r`);
     }, 500);
     this.#timer.unref();
   }

@@ -1,5 +1,6 @@
 /** What people see of downloads: the files that run, the total, its rate and the time left. Pure but for the clock passed in. */
 import { formatBytes } from "../bytes.ts";
+import type { Update } from "../host.ts";
 import { formatSeconds } from "../progress.ts";
 import type { Downloaded, TransferEvent } from "./download.ts";
 import { shownUrl } from "./http.ts";
@@ -8,8 +9,7 @@ export interface TransferProgressInput {
   readonly requests: readonly { readonly name: string; readonly size?: number }[];
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  /** Shows a line in the place of the one before, or under it. */
-  readonly update: (line: string) => void;
+  readonly update: Update;
 }
 
 /** Milliseconds between two lines about bytes. */
@@ -17,6 +17,9 @@ const every = 1000;
 
 /** Milliseconds that the rate is taken over. */
 const window = 15_000;
+
+/** Characters. */
+const barWidth = 20;
 
 const bar = (part: number, width: number): string => {
   const full = Math.round(Math.min(1, Math.max(0, part)) * width);
@@ -112,17 +115,15 @@ export class TransferProgress {
     const parts = [
       ...(total === undefined || total === 0
         ? [formatBytes(here)]
-        : [bar(here / total, 20), `${formatBytes(here)} of ${formatBytes(total)}`]),
+        : [bar(here / total, barWidth), `${formatBytes(here)} of ${formatBytes(total)}`]),
       ...(rate > 0 ? [`${formatBytes(rate)}/s`] : []),
       ...(left === undefined ? [] : [`${formatSeconds(left)} left`]),
-      ...[...this.#running]
-        .slice(0, 4)
-        .map(([name, { bytes, total: size }]) =>
-          size === undefined || size === 0
-            ? `${name} ${formatBytes(bytes)}`
-            : `${name} ${Math.floor((bytes / size) * 100)}%`,
-        ),
     ];
-    this.#input.update(parts.join("  "));
+    const rows = [...this.#running].map(([name, { bytes, total: size }]) =>
+      size === undefined || size === 0
+        ? `${" ".repeat(barWidth + 2)} ${formatBytes(bytes)}  ${name}`
+        : `${bar(bytes / size, barWidth)} ${formatBytes(bytes)} of ${formatBytes(size)}  ${name}`,
+    );
+    this.#input.update(parts.join("  "), rows);
   }
 }
