@@ -132,8 +132,8 @@ const benchFiles = async (folder: string): Promise<void> => {
       rmSync(root, { recursive: true });
       mkdirSync(join(folder, "curl"));
       const outputs = files.flatMap(({ path }) => ["--output", join(folder, "curl", path), url(path)]);
-      const script_ = `curl --silent --show-error --fail --parallel --parallel-max 4 "$@" && sha256sum --check --quiet ${folder}/sums && sync ${folder}/curl/*`;
-      theirs.push(timed("sh", ["-c", script_, "sh", ...outputs]));
+      const andSums = `curl --silent --show-error --fail --parallel --parallel-max 4 "$@" && sha256sum --check --quiet ${folder}/sums && sync ${folder}/curl/*`;
+      theirs.push(timed("sh", ["-c", andSums, "sh", ...outputs]));
       rmSync(join(folder, "curl"), { recursive: true });
     }
   } finally {

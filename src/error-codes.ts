@@ -127,6 +127,10 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
     title: "rendered user-data is not what cloud-init takes",
     text: "Everything is written so that cloud-init reads what was meant; this is the last look at it, as cloud-init will read it. What it finds is a fault of bake, told at the line that the value came from.",
   },
+  BK136: {
+    title: "a file where it would do harm",
+    text: "Files by URL have places of their own: not those of bake or of the system, not below the mount of the data disk, and no two of them the same.",
+  },
   BK134: {
     title: "a pin for nothing",
     text: "A pin says why a version stays. It is named as the artifact it is for; an image may stand without its tag.",

@@ -7,6 +7,7 @@ import { buildkitPin } from "./buildkit-pin.ts";
 import { buildxPair } from "./buildx-pair.ts";
 import { dataRootUnderMount } from "./data-root-under-mount.ts";
 import { dockerVersion } from "./docker-version.ts";
+import { filePlaces } from "./file-places.ts";
 import { freeSpace } from "./free-space.ts";
 import { gitProxy } from "./git-proxy.ts";
 import { imageListedTwice } from "./image-listed-twice.ts";
@@ -32,6 +33,7 @@ export const rules: readonly Rule[] = [
   buildxPair,
   dataRootUnderMount,
   dockerVersion,
+  filePlaces,
   freeSpace,
   gitProxy,
   imageListedTwice,
