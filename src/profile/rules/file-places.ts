@@ -29,7 +29,7 @@ const isBelow = (path: string, folder: string): boolean => path === folder || pa
 export const filePlaces: Rule = {
   code: "BK136",
   reads: ["files", "storage.mount"],
-  find: ({ files: listed, storage }): Problem[] =>
+  find: ({ files: listed, storage: { mount } }): Problem[] =>
     listed.flatMap(({ path }, index): Problem[] => {
       const at = ["files", index, "path"];
       const twice = listed.findIndex((other) => other.path === path);
@@ -43,7 +43,7 @@ export const filePlaces: Rule = {
           },
         ];
       }
-      if (isBelow(path, storage.mount)) {
+      if (isBelow(path, mount)) {
         return [
           {
             path: at,
