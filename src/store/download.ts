@@ -1,7 +1,20 @@
 /** Downloads into the store: hashed on the way, resumed after a cut and after a kill, never in it under a wrong name. */
 import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { chmod, type FileHandle, mkdir, open, readFile, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  type FileHandle,
+  link,
+  mkdir,
+  open,
+  readFile,
+  rename,
+  rm,
+  stat,
+  statfs,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { formatBytes } from "../bytes.ts";
 import { BakeError } from "../errors.ts";
@@ -145,6 +158,24 @@ const cannotWrite = (folder: string, error: unknown): BakeError => {
       );
 };
 
+/** Milliseconds between two signs of life, and after which an owner without one counts as gone: its number may be another's by now. */
+const signs = { every: 5000, missed: 60_000 };
+
+/**
+ * Takes a lock away whose owner is gone. Of two that do so at once one may get hold of the other's new lock: that one it gives
+ * back.
+ */
+const takeAway = async (lock: string, gone: string): Promise<void> => {
+  const grabbed = `${lock}.${process.pid}`;
+  try {
+    await rename(lock, grabbed);
+  } catch {
+    return;
+  }
+  if ((await readFile(grabbed, "utf8").catch(() => gone)) !== gone) await link(grabbed, lock).catch(() => undefined);
+  await rm(grabbed, { force: true });
+};
+
 /** One owner of a part at a time. @returns what gives it free again. */
 const own = async (
   file: string,
@@ -156,23 +187,40 @@ const own = async (
     signal.throwIfAborted();
     try {
       await writeFile(lock, String(process.pid), { flag: "wx" });
-      return () => rm(lock, { force: true });
+      const timer = setInterval(() => {
+        const now = new Date();
+        void utimes(lock, now, now).catch(() => undefined);
+      }, signs.every);
+      timer.unref();
+      return async () => {
+        clearInterval(timer);
+        await rm(lock, { force: true });
+      };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     }
-    const owner = Number(await readFile(lock, "utf8").catch(() => "0"));
-    // A lock that is being written is empty for an instant.
-    const age = await stat(lock).then(
+    const text = await readFile(lock, "utf8").catch(() => "");
+    const owner = Number(text);
+    const silent = await stat(lock).then(
       ({ mtimeMs }) => Date.now() - mtimeMs,
       () => 0,
     );
-    if (owner > 0 ? !isAlive(owner) : age > 5000) {
-      await rm(lock, { force: true });
+    // A lock that is being written is empty for an instant.
+    if (silent > signs.missed || (owner > 0 ? !isAlive(owner) : silent > signs.every)) {
+      await takeAway(lock, text);
       continue;
     }
     if (!waited && owner > 0) onEvent?.({ type: "wait", name, owner });
     waited = true;
     await sleep(100, signal);
+  }
+};
+
+/** All of it: a disk that is nearly full takes a part and says so only the next time. */
+const writeAll = async (handle: FileHandle, data: Buffer): Promise<void> => {
+  for (let at = 0; at < data.length; ) {
+    const { bytesWritten } = await handle.write(data, at);
+    at += bytesWritten;
   }
 };
 
@@ -230,7 +278,7 @@ const receive = async (
       bytes += data.length;
       if (most !== undefined && bytes > most) throw new Refused(`it sends more than the ${most} bytes that it should`);
       hash.update(data);
-      await handle.write(data);
+      await writeAll(handle, data);
       if (bytes - told >= eventEvery) {
         told = bytes;
         onEvent?.({ type: "progress", name, bytes, ...(most !== undefined && { total: most }) });

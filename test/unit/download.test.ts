@@ -1,7 +1,16 @@
 /** Downloads from bad sources: each with its message, none with a wrong file in the store. */
 import { spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -415,8 +424,16 @@ describe("several", () => {
   test("a lock whose process is gone is taken over", async () => {
     const file = serve("/file");
     mkdirSync(join(store.root, "tmp"), { recursive: true });
-    writeFileSync(join(store.root, "tmp", `${file.sha256}.part.lock`), "999999999");
+    const lock = join(store.root, "tmp", `${file.sha256}.part.lock`);
+    writeFileSync(lock, "999999999");
     expect(await download([file])).toMatchObject([{ fetched: true }]);
+    // So is one whose number is another process's by now: nobody gives a sign of life.
+    const other = serve("/other");
+    const silent = join(store.root, "tmp", `${other.sha256}.part.lock`);
+    writeFileSync(silent, String(process.ppid));
+    utimesSync(silent, new Date(Date.now() - 120_000), new Date(Date.now() - 120_000));
+    expect(await download([other])).toMatchObject([{ fetched: true }]);
+    expect(parts()).toEqual([]);
   });
 
   test("one that fails does not keep the others from arriving; all failures are told, sorted", async () => {
