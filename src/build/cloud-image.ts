@@ -127,6 +127,8 @@ export const bakeCloudImage = async (anyHost: Host, input: CloudBakeInput): Prom
           environment: { ...packer.environment, ...input.credentials, PACKER_LOG: "" },
           template: join(folder, "packer"),
           source: "huaweicloud-ecs.node",
+          // Server, address and key pair cost money and stay for ever when it is killed before.
+          cleanUp: 20 * 60_000,
           variables: { output, ...(uploads && { artifacts }) },
           logDir,
           onPhase: input.onPhase,
@@ -144,6 +146,8 @@ export const bakeCloudImage = async (anyHost: Host, input: CloudBakeInput): Prom
         throw error;
       });
     const imageId = imageIdOf(await readFile(join(output, "manifest.json"), "utf8").catch(() => ""));
+    // Whatever comes now, the image is there.
+    host.progress.note(`      image ID ${imageId}`);
     const record: CloudImageRecord = {
       bakeId: input.bakeId,
       profile: plan.profile,

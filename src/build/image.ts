@@ -1,5 +1,5 @@
 /** The qemu target: a rendered tree, artifacts and a base → a golden image, a file with a sha256. */
-import { mkdir, readdir, readFile, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, readdir, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { knownSecrets, type SecretSources, withholdSecrets } from "../check/known-secrets.ts";
@@ -351,7 +351,6 @@ const publish = async (folder: string, fresh: string, record: ImageRecord, state
   try {
     await rename(fresh, arriving).catch(async (error: NodeJS.ErrnoException) => {
       if (error.code !== "EXDEV") throw error;
-      const { copyFile } = await import("node:fs/promises");
       await copyFile(fresh, arriving);
     });
     await rm(json, { force: true });

@@ -11,6 +11,8 @@ export interface PackerBuild {
   readonly environment: Readonly<Record<string, string>>;
   /** Folder with the template of one target. */
   readonly template: string;
+  /** Milliseconds that Packer has to clear up after an interrupt. Default 90000. */
+  readonly cleanUp?: number;
   /** As Packer names it: `qemu.node`. */
   readonly source: string;
   readonly variables: Readonly<Record<string, string>>;
@@ -39,7 +41,11 @@ const noise = /^(==> Some builds didn't complete|==> Builds finished|Build '[^']
  */
 export const runPacker = async (host: Host, build: PackerBuild): Promise<void> => {
   const { template, environment, logDir } = build;
-  const options = { env: { ...environment, PACKER_NO_COLOR: "1" }, killAfter: 90_000, ownGroup: true };
+  const options = {
+    env: { ...environment, PACKER_NO_COLOR: "1" },
+    killAfter: build.cleanUp ?? 90_000,
+    ownGroup: true,
+  };
   const variables = Object.entries(build.variables).flatMap(([name, value]) => ["-var", `${name}=${value}`]);
   await host.run(build.packer, ["init", template], options);
   await host.run(build.packer, ["validate", ...variables, template], options);

@@ -114,7 +114,7 @@ const goldenOf = async ({ file: { name }, profile, trial }: Asked): Promise<Writ
 /** The node's files are named by their digest, so a lock must be there. @throws BakeError BK204, BK605 */
 const stockOf = async (asked: Asked, given: string | undefined): Promise<Writing> => {
   const mirror = given ?? asked.profile.targets.huaweicloud?.mirror;
-  if (mirror === undefined || !/^https?:\/\/[^\s@'"\\]+$/.test(mirror)) {
+  if (mirror === undefined || !/^https?:\/\/[!$%&(-;=A-Z_a-z~]+$/.test(mirror)) {
     throw new BakeError(
       "BK605",
       mirror === undefined

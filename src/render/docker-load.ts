@@ -10,14 +10,17 @@ export const dockerLoadMembers = ({ config, layers }: ContainerImage): string[] 
 ];
 
 /**
- * `manifest.json` of an image. Docker takes any paths, layers as the registry has them, and compares what it unpacks with
+ * `manifest.json` of an image, under all names that it has here. Docker takes any paths, layers as the registry has them, and compares what it unpacks with
  * the configuration; the digest of that is the image ID.
  */
-export const dockerLoadManifest = ({ name, config, layers }: ContainerImage): string =>
+export const dockerLoadManifest = (
+  { name, config, layers }: ContainerImage,
+  references: readonly string[] = [name],
+): string =>
   `${JSON.stringify([
     {
       Config: blobPath(config.digest),
-      RepoTags: [name],
+      RepoTags: references,
       Layers: layers.map(({ digest }) => blobPath(digest)),
     },
   ])}\n`;

@@ -37,6 +37,7 @@ const CloudConfig = z.strictObject({
       }),
     )
     .optional(),
+  bootcmd: z.array(z.array(line).min(1)).optional(),
   runcmd: z.array(z.array(line).min(1)).optional(),
 });
 

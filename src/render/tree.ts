@@ -247,7 +247,7 @@ const nodeFiles = (plan: NodePlan, templates: Templates, bakeId: string | undefi
     // A missing include is ignored: the token comes with user-data, or not at all (guide row G14).
     file("/root/.gitconfig", `# ${header}\n[include]\n\tpath = ${gitConfigValue(gitTokenFile)}\n`),
     file("/opt/bake/units.txt", `${plan.units.join("\n")}\n`),
-    file("/etc/cloud/cloud.cfg.d/90_bake.cfg", `# ${header}\n${datasources[plan.target.name]}`),
+    file(datasourceFile, `# ${header}\n${datasources[plan.target.name]}`),
     ...checkLevels.map((level) =>
       file(`/opt/bake/checks/${level}.yaml`, gossFile(plan.checks.filter((check) => check.level === level))),
     ),
@@ -287,17 +287,22 @@ const nodeFiles = (plan: NodePlan, templates: Templates, bakeId: string | undefi
   ];
 };
 
-/** Beside the blobs of each image: what `docker load` reads first, and which blobs it gets. */
-const imageFiles = ({ images, artifacts = [] }: NodePlan): { path: string; content: string }[] =>
-  images.flatMap(({ reference, locked }) => {
-    const image = artifacts.find(({ kind, name }) => kind === "container-image" && name === reference);
-    return locked === undefined || image?.kind !== "container-image"
+/** Beside the blobs of each image: what `docker load` reads first, and which blobs it gets. Two names may mean one image. */
+const imageFiles = ({ images, artifacts = [] }: NodePlan): { path: string; content: string }[] => {
+  const folders = new Map<string, string[]>();
+  for (const { reference, locked } of images) {
+    if (locked !== undefined) folders.set(locked.folder, [...(folders.get(locked.folder) ?? []), reference]);
+  }
+  return [...folders].flatMap(([folder, references]) => {
+    const image = artifacts.find(({ kind, name }) => kind === "container-image" && name === references[0]);
+    return image?.kind !== "container-image"
       ? []
       : [
-          { path: `${locked.folder}/manifest.json`, content: dockerLoadManifest(image) },
-          { path: `${locked.folder}/blobs.txt`, content: `${dockerLoadMembers(image).join("\n")}\n` },
+          { path: `${folder}/manifest.json`, content: dockerLoadManifest(image, references) },
+          { path: `${folder}/blobs.txt`, content: `${dockerLoadMembers(image).join("\n")}\n` },
         ];
   });
+};
 
 /** Everything that the node is provisioned with, each file once. Models do not reach the node yet. */
 const artifactRows = (plan: NodePlan): string[][] => {
@@ -487,12 +492,28 @@ export const renderTree = (plan: NodePlan, templates: Templates): Rendered => {
   return { files: withBakeId(plan, templates, bakeId), leftOut: [], bakeId };
 };
 
-/** What a bake uploads to the VM it builds in, as one archive: a stock image fetches it from a mirror. */
+/** Where cloud-init is told its datasource. */
+const datasourceFile = "/etc/cloud/cloud.cfg.d/90_bake.cfg";
+
+/**
+ * What a bake uploads to the VM it builds in, as one archive: a stock image fetches it from a mirror. All but the datasource: a
+ * stock image has just found its own.
+ */
 export const nodeArchive = (files: readonly RenderedFile[]): Buffer =>
   toTar(
     files
       .filter(({ path }) => path.startsWith("node/") || path.startsWith("provision/"))
-      .map(({ path, content }) => ({ path: path.replace(/^provision\//, ""), content })),
+      .filter(({ path }) => path !== `node${datasourceFile}`)
+      .map(({ path, content }) => ({
+        path: path.replace(/^provision\//, ""),
+        content:
+          path === "provision/files.tsv"
+            ? content
+                .split("\n")
+                .filter((row) => !row.endsWith(`\t${datasourceFile}`))
+                .join("\n")
+            : content,
+      })),
   );
 
 /** Names that `stockInstanceUserData` looks up in Templates. */

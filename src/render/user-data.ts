@@ -198,9 +198,20 @@ export const stockUserData = (
         written("/etc/systemd/system/bake-stock.service", "0644", unit),
       ],
     },
-    // Not waited for: it ends with another start of the host.
     commands: {
+      // Before files are written, at every boot. cloud-init counts its modules as done before their files are on the disk: until
+      // they are, it does all of them again.
+      bootcmd: [
+        [
+          "sh",
+          "-c",
+          `[ -e ${stockFolder}/written ] || rm -f /var/lib/cloud/instance/sem/config_*; install -d -m 0700 /etc/bake/secrets`,
+        ],
+      ],
+      // Not waited for: it ends with another start of the host.
       runcmd: [
+        ["sync"],
+        ["touch", `${stockFolder}/written`],
         ["sync"],
         ["systemctl", "daemon-reload"],
         ["systemctl", "enable", "bake-stock.service"],

@@ -15,7 +15,7 @@ fail() {
 # fetch NAME SHA256 TARGET: the bytes count, not where they came from.
 fetch() {
   local name=$1 sha256=$2 target=$3 found
-  curl --fail --silent --show-error --retry 3 --output "$target" \
+  curl --fail --silent --show-error --retry 3 --connect-timeout 30 --speed-limit 1024 --speed-time 60 --output "$target" \
     "$BAKE_ARTIFACTS/sha256/${sha256:0:2}/${sha256:2}" || fail "artifact $name could not be fetched"
   found=$(sha256sum "$target")
   [ "${found%% *}" = "$sha256" ] ||
@@ -111,7 +111,14 @@ step install-artifacts
 while IFS=$'\t' read -r kind name sha256 path mode; do
   echo "bake: artifact $name"
   if [ "$kind" = image-blob ] || [ "$kind" = file ]; then
-    install -d -m 0755 "${path%/*}"
+    # What an attempt before this one has fetched whole stays.
+    if [ -f "$path" ] && [ "$(sha256sum <"$path")" = "$sha256  -" ]; then
+      chmod "$mode" "$path"
+      continue
+    fi
+    # A folder that is there keeps its mode.
+    folder=${path%/*}
+    [ -d "${folder:-/}" ] || install -d -m 0755 "$folder"
     fetch "$name" "$sha256" "$path.new"
     chmod "$mode" "$path.new"
     mv "$path.new" "$path"
@@ -157,8 +164,12 @@ done <"$upload/directories.tsv"
 # What an operator types is on PATH, also under sudo.
 ln -sf /opt/bake/bin/bake-status /opt/bake/bin/bake-override /opt/bake/bin/bake-token /usr/bin/
 # One line for the data disk; a line of an earlier bake is replaced, every other line stays.
-sed -i '/x-systemd.requires=bake-storage.service/d' /etc/fstab
-cat "$upload/fstab" >>/etc/fstab
+# A new file in its place: a power cut leaves the old one or the new one, and a last line without an end is one all the same.
+[ -e /etc/fstab ] || : >/etc/fstab
+{ grep -v 'x-systemd.requires=bake-storage.service' /etc/fstab || true; } | cat - "$upload/fstab" >/etc/fstab.bake
+chmod --reference=/etc/fstab /etc/fstab.bake
+sync /etc/fstab.bake
+mv /etc/fstab.bake /etc/fstab
 
 step enable-units
 mapfile -t units <"$upload/units.txt"

@@ -83,7 +83,7 @@ describe("points at the line that the wrong part came from", () => {
   test.each([
     ["no YAML", "a: [", "it is no YAML"],
     ["not ASCII", `${text}# \u00e9\n`, "a character that is not ASCII"],
-    ["a key that is not bake's", `${text}bootcmd: [x]\n`, 'Unrecognized key: "bootcmd"'],
+    ["a key that is not bake's", `${text}packages: [x]\n`, 'Unrecognized key: "packages"'],
   ])("%s is told at the profile's beginning", (_, changed, message) => {
     expect(report(changed).join("\n")).toContain(message);
   });

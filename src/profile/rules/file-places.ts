@@ -1,27 +1,17 @@
 import type { Problem, Rule } from "./rule.ts";
 
-/** Folders that bake writes, or that are gone at the next boot. */
-const taken = [
-  "/opt/bake",
-  "/etc/bake",
-  "/var/lib/bake",
-  "/etc/docker",
-  "/etc/cloud",
-  "/etc/systemd",
-  "/root/.buildkite-agent",
-  "/root/.docker",
-  "/root/.ssh",
-  "/boot",
-  "/dev",
-  "/proc",
-  "/run",
-  "/sys",
-  "/tmp",
+/** Where a site's own files lie; nothing of bake's or of the system's is there. */
+const places = [
+  "/opt",
+  "/srv",
+  "/usr/local",
+  "/usr/share",
+  "/etc/pki",
+  "/etc/profile.d",
+  "/etc/security",
+  "/etc/ssl",
+  "/etc/udev/rules.d",
 ];
-
-/** Single files of the system, or of bake. */
-const files =
-  /^\/etc\/(?:passwd|shadow|group|gshadow|sudoers|fstab|machine-id|hosts|hostname|gitconfig|ssh\/.*)$|^\/root\/\.gitconfig$|^\/usr\/(?:s?bin)\/(?:containerd|containerd-shim-runc-v2|ctr|docker|docker-init|docker-proxy|dockerd|runc|bake-.*)$/;
 
 const isBelow = (path: string, folder: string): boolean => path === folder || path.startsWith(`${folder}/`);
 
@@ -53,14 +43,24 @@ export const filePlaces: Rule = {
           },
         ];
       }
-      const folder = taken.find((each) => isBelow(path, each));
-      if (folder === undefined && !files.test(path)) return [];
+      const above = listed.find((other) => other.path !== path && isBelow(path, other.path));
+      if (above !== undefined) {
+        return [
+          {
+            path: at,
+            message: `${path} lies below ${above.path}, which is a file`,
+            label: "cannot be there",
+            help: "give one of them another place",
+          },
+        ];
+      }
+      if (places.some((place) => path.startsWith(`${place}/`)) && !isBelow(path, "/opt/bake")) return [];
       return [
         {
           path: at,
           message: `${path} is not a place for a file of your own`,
-          label: folder === undefined ? "the system's, or bake's" : `${folder} is the system's, or bake's`,
-          help: "choose a place of its own, such as /opt/site",
+          label: "the system's, or bake's",
+          help: `choose a place below ${places.join(", ")}, such as /opt/site`,
         },
       ];
     }),

@@ -42,7 +42,7 @@ source "huaweicloud-ecs" "node" {
   # Never left out: with more disks the default is another one.
   image_type  = "system"
   image_tags = {
-    "bake-id" = "oFwD_A0Ep55WOfq1YgMkyym8DgO34WdD-VQWton37zo"
+    "bake-id" = "bHltUFXe8cWNX1AFwNSNFA4xOknb93lNxGINr6aGOrY"
     "bake-lock" = "8_wLXrKJeRyQMqOHb6y41w_HPdMNVcln6cgfN8LG3zg"
     "bake-profile" = "cloud-mirror"
     "cost-center" = "0815"
@@ -64,7 +64,8 @@ build {
       "echo 'bake: step wait-cloud-init'",
       "for i in $(seq 900); do [ ! -e /var/lib/cloud/instance/boot-finished ] || break; sleep 1; done",
       "[ -e /var/lib/cloud/instance/boot-finished ] || { cloud-init status --long; exit 1; }",
-      "install -d -m 0700 /var/tmp/bake",
+      # scp puts a folder's content into a folder that is there, and else one level too high.
+      "install -d -m 0700 /var/tmp/bake /var/tmp/bake/artifacts",
     ]
   }
 

@@ -62,7 +62,8 @@ build {
       "echo 'bake: step wait-cloud-init'",
       "for i in $(seq 900); do [ ! -e /var/lib/cloud/instance/boot-finished ] || break; sleep 1; done",
       "[ -e /var/lib/cloud/instance/boot-finished ] || { cloud-init status --long; exit 1; }",
-      "install -d -m 0700 /var/tmp/bake",
+      # scp puts a folder's content into a folder that is there, and else one level too high.
+      "install -d -m 0700 /var/tmp/bake /var/tmp/bake/artifacts",
     ]
   }
 
