@@ -5,7 +5,7 @@ import * as z from "zod";
 import { formatBytes } from "../bytes.ts";
 import { BakeError } from "../errors.ts";
 import { type Change, type Difference, difference, type Item, itemsOf } from "../lock/diff.ts";
-import { lockPath, readLock } from "../lock/read.ts";
+import { readLock } from "../lock/read.ts";
 import { planNode } from "../plan/plan.ts";
 import { targetsOf } from "../plan/target.ts";
 import { effectiveValues } from "../profile/effective.ts";
@@ -52,7 +52,7 @@ const profileSide = async (asked: string): Promise<Side | undefined> => {
   const file = await readProfileFile(asked);
   const profile = requireProfile(file);
   if (profile === undefined || file.tree === undefined) return undefined;
-  const lock = await readLock(lockPath(file.file));
+  const lock = await readLock(file.lockFile);
   const target = targetsOf(profile)[0];
   const plan = planNode({ name: file.name, profile, ...(target !== undefined && { target }) });
   const { files } = renderTree(plan, await readTemplates(templateNames(plan)));

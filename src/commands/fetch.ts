@@ -6,7 +6,6 @@ import type { Host } from "../host.ts";
 import { askSources, requireLocal } from "../lock/ask.ts";
 import { fetchFiles, requestsOfMirror } from "../lock/fetch.ts";
 import { type Artifact, filesOf, type LockedFile } from "../lock/lock.ts";
-import { lockPath } from "../lock/read.ts";
 import { targetsOf } from "../plan/target.ts";
 import { nodeArchive } from "../render/tree.ts";
 import { fillMirror, type MirrorFile } from "../store/mirror.ts";
@@ -131,7 +130,7 @@ export const fetch = async (options: FetchOptions): Promise<number> => {
     if (!asked.trial && asked.lock === undefined) {
       throw new BakeError(
         "BK204",
-        `${asked.file.file} has no lock: ${lockPath(asked.file.file)} is not there`,
+        `${asked.file.file} has no lock: ${asked.file.lockFile} is not there`,
         `Make one: bake lock --profile ${options.profile}`,
       );
     }

@@ -6,7 +6,6 @@ import { bakeImage, baseDisk, currentImage, type ImageRecord, type Provenance } 
 import { checkImage, dataDiskFor } from "../check/check-image.ts";
 import { withholdSecrets } from "../check/known-secrets.ts";
 import { BakeError } from "../errors.ts";
-import { lockPath } from "../lock/read.ts";
 import { formatSeconds } from "../progress.ts";
 import type { Profile } from "../profile/schema.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
@@ -67,7 +66,7 @@ const lockMaker = (options: ImageOptions, host: Host): LockMaker | undefined =>
     : (file, profile, previous) => {
         requireTarget(profile, file.file, options.target ?? targetsOf(profile)[0], false, host.env);
         print(
-          `lock\n  ${lockPath(file.file)} ${previous === undefined ? "is not there: making it" : "does not hold all that the profile asks for: bringing it up to date"}`,
+          `lock\n  ${file.lockFile} ${previous === undefined ? "is not there: making it" : "does not hold all that the profile asks for: bringing it up to date"}`,
         );
         return updateLock(host, file, profile, previous, () => false);
       };
@@ -114,7 +113,7 @@ const bake = async (
   if (!trial && asked.lock === undefined) {
     throw new BakeError(
       "BK204",
-      `${file.file} has no lock: ${lockPath(file.file)} is not there`,
+      `${file.file} has no lock: ${file.lockFile} is not there`,
       `Make one: bake lock --profile ${options.profile}. In CI, with --frozen-lockfile and with --offline it is not made on the way.\nFor a look with stand-in sources: add --trial.`,
     );
   }

@@ -8,7 +8,7 @@ import { difference, itemsOf } from "../lock/diff.ts";
 import { type Artifact, formatLock, type Lock } from "../lock/lock.ts";
 import { makeLock, type Unanswered } from "../lock/make.ts";
 import { type Finding, findOutdated } from "../lock/outdated.ts";
-import { lockPath, readLock, writeLock } from "../lock/read.ts";
+import { readLock, writeLock } from "../lock/read.ts";
 import { wishesOf } from "../lock/wishes.ts";
 import type { Wish } from "../lock/wish.ts";
 import { sortDiagnostics } from "../profile/diagnostics.ts";
@@ -40,7 +40,7 @@ export const lock = async (options: LockOptions): Promise<number> => {
     const file = await readProfileFile(options.profile);
     const profile = requireProfile(file);
     if (profile === undefined) return 1;
-    const path = lockPath(file.file);
+    const path = file.lockFile;
     const previous = await readLock(path);
     if (options.check === true) return check(file, profile, previous);
     if (options.outdated === true) return await outdated(host, file, profile, previous, options.json === true);
@@ -53,7 +53,7 @@ export const lock = async (options: LockOptions): Promise<number> => {
 
 /** Touches no network. */
 const check = (file: ProfileFile, profile: Profile, previous: Lock | undefined): number => {
-  const path = lockPath(file.file);
+  const path = file.lockFile;
   if (previous === undefined)
     throw new BakeError("BK204", `${file.file} has no lock: ${path} is not there`, "Make one: bake lock.");
   if (reportStaleness(file, profile, previous)) return 1;
@@ -122,7 +122,7 @@ export const updateLock = async (
     reportUnanswered(file, made.unanswered);
     return undefined;
   }
-  const path = lockPath(file.file);
+  const path = file.lockFile;
   const { changes, size } = difference(previous === undefined ? [] : itemsOf(previous), itemsOf(made.lock));
   // Pins, URLs and what was asked change the file without changing a byte of the node.
   const same = previous !== undefined && formatLock(previous) === formatLock(made.lock);
@@ -177,7 +177,7 @@ const outdated = async (
     today: new Date(host.now()).toISOString().slice(0, 10),
   });
   if (json) print(JSON.stringify({ profile: file.name, file: file.file, findings }, null, 2));
-  else if (findings.length === 0) print(`${lockPath(file.file)}: nothing newer`);
-  else print(`${lockPath(file.file)}\n${findings.map((each) => formatFinding(file, each)).join("\n")}`);
+  else if (findings.length === 0) print(`${file.lockFile}: nothing newer`);
+  else print(`${file.lockFile}\n${findings.map((each) => formatFinding(file, each)).join("\n")}`);
   return findings.length === 0 ? 0 : 1;
 };

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { Host } from "../host.ts";
 import type { Lock } from "../lock/lock.ts";
-import { lockPath, readLock } from "../lock/read.ts";
+import { readLock } from "../lock/read.ts";
 import { staleness } from "../lock/stale.ts";
 import { wishesOf } from "../lock/wishes.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
@@ -52,7 +52,7 @@ export const readAsked = async (
   const written = requireProfile(file);
   if (written === undefined) return undefined;
   const { profile, substitutions } = trial ? substitute(written) : { profile: written, substitutions: [] };
-  let lock = trial ? undefined : await readLock(lockPath(file.file));
+  let lock = trial ? undefined : await readLock(file.lockFile);
   if (!trial && makeLock !== undefined && (lock === undefined || isStale(file, written, lock))) {
     lock = await makeLock(file, written, lock);
     if (lock === undefined) return undefined;
@@ -87,11 +87,11 @@ export interface Planned extends Rendered {
 }
 
 const isStale = (file: ProfileFile, profile: Profile, lock: Lock): boolean =>
-  staleness(lock, wishesOf(profile), lockPath(file.file)).length > 0;
+  staleness(lock, wishesOf(profile), file.lockFile).length > 0;
 
 /** Prints where the profile has gone on without its lock. @returns whether it has. */
 export const reportStaleness = (file: ProfileFile, profile: Profile, lock: Lock): boolean => {
-  const problems = staleness(lock, wishesOf(profile), lockPath(file.file));
+  const problems = staleness(lock, wishesOf(profile), file.lockFile);
   if (problems.length === 0 || file.tree === undefined) return false;
   printDiagnostics({ diagnostics: diagnosticsOf(file.tree, "BK205", problems), texts: file.texts });
   return true;

@@ -1,8 +1,9 @@
 /** Reading the profile that `--profile` names, and telling the user what is wrong with it. */
 import { readFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
-import { basename, join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { BakeError } from "../errors.ts";
+import { lockPath } from "../lock/read.ts";
 import type { Diagnostic } from "../profile/diagnostics.ts";
 import { type LoadedProfile, loadProfile } from "../profile/load.ts";
 import type { Profile } from "../profile/schema.ts";
@@ -15,6 +16,8 @@ export interface ProfileFile extends LoadedProfile {
   readonly name: string;
   /** As shown to the user. */
   readonly file: string;
+  /** Beside the profile; of bake's own profiles in `profiles/` of the current folder: they belong to whoever bakes. */
+  readonly lockFile: string;
 }
 
 const readIfThere = (path: string): string | undefined => {
@@ -33,7 +36,8 @@ const readIfThere = (path: string): string | undefined => {
  */
 export const readProfileFile = async (asked: string): Promise<ProfileFile> => {
   const isPath = asked.includes("/") || /\.ya?ml$/.test(asked);
-  const folders = [...new Set([join(process.cwd(), "profiles"), join(root, "profiles")])];
+  const own = join(root, "profiles");
+  const folders = [...new Set([join(process.cwd(), "profiles"), own])];
   const places = isPath ? [asked] : folders.map((folder) => join(folder, `${asked}.yaml`));
   for (const place of places) {
     const text = readIfThere(place);
@@ -52,7 +56,9 @@ export const readProfileFile = async (asked: string): Promise<ProfileFile> => {
     return {
       name,
       file,
-      ...loadProfile(text, file, readIfThere, join(root, "profiles")),
+      lockFile:
+        nearer.startsWith("..") && dirname(place) === own ? join("profiles", `${name}.lock.json`) : lockPath(file),
+      ...loadProfile(text, file, readIfThere, own),
     };
   }
   const known = isPath

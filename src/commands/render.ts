@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { lockPath, readLock } from "../lock/read.ts";
+import { readLock } from "../lock/read.ts";
 import { planNode } from "../plan/plan.ts";
 import { targetsOf } from "../plan/target.ts";
 import { renderTree, templateNames } from "../render/tree.ts";
@@ -15,7 +15,7 @@ export const render = async (options: { profile: string; check?: boolean }): Pro
     const file = await readProfileFile(options.profile);
     const profile = requireProfile(file);
     if (profile === undefined) return 1;
-    const lock = await readLock(lockPath(file.file));
+    const lock = await readLock(file.lockFile);
     if (lock !== undefined && reportStaleness(file, profile, lock)) return 1;
     let code = 0;
     for (const target of targetsOf(profile)) {
@@ -34,7 +34,7 @@ export const render = async (options: { profile: string; check?: boolean }): Pro
       process.stdout.write(`${folder}: ${files.length} files, ${changed.length} changed\n`);
       if (bakeId !== undefined) process.stdout.write(`bake id ${bakeId}\n`);
       if (leftOut.length > 0) {
-        process.stdout.write(`left out, because ${lockPath(file.file)} is not there:\n`);
+        process.stdout.write(`left out, because ${file.lockFile} is not there:\n`);
         for (const item of leftOut) process.stdout.write(`  ${item}\n`);
       }
     }

@@ -5,7 +5,7 @@ import { formatBytes } from "../bytes.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { filesOf } from "../lock/lock.ts";
-import { lockPath, readLock } from "../lock/read.ts";
+import { readLock } from "../lock/read.ts";
 import { isAlive } from "../process-alive.ts";
 import { sha256File, Store } from "../store/store.ts";
 import { Interrupted, makeHost } from "./host.ts";
@@ -123,7 +123,7 @@ export const prune = ({
   withStore(async (host, store) => {
     const named = new Set<string>();
     for (const profile of keep) {
-      const path = lockPath((await readProfileFile(profile)).file);
+      const path = (await readProfileFile(profile)).lockFile;
       const lock = await readLock(path);
       // Without its lock, all that this profile uses would go.
       if (lock === undefined)

@@ -1,5 +1,6 @@
 /** Reads and writes `<profile>.lock.json`. */
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { BakeError } from "../errors.ts";
 import { parseSource, placeOf, rangeOf, spell } from "../profile/source.ts";
 import { formatLock, Lock, lockVersion } from "./lock.ts";
@@ -81,6 +82,7 @@ export const readLock = async (path: string): Promise<Lock | undefined> => {
 export const writeLock = async (path: string, lock: Lock): Promise<void> => {
   const fresh = `${path}.new-${process.pid}`;
   try {
+    await mkdir(dirname(path), { recursive: true });
     await writeFile(fresh, formatLock(lock));
     await rename(fresh, path);
   } catch (error) {
