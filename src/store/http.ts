@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { rootCertificates } from "node:tls";
-import { EnvHttpProxyAgent, request } from "undici";
+import { EnvHttpProxyAgent, Pool, request } from "undici";
 
 export interface HttpResponse {
   readonly status: number;
@@ -78,11 +78,11 @@ export const reasonOf = (error: unknown): string =>
 
 const mostRedirects = 8;
 
-/** Only ever sent where they were meant to go. */
-const credentialHeaders = ["authorization", "cookie", "proxy-authorization"];
+/** Only these go along to another host: every other one may hold a credential. */
+const harmless = new Set(["accept", "accept-encoding", "range", "if-range", "user-agent"]);
 
 const withoutPrivate = (headers: Readonly<Record<string, string>>): Record<string, string> =>
-  Object.fromEntries(Object.entries(headers).filter(([name]) => !credentialHeaders.includes(name.toLowerCase())));
+  Object.fromEntries(Object.entries(headers).filter(([name]) => harmless.has(name.toLowerCase())));
 
 const oneEach = (headers: Readonly<Record<string, string | string[] | undefined>>): HttpResponse["headers"] =>
   Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value[0] : value]));
@@ -96,6 +96,24 @@ export interface HttpSettings {
   readonly rewrite?: (url: string) => string;
 }
 
+/**
+ * When a proxy closes the connection instead of answering CONNECT, undici takes that for a connection that broke later, and
+ * connects again at once, for ever. Under another code it is an error.
+ */
+const withoutLoop = (settings: Pool.Options): Pool.Options => {
+  const { connect } = settings;
+  if (typeof connect !== "function") return settings;
+  const closed = (): Error => Object.assign(new Error("the proxy closed the connection"), { code: "PROXY_CLOSED" });
+  return {
+    ...settings,
+    connect: (options, callback) =>
+      connect(options, (...[error, socket]) => {
+        if (error === null) callback(error, socket);
+        else callback("code" in error && error.code === "UND_ERR_SOCKET" ? closed() : error, null);
+      }),
+  };
+};
+
 /** Connections through the proxies that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name. */
 export const makeDispatcher = ({ env = {}, stall = 30_000 }: Omit<HttpSettings, "rewrite"> = {}): EnvHttpProxyAgent => {
   const proxy = (name: string): string => env[name.toLowerCase()] ?? env[name] ?? "";
@@ -105,13 +123,18 @@ export const makeDispatcher = ({ env = {}, stall = 30_000 }: Omit<HttpSettings, 
     certificates === undefined || certificates === ""
       ? undefined
       : [...rootCertificates, readFileSync(certificates, "utf8")];
+  const connect = { timeout: stall, ...(ca !== undefined && { ca }) };
   return new EnvHttpProxyAgent({
     httpProxy: proxy("HTTP_PROXY"),
     httpsProxy: proxy("HTTPS_PROXY"),
     noProxy: proxy("NO_PROXY"),
     headersTimeout: stall,
     bodyTimeout: stall,
-    connect: { timeout: stall, ...(ca !== undefined && { ca }) },
+    connect,
+    // The host behind a proxy; plain http needs no tunnel, and some proxies allow none.
+    requestTls: connect,
+    proxyTunnel: false,
+    factory: (origin: string | URL, settings: Pool.Options) => new Pool(origin, withoutLoop(settings)),
   });
 };
 
