@@ -33,7 +33,7 @@ export interface CheckInput {
   readonly logDir: string;
   /** Another kind of user-data than the golden one: of a stock image that becomes the node. */
   readonly userDataFor?: (instance: Instance) => string;
-  /** One boot, and a job for the first agent alone. */
+  /** One boot, a job for the first agent alone, and nothing that takes the node out of its state. */
   readonly brief?: boolean;
   /** Looks at the node after the checks, or when they did not come to an end. */
   readonly inspect?: (ssh: Ssh) => Promise<void>;
@@ -325,7 +325,7 @@ const observe = async (
     vm.waitForSsh(bootTimeout),
   );
   const first = await observeBoot(host, input, vm, api, { ssh: since(), since, name: "first" });
-  const metadata = await observeMetadata(vm, plan);
+  const metadata = input.brief === true ? [] : await observeMetadata(vm, plan);
   await saveLogs(vm, logDir);
   const boots = [first];
   if (input.brief !== true) {
