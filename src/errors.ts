@@ -15,3 +15,10 @@ export class BakeError extends Error {
     this.help = help;
   }
 }
+
+/** Lines of a list in a message, indented; of a long one the first, and how many there are besides. */
+export const listed = (lines: readonly string[], most: number): string =>
+  [
+    ...lines.slice(0, most).map((line) => `  ${line}`),
+    ...(lines.length > most ? [`  and ${lines.length - most} more`] : []),
+  ].join("\n");

@@ -1,5 +1,5 @@
 /** Archives that are unpacked on a node as root: looked through before anything is built from them. */
-import { BakeError } from "../errors.ts";
+import { BakeError, listed } from "../errors.ts";
 import type { Host } from "../host.ts";
 
 /** What is wrong with one line of `tar --list --verbose`; undefined when nothing is. */
@@ -42,12 +42,8 @@ export const requirePlainArchive = async (host: Host, name: string, path: string
       const [, mode = "", entry = ""] =
         /^(\S{10}) +\d+\/\d+ +\S+ +\S+ +\S+ (.*?)(?: -> .*| link to .*)?$/.exec(line) ?? [];
       const wrong = entry === "" ? "an entry that cannot be read" : wrongWith(mode, entry);
-      return wrong === undefined ? [] : [`  ${entry === "" ? line : entry}: ${wrong}`];
+      return wrong === undefined ? [] : [`${entry === "" ? line : entry}: ${wrong}`];
     });
   if (problems.length === 0) return;
-  throw new BakeError(
-    "BK217",
-    `${name} holds what no release does: ${path}\n${problems.slice(0, mostListed).join("\n")}${problems.length > mostListed ? `\n  and ${problems.length - mostListed} more` : ""}`,
-    help,
-  );
+  throw new BakeError("BK217", `${name} holds what no release does: ${path}\n${listed(problems, mostListed)}`, help);
 };

@@ -5,13 +5,12 @@ import * as z from "zod";
 import { withholdSecrets, type SecretSources } from "../check/known-secrets.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
-import { digestOf } from "../lock/lock.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import type { StepTime } from "../progress.ts";
 import { aloneIn } from "../render/write.ts";
 import { fillMirror } from "../store/mirror.ts";
 import type { Store } from "../store/store.ts";
-import { lockedInputs, type Provenance, verifyInputs, withWorkFolder } from "./image.ts";
+import { lockedInputs, type Provenance, recordedParts, recordParts, verifyInputs, withWorkFolder } from "./image.ts";
 import { runPacker } from "./packer.ts";
 
 const CloudImageRecord = z.strictObject({
@@ -23,10 +22,7 @@ const CloudImageRecord = z.strictObject({
   imageId: z.string(),
   imageName: z.string(),
   sourceImage: z.string(),
-  artifacts: z.array(z.strictObject({ name: z.string(), version: z.string(), sha256: z.string() })),
-  /** Seconds of each step of the bake that made the image. */
-  steps: z.array(z.strictObject({ id: z.string(), title: z.string(), seconds: z.number() })),
-  madeAt: z.string(),
+  ...recordParts,
 });
 export type CloudImageRecord = z.infer<typeof CloudImageRecord>;
 
@@ -109,9 +105,7 @@ export const bakeCloudImage = async (anyHost: Host, input: CloudBakeInput): Prom
   const inputs = lockedInputs(plan).filter(({ isDisk }) => !isDisk);
   // What the server fetches from a mirror is compared there; it need not be here.
   const uploads = target.mirror === undefined;
-  if (uploads) {
-    await verifyInputs(host, store, plan, inputs);
-  }
+  if (uploads) await verifyInputs(host, store, plan, inputs);
   const logDir = join(folder, "log");
   await mkdir(logDir, { recursive: true });
   return withWorkFolder(host, "bake", async (workFolder) => {
@@ -157,13 +151,7 @@ export const bakeCloudImage = async (anyHost: Host, input: CloudBakeInput): Prom
       imageId,
       imageName: target.imageName,
       sourceImage: target.sourceImage,
-      artifacts: (plan.artifacts ?? []).map((artifact) => ({
-        name: artifact.name,
-        version: artifact.version,
-        sha256: digestOf(artifact),
-      })),
-      steps: input.steps().map(({ id, title, seconds }) => ({ id, title, seconds: Math.round(seconds * 10) / 10 })),
-      madeAt: new Date(host.now()).toISOString(),
+      ...recordedParts(plan, input.steps(), host.now()),
     };
     const statement = input.provenance(
       { name: `huaweicloud:${target.region}:${imageId}`, digest: { bakeId: input.bakeId } },

@@ -6,7 +6,7 @@ import { knownSecrets, type SecretSources, withholdSecrets } from "../check/know
 import { describeFinding, type ScanResult, scanImage } from "../check/scan-image.ts";
 import { panicsIn } from "../check/panics.ts";
 import { makeSshKey } from "../check/ssh.ts";
-import { BakeError } from "../errors.ts";
+import { BakeError, listed } from "../errors.ts";
 import { requirePlainArchive } from "./archive.ts";
 import type { Host } from "../host.ts";
 import { digestOf, filesOf, type LockedFile } from "../lock/lock.ts";
@@ -18,6 +18,25 @@ import { sha256File, type Store } from "../store/store.ts";
 import type { Accelerator } from "./accelerator.ts";
 import { runPacker } from "./packer.ts";
 
+/** Parts of what is kept about any image that was baked. */
+export const recordParts = {
+  artifacts: z.array(z.strictObject({ name: z.string(), version: z.string(), sha256: z.string() })),
+  /** Seconds of each step of the bake that made the image. */
+  steps: z.array(z.strictObject({ id: z.string(), title: z.string(), seconds: z.number() })),
+  madeAt: z.string(),
+};
+
+/** These parts of a bake that ends at `now`, in milliseconds since the epoch. */
+export const recordedParts = ({ artifacts = [] }: NodePlan, steps: readonly StepTime[], now: number) => ({
+  artifacts: artifacts.map((artifact) => ({
+    name: artifact.name,
+    version: artifact.version,
+    sha256: digestOf(artifact),
+  })),
+  steps: steps.map(({ id, title, seconds }) => ({ id, title, seconds: Math.round(seconds * 10) / 10 })),
+  madeAt: new Date(now).toISOString(),
+});
+
 const ImageRecord = z.strictObject({
   bakeId: z.string(),
   profile: z.string(),
@@ -28,11 +47,10 @@ const ImageRecord = z.strictObject({
   size: z.number(),
   sha256: z.string(),
   base: z.strictObject({ name: z.string(), sha256: z.string() }),
-  artifacts: z.array(z.strictObject({ name: z.string(), version: z.string(), sha256: z.string() })),
+  artifacts: recordParts.artifacts,
   accelerator: z.string(),
-  /** Seconds of each step of the bake that made the image. */
-  steps: z.array(z.strictObject({ id: z.string(), title: z.string(), seconds: z.number() })),
-  madeAt: z.string(),
+  steps: recordParts.steps,
+  madeAt: recordParts.madeAt,
 });
 export type ImageRecord = z.infer<typeof ImageRecord>;
 
@@ -229,11 +247,9 @@ const mostListed = 20;
 /** @throws BakeError BK403 when something was found: what and where, never the value. */
 const requireClean = ({ findings }: ScanResult): void => {
   if (findings.length === 0) return;
-  const lines = findings.slice(0, mostListed).map((finding) => `  ${describeFinding(finding)}`);
-  const more = findings.length - lines.length;
   throw new BakeError(
     "BK403",
-    `the image holds secrets; it was deleted:\n${[...lines, ...(more > 0 ? [`  and ${more} more`] : [])].join("\n")}`,
+    `the image holds secrets; it was deleted:\n${listed(findings.map(describeFinding), mostListed)}`,
     "Take them out of what is baked: the profile, the base or an artifact. Consider them known to others, and change them.\ndocs/secrets.md says what is searched for.",
   );
 };
@@ -318,6 +334,7 @@ export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageR
     });
     await searchForSecrets(host, input, fresh, workFolder);
     const { sha256, size } = await host.progress.step("hash-image", "hash the image", () => sha256File(fresh));
+    const { artifacts, steps, madeAt } = recordedParts(plan, input.steps(), host.now());
     const record: ImageRecord = {
       bakeId: input.bakeId,
       profile: plan.profile,
@@ -328,14 +345,10 @@ export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageR
       size,
       sha256,
       base: { name: base.name, sha256: base.sha256 },
-      artifacts: (plan.artifacts ?? []).map((artifact) => ({
-        name: artifact.name,
-        version: artifact.version,
-        sha256: digestOf(artifact),
-      })),
+      artifacts,
       accelerator: accelerator.accel,
-      steps: input.steps().map(({ id, title, seconds }) => ({ id, title, seconds: Math.round(seconds * 10) / 10 })),
-      madeAt: new Date(host.now()).toISOString(),
+      steps,
+      madeAt,
     };
     const statement = input.provenance({ name: record.file, digest: { sha256 } }, { started, finished: host.now() });
     await aloneIn(folder, () => publish(folder, fresh, record, statement));

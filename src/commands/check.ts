@@ -21,12 +21,11 @@ import type { Host } from "../host.ts";
 import { type Architecture, lockedFor } from "../lock/lock.ts";
 import type { Profile } from "../profile/schema.ts";
 import { readTemplates } from "../root.ts";
-import { Store } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import { bakeNeeds, installPackages } from "../toolchain/packages.ts";
 import { ensureTool } from "../toolchain/tools.ts";
-import { Interrupted, makeHost } from "./host.ts";
+import { endOf, makeHost, storeOf } from "./host.ts";
 import { type Asked, planAsked, type Planned, readAsked } from "./planned.ts";
-import { reportFailure } from "./profile-file.ts";
 import { exitCodeOf, formatImageReport, formatReport, imageResults, paintFor, reportObject } from "./report.ts";
 
 interface CheckOptions {
@@ -82,7 +81,7 @@ export const check = async (options: CheckOptions): Promise<number> => {
       },
     };
     try {
-      const store = new Store(join(host.cacheDir, "store"));
+      const store = storeOf(host);
       if (asked.trial || target === undefined) await installPackages(host, bakeNeeds);
       const planned = await planAsked(host, store, asked);
       const looked =
@@ -104,8 +103,7 @@ export const check = async (options: CheckOptions): Promise<number> => {
       throw error;
     }
   } catch (error) {
-    const reason: unknown = host.signal.reason;
-    return reason instanceof Interrupted ? reason.exitCode : reportFailure(error);
+    return endOf(host, error);
   }
 };
 

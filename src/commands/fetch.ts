@@ -1,7 +1,7 @@
 /** `bake fetch`: fills the store with what the lock names, and with --to a mirror. */
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { formatBytes } from "../bytes.ts";
-import { BakeError } from "../errors.ts";
+import { BakeError, listed } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { askSources, requireLocal } from "../lock/ask.ts";
 import { fetchFiles, requestsOfMirror } from "../lock/fetch.ts";
@@ -9,10 +9,9 @@ import { type Artifact, filesOf, type LockedFile } from "../lock/lock.ts";
 import { targetsOf } from "../plan/target.ts";
 import { nodeArchive } from "../render/tree.ts";
 import { fillMirror, type MirrorFile } from "../store/mirror.ts";
-import { Store } from "../store/store.ts";
-import { Interrupted, makeHost } from "./host.ts";
+import type { Store } from "../store/store.ts";
+import { endOf, makeHost, storeOf } from "./host.ts";
 import { type Asked, planAsked, type Planned, readAsked } from "./planned.ts";
-import { reportFailure } from "./profile-file.ts";
 
 /** Where artifacts come from. */
 export interface FromWhere {
@@ -37,10 +36,10 @@ const requireThere = async (store: Store, files: readonly LockedFile[]): Promise
   if (missing.length === 0) return;
   throw new BakeError(
     "BK211",
-    `${missing.length} of ${files.length} files are not in the store, and --offline fetches none:\n${missing
-      .slice(0, 20)
-      .map(({ name, size }) => `  ${name} (${formatBytes(size)})`)
-      .join("\n")}${missing.length > 20 ? `\n  and ${missing.length - 20} more` : ""}`,
+    `${missing.length} of ${files.length} files are not in the store, and --offline fetches none:\n${listed(
+      missing.map(({ name, size }) => `${name} (${formatBytes(size)})`),
+      20,
+    )}`,
     "Run bake fetch where there is a network, or name a mirror with --mirror.",
   );
 };
@@ -134,7 +133,7 @@ export const fetch = async (options: FetchOptions): Promise<number> => {
         `Make one: bake lock --profile ${options.profile}`,
       );
     }
-    const store = new Store(join(host.cacheDir, "store"));
+    const store = storeOf(host);
     if (asked.lock !== undefined) {
       await fetchArtifacts(host, store, asked, asked.lock.artifacts, options, options.json === true);
     }
@@ -150,7 +149,6 @@ export const fetch = async (options: FetchOptions): Promise<number> => {
     }
     return 0;
   } catch (error) {
-    const reason: unknown = host.signal.reason;
-    return reason instanceof Interrupted ? reason.exitCode : reportFailure(error);
+    return endOf(host, error);
   }
 };

@@ -2,10 +2,12 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { type Host, runProcess } from "../host.ts";
+import { Store } from "../store/store.ts";
+import { reportFailure } from "./profile-file.ts";
 import { readDurations, StepProgress, writeDurations } from "../progress.ts";
 
 /** What the first Ctrl-C or SIGTERM aborts the host's signal with. */
-export class Interrupted extends Error {
+class Interrupted extends Error {
   readonly exitCode: number;
 
   constructor(exitCode: number) {
@@ -56,4 +58,13 @@ export const makeHost = async (messages: NodeJS.WriteStream = process.stdout): P
     progress,
     saveDurations: () => writeDurations(durations, progress.durations()),
   };
+};
+
+/** The store of this user, shared by all profiles. */
+export const storeOf = ({ cacheDir }: Host): Store => new Store(join(cacheDir, "store"));
+
+/** Ends a command that threw: an interrupt was told when it came, a failure is told now. @returns the exit code. */
+export const endOf = (host: Host, error: unknown): number => {
+  const reason: unknown = host.signal.reason;
+  return reason instanceof Interrupted ? reason.exitCode : reportFailure(error);
 };

@@ -11,17 +11,16 @@ import type { Profile } from "../profile/schema.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { provenance } from "../render/provenance.ts";
 import { writeTree } from "../render/write.ts";
-import { Store } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import { bakeNeeds, installPackages } from "../toolchain/packages.ts";
 import { type TargetName, targetsOf } from "../plan/target.ts";
 import { ensurePacker, ensureTool, installQemuPlugin, packerEnvironment } from "../toolchain/tools.ts";
 import { formatSubstitutions } from "../trial/substitutions.ts";
-import { Interrupted, makeHost, type RealHost } from "./host.ts";
+import { endOf, makeHost, type RealHost, storeOf } from "./host.ts";
 import { fetchPlanned } from "./fetch.ts";
 import { updateLock } from "./lock.ts";
 import { type Asked, type LockMaker, outFolder, planAsked, readAsked } from "./planned.ts";
 import type { Host } from "../host.ts";
-import { reportFailure } from "./profile-file.ts";
 import { exitCodeOf, formatImageReport, formatReport, imageResults, paintFor } from "./report.ts";
 
 const print = (text: string): void => {
@@ -77,8 +76,7 @@ export const image = async (options: ImageOptions, version: string): Promise<num
   try {
     return await bake(options, real, version);
   } catch (error) {
-    const reason: unknown = real.host.signal.reason;
-    return reason instanceof Interrupted ? reason.exitCode : reportFailure(error);
+    return endOf(real.host, error);
   }
 };
 
@@ -103,7 +101,7 @@ const bake = async (
   if (asked === undefined) return 1;
   const host = withholdSecrets(whole, asked.profile.secrets);
   const { file, trial, folder } = asked;
-  const store = new Store(join(host.cacheDir, "store"));
+  const store = storeOf(host);
   const started = host.now();
   const target = options.target ?? (trial ? "qemu" : targetsOf(asked.profile)[0]);
   // Before anything starts.

@@ -1,5 +1,4 @@
 /** `bake lock`: asks the sources what the profile wants, and writes the digests of it beside the profile. */
-import { join } from "node:path";
 import { formatBytes } from "../bytes.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
@@ -16,11 +15,10 @@ import { diagnosticsOf } from "../profile/load.ts";
 import type { Profile } from "../profile/schema.ts";
 import { closest } from "../profile/suggest.ts";
 import { placeOf, rangeOf } from "../profile/source.ts";
-import { Store } from "../store/store.ts";
 import { formatChange } from "./diff.ts";
-import { Interrupted, makeHost } from "./host.ts";
+import { endOf, makeHost, storeOf } from "./host.ts";
 import { reportStaleness } from "./planned.ts";
-import { printDiagnostics, type ProfileFile, readProfileFile, reportFailure, requireProfile } from "./profile-file.ts";
+import { printDiagnostics, type ProfileFile, readProfileFile, requireProfile } from "./profile-file.ts";
 
 export interface LockOptions {
   readonly profile: string;
@@ -46,8 +44,7 @@ export const lock = async (options: LockOptions): Promise<number> => {
     if (options.outdated === true) return await outdated(host, file, profile, previous, options.json === true);
     return await make(host, file, profile, previous, options);
   } catch (error) {
-    const reason: unknown = host.signal.reason;
-    return reason instanceof Interrupted ? reason.exitCode : reportFailure(error);
+    return endOf(host, error);
   }
 };
 
@@ -105,7 +102,7 @@ export const updateLock = async (
   previous: Lock | undefined,
   again: (wish: Wish) => boolean,
 ): Promise<Lock | undefined> => {
-  const store = new Store(join(host.cacheDir, "store"));
+  const store = storeOf(host);
   const sources = await askSources(host, store, { sources: profile.sources });
   const made = await makeLock({
     profile: file.name,
@@ -170,7 +167,7 @@ const outdated = async (
 ): Promise<number> => {
   if (previous === undefined)
     throw new BakeError("BK204", `${file.file} has no lock: nothing to compare`, "Make one: bake lock.");
-  const store = new Store(join(host.cacheDir, "store"));
+  const store = storeOf(host);
   const { look } = await askSources(host, store, { sources: profile.sources });
   const findings = await findOutdated(profile, previous, wishesOf(profile), {
     ...look,

@@ -7,9 +7,9 @@ import type { Host } from "../host.ts";
 import { filesOf } from "../lock/lock.ts";
 import { readLock } from "../lock/read.ts";
 import { isAlive } from "../process-alive.ts";
-import { sha256File, Store } from "../store/store.ts";
-import { Interrupted, makeHost } from "./host.ts";
-import { readProfileFile, reportFailure } from "./profile-file.ts";
+import { sha256File, type Store } from "../store/store.ts";
+import { endOf, makeHost, storeOf } from "./host.ts";
+import { readProfileFile } from "./profile-file.ts";
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
 
@@ -47,10 +47,9 @@ const stored = async (store: Store): Promise<StoredFile[]> => {
 const withStore = async (work: (host: Host, store: Store) => Promise<number>): Promise<number> => {
   const { host } = await makeHost();
   try {
-    return await work(host, new Store(join(host.cacheDir, "store")));
+    return await work(host, storeOf(host));
   } catch (error) {
-    const reason: unknown = host.signal.reason;
-    return reason instanceof Interrupted ? reason.exitCode : reportFailure(error);
+    return endOf(host, error);
   }
 };
 

@@ -11,8 +11,7 @@ import { type Instance, userDataOrigins } from "../render/user-data.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { inForm, isOurs, sizes, type UserDataForm, userDataLimit } from "../render/user-data-forms.ts";
 import { readTemplates } from "../root.ts";
-import { Store } from "../store/store.ts";
-import { makeHost } from "./host.ts";
+import { makeHost, storeOf } from "./host.ts";
 import { type Asked, planAsked, readAsked, reportReview, stockTarget } from "./planned.ts";
 import { reportFailure } from "./profile-file.ts";
 
@@ -127,12 +126,7 @@ const stockOf = async (asked: Asked, given: string | undefined): Promise<Writing
     throw new BakeError("BK204", `${asked.file.file} has no lock`, "Make one: bake lock.");
   }
   const { host } = await makeHost(process.stderr);
-  const { plan, templates, files } = await planAsked(
-    host,
-    new Store(join(host.cacheDir, "store")),
-    asked,
-    stockTarget(asked),
-  );
+  const { plan, templates, files } = await planAsked(host, storeOf(host), asked, stockTarget(asked));
   const all = { ...templates, ...(await readTemplates(stockTemplateNames)) };
   return { plan, write: (instance) => stockInstanceUserData(plan, all, instance, { mirror, files }) };
 };

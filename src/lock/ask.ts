@@ -28,11 +28,10 @@ export interface AskedSources {
 const withoutSlash = (url: string): string => url.replace(/\/+$/, "");
 
 /** Everything without a trailing slash, whatever the profile has. */
-const normalized = (sources: Sources): Sources => ({
-  ...(Object.fromEntries(
+const normalized = (sources: Sources): Sources =>
+  Object.fromEntries(
     Object.entries(sources).map(([name, value]) => [name, typeof value === "string" ? withoutSlash(value) : value]),
-  ) as unknown as Sources),
-});
+  ) as unknown as Sources;
 
 /** The real edges of downloads. */
 export const downloadEdges = (
@@ -63,10 +62,8 @@ const placesOf = (url: string, { hub, asked }: Model): string[] => {
 
 /** What stands before the locked one, of versions with the newest first. */
 const newerThan = (locked: string, versions: readonly string[]): readonly string[] => {
-  const at = versions.indexOf(locked);
-  return at >= 0
-    ? versions.slice(0, at)
-    : newestFirst([...versions, locked]).slice(0, newestFirst([...versions, locked]).indexOf(locked));
+  const all = versions.includes(locked) ? versions : newestFirst([...versions, locked]);
+  return all.slice(0, all.indexOf(locked));
 };
 
 export const askSources = async (

@@ -1,10 +1,10 @@
 /** Brings files into the store, with something to see while it lasts. */
-import { copyFile, mkdir, rm, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { downloadAll, type DownloadRequest, type TransferEvent } from "../store/download.ts";
-import { sha256File, type Store, storePath } from "../store/store.ts";
+import { type Store, storePath } from "../store/store.ts";
 import { TransferProgress } from "../store/transfer-progress.ts";
 import { downloadEdges } from "./ask.ts";
 import type { LockedFile } from "./lock.ts";
@@ -58,30 +58,21 @@ export const requestsOfMirror = async (
   return [];
 };
 
-/** Copies into the store what has the right digest after the copying. @throws BakeError BK210, BK216 */
+/** @throws BakeError BK210 when it is another file, BK216 when it cannot be read. */
 const takeFrom = async (store: Store, file: LockedFile, path: string): Promise<void> => {
-  const copy = join(store.root, "tmp", `${process.pid}-${file.sha256}`);
-  await mkdir(join(store.root, "tmp"), { recursive: true });
-  try {
-    await copyFile(path, copy).catch((error: NodeJS.ErrnoException) => {
-      throw new BakeError(
-        "BK216",
-        error.code === "ENOENT"
-          ? `the mirror lacks ${file.name}: ${path} is not there`
-          : `${path} cannot be read: ${error.message}`,
-        "Fill it again where there is a network: bake fetch --to.",
-      );
-    });
-    const found = await sha256File(copy);
-    if (found.sha256 !== file.sha256) {
-      throw new BakeError(
-        "BK210",
-        `${file.name} is not what the lock names: ${path}\n  expected sha256 ${file.sha256}\n  found    sha256 ${found.sha256}, ${found.size} bytes`,
-        "The mirror was changed. Nothing was taken from that file.",
-      );
-    }
-    await store.add(copy);
-  } finally {
-    await rm(copy, { force: true });
-  }
+  const found = await store.add(path, file.sha256).catch((error: NodeJS.ErrnoException) => {
+    throw new BakeError(
+      "BK216",
+      error.code === "ENOENT"
+        ? `the mirror lacks ${file.name}: ${path} is not there`
+        : `${path} cannot be read: ${error.message}`,
+      "Fill it again where there is a network: bake fetch --to.",
+    );
+  });
+  if (found.sha256 === file.sha256) return;
+  throw new BakeError(
+    "BK210",
+    `${file.name} is not what the lock names: ${path}\n  expected sha256 ${file.sha256}\n  found    sha256 ${found.sha256}, ${found.size} bytes`,
+    "The mirror was changed. Nothing was taken from that file.",
+  );
 };

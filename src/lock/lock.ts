@@ -8,6 +8,9 @@ export const lockVersion = 1;
 export const architectures = ["x86_64", "aarch64"] as const;
 export type Architecture = (typeof architectures)[number];
 
+/** As Go, and so the releases of Go programs and registries, name them. */
+export const goArchitecture: Readonly<Record<Architecture, string>> = { x86_64: "amd64", aarch64: "arm64" };
+
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "expected a sha256: 64 hex digits in lower case");
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/, "expected sha256: and 64 hex digits in lower case");
 const size = z.int().nonnegative();
@@ -130,7 +133,10 @@ export interface LockedFile {
   readonly size: number;
 }
 
-const hex = (ociDigest: string): string => ociDigest.slice("sha256:".length);
+/** The digest of a text as registries write it. */
+export const ociDigest = (text: string): string => `sha256:${createHash("sha256").update(text).digest("hex")}`;
+
+const hex = (digestOfBlob: string): string => digestOfBlob.slice("sha256:".length);
 
 /** Every file of an artifact: what is downloaded, stored, compared and carried. */
 export const filesOf = (artifact: Artifact): LockedFile[] => {

@@ -1,4 +1,5 @@
 /** Makes a lock from wishes, or brings one up to date: what it answers already stays as it is. */
+import { eachWithin } from "../each-within.ts";
 import { BakeError } from "../errors.ts";
 import { type Artifact, compareArtifacts, type Lock, lockVersion } from "./lock.ts";
 import { lockedAs } from "./stale.ts";
@@ -33,21 +34,6 @@ export interface MadeLock {
   /** With any of these the lock is no lock: it is not to be written. */
   readonly unanswered: readonly Unanswered[];
 }
-
-/** Calls `work` for each item, so many at a time; results in the order of the items. */
-export const eachWithin = async <T, R>(
-  items: readonly T[],
-  limit: number,
-  work: (item: T) => Promise<R>,
-): Promise<R[]> => {
-  const results = Array.from<R>({ length: items.length });
-  const queue = items.entries();
-  const worker = async (): Promise<void> => {
-    for (const [index, item] of queue) results[index] = await work(item);
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
-  return results;
-};
 
 /** The pin as the profile has it now, whoever answered. */
 const withPin = (artifact: Artifact, { pin = {} }: Wish): Artifact => {

@@ -1,9 +1,9 @@
 /** What of a lock has been overtaken: newer versions, tags that moved, pins past their day, what CI uses now. Pure but for what is passed in. */
+import { eachWithin } from "../each-within.ts";
 import { BakeError } from "../errors.ts";
 import type { Profile } from "../profile/schema.ts";
 import type { ProfilePath } from "../profile/source.ts";
 import type { Artifact, Lock } from "./lock.ts";
-import { eachWithin } from "./make.ts";
 import { lockedAs } from "./stale.ts";
 import type { Wish } from "./wish.ts";
 import { pinFor } from "./wishes.ts";

@@ -1,7 +1,7 @@
 /** Reads and writes `<profile>.lock.json`. */
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { BakeError } from "../errors.ts";
+import { BakeError, listed } from "../errors.ts";
 import { parseSource, placeOf, rangeOf, spell } from "../profile/source.ts";
 import { formatLock, Lock, lockVersion } from "./lock.ts";
 
@@ -56,14 +56,7 @@ export const parseLock = (text: string, file: string): Lock => {
     const range = tree === undefined ? undefined : rangeOf(placeOf(tree, steps));
     return `${file}:${range?.line ?? 1}:${range?.column ?? 1}: ${spell(steps) || "the lock"}: ${message}`;
   });
-  throw new BakeError(
-    "BK203",
-    `not a lock:\n${problems
-      .slice(0, mostListed)
-      .map((line) => `  ${line}`)
-      .join("\n")}${problems.length > mostListed ? `\n  and ${problems.length - mostListed} more` : ""}`,
-    remake,
-  );
+  throw new BakeError("BK203", `not a lock:\n${listed(problems, mostListed)}`, remake);
 };
 
 /** Undefined when there is none. @throws BakeError as `parseLock`, and BK203 when it cannot be read. */

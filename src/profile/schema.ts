@@ -160,26 +160,28 @@ const Docker = z.strictObject({
     ),
 });
 
+/** By registry, `host[:port][/path]` of each of its mirrors. */
+const registryMirrors = z.record(
+  token("a registry host"),
+  z
+    .array(
+      z
+        .string()
+        .regex(
+          new RegExp(`^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::${port})?(?:/[A-Za-z0-9._-]+)*$`),
+          "expected host[:port][/path]",
+        )
+        .refine((text) => isHost(text.replace(/[:/].*$/, "")), "expected host[:port][/path]")
+        .meta({ examples: ["mirror.example.com:5000"] }),
+    )
+    .min(1),
+);
+
 const Builders = z.strictObject({
   image: imageReference.describe(
     "BuildKit image of the builders cachebuilder1 … cachebuilder<spawn>, pinned and pre-loaded.",
   ),
-  mirrors: z
-    .record(
-      token("a registry host"),
-      z
-        .array(
-          z
-            .string()
-            .regex(
-              new RegExp(`^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::${port})?(?:/[A-Za-z0-9._-]+)*$`),
-              "expected host[:port][/path]",
-            )
-            .refine((text) => isHost(text.replace(/[:/].*$/, "")), "expected host[:port][/path]")
-            .meta({ examples: ["mirror.example.com:5000"] }),
-        )
-        .min(1),
-    )
+  mirrors: registryMirrors
     .default({})
     .describe("Mirrors by registry for the builders (buildkitd.toml): daemon.json's are not used by builders."),
   maxCacheSize: z
@@ -523,21 +525,7 @@ const Sources = z.strictObject({
     .describe("openEuler's images: below it openEuler-22.03-LTS-SP4/virtual_machine_img/."),
   modelscope: httpUrl("https://www.modelscope.cn").default("https://www.modelscope.cn").describe("ModelScope's API."),
   huggingface: httpUrl("https://huggingface.co").default("https://huggingface.co").describe("Hugging Face's API."),
-  registries: z
-    .record(
-      token("a registry host"),
-      z
-        .array(
-          z
-            .string()
-            .regex(
-              new RegExp(`^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::${port})?(?:/[A-Za-z0-9._-]+)*$`),
-              "expected host[:port][/path]",
-            )
-            .meta({ examples: ["mirror.example.com:5000"] }),
-        )
-        .min(1),
-    )
+  registries: registryMirrors
     .default({})
     .describe(
       "Mirrors by registry, asked in this order before the registry itself when images are locked and fetched.",

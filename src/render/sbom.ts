@@ -1,6 +1,6 @@
 /** The software bill of materials: what the image carries besides its base's own packages, as CycloneDX 1.6. Pure. */
 import { createHash } from "node:crypto";
-import { type Artifact, type Base, digestOf } from "../lock/lock.ts";
+import { type Artifact, type Base, digestOf, goArchitecture } from "../lock/lock.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 
 /** Where releases live, as package URLs name them. */
@@ -20,16 +20,13 @@ const qualifiers = (values: Readonly<Record<string, string | undefined>>): strin
   return pairs.length === 0 ? "" : `?${pairs.join("&")}`;
 };
 
-/** Names in a package URL's `arch`, as the artifact's own world has them. */
-const goArchitecture: Readonly<Record<string, string>> = { x86_64: "amd64", aarch64: "arm64" };
-
 /** The package URL of an artifact (package-url/purl-spec: types generic, github, oci, huggingface). */
 export const purlOf = (artifact: Artifact): string => {
   switch (artifact.kind) {
     case "container-image":
       return `pkg:oci/${encode((artifact.repository.split("/").at(-1) ?? "").toLowerCase())}@${encodeURIComponent(artifact.manifest.digest)}${qualifiers(
         {
-          arch: goArchitecture[artifact.architecture ?? ""],
+          arch: artifact.architecture && goArchitecture[artifact.architecture],
           repository_url: `${artifact.registry}/${artifact.repository}`,
           tag: artifact.version,
         },

@@ -17,6 +17,7 @@ import {
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { formatBytes } from "../bytes.ts";
+import { eachWithin } from "../each-within.ts";
 import { BakeError } from "../errors.ts";
 import { isAlive } from "../process-alive.ts";
 import { type Http, HttpError, type HttpResponse, reasonOf, shownUrl } from "./http.ts";
@@ -549,24 +550,19 @@ export const downloadAll = async (
   { limit = 4, ...options }: DownloadOptions & { readonly limit?: number } = {},
 ): Promise<Downloaded[]> => {
   await requireSpace(requests, edges);
-  const results: (Downloaded | BakeError)[] = [];
-  const queue = requests.entries();
   let stopped: BakeError | undefined;
-  const worker = async (): Promise<void> => {
-    for (const [index, request] of queue) {
-      if (stopped !== undefined) return;
-      try {
-        results[index] = await downloadOne(request, edges, options);
-      } catch (error) {
-        if (!(error instanceof BakeError)) throw error;
-        results[index] = error;
-        edges.onEvent?.({ type: "failed", name: request.name, reason: error.message.split("\n")[0] ?? "" });
-        // A full or read-only disk is not better for the next one.
-        if (["BK212", "BK213"].includes(error.code)) stopped = error;
-      }
+  const results = await eachWithin(requests, limit, async (request): Promise<Downloaded | BakeError | undefined> => {
+    if (stopped !== undefined) return undefined;
+    try {
+      return await downloadOne(request, edges, options);
+    } catch (error) {
+      if (!(error instanceof BakeError)) throw error;
+      edges.onEvent?.({ type: "failed", name: request.name, reason: error.message.split("\n")[0] ?? "" });
+      // A full or read-only disk is not better for the next one.
+      if (["BK212", "BK213"].includes(error.code)) stopped = error;
+      return error;
     }
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, requests.length) }, worker));
+  });
   if (stopped !== undefined) throw stopped;
   const failures = results.filter((each) => each instanceof BakeError);
   const [only, ...more] = failures;
@@ -581,5 +577,5 @@ export const downloadAll = async (
       "What arrived is kept: the next run asks for the rest alone.",
     );
   }
-  return results.filter((each): each is Downloaded => !(each instanceof BakeError));
+  return results.filter((each): each is Downloaded => each !== undefined && !(each instanceof BakeError));
 };

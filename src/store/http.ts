@@ -12,7 +12,6 @@ export interface HttpResponse {
 }
 
 interface HttpOptions {
-  readonly method?: "GET" | "HEAD";
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }
@@ -140,7 +139,7 @@ export const makeDispatcher = ({ env = {}, stall = 30_000 }: Omit<HttpSettings, 
 
 export const makeHttp = ({ rewrite = (url) => url, ...settings }: HttpSettings = {}): Http => {
   const dispatcher = makeDispatcher(settings);
-  return async (asked, { method = "GET", headers = {}, signal } = {}) => {
+  return async (asked, { headers = {}, signal } = {}) => {
     let url = asked;
     let sent = { ...headers };
     for (let redirects = 0; ; redirects++) {
@@ -149,7 +148,6 @@ export const makeHttp = ({ rewrite = (url) => url, ...settings }: HttpSettings =
       try {
         response = await request(rewrite(url), {
           dispatcher,
-          method,
           headers: sent,
           ...(signal !== undefined && { signal }),
         });

@@ -45,14 +45,32 @@ export class Store {
     );
   }
 
-  /** Takes a copy of `file` in. Whoever reads the store never sees half a file: the copy is synced, then renamed. */
-  async add(file: string): Promise<{ sha256: string; size: number }> {
+  /**
+   * Takes a copy of `file` in.
+   * @param expected Nothing is taken in when the copy has another digest.
+   * @returns what the copy is.
+   */
+  async add(file: string, expected?: string): Promise<{ sha256: string; size: number }> {
+    return this.#take((temporary) => copyFile(file, temporary), expected);
+  }
+
+  /** Takes bytes in, such as a manifest that was read already. */
+  async addContent(content: Uint8Array): Promise<{ sha256: string; size: number }> {
+    return this.#take((temporary) => writeFile(temporary, content));
+  }
+
+  /** Whoever reads the store never sees half a file: what is written is synced, then renamed. */
+  async #take(
+    write: (temporary: string) => Promise<void>,
+    expected?: string,
+  ): Promise<{ sha256: string; size: number }> {
     await mkdir(join(this.root, "tmp"), { recursive: true });
     const temporary = join(this.root, "tmp", `${process.pid}-${Math.random().toString(36).slice(2)}`);
     try {
-      await copyFile(file, temporary);
+      await write(temporary);
       // Hash the copy, not the source: the source may change while it is read.
       const { sha256, size } = await sha256File(temporary);
+      if (expected !== undefined && sha256 !== expected) return { sha256, size };
       const handle = await open(temporary, "r+");
       await handle.sync();
       await handle.close();
@@ -61,18 +79,6 @@ export class Store {
       await mkdir(join(target, ".."), { recursive: true });
       await rename(temporary, target);
       return { sha256, size };
-    } finally {
-      await rm(temporary, { force: true });
-    }
-  }
-
-  /** Takes bytes in, such as a manifest that was read already. */
-  async addContent(content: Uint8Array): Promise<{ sha256: string; size: number }> {
-    await mkdir(join(this.root, "tmp"), { recursive: true });
-    const temporary = join(this.root, "tmp", `${process.pid}-${Math.random().toString(36).slice(2)}`);
-    try {
-      await writeFile(temporary, content);
-      return await this.add(temporary);
     } finally {
       await rm(temporary, { force: true });
     }

@@ -28,7 +28,7 @@ const bar = (part: number, width: number): string => {
 
 export class TransferProgress {
   readonly #input: TransferProgressInput;
-  readonly #running = new Map<string, { bytes: number; total: number | undefined; from: number }>();
+  readonly #running = new Map<string, { bytes: number; total: number | undefined }>();
   readonly #sizes: ReadonlyMap<string, number | undefined>;
   #settled = 0;
   #arrived = 0;
@@ -48,7 +48,7 @@ export class TransferProgress {
         this.#settled += event.bytes;
         return;
       case "start":
-        this.#running.set(event.name, { bytes: event.bytes, total: event.total, from: event.bytes });
+        this.#running.set(event.name, { bytes: event.bytes, total: event.total });
         update(`${event.name}${event.bytes > 0 ? `, going on after ${formatBytes(event.bytes)}` : ""}`);
         return;
       case "progress":

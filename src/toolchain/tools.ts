@@ -4,7 +4,7 @@ import { access, chmod, cp, mkdir, readdir, readFile, rename, rm, writeFile } fr
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
-import type { Architecture } from "../lock/lock.ts";
+import { type Architecture, goArchitecture } from "../lock/lock.ts";
 import { root } from "../root.ts";
 import { aptCandidate, aptInstall } from "./packages.ts";
 
@@ -172,10 +172,8 @@ const requireGo = async (host: Host, needed: string): Promise<void> => {
 };
 
 /** As Go spells the architecture of nodes. */
-const goArchitectures: Readonly<Record<Architecture, string>> = { x86_64: "amd64", aarch64: "arm64" };
-
 const buildFolder = async (host: Host, tool: GoTool, node: Architecture): Promise<string> => {
-  const suffix = goModules[tool].forNode && node !== "x86_64" ? `-${goArchitectures[node]}` : "";
+  const suffix = goModules[tool].forNode && node !== "x86_64" ? `-${goArchitecture[node]}` : "";
   return join(host.cacheDir, "tools", `${tool}-${(await toolDigest(tool)).slice(0, 12)}${suffix}`);
 };
 
@@ -206,7 +204,7 @@ const buildTool = async (host: Host, tool: GoTool, node: Architecture): Promise<
             CGO_ENABLED: "0",
             // Whatever the user's shell says, a tool is for this host or for the node. Empty is Go's own default.
             GOOS: forNode ? "linux" : "",
-            GOARCH: forNode ? goArchitectures[node] : "",
+            GOARCH: forNode ? goArchitecture[node] : "",
             GOAMD64: "",
             GOEXPERIMENT: "",
             GOFLAGS: "-buildvcs=false",

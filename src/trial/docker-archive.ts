@@ -1,9 +1,8 @@
 /** An image as a registry has it: a manifest, a configuration, one layer. */
-import { createHash } from "node:crypto";
 import { chmod, lstat, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Host } from "../host.ts";
-import type { Blob } from "../lock/lock.ts";
+import { type Blob, ociDigest } from "../lock/lock.ts";
 import { sha256File } from "../store/store.ts";
 
 export interface ImageConfig {
@@ -46,8 +45,6 @@ const mediaTypes = {
   layer: "application/vnd.oci.image.layer.v1.tar",
 } as const;
 
-const digestOf = (text: string): string => `sha256:${createHash("sha256").update(text).digest("hex")}`;
-
 export interface PackedImage {
   readonly manifest: Blob & { readonly text: string };
   readonly config: Blob & { readonly text: string };
@@ -67,7 +64,7 @@ export const packImage = async (
   const blob = (text: string, mediaType: string) => ({
     text,
     mediaType,
-    digest: digestOf(text),
+    digest: ociDigest(text),
     size: Buffer.byteLength(text),
   });
   const layer = { file, mediaType: mediaTypes.layer, digest: `sha256:${diffId}`, size };

@@ -6,7 +6,6 @@ import { Lock, type Model } from "../../src/lock/lock.ts";
 import { resolverOf } from "../../src/lock/sources/index.ts";
 import { changedFiles, requireSameFiles } from "../../src/lock/sources/model-files.ts";
 import type { Context } from "../../src/lock/sources/resolver.ts";
-import { webOverHttp } from "../../src/lock/web-http.ts";
 import type { ModelWish } from "../../src/lock/wish.ts";
 import {
   huggingfaceEntry,
@@ -15,38 +14,16 @@ import {
   modelscopeListing,
   modelscopeRoutes,
   type ReleaseServer,
-  type Routes,
   type ServedFile,
-  startReleaseServer,
 } from "../release-server.ts";
+import { endSources, serveSources } from "../source-context.ts";
 
-const servers: ReleaseServer[] = [];
-afterEach(async () => {
-  for (const server of servers.splice(0)) await server.close();
-});
+afterEach(endSources);
 
 const sha256 = (bytes: string | Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
 const [first, second] = ["1a".repeat(20), "2b".repeat(20)];
 const model = "Qwen/Qwen3-0.6B";
-
-const serve = async (routes: Routes) => {
-  const server = await startReleaseServer(routes);
-  servers.push(server);
-  const stored: string[] = [];
-  const web = webOverHttp({
-    signal: new AbortController().signal,
-    env: {},
-    pause: 1,
-    store: async ({ name, url }) => {
-      stored.push(name);
-      const bytes = await web.bytes(url);
-      return { sha256: sha256(bytes), size: bytes.length };
-    },
-  });
-  const context: Context = { web, sources: server.sources, localFile: () => Promise.reject(new Error("none")) };
-  return { server, context, stored };
-};
 
 const wish = (hub: ModelWish["hub"], asked: string, name = model): ModelWish => ({
   kind: "model",
@@ -95,7 +72,7 @@ describe("ModelScope", () => {
   const shown = (server: ReleaseServer): string => `${server.origin}${list}?…`;
 
   test("a branch: its commit, and each file at the commit that changed it last", async () => {
-    const { server, context, stored } = await serve(modelscopeRoutes(model, "master", second, files));
+    const { server, context, stored } = await serveSources(modelscopeRoutes(model, "master", second, files));
     const url = (commit: string, path: string) =>
       `${server.origin}/modelscope/api/v1/models/${model}/repo?Revision=${commit}&FilePath=${path}`;
     expect(await resolve(wish("modelscope", "master"), context)).toEqual({
@@ -127,13 +104,13 @@ describe("ModelScope", () => {
   });
 
   test("what it names now", async () => {
-    const { context } = await serve(modelscopeRoutes(model, "v1.0", first, files));
+    const { context } = await serveSources(modelscopeRoutes(model, "v1.0", first, files));
     const wanted = wish("modelscope", "v1.0");
     expect(await resolverOf(wanted).versions(wanted, context)).toEqual([first]);
   });
 
   const answered = async (change: (data: ReturnType<typeof modelscopeListing>) => unknown, asked = "master") => {
-    const served = await serve({ [list]: modelscopeAnswer(change(modelscopeListing(files, second))) });
+    const served = await serveSources({ [list]: modelscopeAnswer(change(modelscopeListing(files, second))) });
     return { ...served, artifact: resolve(wish("modelscope", asked), served.context) };
   };
 
@@ -180,7 +157,7 @@ describe("ModelScope", () => {
     const routes = modelscopeRoutes(model, "master", second, files);
     const listing = modelscopeListing(files, second);
     const Files = listing.Files.map((file) => (file.Path === "config.json" ? { ...file, Sha256: null } : file));
-    const { context, stored } = await serve({
+    const { context, stored } = await serveSources({
       ...routes,
       [`${list}?Revision=master&Recursive=True`]: modelscopeAnswer({ ...listing, Files }),
     });
@@ -195,7 +172,7 @@ describe("ModelScope", () => {
     const routes = modelscopeRoutes(model, "master", second, files);
     const listing = modelscopeListing(files, second);
     const Files = listing.Files.map((file) => (file.Path === "config.json" ? { ...file, Sha256: "", Size: 3 } : file));
-    const { server, context } = await serve({
+    const { server, context } = await serveSources({
       ...routes,
       [`${list}?Revision=master&Recursive=True`]: modelscopeAnswer({ ...listing, Files }),
     });
@@ -211,9 +188,9 @@ describe("ModelScope", () => {
 
     test("cut where the hub cuts", async () => {
       const many = Array.from({ length: 3000 }, (_, index) => ({ path: `f${index}`, bytes: "", commit: first }));
-      const whole = await serve({ [list]: modelscopeAnswer(modelscopeListing(many.slice(1), first)) });
+      const whole = await serveSources({ [list]: modelscopeAnswer(modelscopeListing(many.slice(1), first)) });
       expect((await resolve(wish("modelscope", "master"), whole.context)).files).toHaveLength(2999);
-      const { server, context } = await serve({ [list]: modelscopeAnswer(modelscopeListing(many, first)) });
+      const { server, context } = await serveSources({ [list]: modelscopeAnswer(modelscopeListing(many, first)) });
       expect(await failure(resolve(wish("modelscope", "master"), context))).toEqual({
         code: "BK237",
         message: `model ${model}: ${shown(server)} lists 3000 entries, where the hub cuts its lists`,
@@ -267,7 +244,7 @@ describe("ModelScope", () => {
   });
 
   test("no such revision", async () => {
-    const { server, context } = await serve(modelscopeRoutes(model, "master", second, files));
+    const { server, context } = await serveSources(modelscopeRoutes(model, "master", second, files));
     expect(await failure(resolve(wish("modelscope", "v9"), context))).toEqual({
       code: "BK243",
       message: `model ${model} has no revision v9, or no files in it (${shown(server)})`,
@@ -284,7 +261,7 @@ describe("ModelScope", () => {
   });
 
   test("the hub refuses in an answer of its own", async () => {
-    const { server, context } = await serve({ [list]: modelscopeAnswer(null, 10010205001, "no such\nmodel") });
+    const { server, context } = await serveSources({ [list]: modelscopeAnswer(null, 10010205001, "no such\nmodel") });
     expect(await failure(resolve(wish("modelscope", "master"), context))).toEqual({
       code: "BK243",
       message: `${shown(server)}: the hub refuses, code 10010205001: no such model`,
@@ -297,12 +274,12 @@ describe("ModelScope", () => {
     [403, "BK239"],
     [401, "BK239"],
   ])("status %i is %s", async (status, code) => {
-    const { context } = await serve({ [list]: { status } });
+    const { context } = await serveSources({ [list]: { status } });
     expect((await failure(resolve(wish("modelscope", "master"), context))).code).toBe(code);
   });
 
   test("a web page in place of the list", async () => {
-    const { server, context } = await serve({ [list]: "<html></html>" });
+    const { server, context } = await serveSources({ [list]: "<html></html>" });
     expect(await failure(resolve(wish("modelscope", "master"), context))).toEqual({
       code: "BK235",
       message: `${shown(server)}: a web page came in place of JSON`,
@@ -325,7 +302,7 @@ describe("ModelScope", () => {
   });
 
   test.each(["Qwen3", "../x", "Qwen/Qwen3/x", "Qwen/a b", "Qwen/.."])("%j is no name of a model", async (name) => {
-    const { server, context } = await serve({});
+    const { server, context } = await serveSources({});
     for (const hub of ["modelscope", "huggingface"] as const) {
       expect(await failure(resolve(wish(hub, "master", name), context))).toEqual({
         code: "BK243",
@@ -343,7 +320,7 @@ describe("Hugging Face", () => {
   const resolved = (path: string): string => `/huggingface/${model}/resolve/${second}/${path}`;
 
   test("a branch: its commit, large files by the hub's digest, small ones by git's", async () => {
-    const { server, context, stored } = await serve(huggingfaceRoutes(model, "main", second, files));
+    const { server, context, stored } = await serveSources(huggingfaceRoutes(model, "main", second, files));
     expect(await resolve(wish("huggingface", "main"), context)).toEqual({
       kind: "model",
       name: model,
@@ -367,7 +344,7 @@ describe("Hugging Face", () => {
   });
 
   test("a list in pages is read to its end", async () => {
-    const { server, context } = await serve(huggingfaceRoutes(model, "main", second, files, 2));
+    const { server, context } = await serveSources(huggingfaceRoutes(model, "main", second, files, 2));
     expect((await resolve(wish("huggingface", "main"), context)).files).toHaveLength(4);
     expect(server.requests.slice(0, 4)).toEqual([
       `GET ${revision}`,
@@ -378,14 +355,14 @@ describe("Hugging Face", () => {
   });
 
   test("a branch with a slash; what it names now", async () => {
-    const { context } = await serve(huggingfaceRoutes(model, "refs%2Fpr%2F1", first, files));
+    const { context } = await serveSources(huggingfaceRoutes(model, "refs%2Fpr%2F1", first, files));
     const wanted = wish("huggingface", "refs/pr/1");
     expect(await resolverOf(wanted).versions(wanted, context)).toEqual([first]);
   });
 
   test("small files need not be text", async () => {
     const bytes = Uint8Array.of(0xff, 0, 0xfe);
-    const { context } = await serve(
+    const { context } = await serveSources(
       huggingfaceRoutes(model, "main", second, [{ path: "a.png", bytes, commit: first }]),
     );
     expect((await resolve(wish("huggingface", "main"), context)).files[0]).toMatchObject({
@@ -398,7 +375,7 @@ describe("Hugging Face", () => {
     const help = "Try again; if it stays, does a mirror serve something else?";
 
     test("of a small file", async () => {
-      const { server, context } = await serve({
+      const { server, context } = await serveSources({
         ...huggingfaceRoutes(model, "main", second, files),
         [resolved("config.json")]: "[]",
       });
@@ -410,7 +387,7 @@ describe("Hugging Face", () => {
     });
 
     test("in its size", async () => {
-      const { server, context } = await serve({
+      const { server, context } = await serveSources({
         ...huggingfaceRoutes(model, "main", second, files),
         [resolved("config.json")]: "{ }",
       });
@@ -423,7 +400,7 @@ describe("Hugging Face", () => {
 
     test("a large file with two sizes", async () => {
       const entry = huggingfaceEntry({ path: "m.bin", bytes: "weights", commit: first, large: true });
-      const { context } = await serve({
+      const { context } = await serveSources({
         ...huggingfaceRoutes(model, "main", second, files),
         [`${tree}?recursive=true`]: JSON.stringify([{ ...entry, size: 134 }]),
       });
@@ -435,7 +412,7 @@ describe("Hugging Face", () => {
 
   describe("a closed model", () => {
     test.each([401, 403])("%i without a token", async (status) => {
-      const { server, context } = await serve({ [revision]: { status } });
+      const { server, context } = await serveSources({ [revision]: { status } });
       expect(await failure(resolve(wish("huggingface", "main"), context))).toEqual({
         code: "BK239",
         message: `model ${model} may not be read (${server.origin}${revision}, ${status})`,
@@ -444,7 +421,7 @@ describe("Hugging Face", () => {
     });
 
     test("a token that may not, which is not shown", async () => {
-      const { server, context } = await serve({
+      const { server, context } = await serveSources({
         ...huggingfaceRoutes(model, "main", second, files),
         [resolved("config.json")]: { status: 403 },
       });
@@ -457,7 +434,7 @@ describe("Hugging Face", () => {
     });
 
     test("a token goes with every request to the hub, and not into the lock", async () => {
-      const { server, context } = await serve(huggingfaceRoutes(model, "main", second, files, 2));
+      const { server, context } = await serveSources(huggingfaceRoutes(model, "main", second, files, 2));
       const locked = await resolve(wish("huggingface", "main"), { ...context, huggingfaceToken: "hf_geheim" });
       expect(new Set(server.headers.map(({ authorization }) => authorization))).toEqual(new Set(["Bearer hf_geheim"]));
       expect(JSON.stringify(locked)).not.toContain("geheim");
@@ -465,7 +442,7 @@ describe("Hugging Face", () => {
   });
 
   test("no such revision", async () => {
-    const { server, context } = await serve(huggingfaceRoutes(model, "main", second, files));
+    const { server, context } = await serveSources(huggingfaceRoutes(model, "main", second, files));
     expect(await failure(resolve(wish("huggingface", "v9"), context))).toEqual({
       code: "BK243",
       message: `${server.origin}/huggingface/api/models/${model}/revision/v9: no such model or revision`,
@@ -483,13 +460,16 @@ describe("Hugging Face", () => {
       "the answer is not as expected (Invalid input: expected array, received object)",
     ],
   ])("an answer with %s", async (_, route, body, why) => {
-    const { server, context } = await serve({ ...huggingfaceRoutes(model, "main", second, files), [route]: body });
+    const { server, context } = await serveSources({
+      ...huggingfaceRoutes(model, "main", second, files),
+      [route]: body,
+    });
     const { code, message } = await failure(resolve(wish("huggingface", "main"), context));
     expect([code, message]).toEqual(["BK235", `${server.origin}${route.replace(/\?.*/, "?…")}: ${why}`]);
   });
 
   test("the second page of a list fails", async () => {
-    const { server, context } = await serve({
+    const { server, context } = await serveSources({
       ...huggingfaceRoutes(model, "main", second, files, 2),
       [`${tree}?recursive=true&cursor=1`]: { status: 500 },
     });
@@ -499,7 +479,7 @@ describe("Hugging Face", () => {
   });
 
   test.each(unusablePaths)("the path %j", async (path, why) => {
-    const { server, context } = await serve({
+    const { server, context } = await serveSources({
       ...huggingfaceRoutes(model, "main", second, files),
       [`${tree}?recursive=true`]: JSON.stringify([huggingfaceEntry({ path, bytes: "x", commit: first })]),
     });
@@ -513,7 +493,10 @@ describe("Hugging Face", () => {
 
 describe("a model that changes under its branch", () => {
   const locked = async (served: readonly ServedFile[], commit: string) =>
-    resolve(wish("modelscope", "master"), (await serve(modelscopeRoutes(model, "master", commit, served))).context);
+    resolve(
+      wish("modelscope", "master"),
+      (await serveSources(modelscopeRoutes(model, "master", commit, served))).context,
+    );
 
   test("which files are others", async () => {
     const before = await locked(files, second);

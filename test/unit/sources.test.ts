@@ -5,7 +5,6 @@ import { BakeError } from "../../src/errors.ts";
 import { Lock } from "../../src/lock/lock.ts";
 import { resolverOf } from "../../src/lock/sources/index.ts";
 import type { Context } from "../../src/lock/sources/resolver.ts";
-import { webOverHttp } from "../../src/lock/web-http.ts";
 import type { BaseWish, FileWish, ReleaseWish } from "../../src/lock/wish.ts";
 import {
   agentRoutes,
@@ -14,36 +13,13 @@ import {
   gitHubReleasesRoutes,
   gossRoutes,
   openEulerRoutes,
-  type ReleaseServer,
   type Routes,
-  startReleaseServer,
 } from "../release-server.ts";
+import { endSources, serveSources } from "../source-context.ts";
 
-const servers: ReleaseServer[] = [];
-afterEach(async () => {
-  for (const server of servers.splice(0)) await server.close();
-});
+afterEach(endSources);
 
 const sha256 = (bytes: string): string => createHash("sha256").update(bytes).digest("hex");
-
-/** A context over a server; `stored` are the files that were got to be hashed. */
-const serve = async (routes: Routes) => {
-  const server = await startReleaseServer(routes);
-  servers.push(server);
-  const stored: string[] = [];
-  const web = webOverHttp({
-    signal: new AbortController().signal,
-    env: {},
-    pause: 1,
-    store: async ({ name, url }) => {
-      stored.push(name);
-      const bytes = await web.bytes(url);
-      return { sha256: createHash("sha256").update(bytes).digest("hex"), size: bytes.length };
-    },
-  });
-  const context: Context = { web, sources: server.sources, localFile: () => Promise.reject(new Error("none")) };
-  return { server, context, stored };
-};
 
 const release = (kind: ReleaseWish["kind"], asked: string, more: Partial<ReleaseWish> = {}): ReleaseWish => ({
   kind,
@@ -75,7 +51,7 @@ describe("Docker's static binaries", () => {
   const archives = { "26.1.3": "26.1.3", "26.1.4": "newest of 26.1", "27.5.1": "27", "26.1.10": "tenth" };
 
   test("the first download counts, as nobody publishes checksums", async () => {
-    const { server, context, stored } = await serve(dockerStaticRoutes(archives));
+    const { server, context, stored } = await serveSources(dockerStaticRoutes(archives));
     expect(await resolve(release("docker-static", "26.1.4"), context)).toEqual({
       kind: "docker-static",
       name: "docker-static",
@@ -91,7 +67,7 @@ describe("Docker's static binaries", () => {
   });
 
   test("the profile's digest counts, and nothing is downloaded for it", async () => {
-    const { server, context, stored } = await serve(dockerStaticRoutes(archives));
+    const { server, context, stored } = await serveSources(dockerStaticRoutes(archives));
     const pin = { reason: "as on the other hosts", link: "https://example.com/1", reviewAt: "2027-01-31" };
     const wish = release("docker-static", "27.5.1", { sha256: "ab".repeat(32), pin });
     expect(await resolve(wish, context)).toEqual({
@@ -111,7 +87,7 @@ describe("Docker's static binaries", () => {
   });
 
   test("26.1.x is the newest of that line by number, and stays asked", async () => {
-    const { context } = await serve(dockerStaticRoutes(archives, "aarch64"));
+    const { context } = await serveSources(dockerStaticRoutes(archives, "aarch64"));
     const wish = release("docker-static", "26.1.x", { architecture: "aarch64" });
     expect(await resolve(wish, context)).toMatchObject({
       version: "26.1.10",
@@ -122,7 +98,7 @@ describe("Docker's static binaries", () => {
   });
 
   test("a server that does not tell a size is asked for the file", async () => {
-    const { context, stored } = await serve({
+    const { context, stored } = await serveSources({
       "/docker/x86_64/docker-27.5.1.tgz": { body: "bytes", headers: { "content-encoding": "x-own" } },
     });
     const wish = release("docker-static", "27.5.1", { sha256: sha256("bytes") });
@@ -131,7 +107,7 @@ describe("Docker's static binaries", () => {
   });
 
   test("a line without releases", async () => {
-    const { server, context } = await serve(dockerStaticRoutes(archives));
+    const { server, context } = await serveSources(dockerStaticRoutes(archives));
     expect(await failure(resolve(release("docker-static", "28.0.x"), context))).toEqual({
       code: "BK236",
       message: `docker-static 28.0.x: no such release at ${server.origin}/docker/x86_64/`,
@@ -140,7 +116,7 @@ describe("Docker's static binaries", () => {
   });
 
   test("a release that is not there", async () => {
-    const { server, context } = await serve(dockerStaticRoutes(archives));
+    const { server, context } = await serveSources(dockerStaticRoutes(archives));
     expect(await failure(resolve(release("docker-static", "27.9.9"), context))).toEqual({
       code: "BK230",
       message: `${server.origin}/docker/x86_64/docker-27.9.9.tgz answers 404 Not Found`,
@@ -149,7 +125,7 @@ describe("Docker's static binaries", () => {
   });
 
   test("a page in place of the index", async () => {
-    const { server, context } = await serve({ "/docker/x86_64/": "<html>Log in</html>" });
+    const { server, context } = await serveSources({ "/docker/x86_64/": "<html>Log in</html>" });
     expect(await failure(resolve(release("docker-static", "27.5.x"), context))).toEqual({
       code: "BK235",
       message: `${server.origin}/docker/x86_64/ is no index of Docker's archives`,
@@ -160,7 +136,7 @@ describe("Docker's static binaries", () => {
   test.each(["latest", "27", "27.x", "27.5", "v27.5.1", "26.1.x.1", "../27.5.1", "27.5.1\n"])(
     "%j is no version",
     async (asked) => {
-      const { server, context } = await serve(dockerStaticRoutes(archives));
+      const { server, context } = await serveSources(dockerStaticRoutes(archives));
       expect(await failure(resolve(release("docker-static", asked), context))).toEqual({
         code: "BK244",
         message: `docker-static: ${asked} is not a version`,
@@ -197,7 +173,7 @@ describe("releases on GitHub", () => {
   ] as const)(
     "%s by its checksum file, without a download or the API",
     async (kind, version, routes, file, checksums) => {
-      const { server, context, stored } = await serve(routes);
+      const { server, context, stored } = await serveSources(routes);
       expect(await resolve(release(kind, version, { architecture: "aarch64" }), context)).toEqual({
         kind,
         name: kind,
@@ -221,7 +197,7 @@ describe("releases on GitHub", () => {
       ["buildx-tools-1.0.0", "v0.20.1", "v0.20.0"],
       ["v0.1.0"],
     ];
-    const { server, context } = await serve({
+    const { server, context } = await serveSources({
       ...gitHubReleasesRoutes("docker/buildx", pages),
       ...buildxRoutes("0.20.2", { x86_64: "binary" }),
     });
@@ -234,7 +210,7 @@ describe("releases on GitHub", () => {
   });
 
   test("a draft is no release", async () => {
-    const { context } = await serve({
+    const { context } = await serveSources({
       "/api/repos/goss-org/goss/releases": JSON.stringify([
         { tag_name: "v0.4.10", draft: true, prerelease: false },
         { tag_name: "v0.4.9", draft: false, prerelease: false },
@@ -246,7 +222,7 @@ describe("releases on GitHub", () => {
   });
 
   test("version 4 of the agent is offered to who asked for it alone", async () => {
-    const { context } = await serve(
+    const { context } = await serveSources(
       gitHubReleasesRoutes("buildkite/agent", [["v4.1.0", "v3.138.0", "v4.0.0", "v3.137.0"]]),
     );
     const three = release("buildkite-agent", "3.137.0");
@@ -256,7 +232,7 @@ describe("releases on GitHub", () => {
   });
 
   test("an agent for testing, when the profile names it", async () => {
-    const { context } = await serve(agentRoutes("4.0.0-beta.15", { x86_64: "beta" }));
+    const { context } = await serveSources(agentRoutes("4.0.0-beta.15", { x86_64: "beta" }));
     expect(await resolve(release("buildkite-agent", "4.0.0-beta.15"), context)).toMatchObject({
       version: "4.0.0-beta.15",
     });
@@ -276,7 +252,7 @@ describe("releases on GitHub", () => {
       "0.tag_name is not as expected (Invalid input: expected string, received number)",
     ],
   ])("the API answers with %s", async (_, body, why) => {
-    const { server, context } = await serve({ "/api/repos/docker/buildx/releases": body });
+    const { server, context } = await serveSources({ "/api/repos/docker/buildx/releases": body });
     expect(await failure(resolve(release("buildx", "0.20.x"), context))).toEqual({
       code: "BK235",
       message: `${server.origin}/api/repos/docker/buildx/releases?…: ${why}`,
@@ -291,7 +267,7 @@ describe("checksum files", () => {
   const [one, two] = ["11".repeat(32), "22".repeat(32)];
 
   const locked = async (checksums: string) => {
-    const { server, context } = await serve({
+    const { server, context } = await serveSources({
       [`${folder}/checksums.txt`]: checksums,
       [`${folder}/${file}`]: "binary",
     });
@@ -365,7 +341,7 @@ describe("plain files", () => {
   };
 
   test("by the first download", async () => {
-    const { server, context, stored } = await serve(routes);
+    const { server, context, stored } = await serveSources(routes);
     expect(await resolve(wish(server.origin), context)).toEqual({
       kind: "file",
       name: "driver",
@@ -381,7 +357,7 @@ describe("plain files", () => {
   });
 
   test("by a checksum file, which names the URL's last part", async () => {
-    const { server, context, stored } = await serve(routes);
+    const { server, context, stored } = await serveSources(routes);
     expect(await resolve(wish(server.origin, { checksums: `${server.origin}/files/SUMS` }), context)).toMatchObject({
       size: 6,
       sha256: sha256("driver"),
@@ -392,7 +368,7 @@ describe("plain files", () => {
   });
 
   test("by the profile's digest; without a version the digest is one", async () => {
-    const { server, context } = await serve(routes);
+    const { server, context } = await serveSources(routes);
     const asked = `${server.origin}/files/Ascend%20driver.run`;
     expect(await resolve(wish(server.origin, { sha256: "cd".repeat(32), asked }), context)).toMatchObject({
       version: "cdcdcdcdcdcd",
@@ -414,7 +390,7 @@ describe("bases", () => {
   });
 
   test("openEuler's image by its checksum file", async () => {
-    const { server, context } = await serve(openEulerRoutes("22.03-LTS-SP4", "image"));
+    const { server, context } = await serveSources(openEulerRoutes("22.03-LTS-SP4", "image"));
     const url = `${server.origin}/openeuler/openEuler-22.03-LTS-SP4/virtual_machine_img/x86_64/openEuler-22.03-LTS-SP4-x86_64.qcow2.xz`;
     expect(await resolve(wish("openeuler-22.03-lts-sp4"), context)).toEqual({
       kind: "base",
@@ -432,7 +408,7 @@ describe("bases", () => {
   });
 
   test("20.03 is found under either of its names", async () => {
-    const { context } = await serve(
+    const { context } = await serveSources(
       openEulerRoutes("20.03-LTS-SP4", "old", { architecture: "aarch64", separator: "." }),
     );
     expect(await resolve(wish("openeuler-20.03-lts-sp4", "aarch64"), context)).toMatchObject({
@@ -442,7 +418,7 @@ describe("bases", () => {
   });
 
   test("a release that the mirror lacks", async () => {
-    const { server, context } = await serve({});
+    const { server, context } = await serveSources({});
     expect(await failure(resolve(wish("openeuler-24.03-lts"), context))).toEqual({
       code: "BK230",
       message: `${server.origin}/openeuler/openEuler-24.03-LTS/virtual_machine_img/x86_64/openEuler-24.03-LTS-x86_64.qcow2.xz.sha256sum answers 404 Not Found`,
@@ -452,7 +428,7 @@ describe("bases", () => {
   });
 
   test("newer ones of its line", async () => {
-    const { context } = await serve({});
+    const { context } = await serveSources({});
     const sp2 = wish("openeuler-22.03-lts-sp2");
     expect(await resolverOf(sp2).versions(sp2, context)).toEqual([
       "22.03-LTS-SP4",
@@ -463,14 +439,14 @@ describe("bases", () => {
   });
 
   test("a name that bake does not know", async () => {
-    const { context } = await serve({});
+    const { context } = await serveSources({});
     const { code, message, help } = await failure(resolve(wish("openeuler-22.03"), context));
     expect([code, message]).toEqual(["BK242", "targets.qemu.base: openeuler-22.03 is no base that bake knows"]);
     expect(help).toContain("openeuler-22.03-lts-sp4");
   });
 
   test("a file of this machine, without the network", async () => {
-    const { server, context } = await serve({});
+    const { server, context } = await serveSources({});
     const seen: string[] = [];
     const localFile = (path: string) => {
       seen.push(path);
@@ -499,7 +475,7 @@ describe("bases", () => {
     [{ code: "ENOENT" }, "is not there"],
     [{ code: "EACCES", message: "permission denied" }, "cannot be read: permission denied"],
   ])("a file that cannot be read: %j", async (reason, why) => {
-    const { context } = await serve({});
+    const { context } = await serveSources({});
     const localFile = () => Promise.reject(Object.assign(new Error(), reason));
     expect(await failure(resolve(wish({ file: "own.qcow2" }), { ...context, localFile }))).toEqual({
       code: "BK245",

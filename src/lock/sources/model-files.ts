@@ -1,5 +1,5 @@
 /** What the resolvers of model hubs share. */
-import { BakeError } from "../../errors.ts";
+import { BakeError, listed } from "../../errors.ts";
 import type { Model } from "../lock.ts";
 import { shownUrl } from "../../store/http.ts";
 import type { ModelWish } from "../wish.ts";
@@ -70,11 +70,13 @@ export const changedFiles = (locked: Files, now: Files): ChangedFile[] => {
 export const requireSameFiles = (locked: Model, now: Model): void => {
   const changed = changedFiles(locked.files, now.files);
   if (changed.length === 0) return;
-  const shown = changed.slice(0, 10).map(({ path, how }) => `  ${how}: ${path}`);
-  const rest = changed.length > 10 ? [`  and ${changed.length - 10} more`] : [];
+  const shown = listed(
+    changed.map(({ path, how }) => `${how}: ${path}`),
+    10,
+  );
   throw new BakeError(
     "BK241",
-    `model ${locked.name}: ${locked.asked} has changed from ${locked.version} to ${now.version}:\n${[...shown, ...rest].join("\n")}`,
+    `model ${locked.name}: ${locked.asked} has changed from ${locked.version} to ${now.version}:\n${shown}`,
     "Make the lock again to take it, or name a tag or commit in the profile to stay.",
   );
 };

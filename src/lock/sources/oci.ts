@@ -1,9 +1,8 @@
 /** Container images: from a reference to the digests of everything that a node needs of it. */
-import { createHash } from "node:crypto";
 import * as z from "zod";
 import { BakeError } from "../../errors.ts";
 import type { Architecture, Blob, ContainerImage } from "../lock.ts";
-import { filesOf } from "../lock.ts";
+import { filesOf, goArchitecture, ociDigest } from "../lock.ts";
 import { newerTags, parseReference } from "../reference.ts";
 import type { ImageWish, Sources } from "../wish.ts";
 import type { Registry } from "./registry.ts";
@@ -62,12 +61,8 @@ const layerType =
 const foreignLayerType =
   /^application\/vnd\.(?:docker\.image\.rootfs\.foreign\.diff\.tar|oci\.image\.layer\.nondistributable\.v1\.tar)/;
 
-const goArchitecture: Readonly<Record<Architecture, string>> = { x86_64: "amd64", aarch64: "arm64" };
-
 /** The one variant that runs everywhere; others of amd64 want newer processors. */
 const commonVariant: Readonly<Record<Architecture, string>> = { x86_64: "v1", aarch64: "v8" };
-
-const digestOf = (text: string): string => `sha256:${createHash("sha256").update(text).digest("hex")}`;
 
 /** Where a repository may be asked for: mirrors as they stand in `sources`, then its registry. */
 const placesOf = (
@@ -199,7 +194,7 @@ const byDigest = async (
 ): Promise<string> => {
   const { answer } = await firstAnswer(places, async (place) => {
     const text = await get(`${place}@${digest}`);
-    const found = { digest: digestOf(text), size: Buffer.byteLength(text) };
+    const found = { digest: ociDigest(text), size: Buffer.byteLength(text) };
     if (found.digest === digest && found.size === size) return text;
     throw new BakeError(
       "BK256",
@@ -223,7 +218,7 @@ export const resolveImage = async (wish: ImageWish, { registry, sources }: From)
   // Whoever did not answer once is not waited for again.
   const places = all.slice(tagged.from);
   requireNotSchema1(tagged.answer, name);
-  const tagDigest = digestOf(tagged.answer);
+  const tagDigest = ociDigest(tagged.answer);
   let manifestText = tagged.answer;
   if (Array.isArray((isJson(tagged.answer) as { manifests?: unknown } | undefined)?.manifests)) {
     const wanted = pickFromIndex(tagged.answer, name, architecture);
@@ -252,7 +247,7 @@ export const resolveImage = async (wish: ImageWish, { registry, sources }: From)
       repository: reference.repository,
       tagDigest,
       manifest: {
-        digest: digestOf(manifestText),
+        digest: ociDigest(manifestText),
         size: Buffer.byteLength(manifestText),
         // OCI lets a manifest leave it out.
         mediaType: mediaType ?? "application/vnd.oci.image.manifest.v1+json",
@@ -277,7 +272,7 @@ export const movedTag = async (image: ContainerImage, { registry, sources }: Fro
   const { answer } = await firstAnswer(placesOf(image, sources), (place) =>
     registry.manifest(`${place}:${image.version}`),
   );
-  const now = digestOf(answer);
+  const now = ociDigest(answer);
   return now === image.tagDigest ? undefined : now;
 };
 

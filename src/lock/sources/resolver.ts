@@ -1,4 +1,4 @@
-import type { Architecture, Artifact } from "../lock.ts";
+import type { Artifact } from "../lock.ts";
 import type { Web } from "../web.ts";
 import type { Sources, Wish } from "../wish.ts";
 
@@ -29,6 +29,3 @@ export const entryOf = (wish: Wish, version: string) => ({
   asked: wish.asked,
   ...wish.pin,
 });
-
-/** Architectures as Go, and so the releases of Go programs, name them. */
-export const goArchitecture: Readonly<Record<Architecture, string>> = { x86_64: "amd64", aarch64: "arm64" };
