@@ -182,12 +182,16 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
   },
   BK215: { title: "several downloads failed", text: "Each with its own code; what arrived is kept." },
   BK216: {
-    title: "a mirror that is none, or lacks a file",
+    title: "a mirror that is none",
     text: "`--mirror` takes a folder or a URL with files by digest, and is then the only place that is asked.",
   },
   BK217: {
     title: "an archive that no release is",
     text: "Archives are unpacked on the node as root. One with links, devices, setuid files or paths that lead out of it is refused before anything is built, whatever its digest.",
+  },
+  BK219: {
+    title: "a proxy or certificate setting that cannot be used",
+    text: "`HTTP_PROXY` and `HTTPS_PROXY` name a proxy as `http://host:port`, `SSL_CERT_FILE` a file of certificates in PEM form.",
   },
   BK230: {
     title: "a source does not give what it is asked for",

@@ -2,6 +2,7 @@
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Progress, Update } from "./host.ts";
+import { thisOwner } from "./owner.ts";
 
 export interface StepTime {
   readonly id: string;
@@ -139,7 +140,7 @@ export const readDurations = async (path: string): Promise<Record<string, number
 
 export const writeDurations = async (path: string, durations: Record<string, number>): Promise<void> => {
   await mkdir(dirname(path), { recursive: true });
-  const fresh = `${path}.${process.pid}`;
+  const fresh = `${path}.${thisOwner()}`;
   await writeFile(fresh, `${JSON.stringify(durations, null, 2)}\n`);
   await rename(fresh, path);
 };

@@ -18,6 +18,10 @@ interface Fault {
   readonly content?: Buffer;
   /** Says nothing of what it is: no ETag. */
   readonly anonymous?: true;
+  /** In the place of its own. */
+  readonly etag?: string;
+  /** Goes on with what it has, whatever the condition is. */
+  readonly ignoresIfRange?: true;
 }
 
 export interface FaultServer {
@@ -80,10 +84,10 @@ export const startFaultServer = async (tls?: { readonly key: string; readonly ce
         .end("no");
       return;
     }
-    const etag = etagOf(file);
+    const etag = fault.etag ?? etagOf(file);
     const ifRange = request.headers["if-range"];
     const start =
-      fault.ignoresRange === true || (ifRange !== undefined && ifRange !== etag)
+      fault.ignoresRange === true || (ifRange !== undefined && ifRange !== etag && fault.ignoresIfRange !== true)
         ? 0
         : Number(/^bytes=(\d+)-$/.exec(range ?? "")?.[1] ?? 0);
     if (start > 0 && start >= file.length) {

@@ -10,6 +10,7 @@ import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import type { Store } from "../store/store.ts";
 import { withWorkFolder } from "./image.ts";
+import { thisOwner } from "../owner.ts";
 
 export interface StandInBase {
   readonly name: string;
@@ -348,8 +349,8 @@ export const standInBase = async (
       store.add(await assembleDisk(host, folder)),
     );
     const made = { resolved: `mmdebstrap of Debian ${suite}, recipe sha256:${recipe}`, ...stored };
-    await writeFile(`${record}.${process.pid}`, `${JSON.stringify(made, null, 2)}\n`);
-    await rename(`${record}.${process.pid}`, record);
+    await writeFile(`${record}.${thisOwner()}`, `${JSON.stringify(made, null, 2)}\n`);
+    await rename(`${record}.${thisOwner()}`, record);
     return { name, ...made, seconds: seconds() };
   });
 };

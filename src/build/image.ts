@@ -7,11 +7,11 @@ import { describeFinding, type ScanResult, scanImage } from "../check/scan-image
 import { panicsIn } from "../check/panics.ts";
 import { makeSshKey } from "../check/ssh.ts";
 import { BakeError, listed } from "../errors.ts";
-import { requirePlainArchive } from "./archive.ts";
+import { requirePlainArchives } from "./archive.ts";
 import type { Host } from "../host.ts";
 import { digestOf, filesOf, type LockedFile } from "../lock/lock.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
-import { isAlive } from "../process-alive.ts";
+import { ownerState, silence, thisOwner } from "../owner.ts";
 import type { StepTime } from "../progress.ts";
 import { aloneIn } from "../render/write.ts";
 import { sha256File, type Store } from "../store/store.ts";
@@ -117,9 +117,6 @@ export const lockedInputs = ({ base, artifacts = [] }: NodePlan): (LockedFile & 
       })),
     );
 
-/** Kinds that are archives, unpacked on the node. */
-const archives: ReadonlySet<string> = new Set(["docker-static", "buildkite-agent"]);
-
 /**
  * Reads every file again, and looks into archives.
  * @throws BakeError BK201/BK202 for a file that is missing or changed, BK217 for an archive that no release is.
@@ -135,11 +132,7 @@ export const verifyInputs = (
       update(file.name);
       await store.verify(file);
     }
-    for (const artifact of artifacts) {
-      if (archives.has(artifact.kind) && "sha256" in artifact) {
-        await requirePlainArchive(host, artifact.name, store.path(artifact.sha256));
-      }
-    }
+    await requirePlainArchives(host, store, artifacts);
   });
 
 interface BaseDisk {
@@ -149,12 +142,18 @@ interface BaseDisk {
   readonly sha256: string;
 }
 
-/** The base as a disk: one that is stored compressed is unpacked once. @throws BakeError BK302 when it cannot be unpacked. */
+/** Folder of the cache with bases that were unpacked: `<sha256 of the base>.qcow2`. */
+export const baseDisks = (cacheDir: string): string => join(cacheDir, "base-disks");
+
+/**
+ * The base as a disk: one that is stored compressed is unpacked once.
+ * @throws BakeError BK201/BK202 when it is not what the lock names, BK302 when it cannot be unpacked.
+ */
 export const baseDisk = async (host: Host, store: Store, base: NodePlan["base"]): Promise<BaseDisk> => {
   if (base === undefined) throw new Error("a local bake has a base");
   const { name, sha256 } = base;
   if (base.format === "qcow2") return { name, sha256, path: store.path(sha256) };
-  const folder = join(host.cacheDir, "base-disks");
+  const folder = baseDisks(host.cacheDir);
   const path = join(folder, `${sha256}.qcow2`);
   const record = `${path}.sha256`;
   const known = await readFile(record, "utf8").catch(() => undefined);
@@ -162,8 +161,10 @@ export const baseDisk = async (host: Host, store: Store, base: NodePlan["base"])
     return { name, path, sha256: known };
   }
   return host.progress.step("unpack-base", `unpack ${name}`, async () => {
+    // What is unpacked is known by its own digest from then on: it has to be the right one first.
+    await store.verify({ ...base, name: `base ${name}` });
     await mkdir(folder, { recursive: true });
-    const fresh = `${path}.new-${process.pid}`;
+    const fresh = `${path}.new-${thisOwner()}`;
     try {
       await host.run("sh", [
         "-c",
@@ -220,17 +221,23 @@ const removeFolder = async (folder: string): Promise<void> => {
   await rm(folder, { recursive: true, force: true });
 };
 
+/** Milliseconds: no bake of another machine that shares the cache takes so long. */
+const longestWork = 24 * 60 * 60 * 1000;
+
 /** Removes work folders whose bake is gone: a killed process cannot clean up after itself. */
 const removeStaleWork = async (parent: string): Promise<void> => {
   for (const name of await readdir(parent).catch(() => [])) {
-    if (!isAlive(Number(/-(\d+)$/.exec(name)?.[1]))) await removeFolder(join(parent, name));
+    const folder = join(parent, name);
+    const state = ownerState(name.slice(name.indexOf("-") + 1));
+    if (state === "gone" || (state === "elsewhere" && (await silence(folder)) > longestWork))
+      await removeFolder(folder);
   }
 };
 
 /** A folder of this process for the time of `work`, removed whatever happens. */
 export const withWorkFolder = async <T>(host: Host, name: string, work: (folder: string) => Promise<T>): Promise<T> => {
   const parent = join(host.cacheDir, "work");
-  const folder = join(parent, `${name}-${process.pid}`);
+  const folder = join(parent, `${name}-${thisOwner()}`);
   await mkdir(parent, { recursive: true });
   await removeStaleWork(parent);
   await mkdir(folder, { mode: 0o700 });

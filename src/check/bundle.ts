@@ -7,6 +7,7 @@ import type { Host } from "../host.ts";
 import { type HostCommand, type HostOutput, visit } from "./on-host.ts";
 import { redact } from "./redact.ts";
 import type { Ssh } from "./ssh.ts";
+import { thisOwner } from "../owner.ts";
 
 const units = "'bake-*' containerd.service docker.service docker.socket buildkite-agent.service";
 
@@ -96,7 +97,7 @@ export const writeBundle = async (
   { report, exact }: { readonly report: string; readonly exact: readonly string[] },
 ): Promise<void> => {
   const folder = await mkdtemp(join(tmpdir(), "bake-bundle-"));
-  const fresh = join(dirname(file), `.${basename(file)}.${process.pid}`);
+  const fresh = join(dirname(file), `.${basename(file)}.${thisOwner()}`);
   try {
     const name = `bake-bundle-${new Date(host.now()).toISOString().slice(0, 19).replace(/[:T]/g, "-")}`;
     const inside = join(folder, name);

@@ -11,6 +11,7 @@ import * as z from "zod";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { type Finding, type Secret, shapesVersion, startScan } from "./secret-scan.ts";
+import { thisOwner } from "../owner.ts";
 
 export interface ImageFinding extends Finding {
   /** The file on the guest, or why there is none; undefined when it cannot be said. */
@@ -154,8 +155,8 @@ const shapesOfInput = async (
     const found = await scanFile(host, isDisk ? raw : path, []);
     const digests = [...new Set(found.flatMap(({ digest }) => (digest === undefined ? [] : [digest])))];
     await mkdir(join(host.cacheDir, "scan"), { recursive: true });
-    await writeFile(`${kept}.${process.pid}`, JSON.stringify({ shapes: version, digests }));
-    await rename(`${kept}.${process.pid}`, kept);
+    await writeFile(`${kept}.${thisOwner()}`, JSON.stringify({ shapes: version, digests }));
+    await rename(`${kept}.${thisOwner()}`, kept);
     return digests;
   } finally {
     await rm(raw, { force: true });

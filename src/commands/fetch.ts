@@ -1,5 +1,6 @@
 /** `bake fetch`: fills the store with what the lock names, and with --to a mirror. */
 import { resolve } from "node:path";
+import { requirePlainArchives } from "../build/archive.ts";
 import { formatBytes } from "../bytes.ts";
 import { BakeError, listed } from "../errors.ts";
 import type { Host } from "../host.ts";
@@ -32,7 +33,7 @@ export interface FetchOptions extends FromWhere {
 /** @throws BakeError BK211 naming what the store lacks. */
 const requireThere = async (store: Store, files: readonly LockedFile[]): Promise<void> => {
   const missing: LockedFile[] = [];
-  for (const file of files) if (!(await store.has(file.sha256))) missing.push(file);
+  for (const file of files) if (!(await store.holds(file))) missing.push(file);
   if (missing.length === 0) return;
   throw new BakeError(
     "BK211",
@@ -64,7 +65,7 @@ const fetchArtifacts = async (
     ).values(),
   ];
   if (mirror !== undefined) {
-    await fetchFiles(host, store, await requestsOfMirror(store, files, mirror), { json });
+    await fetchFiles(host, store, await requestsOfMirror(files, mirror), { json });
     return;
   }
   // A trial has made all of it by now.
@@ -115,6 +116,8 @@ const mirrored = async (asked: Asked, host: Host, store: Store): Promise<MirrorF
       if (artifact.kind === "base" && !/^https?:/.test(artifact.url)) continue;
       for (const file of filesOf(artifact)) files.set(file.sha256, file);
     }
+    // Nobody looks through them again on their way from the mirror to a node.
+    await requirePlainArchives(host, store, lock?.artifacts ?? []);
     files.set(`node ${target}`, { name: `the node's files for ${target}`, content: nodeArchive(rendered) });
   }
   return [...files.values()];
@@ -142,9 +145,13 @@ export const fetch = async (options: FetchOptions): Promise<number> => {
       if (options.to !== undefined) {
         const folder = resolve(options.to);
         const count = await host.progress.step("mirror", `fill the mirror ${options.to}`, (update) =>
-          fillMirror(folder, store, files, { update }),
+          fillMirror(folder, store, files, { update, signal: host.signal }),
         );
-        process.stdout.write(`${options.to}: ${files.length} files, ${count} written\n`);
+        const line =
+          options.json === true
+            ? JSON.stringify({ type: "mirror", folder, files: files.length, written: count })
+            : `${options.to}: ${files.length} files, ${count} written`;
+        process.stdout.write(`${line}\n`);
       }
     }
     return 0;

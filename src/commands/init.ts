@@ -13,6 +13,7 @@ import { readTemplates, root } from "../root.ts";
 import { withoutSecretShapes } from "../secret-shapes.ts";
 import { makeHost } from "./host.ts";
 import { printDiagnostics, reportFailure } from "./profile-file.ts";
+import { thisOwner } from "../owner.ts";
 
 export interface InitOptions {
   readonly npus?: string;
@@ -163,7 +164,7 @@ const isThere = (file: string): BakeError =>
 
 /** Whole or not at all, and never over something: a link to a name that is taken fails. @throws BakeError BK130, BK518 */
 const writeNew = async (file: string, text: string): Promise<void> => {
-  const fresh = `${file}.new-${process.pid}`;
+  const fresh = `${file}.new-${thisOwner()}`;
   try {
     await mkdir(dirname(file), { recursive: true });
     await writeFile(fresh, text, { flag: "wx" });

@@ -1,12 +1,14 @@
 /** `bake store`: what lies in the store, whether it is still what it was, and what no lock names any more. */
 import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { baseDisks } from "../build/image.ts";
 import { formatBytes } from "../bytes.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { filesOf } from "../lock/lock.ts";
 import { readLock } from "../lock/read.ts";
-import { isAlive } from "../process-alive.ts";
+import { isLeft } from "../owner.ts";
+import { readTemporary } from "../store/part.ts";
 import { sha256File, type Store } from "../store/store.ts";
 import { endOf, makeHost, storeOf } from "./host.ts";
 import { readProfileFile } from "./profile-file.ts";
@@ -98,17 +100,62 @@ export const verify = (): Promise<number> =>
     return wrong.length === 0 ? 0 : 1;
   });
 
-/** What nobody will go on with: parts and copies of processes that are gone, and files that were set aside. */
-const leftovers = async (store: Store): Promise<StoredFile[]> => {
-  const found: StoredFile[] = [];
+/** Milliseconds: whatever came so lately may be for a lock that is just being made. */
+const fresh = 60 * 60 * 1000;
+
+interface Leftover extends StoredFile {
+  /** Of a part: the digest that it is on its way to. */
+  readonly key?: string;
+}
+
+/** Parts, copies and locks of processes that are gone, and files that were set aside. */
+const leftovers = async (store: Store): Promise<Leftover[]> => {
+  const found: Leftover[] = [];
   for (const path of [...(await files(join(store.root, "tmp"))), ...(await files(join(store.root, "refused")))]) {
-    const base = path.replace(/(\.json|\.lock)$/, "");
-    const owner = Number(/\/(\d+)-[^/]*$/.exec(path)?.[1] ?? (await readFile(`${base}.lock`, "utf8").catch(() => "0")));
+    const { owner, key } = readTemporary(path);
+    const holder = path.endsWith(".lock")
+      ? ((await readFile(path, "utf8").catch(() => "")).split(" ")[0] ?? "")
+      : owner;
     const info = await stat(path).catch(() => undefined);
-    if (info === undefined || (owner > 0 && isAlive(owner))) continue;
-    found.push({ path, size: info.size, since: info.mtime.toISOString() });
+    if (info === undefined || !(await isLeft(holder, path))) continue;
+    found.push({ path, size: info.size, since: info.mtime.toISOString(), ...(key !== undefined && { key }) });
   }
   return found;
+};
+
+/** Bases that were unpacked, by the digest of what they were unpacked from. */
+const unpacked = async (host: Host): Promise<Leftover[]> => {
+  const found: Leftover[] = [];
+  for (const path of await files(baseDisks(host.cacheDir))) {
+    const info = await stat(path).catch(() => undefined);
+    if (info === undefined) continue;
+    const key = /\/([0-9a-f]{64})\.qcow2(?:\.sha256)?$/.exec(path)?.[1];
+    found.push({ path, size: info.size, since: info.mtime.toISOString(), ...(key !== undefined && { key }) });
+  }
+  return found;
+};
+
+/** Digests that a lock names: of the profiles to keep, of trials, of bases that bake made. @throws BakeError BK204 */
+const namedDigests = async (host: Host, keep: readonly string[]): Promise<ReadonlySet<string>> => {
+  const named = new Set<string>();
+  for (const profile of keep) {
+    const path = (await readProfileFile(profile)).lockFile;
+    const lock = await readLock(path);
+    // Without its lock, all that this profile uses would go.
+    if (lock === undefined)
+      throw new BakeError("BK204", `${profile} has no lock: ${path} is not there`, "Nothing was removed.");
+    for (const { sha256 } of lock.artifacts.flatMap(filesOf)) named.add(sha256);
+  }
+  // A trial's lock lies in the cache.
+  for (const path of (await files(join(host.cacheDir, "trial"))).filter((each) => each.endsWith(".lock.json"))) {
+    const lock = await readLock(path).catch(() => undefined);
+    for (const { sha256 } of lock?.artifacts.flatMap(filesOf) ?? []) named.add(sha256);
+  }
+  for (const path of await files(join(host.cacheDir, "base"))) {
+    const text = await readFile(path, "utf8").catch(() => "");
+    for (const [sha256] of text.matchAll(/\b[0-9a-f]{64}\b/g)) named.add(sha256);
+  }
+  return named;
 };
 
 /** `bake store prune`: says what would go, unless `yes`. @returns the exit code. */
@@ -120,32 +167,19 @@ export const prune = ({
   readonly yes?: boolean;
 }): Promise<number> =>
   withStore(async (host, store) => {
-    const named = new Set<string>();
-    for (const profile of keep) {
-      const path = (await readProfileFile(profile)).lockFile;
-      const lock = await readLock(path);
-      // Without its lock, all that this profile uses would go.
-      if (lock === undefined)
-        throw new BakeError("BK204", `${profile} has no lock: ${path} is not there`, "Nothing was removed.");
-      for (const { sha256 } of lock.artifacts.flatMap(filesOf)) named.add(sha256);
-    }
-    // A trial's lock lies in the cache.
-    for (const path of (await files(join(host.cacheDir, "trial"))).filter((each) => each.endsWith(".lock.json"))) {
-      const lock = await readLock(path).catch(() => undefined);
-      for (const { sha256 } of lock?.artifacts.flatMap(filesOf) ?? []) named.add(sha256);
-    }
-    for (const path of await files(join(host.cacheDir, "base"))) {
-      const text = await readFile(path, "utf8").catch(() => "");
-      for (const [sha256] of text.matchAll(/\b[0-9a-f]{64}\b/g)) named.add(sha256);
-    }
-    const going = [
-      ...(await stored(store)).filter(({ sha256 }) => sha256 === undefined || !named.has(sha256)),
+    const named = await namedDigests(host, keep);
+    const unnamed = [
+      ...(await stored(store)).map((file) => ({ ...file, key: file.sha256 })),
       ...(await leftovers(store)),
-    ];
+      ...(await unpacked(host)),
+    ].filter(({ key }) => key === undefined || !named.has(key));
+    const going = unnamed.filter(({ since }) => host.now() - Date.parse(since) > fresh);
     for (const { path, size } of going) {
       if (yes) await rm(path, { force: true });
       print(`${yes ? "removed" : "would go"}: ${path} (${formatBytes(size)})`);
     }
+    const kept = unnamed.filter((file) => !going.includes(file));
+    if (kept.length > 0) print(`left alone: ${total(kept)} of the last hour, which a lock may come to name`);
     print(
       `${total(going)}${yes ? " removed" : going.length === 0 ? ": nothing to remove" : "; add --yes to remove them"}`,
     );

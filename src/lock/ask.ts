@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { downloadAll, type DownloadEdges, type DownloadRequest } from "../store/download.ts";
-import { makeHttp } from "../store/http.ts";
+import { makeHttp, withFiles } from "../store/http.ts";
 import type { Store } from "../store/store.ts";
 import { ensureCrane } from "../toolchain/tools.ts";
 import { followFile } from "./follow.ts";
@@ -41,7 +41,7 @@ export const downloadEdges = (
   onEvent?: DownloadEdges["onEvent"],
 ): DownloadEdges => ({
   store,
-  http: makeHttp({ env: host.env, ...(rewrite !== undefined && { rewrite }) }),
+  http: withFiles(makeHttp({ env: host.env, ...(rewrite !== undefined && { rewrite }) })),
   now: host.now,
   sleep: (milliseconds, signal) => sleep(milliseconds, undefined, { signal }),
   random: Math.random,

@@ -1,6 +1,7 @@
 /** Brings files into the store, with something to see while it lasts. */
 import { stat } from "node:fs/promises";
-import { join } from "node:path";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { downloadAll, type DownloadRequest, type TransferEvent } from "../store/download.ts";
@@ -9,6 +10,20 @@ import { TransferProgress } from "../store/transfer-progress.ts";
 import { downloadEdges } from "./ask.ts";
 import type { LockedFile } from "./lock.ts";
 
+/** What is asked for, and for which nodes. */
+export type FileRequest = DownloadRequest & { readonly architecture?: string };
+
+/** Names that stand for several files, of one architecture each, say which. */
+const withUniqueNames = (files: readonly FileRequest[]): FileRequest[] => {
+  const counts = new Map<string, number>();
+  for (const { name } of files) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return files.map((file) =>
+    counts.get(file.name) === 1 || file.architecture === undefined
+      ? file
+      : { ...file, name: `${file.name} (${file.architecture})` },
+  );
+};
+
 /**
  * Downloads what the store lacks.
  * @throws BakeError as `downloadAll`.
@@ -16,9 +31,10 @@ import type { LockedFile } from "./lock.ts";
 export const fetchFiles = async (
   host: Host,
   store: Store,
-  requests: readonly DownloadRequest[],
+  files: readonly FileRequest[],
   { json = false, rewrite }: { readonly json?: boolean; readonly rewrite?: (url: string) => string } = {},
 ): Promise<void> => {
+  const requests = withUniqueNames(files);
   if (json) {
     const onEvent = (event: TransferEvent): void => void process.stdout.write(`${JSON.stringify(event)}\n`);
     await downloadAll(requests, downloadEdges(host, store, rewrite, onEvent));
@@ -34,45 +50,44 @@ export const fetchFiles = async (
   });
 };
 
-/** Files of a mirror: by URL they are downloaded; out of a folder they are copied at once. @throws BakeError BK216 */
-export const requestsOfMirror = async (
-  store: Store,
-  files: readonly LockedFile[],
-  mirror: string,
-): Promise<DownloadRequest[]> => {
-  if (/^https?:\/\//.test(mirror)) {
-    return files.map((file) => ({ ...file, urls: [`${mirror.replace(/\/+$/, "")}/${storePath(file.sha256)}`] }));
+const decoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
   }
-  if (
-    !(await stat(mirror).then(
-      (found) => found.isDirectory(),
-      () => false,
-    ))
-  ) {
-    throw new BakeError("BK216", `${mirror} is no mirror: neither a folder nor an http or https URL`);
-  }
-  for (const file of files) {
-    if (await store.has(file.sha256)) continue;
-    await takeFrom(store, file, join(mirror, storePath(file.sha256)));
-  }
-  return [];
 };
 
-/** @throws BakeError BK210 when it is another file, BK216 when it cannot be read. */
-const takeFrom = async (store: Store, file: LockedFile, path: string): Promise<void> => {
-  const found = await store.add(path, file.sha256).catch((error: NodeJS.ErrnoException) => {
-    throw new BakeError(
-      "BK216",
-      error.code === "ENOENT"
-        ? `the mirror lacks ${file.name}: ${path} is not there`
-        : `${path} cannot be read: ${error.message}`,
-      "Fill it again where there is a network: bake fetch --to.",
-    );
-  });
-  if (found.sha256 === file.sha256) return;
-  throw new BakeError(
-    "BK210",
-    `${file.name} is not what the lock names: ${path}\n  expected sha256 ${file.sha256}\n  found    sha256 ${found.sha256}, ${found.size} bytes`,
-    "The mirror was changed. Nothing was taken from that file.",
+/** A mirror's URL, and the login that was given with it. @throws BakeError BK216 */
+const readMirror = async (mirror: string): Promise<{ readonly root: string; readonly authorization?: string }> => {
+  if (/^https?:\/\//i.test(mirror)) {
+    const url = URL.canParse(mirror) ? new URL(mirror) : undefined;
+    if (url === undefined || url.search !== "") {
+      throw new BakeError("BK216", "the URL of the mirror is none, or has a query", "It is https://host/path.");
+    }
+    const login = `${decoded(url.username)}:${decoded(url.password)}`;
+    url.username = "";
+    url.password = "";
+    return {
+      root: url.href.replace(/\/+$/, ""),
+      ...(login !== ":" && { authorization: `Basic ${Buffer.from(login).toString("base64")}` }),
+    };
+  }
+  const isFolder = await stat(mirror).then(
+    (found) => found.isDirectory(),
+    () => false,
   );
+  if (isFolder) return { root: pathToFileURL(resolve(mirror)).href };
+  throw new BakeError("BK216", `${mirror} is no mirror: neither a folder nor an http or https URL`);
+};
+
+/** What is asked for at a mirror, a folder or a URL. @throws BakeError BK216 */
+export const requestsOfMirror = async (files: readonly LockedFile[], mirror: string): Promise<FileRequest[]> => {
+  const { root, authorization } = await readMirror(mirror);
+  return files.map((file) => ({
+    ...file,
+    mirror: true,
+    urls: [`${root}/${storePath(file.sha256)}`],
+    ...(authorization !== undefined && { headers: () => Promise.resolve({ authorization }) }),
+  }));
 };

@@ -131,6 +131,8 @@ export interface LockedFile {
   readonly name: string;
   readonly sha256: string;
   readonly size: number;
+  /** Of the nodes that it is for; absent: of all. */
+  readonly architecture?: Architecture;
 }
 
 /** The digest of a text as registries write it. */
@@ -138,8 +140,7 @@ export const ociDigest = (text: string): string => `sha256:${createHash("sha256"
 
 const hex = (digestOfBlob: string): string => digestOfBlob.slice("sha256:".length);
 
-/** Every file of an artifact: what is downloaded, stored, compared and carried. */
-export const filesOf = (artifact: Artifact): LockedFile[] => {
+const partsOf = (artifact: Artifact): LockedFile[] => {
   switch (artifact.kind) {
     case "container-image":
       return [
@@ -160,6 +161,12 @@ export const filesOf = (artifact: Artifact): LockedFile[] => {
     default:
       return [{ name: artifact.name, sha256: artifact.sha256, size: artifact.size }];
   }
+};
+
+/** Every file of an artifact: what is downloaded, stored, compared and carried. */
+export const filesOf = (artifact: Artifact): LockedFile[] => {
+  const { architecture } = artifact;
+  return architecture === undefined ? partsOf(artifact) : partsOf(artifact).map((file) => ({ ...file, architecture }));
 };
 
 /** What of a lock goes to a node of this architecture, and the base that it is baked from. */

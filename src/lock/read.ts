@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import { BakeError, listed } from "../errors.ts";
 import { parseSource, placeOf, rangeOf, spell } from "../profile/source.ts";
 import { formatLock, Lock, lockVersion } from "./lock.ts";
+import { thisOwner } from "../owner.ts";
 
 /** Where the lock of a profile lies: beside it. */
 export const lockPath = (profileFile: string): string => profileFile.replace(/\.ya?ml$/, "") + ".lock.json";
@@ -73,7 +74,7 @@ export const readLock = async (path: string): Promise<Lock | undefined> => {
 
 /** Whole or not at all. @throws BakeError BK518 */
 export const writeLock = async (path: string, lock: Lock): Promise<void> => {
-  const fresh = `${path}.new-${process.pid}`;
+  const fresh = `${path}.new-${thisOwner()}`;
   try {
     await mkdir(dirname(path), { recursive: true });
     await writeFile(fresh, formatLock(lock));

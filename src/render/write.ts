@@ -1,8 +1,8 @@
 /** Puts a rendered tree in place: written whole to a temporary folder first, so that out/<profile>/ is never half new. */
-import { link, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { BakeError } from "../errors.ts";
-import { isAlive } from "../process-alive.ts";
+import { isLeft, takeLock, thisOwner } from "../owner.ts";
 import type { RenderedFile } from "./tree.ts";
 
 /** What a bake leaves beside the rendered files; a new rendering keeps it. */
@@ -30,57 +30,21 @@ export const differences = async (folder: string, files: readonly RenderedFile[]
   return [...different, ...there].toSorted();
 };
 
-/** Whether another process has this ID; in a container a killed bake may have had ours. */
-const isOther = (pid: number): boolean => pid !== process.pid && isAlive(pid);
-
-/** Takes away what a killed writer left; of several that see it, one does. */
-const takeOver = async (lock: string, stale: string): Promise<void> => {
-  const aside = `${lock}-${process.pid}`;
-  await rename(lock, aside).catch(() => undefined);
-  // In between another one may have taken over: then that is its lock.
-  const moved = await readFile(aside, "utf8").catch(() => stale);
-  if (moved !== stale) await link(aside, lock).catch(() => undefined);
-  await rm(aside, { force: true });
-};
-
-/** Locks of this very process: its ID in a lock says nothing else. */
-const held = new Set<string>();
-
 /** One writer of a folder at a time. @throws BakeError BK405 when another bake writes there. */
 export const aloneIn = async <T>(folder: string, work: () => Promise<T>): Promise<T> => {
   const lock = `${folder}.lock`;
-  const refused = (owner: string): BakeError =>
-    new BakeError(
+  const taken = await takeLock(lock);
+  if (typeof taken === "number") {
+    throw new BakeError(
       "BK405",
-      `another bake (process ${owner}) writes ${folder} just now`,
+      `another bake (process ${taken}) writes ${folder} just now`,
       `Let it end. If there is none, remove ${lock}.`,
     );
-  if (held.has(lock)) throw refused(String(process.pid));
-  held.add(lock);
-  try {
-    await acquire(lock, refused);
-    try {
-      return await work();
-    } finally {
-      await rm(lock, { force: true });
-    }
-  } finally {
-    held.delete(lock);
   }
-};
-
-const acquire = async (lock: string, refused: (owner: string) => BakeError): Promise<void> => {
-  await mkdir(dirname(lock), { recursive: true });
-  for (let attempt = 0; ; attempt++) {
-    try {
-      await writeFile(lock, String(process.pid), { flag: "wx" });
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-      const owner = await readFile(lock, "utf8").catch(() => "");
-      if (attempt > 2 || isOther(Number(owner))) throw refused(owner);
-      await takeOver(lock, owner);
-    }
+  try {
+    return await work();
+  } finally {
+    await taken();
   }
 };
 
@@ -89,7 +53,7 @@ const recover = async (folder: string): Promise<void> => {
   const names = await readdir(dirname(folder)).catch((): string[] => []);
   for (const name of names.filter((each) => each.startsWith(`${basename(folder)}.old-`))) {
     const old = join(dirname(folder), name);
-    if (isOther(Number(name.slice(name.lastIndexOf("-") + 1)))) continue;
+    if (!(await isLeft(name.slice(name.indexOf(".old-") + ".old-".length), old))) continue;
     const there = await readdir(folder).catch(() => undefined);
     if (there === undefined) await rename(old, folder);
     else {
@@ -125,8 +89,8 @@ export const writeTree = async (folder: string, files: readonly RenderedFile[]):
 
 /** What a bake left in the folder moves before the former tree goes. */
 const replaceTree = async (folder: string, files: readonly RenderedFile[]): Promise<void> => {
-  const fresh = `${folder}.new-${process.pid}`;
-  const old = `${folder}.old-${process.pid}`;
+  const fresh = `${folder}.new-${thisOwner()}`;
+  const old = `${folder}.old-${thisOwner()}`;
   try {
     await rm(fresh, { recursive: true, force: true });
     for (const { path, content } of files) {

@@ -1,27 +1,14 @@
 /** Downloads into the store: hashed on the way, resumed after a cut and after a kill, never in it under a wrong name. */
-import { createHash, type Hash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import {
-  chmod,
-  type FileHandle,
-  link,
-  mkdir,
-  open,
-  readFile,
-  rename,
-  rm,
-  stat,
-  statfs,
-  utimes,
-  writeFile,
-} from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { mkdir, rename, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { formatBytes } from "../bytes.ts";
 import { eachWithin } from "../each-within.ts";
 import { BakeError } from "../errors.ts";
-import { isAlive } from "../process-alive.ts";
-import { type Http, HttpError, type HttpResponse, reasonOf, shownUrl } from "./http.ts";
-import type { Store } from "./store.ts";
+import { here, type Release, takeLock } from "../owner.ts";
+import { type Http, HttpError, type HttpResponse, originOf, reasonOf, shownUrl } from "./http.ts";
+import { Part, PartLost, partSizes } from "./part.ts";
+import { sha256File, type Store } from "./store.ts";
 
 export interface DownloadRequest {
   /** For people. */
@@ -31,7 +18,9 @@ export interface DownloadRequest {
   /** Absent: whatever comes is hashed, and trusted this once. */
   readonly sha256?: string;
   readonly size?: number;
-  /** What to send along, for each of `urls`; asked for before every attempt. */
+  /** They are files of a mirror. */
+  readonly mirror?: boolean;
+  /** What to send along, for each of `urls`; asked for before every attempt. @throws BakeError when it cannot be had */
   readonly headers?: (url: string) => Promise<Readonly<Record<string, string>>>;
 }
 
@@ -43,7 +32,7 @@ export interface Downloaded {
   readonly fetched: boolean;
 }
 
-/** What happens, for whoever shows it. `bytes` are those that are there so far. */
+/** What happens, for whoever shows it. `bytes` are those that are there so far; URLs come without user and query. */
 export type TransferEvent =
   | {
       readonly type: "start";
@@ -86,19 +75,17 @@ export interface DownloadOptions {
   readonly longestWait?: number;
 }
 
-/** Bytes of a file between two events, and kept in memory at most. */
+/** Bytes of a file between two events. */
 const eventEvery = 4 << 20;
 
 /** Bytes that stay free on the disk. */
 const reserve = 64 << 20;
 
-/** What is known of the bytes in a `.part`. */
-interface PartRecord {
-  readonly url: string;
-  readonly etag?: string;
-  readonly modified?: string;
-  readonly total?: number;
-}
+/** Attempts at a place that never answered: it may not exist at all. */
+const attemptsAtNobody = 3;
+
+/** Milliseconds between two looks at a lock of somebody else. */
+const lookEvery = 100;
 
 /** An answer that says: not from here. */
 class Refused extends Error {}
@@ -113,14 +100,27 @@ class Passing extends Error {
   }
 }
 
-const readRecord = async (file: string): Promise<PartRecord | undefined> => {
-  try {
-    const value = JSON.parse(await readFile(file, "utf8")) as PartRecord;
-    return typeof value.url === "string" ? value : undefined;
-  } catch {
-    return undefined;
-  }
-};
+/** What the downloads of one run know of hosts, by origin. */
+interface Reach {
+  readonly answered: Set<string>;
+  /** Given up, and why: each further file would wait for them as long again. */
+  readonly silent: Map<string, string>;
+}
+
+interface Running {
+  readonly request: DownloadRequest;
+  readonly part: Part;
+  readonly edges: DownloadEdges;
+  readonly options: DownloadOptions;
+  readonly reach: Reach;
+}
+
+interface Arrived {
+  readonly sha256: string;
+  readonly size: number;
+  /** Not all of it came in one answer. */
+  readonly resumed: boolean;
+}
 
 /** `Retry-After`: seconds, or a date. @returns milliseconds. */
 const retryAfter = (header: string | undefined, now: number): number | undefined => {
@@ -128,16 +128,6 @@ const retryAfter = (header: string | undefined, now: number): number | undefined
   if (/^\d+$/.test(header)) return Number(header) * 1000;
   const at = Date.parse(header);
   return Number.isNaN(at) ? undefined : Math.max(0, at - now);
-};
-
-const hashPart = async (file: string): Promise<{ hash: Hash; bytes: number }> => {
-  const hash = createHash("sha256");
-  let bytes = 0;
-  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) {
-    hash.update(chunk as Buffer);
-    bytes += (chunk as Buffer).length;
-  }
-  return { hash, bytes };
 };
 
 const isFull = (error: unknown): boolean => ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
@@ -159,76 +149,16 @@ const cannotWrite = (folder: string, error: unknown): BakeError => {
       );
 };
 
-/** Milliseconds between two signs of life, and after which an owner without one counts as gone: its number may be another's by now. */
-const signs = { every: 5000, missed: 60_000 };
-
-/**
- * Takes a lock away whose owner is gone. Of two that do so at once one may get hold of the other's new lock: that one it gives
- * back.
- */
-const takeAway = async (lock: string, gone: string): Promise<void> => {
-  const grabbed = `${lock}.${process.pid}`;
-  try {
-    await rename(lock, grabbed);
-  } catch {
-    return;
-  }
-  if ((await readFile(grabbed, "utf8").catch(() => gone)) !== gone) await link(grabbed, lock).catch(() => undefined);
-  await rm(grabbed, { force: true });
-};
-
-/** One owner of a part at a time. @returns what gives it free again. */
-const own = async (
-  file: string,
-  { sleep, signal, onEvent }: DownloadEdges,
-  name: string,
-): Promise<() => Promise<void>> => {
-  const lock = `${file}.lock`;
-  for (let waited = false; ; ) {
+/** Waits while another process fetches the same. @returns what gives it free again. */
+const own = async (lock: string, { sleep, signal, onEvent }: DownloadEdges, name: string): Promise<Release> => {
+  for (let waited = false; ; waited = true) {
     signal.throwIfAborted();
-    try {
-      await writeFile(lock, String(process.pid), { flag: "wx" });
-      const timer = setInterval(() => {
-        const now = new Date();
-        void utimes(lock, now, now).catch(() => undefined);
-      }, signs.every);
-      timer.unref();
-      return async () => {
-        clearInterval(timer);
-        await rm(lock, { force: true });
-      };
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    }
-    const text = await readFile(lock, "utf8").catch(() => "");
-    const owner = Number(text);
-    const silent = await stat(lock).then(
-      ({ mtimeMs }) => Date.now() - mtimeMs,
-      () => 0,
-    );
-    // A lock that is being written is empty for an instant.
-    if (silent > signs.missed || (owner > 0 ? !isAlive(owner) : silent > signs.every)) {
-      await takeAway(lock, text);
-      continue;
-    }
-    if (!waited && owner > 0) onEvent?.({ type: "wait", name, owner });
-    waited = true;
-    await sleep(100, signal);
+    const taken = await takeLock(lock);
+    if (typeof taken !== "number") return taken;
+    if (!waited) onEvent?.({ type: "wait", name, owner: taken });
+    await sleep(lookEvery, signal);
   }
 };
-
-/** All of it: a disk that is nearly full takes a part and says so only the next time. */
-const writeAll = async (handle: FileHandle, data: Buffer): Promise<void> => {
-  for (let at = 0; at < data.length; ) {
-    const { bytesWritten } = await handle.write(data, at);
-    at += bytesWritten;
-  }
-};
-
-interface Part {
-  readonly file: string;
-  readonly record: string;
-}
 
 /** What a URL's answer says about where to go on. @throws Refused, Passing */
 const judge = (
@@ -242,9 +172,8 @@ const judge = (
   }
   const length = headers["content-length"] === undefined ? undefined : Number(headers["content-length"]);
   if (status === 206) {
-    const [, start, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers["content-range"] ?? "") ?? [];
-    if (Number(start) !== offset) throw new Passing("it sends another part than was asked for");
-    const known = total === undefined || total === "*" ? undefined : Number(total);
+    const total = /^bytes \d+-\d+\/(\d+)$/.exec(headers["content-range"] ?? "")?.[1];
+    const known = total === undefined ? undefined : Number(total);
     if (size !== undefined && known !== undefined && known !== size) {
       throw new Refused(`it has ${known} bytes, ${size} are expected`);
     }
@@ -261,69 +190,97 @@ const judge = (
   throw new Refused(`it answers ${status}`);
 };
 
-/** Reads an answer to its end. @returns bytes in the part. @throws Passing when it ends too early or breaks off. */
-const receive = async (
-  response: HttpResponse,
-  handle: FileHandle,
-  hash: Hash,
-  { name, size }: DownloadRequest,
-  { from, total }: { readonly from: number; readonly total?: number },
-  onEvent: DownloadEdges["onEvent"],
-): Promise<number> => {
-  let bytes = from;
-  let told = from;
+/** Reads an answer to its end. @throws Passing when it ends too early or breaks off. */
+const receive = async (response: HttpResponse, total: number | undefined, running: Running): Promise<void> => {
+  const {
+    part,
+    request: { name, size },
+    edges: { onEvent },
+  } = running;
+  let told = part.size;
   const most = size ?? total;
   try {
     for await (const chunk of response.body) {
       const data = chunk as Buffer;
-      bytes += data.length;
-      if (most !== undefined && bytes > most) throw new Refused(`it sends more than the ${most} bytes that it should`);
-      hash.update(data);
-      await writeAll(handle, data);
-      if (bytes - told >= eventEvery) {
-        told = bytes;
-        onEvent?.({ type: "progress", name, bytes, ...(most !== undefined && { total: most }) });
+      if (most !== undefined && part.size + data.length > most) {
+        throw new Refused(`it sends more than the ${most} bytes that it should`);
+      }
+      const behind = part.write(data);
+      if (behind !== undefined) await behind;
+      if (part.size - told >= eventEvery) {
+        told = part.size;
+        onEvent?.({ type: "progress", name, bytes: told, ...(most !== undefined && { total: most }) });
       }
     }
   } catch (error) {
-    if (error instanceof Refused || isFull(error) || (error as NodeJS.ErrnoException).syscall === "write") throw error;
-    throw new Passing(`after ${formatBytes(bytes)}: ${reasonOf(error)}`);
+    const { syscall = "" } = error as NodeJS.ErrnoException;
+    if (error instanceof Refused || isFull(error) || syscall.startsWith("write")) throw error;
+    throw new Passing(`after ${formatBytes(part.size)}: ${reasonOf(error)}`);
   }
-  if (most !== undefined && bytes < most) throw new Passing(`it ended after ${bytes} of ${most} bytes`);
-  return bytes;
+  if (most !== undefined && part.size < most) throw new Passing(`it ended after ${part.size} of ${most} bytes`);
 };
 
-/** One attempt at one URL; goes on where the part ends. @returns the digest of the whole. */
-const attempt = async (
-  request: DownloadRequest,
-  url: string,
-  part: Part,
-  edges: DownloadEdges,
-): Promise<{ sha256: string; size: number; resumed: boolean }> => {
-  const { http, now, signal, onEvent } = edges;
-  const record = await readRecord(part.record);
-  let { hash, bytes } =
-    record?.url === url
-      ? await hashPart(part.file).catch(() => ({ hash: createHash("sha256"), bytes: 0 }))
-      : { hash: createHash("sha256"), bytes: 0 };
-  const most = request.size ?? record?.total;
-  if (most !== undefined && bytes > most) {
-    hash = createHash("sha256");
-    bytes = 0;
+const sourceOf = (url: string): string => createHash("sha256").update(url).digest("hex");
+
+/** An entity tag that stands for the very bytes; a weak one does not. */
+const strong = (etag: string | undefined): string | undefined => (etag?.startsWith('"') === true ? etag : undefined);
+
+/**
+ * Whether what is there can be gone on with. Where a digest is known it tells in the end, whatever the bytes are from.
+ * Without one the source has to say that it is the same file still, and the bytes have to be those that were written.
+ */
+const canResume = ({ request: { sha256 }, part: { origin } }: Running, source: string): boolean =>
+  sha256 !== undefined || (origin?.source === source && strong(origin.etag) !== undefined && origin.place === here());
+
+/** Whether a 206 goes on with the file that the part is of. */
+const goesOn = ({ request: { sha256 }, part }: Running, { headers }: HttpResponse, source: string): boolean => {
+  const [, start, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers["content-range"] ?? "") ?? [];
+  if (Number(start) !== part.size) return false;
+  if (sha256 !== undefined || part.size === 0) return true;
+  const { origin } = part;
+  return (
+    origin?.source === source &&
+    origin.etag === headers["etag"] &&
+    (total === "*" || origin.total === undefined || origin.total === Number(total))
+  );
+};
+
+/** What to send along. @throws Refused where it cannot be had: another place may do without. */
+const headersFor = async (url: string, { headers }: DownloadRequest): Promise<Readonly<Record<string, string>>> => {
+  try {
+    return (await headers?.(url)) ?? {};
+  } catch (error) {
+    if (error instanceof BakeError) throw new Refused(error.message);
+    throw error;
   }
-  if (bytes > 0 && bytes === most) return { sha256: hash.digest("hex"), size: bytes, resumed: true };
-  const validator = record?.etag?.startsWith('"') === true ? record.etag : record?.modified;
+};
+
+/** One attempt at one URL; goes on where the part ends. @throws Refused, Passing, HttpError */
+const attempt = async (url: string, running: Running): Promise<Arrived> => {
+  const {
+    request,
+    part,
+    reach,
+    edges: { http, now, signal, onEvent },
+  } = running;
+  const source = sourceOf(url);
+  const most = request.size ?? (part.origin?.source === source ? part.origin.total : undefined);
+  if (part.size > 0 && (!canResume(running, source) || (most !== undefined && part.size > most))) await part.restart();
+  if (part.size > 0 && part.size === most) return { sha256: part.digest(), size: part.size, resumed: true };
+  const { origin, size: offset } = part;
+  const validator = origin?.source === source ? (strong(origin.etag) ?? origin.modified) : undefined;
   const ask = async (): Promise<HttpResponse> =>
     http(url, {
       signal,
       headers: {
         "accept-encoding": "identity",
         "user-agent": "bake",
-        ...(await request.headers?.(url)),
-        ...(bytes > 0 && { range: `bytes=${bytes}-`, ...(validator !== undefined && { "if-range": validator }) }),
+        ...(await headersFor(url, request)),
+        ...(offset > 0 && { range: `bytes=${offset}-`, ...(validator !== undefined && { "if-range": validator }) }),
       },
     });
   let response = await ask();
+  for (const each of [originOf(url), response.origin]) reach.answered.add(each);
   if (response.status === 401 && request.headers !== undefined) {
     // A token lives for minutes; a download may not.
     response.body.destroy();
@@ -331,65 +288,72 @@ const attempt = async (
   }
   try {
     if (response.status === 416) {
-      await rm(part.file, { force: true });
+      await part.restart();
       throw new Passing("the part that is here does not go with what it has now");
     }
-    const place = judge(response, bytes, request, now());
+    if (response.status === 206 && !goesOn(running, response, source)) {
+      await part.restart();
+      throw new Passing("it sends another part than was asked for");
+    }
+    const place = judge(response, offset, request, now());
     const resumed = place.from > 0;
-    if (!resumed) hash = createHash("sha256");
+    // Emptied before it is said where the new bytes are from.
+    if (!resumed && offset > 0) await part.restart();
     const total = request.size ?? place.total;
     const { etag, "last-modified": modified } = response.headers;
-    await writeFile(
-      part.record,
-      JSON.stringify({
-        url,
-        ...(etag !== undefined && { etag }),
-        ...(modified !== undefined && { modified }),
-        ...(total !== undefined && { total }),
-      }),
-    );
-    onEvent?.({ type: "start", name: request.name, bytes: place.from, url, ...(total !== undefined && { total }) });
-    const handle = await open(part.file, resumed ? "a" : "w");
-    try {
-      const size = await receive(response, handle, hash, request, place, onEvent);
-      await handle.sync();
-      return { sha256: hash.digest("hex"), size, resumed };
-    } finally {
-      await handle.close();
-    }
+    await part.setOrigin({
+      url: shownUrl(url),
+      source,
+      ...(etag !== undefined && { etag }),
+      ...(modified !== undefined && { modified }),
+      ...(total !== undefined && { total }),
+    });
+    onEvent?.({
+      type: "start",
+      name: request.name,
+      bytes: place.from,
+      url: shownUrl(url),
+      ...(total !== undefined && { total }),
+    });
+    await receive(response, place.total, running);
+    return { sha256: part.digest(), size: part.size, resumed };
   } finally {
     response.body.destroy();
   }
 };
 
 /** Attempts at one URL until it has given all, or is given up. @throws Refused */
-const fromUrl = async (
-  request: DownloadRequest,
-  url: string,
-  part: Part,
-  edges: DownloadEdges,
-  { attempts = 6, backoff = 1000, longestWait = 120_000 }: DownloadOptions,
-): Promise<{ sha256: string; size: number; resumed: boolean }> => {
-  const { sleep, signal, random, onEvent } = edges;
-  const sizeNow = (): Promise<number> =>
-    stat(part.file).then(
-      ({ size }) => size,
-      () => 0,
-    );
-  for (let tries = 1, before = await sizeNow(); ; tries++) {
+const fromUrl = async (url: string, running: Running): Promise<Arrived> => {
+  const {
+    request,
+    part,
+    reach,
+    edges: { sleep, signal, random, onEvent },
+    options: { attempts = 6, backoff = 1000, longestWait = 120_000 },
+  } = running;
+  for (let tries = 1, most = part.size; ; tries++) {
+    const given = reach.silent.get(originOf(url));
+    if (given !== undefined) throw new Refused(`${given}, as for others`);
     try {
-      return await attempt(request, url, part, edges);
+      return await attempt(url, running);
     } catch (error) {
       signal.throwIfAborted();
       const passing = error instanceof Passing || (error instanceof HttpError && error.passing);
       if (error instanceof HttpError && !passing) throw new Refused(error.message);
       if (!passing) throw error;
-      const size = await sizeNow();
-      // New bytes are progress: a line that is cut again and again still gets there.
-      if (size > before) tries = 1;
-      before = size;
-      const most = error instanceof HttpError && error.nobody ? Math.min(3, attempts) : attempts;
-      if (tries >= most) throw new Refused(`${error.message}, ${most} times`);
+      // New bytes are progress: a line that is cut again and again still gets there. Bytes that came before are none.
+      if (part.size > most) {
+        tries = 1;
+        most = part.size;
+      }
+      // Where it leads to may be silent, or the host itself; a line that is down comes back.
+      const nobody = error instanceof HttpError && error.nobody && !reach.answered.has(error.origin);
+      if (nobody && reach.silent.has(error.origin)) throw new Refused(`${error.message}, as for others`);
+      const allowed = nobody ? Math.min(attemptsAtNobody, attempts) : attempts;
+      if (tries >= allowed) {
+        if (nobody) reach.silent.set(error.origin, error.message);
+        throw new Refused(`${error.message}, ${allowed} times`);
+      }
       const asked = error instanceof Passing ? error.wait : undefined;
       if (asked !== undefined && asked > longestWait) {
         throw new Refused(`${error.message} and wants ${Math.round(asked / 1000)} s of patience`);
@@ -401,53 +365,44 @@ const fromUrl = async (
   }
 };
 
-/** The part becomes the stored file. */
-const settle = async (store: Store, part: Part, sha256: string): Promise<void> => {
-  const target = store.path(sha256);
-  await chmod(part.file, 0o444);
-  await mkdir(dirname(target), { recursive: true });
-  await rename(part.file, target);
-  await rm(part.record, { force: true });
-};
+const wrongBytes = (
+  { name, sha256, mirror = false }: DownloadRequest,
+  url: string,
+  found: Arrived,
+  aside: string,
+): BakeError =>
+  new BakeError(
+    "BK210",
+    `${name} is not what the lock names: ${shownUrl(url)}\n  expected sha256 ${sha256}\n  found    sha256 ${found.sha256}, ${found.size} bytes`,
+    `Nothing uses it; for a look it lies in ${aside}.\n${mirror ? "The mirror was changed. Fill it again where there is a network: bake fetch --to." : "When its makers have replaced it and you know why: bake lock --update."}`,
+  );
 
-/** Wrong bytes are kept aside for a look, and never used. @returns where they are. */
-const setAside = async (store: Store, part: Part, expected: string, found: string): Promise<string> => {
-  const target = join(store.root, "refused", `${expected}-${found}`);
-  await mkdir(dirname(target), { recursive: true });
-  await rename(part.file, target);
-  await rm(part.record, { force: true });
-  return target;
-};
-
-/** @throws BakeError BK210 for wrong bytes, BK212/BK213 when they cannot be kept, BK214 when no URL gives them. */
-const downloadOwned = async (
-  request: DownloadRequest,
-  part: Part,
-  edges: DownloadEdges,
-  options: DownloadOptions,
-): Promise<Downloaded> => {
-  const { store } = edges;
+/** @throws BakeError BK210 for wrong bytes, BK214 when no URL gives them; PartLost. */
+const fromAny = async (running: Running): Promise<Downloaded> => {
+  const {
+    request,
+    part,
+    edges: { store, onEvent },
+  } = running;
   const refusals: string[] = [];
   for (const url of request.urls) {
     try {
       for (let again = false; ; again = true) {
-        const { sha256, size, resumed } = await fromUrl(request, url, part, edges, options);
-        if (request.sha256 === undefined || sha256 === request.sha256) {
-          await settle(store, part, sha256);
-          edges.onEvent?.({ type: "done", name: request.name, bytes: size });
-          return { name: request.name, sha256, size, fetched: true };
+        const arrived = await fromUrl(url, running);
+        if (request.sha256 === undefined || arrived.sha256 === request.sha256) {
+          await part.moveTo(store.path(arrived.sha256));
+          onEvent?.({ type: "done", name: request.name, bytes: arrived.size });
+          return { name: request.name, sha256: arrived.sha256, size: arrived.size, fetched: true };
         }
         // Another file since the first part was fetched: once more, from the beginning.
-        if (resumed && !again) {
-          await Promise.all([rm(part.file, { force: true }), rm(part.record, { force: true })]);
+        if (arrived.resumed && !again) {
+          await part.restart();
           continue;
         }
-        const aside = await setAside(store, part, request.sha256, sha256);
-        throw new BakeError(
-          "BK210",
-          `${request.name} is not what the lock names: ${shownUrl(url)}\n  expected sha256 ${request.sha256}\n  found    sha256 ${sha256}, ${size} bytes`,
-          `Nothing uses it; for a look it lies in ${aside}.\nWhen its makers have replaced it and you know why: bake lock --update.`,
-        );
+        // Kept aside for a look, and never used.
+        const aside = join(store.root, "refused", `${request.sha256}-${arrived.sha256}`);
+        await part.moveTo(aside);
+        throw wrongBytes(request, url, arrived, aside);
       }
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
@@ -457,27 +412,34 @@ const downloadOwned = async (
   throw new BakeError(
     "BK214",
     `${request.name} cannot be fetched:\n  ${refusals.join("\n  ")}`,
-    "A mirror helps where a host cannot be reached: docs/lock.md.",
+    request.mirror === true
+      ? "Fill the mirror again where there is a network: bake fetch --to."
+      : "A mirror helps where a host cannot be reached: docs/lock.md.",
   );
 };
 
-/** Whether the store has it; a stored file of another size is no longer what it was, and goes aside. */
+/** Whether the store has it; a stored file of another size is read, and goes aside when it is no longer what it was. */
 const isThere = async (request: DownloadRequest, { store }: DownloadEdges): Promise<number | undefined> => {
   if (request.sha256 === undefined) return undefined;
   const path = store.path(request.sha256);
   const found = await stat(path).catch(() => undefined);
   if (found === undefined) return undefined;
   if (request.size === undefined || found.size === request.size) return found.size;
+  if ((await sha256File(path)).sha256 === request.sha256) return found.size;
   const aside = join(store.root, "refused", `${request.sha256}-changed`);
   await mkdir(dirname(aside), { recursive: true });
   await rename(path, aside);
   return undefined;
 };
 
+/** Times that a part may be lost to a process elsewhere. */
+const mostLosses = 3;
+
 const downloadOne = async (
   request: DownloadRequest,
   edges: DownloadEdges,
   options: DownloadOptions,
+  reach: Reach,
 ): Promise<Downloaded> => {
   const { store, onEvent } = edges;
   const there = async (): Promise<Downloaded | undefined> => {
@@ -486,49 +448,60 @@ const downloadOne = async (
     onEvent?.({ type: "there", name: request.name, bytes: size });
     return { name: request.name, sha256: request.sha256, size, fetched: false };
   };
+  const once = async (folder: string, key: string): Promise<Downloaded> => {
+    // Somebody else may have fetched it while this one waited.
+    const before = await there();
+    if (before !== undefined) return before;
+    const part = await Part.open(folder, key);
+    try {
+      return await fromAny({ request, part, edges, options, reach });
+    } finally {
+      await part.release();
+    }
+  };
   const before = await there();
   if (before !== undefined) return before;
-  const key = request.sha256 ?? createHash("sha256").update(request.urls.join("\n")).digest("hex");
-  const file = join(store.root, "tmp", `${key}.part`);
+  const key = request.sha256 ?? sourceOf(request.urls.join("\n"));
+  const folder = join(store.root, "tmp");
   try {
-    await mkdir(dirname(file), { recursive: true });
-    const free = await own(file, edges, request.name);
+    const free = await own(join(folder, `${key}.lock`), edges, request.name);
     try {
-      // Somebody else may have fetched it while this one waited.
-      return (await there()) ?? (await downloadOwned(request, { file, record: `${file}.json` }, edges, options));
+      for (let losses = 1; ; losses++) {
+        try {
+          return await once(folder, key);
+        } catch (error) {
+          if (!(error instanceof PartLost) || losses === mostLosses) throw error;
+        }
+      }
     } finally {
       await free();
     }
   } catch (error) {
+    if (error instanceof PartLost)
+      throw new BakeError("BK213", `${request.name}: ${error.message}, ${mostLosses} times`);
     if (error instanceof BakeError || (error as NodeJS.ErrnoException).code === undefined || edges.signal.aborted)
       throw error;
     throw cannotWrite(store.root, error);
   }
 };
 
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
 /** @throws BakeError BK212 when what is missing would fill the disk. */
 const requireSpace = async (requests: readonly DownloadRequest[], { store }: DownloadEdges): Promise<void> => {
+  const parts = await partSizes(join(store.root, "tmp"));
   let missing = 0;
-  for (const request of requests) {
-    if (request.sha256 === undefined || request.size === undefined) continue;
-    if (await store.has(request.sha256)) continue;
-    const part = join(store.root, "tmp", `${request.sha256}.part`);
-    missing +=
-      request.size -
-      (await stat(part).then(
-        ({ size }) => size,
-        () => 0,
-      ));
+  for (const { sha256, size } of requests) {
+    if (sha256 === undefined || size === undefined || (await store.has(sha256))) continue;
+    missing += size - Math.min(size, parts.get(sha256) ?? 0);
   }
   if (missing <= 0) return;
   let folder = store.root;
-  while (
-    !(await stat(folder).then(
-      () => true,
-      () => false,
-    ))
-  )
-    folder = dirname(folder);
+  while (!(await isFolder(folder))) folder = dirname(folder);
   const { bavail, bsize } = await statfs(folder);
   const free = bavail * bsize;
   if (missing + reserve <= free) return;
@@ -550,11 +523,12 @@ export const downloadAll = async (
   { limit = 4, ...options }: DownloadOptions & { readonly limit?: number } = {},
 ): Promise<Downloaded[]> => {
   await requireSpace(requests, edges);
+  const reach: Reach = { answered: new Set(), silent: new Map() };
   let stopped: BakeError | undefined;
   const results = await eachWithin(requests, limit, async (request): Promise<Downloaded | BakeError | undefined> => {
     if (stopped !== undefined) return undefined;
     try {
-      return await downloadOne(request, edges, options);
+      return await downloadOne(request, edges, options, reach);
     } catch (error) {
       if (!(error instanceof BakeError)) throw error;
       edges.onEvent?.({ type: "failed", name: request.name, reason: error.message.split("\n")[0] ?? "" });

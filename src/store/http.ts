@@ -1,14 +1,19 @@
 /** HTTP as downloads need it: proxies, private certificate authorities, redirects that give nothing away. */
 import { readFileSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { rootCertificates } from "node:tls";
+import { fileURLToPath } from "node:url";
 import { EnvHttpProxyAgent, Pool, request } from "undici";
+import { BakeError } from "../errors.ts";
 
 export interface HttpResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | undefined>>;
   /** Must be read or destroyed. */
   readonly body: Readable;
+  /** Who answered, after redirects. */
+  readonly origin: string;
 }
 
 interface HttpOptions {
@@ -19,42 +24,71 @@ interface HttpOptions {
 /** Follows redirects. @throws HttpError */
 export type Http = (url: string, options?: HttpOptions) => Promise<HttpResponse>;
 
-/** What went wrong before there was an answer. */
+const codeOf = (error: unknown): string => ((error ?? {}) as { code?: string }).code ?? "";
+
+/** Says what the host itself would never say. */
+const unreachable = new Set([
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "ECONNREFUSED",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ETIMEDOUT",
+  "UND_ERR_CONNECT_TIMEOUT",
+]);
+
+/** Another attempt meets the same certificate. */
+const isAboutTls = (error: unknown): boolean =>
+  /certificate|self.signed|CERT/i.test(`${codeOf(error)} ${(error as Error).message}`);
+
+export const originOf = (url: string): string => (URL.canParse(url) ? new URL(url).origin : url);
+
+/** What went wrong before there was an answer. Passing with a cause: another attempt may help. */
 export class HttpError extends Error {
   override readonly name = "HttpError";
   /** Whether another attempt may help. */
   readonly passing: boolean;
   /** There may be no such place at all: a few attempts are enough. */
   readonly nobody: boolean;
+  /** Who was asked: the URL's own host, or one that it redirects to. */
+  readonly origin: string;
 
-  constructor(message: string, passing: boolean, options?: ErrorOptions) {
-    super(message, options);
-    this.passing = passing;
-    const { code = "" } = (options?.cause ?? {}) as { code?: string };
-    this.nobody = ["ENOTFOUND", "ECONNREFUSED"].includes(code);
+  /** @param url Where it happened. */
+  constructor(message: string, url: string, cause?: unknown) {
+    super(message, { cause });
+    const code = codeOf(cause);
+    this.passing = cause !== undefined && !isAboutTls(cause);
+    this.nobody = unreachable.has(code);
+    this.origin = originOf(url);
   }
 }
 
-/** A URL as messages and logs may show it: user information and query strings hold credentials and signatures. */
+/** A URL as messages and logs may show it, a file by its path: user information and query strings hold credentials and signatures. */
 export const shownUrl = (url: string): string => {
   if (!URL.canParse(url)) return "<not a URL>";
-  const { origin, pathname, search } = new URL(url);
+  const { protocol, origin, pathname, search } = new URL(url);
+  if (protocol === "file:") return fileURLToPath(url);
   return `${origin}${pathname}${search === "" ? "" : "?…"}`;
 };
 
 /** What Node and undici say, in words. */
 const inWords = (error: unknown): string => {
-  const { code = "", message } = error as { code?: string; message: string };
+  const code = codeOf(error);
+  const { message } = error as Error;
   switch (code) {
     case "ENOTFOUND":
     case "EAI_AGAIN":
       return "the host is not known";
     case "ECONNREFUSED":
       return "nothing listens there";
+    case "EHOSTUNREACH":
+    case "ENETUNREACH":
+      return "no way leads there";
     case "ECONNRESET":
     case "UND_ERR_SOCKET":
     case "EPIPE":
       return "the connection was cut";
+    case "ETIMEDOUT":
     case "UND_ERR_CONNECT_TIMEOUT":
     case "UND_ERR_HEADERS_TIMEOUT":
       return "no answer in time";
@@ -64,7 +98,7 @@ const inWords = (error: unknown): string => {
     case "HPE_UNEXPECTED_CONTENT_LENGTH":
       return "it sent another number of bytes than it said";
     default:
-      return /certificate|self.signed|CERT/i.test(`${code} ${message}`)
+      return isAboutTls(error)
         ? `its certificate is not trusted (${code || message}); a private authority goes into SSL_CERT_FILE`
         : code === ""
           ? message
@@ -113,20 +147,48 @@ const withoutLoop = (settings: Pool.Options): Pool.Options => {
   };
 };
 
+/** Milliseconds: whoever is there takes a connection sooner. */
+const longestConnect = 10_000;
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const setting = (env: Environment, name: string): string => env[name.toLowerCase()] ?? env[name] ?? "";
+
+/** A proxy without a scheme is one that speaks http, as curl takes it. @throws BakeError BK219 */
+const proxyOf = (env: Environment, name: string): string => {
+  const value = setting(env, name);
+  if (value === "") return "";
+  const url = /^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`;
+  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return url;
+  throw new BakeError(
+    "BK219",
+    `${name} names no proxy that bake can use`,
+    "It is http://host:port or https://host:port.",
+  );
+};
+
+/** Node knows the common authorities; crane reads this variable too. @throws BakeError BK219 */
+const authorities = (file: string | undefined): string[] | undefined => {
+  if (file === undefined || file === "") return undefined;
+  try {
+    return [...rootCertificates, readFileSync(file, "utf8")];
+  } catch (error) {
+    throw new BakeError(
+      "BK219",
+      `SSL_CERT_FILE cannot be read: ${(error as Error).message}`,
+      "It names a file of certificates in PEM form.",
+    );
+  }
+};
+
 /** Connections through the proxies that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name. */
 export const makeDispatcher = ({ env = {}, stall = 30_000 }: Omit<HttpSettings, "rewrite"> = {}): EnvHttpProxyAgent => {
-  const proxy = (name: string): string => env[name.toLowerCase()] ?? env[name] ?? "";
-  // Node knows the common authorities; crane reads this variable too.
-  const certificates = env["SSL_CERT_FILE"];
-  const ca =
-    certificates === undefined || certificates === ""
-      ? undefined
-      : [...rootCertificates, readFileSync(certificates, "utf8")];
-  const connect = { timeout: stall, ...(ca !== undefined && { ca }) };
+  const ca = authorities(env["SSL_CERT_FILE"]);
+  const connect = { timeout: Math.min(stall, longestConnect), ...(ca !== undefined && { ca }) };
   return new EnvHttpProxyAgent({
-    httpProxy: proxy("HTTP_PROXY"),
-    httpsProxy: proxy("HTTPS_PROXY"),
-    noProxy: proxy("NO_PROXY"),
+    httpProxy: proxyOf(env, "HTTP_PROXY"),
+    httpsProxy: proxyOf(env, "HTTPS_PROXY"),
+    noProxy: setting(env, "NO_PROXY"),
     headersTimeout: stall,
     bodyTimeout: stall,
     connect,
@@ -143,7 +205,7 @@ export const makeHttp = ({ rewrite = (url) => url, ...settings }: HttpSettings =
     let url = asked;
     let sent = { ...headers };
     for (let redirects = 0; ; redirects++) {
-      if (redirects > mostRedirects) throw new HttpError(`more than ${mostRedirects} redirects`, false);
+      if (redirects > mostRedirects) throw new HttpError(`more than ${mostRedirects} redirects`, url);
       let response: Awaited<ReturnType<typeof request>>;
       try {
         response = await request(rewrite(url), {
@@ -153,29 +215,64 @@ export const makeHttp = ({ rewrite = (url) => url, ...settings }: HttpSettings =
         });
       } catch (error) {
         signal?.throwIfAborted();
-        throw new HttpError(inWords(error), true, { cause: error });
+        throw new HttpError(inWords(error), url, error);
       }
       const location = oneEach(response.headers)["location"];
       if (![301, 302, 303, 307, 308].includes(response.statusCode) || location === undefined) {
         // Whoever destroys a body has no use for its complaint; whoever reads it gets it.
         response.body.on("error", () => undefined);
-        return { status: response.statusCode, headers: oneEach(response.headers), body: response.body };
+        return {
+          status: response.statusCode,
+          headers: oneEach(response.headers),
+          body: response.body,
+          origin: originOf(url),
+        };
       }
       await response.body.dump();
       let next: URL;
       try {
         next = new URL(location, url);
       } catch {
-        throw new HttpError("it redirects to no URL", false);
+        throw new HttpError("it redirects to no URL", url);
       }
       if (next.protocol !== "https:" && next.protocol !== "http:") {
-        throw new HttpError(`it redirects to ${next.protocol}`, false);
+        throw new HttpError(`it redirects to ${next.protocol}`, url);
       }
       if (next.protocol === "http:" && url.startsWith("https:")) {
-        throw new HttpError(`it redirects from https down to http://${next.host}`, false);
+        throw new HttpError(`it redirects from https down to http://${next.host}`, url);
       }
       if (next.origin !== new URL(url).origin) sent = withoutPrivate(sent);
       url = next.href;
     }
   };
 };
+
+/**
+ * Files of a folder as if a server had them: a mirror on a disk is fetched from as any other. Nothing leads there but a URL
+ * that is asked for, no redirect does.
+ */
+export const withFiles =
+  (http: Http): Http =>
+  async (url, options = {}) => {
+    if (!url.startsWith("file:")) return http(url, options);
+    const path = fileURLToPath(url);
+    const { headers = {}, signal } = options;
+    const start = Number(/^bytes=(\d+)-$/.exec(headers["range"] ?? "")?.[1] ?? 0);
+    let file: FileHandle | undefined;
+    try {
+      file = await open(path);
+      const { size } = await file.stat();
+      return {
+        status: start > 0 ? 206 : 200,
+        headers: {
+          "content-length": String(size - start),
+          ...(start > 0 && { "content-range": `bytes ${start}-${size - 1}/${size}` }),
+        },
+        body: file.createReadStream({ start, highWaterMark: 1 << 20, ...(signal !== undefined && { signal }) }),
+        origin: originOf(url),
+      };
+    } catch (error) {
+      await file?.close();
+      throw new HttpError(codeOf(error) === "ENOENT" ? "it is not there" : (error as Error).message, url);
+    }
+  };

@@ -4,6 +4,7 @@ import { chmod, copyFile, link, mkdir, rename, rm, stat, writeFile } from "node:
 import { dirname, join } from "node:path";
 import { BakeError } from "../errors.ts";
 import { sha256File, type Store, storePath } from "./store.ts";
+import { thisOwner } from "../owner.ts";
 
 /** What is put into a mirror: a file of the store, or bytes that bake itself makes. */
 export type MirrorFile =
@@ -12,7 +13,7 @@ export type MirrorFile =
 
 /** Readable for whatever serves it; whole or not at all. */
 const place = async (target: string, write: (fresh: string) => Promise<void>): Promise<void> => {
-  const fresh = `${target}.new-${process.pid}`;
+  const fresh = `${target}.new-${thisOwner()}`;
   await mkdir(dirname(target), { recursive: true });
   try {
     await write(fresh);
@@ -32,10 +33,15 @@ export const fillMirror = async (
   folder: string,
   store: Store,
   files: readonly MirrorFile[],
-  { linked = false, update = () => undefined }: { linked?: boolean; update?: (name: string) => void } = {},
+  {
+    linked = false,
+    update = () => undefined,
+    signal,
+  }: { linked?: boolean; update?: (name: string) => void; signal?: AbortSignal } = {},
 ): Promise<number> => {
   let count = 0;
   for (const file of files) {
+    signal?.throwIfAborted();
     const sha256 = "content" in file ? createHash("sha256").update(file.content).digest("hex") : file.sha256;
     const size = "content" in file ? file.content.length : file.size;
     const target = join(folder, storePath(sha256));

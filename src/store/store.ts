@@ -4,6 +4,7 @@ import { createReadStream } from "node:fs";
 import { access, chmod, copyFile, mkdir, open, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
+import { thisOwner } from "../owner.ts";
 
 /** Hashes a file as a stream. @returns lower-case hex and the size in bytes. */
 export const sha256File = async (path: string): Promise<{ sha256: string; size: number }> => {
@@ -65,7 +66,7 @@ export class Store {
     expected?: string,
   ): Promise<{ sha256: string; size: number }> {
     await mkdir(join(this.root, "tmp"), { recursive: true });
-    const temporary = join(this.root, "tmp", `${process.pid}-${Math.random().toString(36).slice(2)}`);
+    const temporary = join(this.root, "tmp", `${thisOwner()}-${Math.random().toString(36).slice(2)}`);
     try {
       await write(temporary);
       // Hash the copy, not the source: the source may change while it is read.

@@ -18,6 +18,7 @@ import type { Store } from "../store/store.ts";
 import { assembleSource, dockerLibraryPackages, sourceKey } from "./artifacts.ts";
 import { debianMirror } from "./debian.ts";
 import { serveSource } from "./source-server.ts";
+import { thisOwner } from "../owner.ts";
 
 /** Stands in the URLs of a trial's lock: a name that never exists (RFC 2606), since the source's port is another one each time. */
 const sourceHost = "trial.bake.invalid";
@@ -34,7 +35,7 @@ const knownLock = async (store: Store, file: string): Promise<Lock | undefined> 
 
 /** Assembles the source, serves it, and locks and fetches from it. */
 const lockFromSource = async (host: Host, store: Store, name: string, profile: Profile): Promise<Lock> => {
-  const folder = join(host.cacheDir, "trial", `work-${process.pid}`);
+  const folder = join(host.cacheDir, "trial", `work-${thisOwner()}`);
   try {
     await rm(folder, { recursive: true, force: true });
     const source = join(folder, "source");

@@ -2,9 +2,19 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { root } from "../../src/root.ts";
 import { storePath } from "../../src/store/store.ts";
@@ -73,18 +83,43 @@ test("a mirror in a folder is copied from, file by file compared", async () => {
   expect(await run("fetch", "--profile", "site.yaml", "--mirror", carried)).toMatchObject({ status: 0, stderr: "" });
   const [sha256 = ""] = contents.keys();
   rmSync(join(store(), storePath(sha256)));
-  writeFileSync(join(carried, storePath(sha256)), "changed on the way");
+  const path = join(carried, storePath(sha256));
+  const help = "Fill (it|the mirror) again where there is a network: bake fetch --to\\.\n$";
+  writeFileSync(path, Buffer.alloc(contents.get(sha256)?.length ?? 0));
   const wrong = await run("fetch", "--profile", "site.yaml", "--mirror", carried);
   expect(wrong.status).toBe(2);
-  expect(wrong.stderr).toMatch(/^error\[BK210\]: .* is not what the lock names: /);
+  expect(wrong.stderr).toMatch(
+    new RegExp(`^error\\[BK210\\]: .* is not what the lock names: ${path}\n[^]*The mirror was changed\\. ${help}`),
+  );
   expect(existsSync(join(store(), storePath(sha256)))).toBe(false);
-  rmSync(join(carried, storePath(sha256)));
+  writeFileSync(path, "cut off");
   expect((await run("fetch", "--profile", "site.yaml", "--mirror", carried)).stderr).toMatch(
-    /^error\[BK216\]: the mirror lacks /,
+    new RegExp(`^error\\[BK214\\]: .* cannot be fetched:\n  ${path}: it has 7 bytes, \\d+ are expected\n  ${help}`),
+  );
+  rmSync(path);
+  expect((await run("fetch", "--profile", "site.yaml", "--mirror", carried)).stderr).toMatch(
+    new RegExp(`^error\\[BK214\\]: .* cannot be fetched:\n  ${path}: it is not there\n  ${help}`),
   );
   expect((await run("fetch", "--profile", "site.yaml", "--mirror", "nowhere")).stderr).toBe(
     "error[BK216]: nowhere is no mirror: neither a folder nor an http or https URL\n",
   );
+});
+
+test("a mirror gets the login that its URL holds, and nobody else is told of it", async () => {
+  const locked = lay();
+  const url = mirror(locked).replace("http://", "http://somebody:hunter%402@");
+  const said = await run("fetch", "--profile", "site.yaml", "--mirror", url, "--json");
+  expect(said).toMatchObject({ status: 0, stderr: "" });
+  expect(said.stdout).not.toContain("hunter");
+  expect(server.requests[0]?.headers["authorization"]).toBe(
+    `Basic ${Buffer.from("somebody:hunter@2").toString("base64")}`,
+  );
+  const [sha256 = ""] = locked.contents.keys();
+  rmSync(join(store(), storePath(sha256)));
+  server.files.delete(`/${storePath(sha256)}`);
+  const failed = await run("fetch", "--profile", "site.yaml", "--mirror", url);
+  expect(failed.status).toBe(2);
+  expect(`${failed.stdout}${failed.stderr}`).not.toMatch(/hunter|somebody/);
 });
 
 test("makes a mirror that another machine can fetch everything from", async () => {
@@ -181,13 +216,35 @@ describe("bake store", () => {
     const { contents } = lay();
     fillByDigest(store(), contents);
     fillByDigest(store(), new Map([["f".repeat(64), Buffer.from("nobody's")]]));
+    const lately = await run("store", "prune", "--keep", "site.yaml", "--yes");
+    expect(lately.stdout).toBe(
+      "left alone: 1 files, 8 B of the last hour, which a lock may come to name\n0 files, 0 B removed\n",
+    );
+    const [named = ""] = contents.keys();
+    const parts = [named, "e".repeat(64)].map((key) => join(store(), "tmp", `${key}.free.00000000.part`));
+    mkdirSync(join(store(), "tmp"), { recursive: true });
+    for (const part of parts) writeFileSync(part, "half of it");
+    const disk = join(folder, "cache/bake/base-disks", `${"d".repeat(64)}.qcow2`);
+    mkdirSync(dirname(disk), { recursive: true });
+    writeFileSync(disk, "unpacked");
+    for (const path of [join(store(), storePath("f".repeat(64))), ...parts, disk]) {
+      const before = new Date(Date.now() - 2 * 60 * 60 * 1000);
+      utimesSync(path, before, before);
+    }
     const said = await run("store", "prune", "--keep", "site.yaml");
-    expect(said.stdout).toContain(
-      `would go: ${join(store(), storePath("f".repeat(64)))} (8 B)\n1 files, 8 B; add --yes to remove them`,
+    expect(said.stdout).toBe(
+      [
+        `would go: ${join(store(), storePath("f".repeat(64)))} (8 B)`,
+        `would go: ${parts[1]} (10 B)`,
+        `would go: ${disk} (8 B)`,
+        "3 files, 26 B; add --yes to remove them\n",
+      ].join("\n"),
     );
     expect(existsSync(join(store(), storePath("f".repeat(64))))).toBe(true);
     expect(await run("store", "prune", "--keep", "site.yaml", "--yes")).toMatchObject({ status: 0 });
     expect(existsSync(join(store(), storePath("f".repeat(64))))).toBe(false);
+    expect(parts.map((part) => existsSync(part))).toEqual([true, false]);
+    expect(existsSync(disk)).toBe(false);
     for (const sha256 of contents.keys()) expect(existsSync(join(store(), storePath(sha256)))).toBe(true);
     rmSync(join(folder, "site.lock.json"));
     const without = await run("store", "prune", "--keep", "site.yaml", "--yes");

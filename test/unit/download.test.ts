@@ -2,20 +2,26 @@
 import { spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import {
+  appendFileSync,
+  closeSync,
   existsSync,
+  ftruncateSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
   utimesSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { BakeError } from "../../src/errors.ts";
+import { here } from "../../src/owner.ts";
 import {
   downloadAll,
   type DownloadEdges,
@@ -99,6 +105,10 @@ const inStore = (root = store.root): string[] =>
         .filter((entry) => entry.isFile())
         .map((entry) => join(entry.parentPath, entry.name))
     : [];
+const tmp = (): string => join(store.root, "tmp");
+/** A process of another machine. */
+const stranger = "0123abcd-7-1";
+const silent = (path: string): void => utimesSync(path, new Date(Date.now() - 120_000), new Date(Date.now() - 120_000));
 const parts = (): string[] => readdirSync(join(store.root, "tmp")).toSorted();
 
 describe("what arrives", () => {
@@ -276,6 +286,131 @@ describe("a server that", () => {
   });
 });
 
+describe("a file that nobody gives a digest of", () => {
+  const unknown = (path: string, size?: number): { request: DownloadRequest; sha256: string } => {
+    const { name, urls, sha256 } = serve(path, size);
+    return { request: { name, urls }, sha256 };
+  };
+
+  test("is gone on with where the server says that it is the same still", async () => {
+    const { request, sha256 } = unknown("/file");
+    server.faults.set("/file", [{ cutAfter: 30_000 }]);
+    expect(await download([request])).toMatchObject([{ sha256 }]);
+    expect(server.requests.map(({ range }) => range)).toEqual([undefined, "bytes=30000-"]);
+  });
+
+  test("is never put together from two files", async () => {
+    for (const faults of [
+      // No ETag at all.
+      [{ cutAfter: 30_000, content: randomBytes(100_000), anonymous: true }, { anonymous: true }],
+      // Another one, and the condition is not looked at.
+      [{ cutAfter: 30_000, content: randomBytes(100_000) }, { ignoresIfRange: true }],
+      // The same for other bytes.
+      [{ cutAfter: 30_000, content: randomBytes(100_000), etag: 'W/"weak"' }, { etag: 'W/"weak"' }],
+      // Another length.
+      [{ cutAfter: 30_000, content: randomBytes(90_000), etag: '"same"' }, { etag: '"same"' }],
+    ] as const) {
+      const { request, sha256 } = unknown("/file");
+      server.faults.set("/file", [...faults]);
+      expect(await download([request])).toMatchObject([{ sha256, size: 100_000 }]);
+      expect(parts()).toEqual([]);
+    }
+  });
+
+  test("is asked for from the beginning after another machine began it", async () => {
+    const { request, sha256 } = unknown("/file");
+    server.faults.set("/file", [{ cutAfter: 30_000 }, { status: 403 }]);
+    await failure([request]);
+    const [record = ""] = parts().filter((name) => name.endsWith(".json"));
+    const path = join(tmp(), record);
+    writeFileSync(path, readFileSync(path, "utf8").replace(here(), "0123abcd"));
+    expect(await download([request])).toMatchObject([{ sha256 }]);
+    expect(server.requests.at(-1)?.range).toBeUndefined();
+  });
+
+  test("is given up when it only ever comes in part", async () => {
+    const { request } = unknown("/file");
+    const cuts = Array.from({ length: 40 }, (_, index) => ({
+      cutAfter: index % 2 === 0 ? 30_000 : 10_000,
+      anonymous: true as const,
+    }));
+    server.faults.set("/file", cuts);
+    const { code } = await failure([request]);
+    expect(code).toBe("BK214");
+    expect(server.requests.length).toBeLessThan(6);
+  });
+});
+
+describe("a place that", () => {
+  test("is silent is given up once, not for every file", async () => {
+    const files = ["/a", "/b", "/c"].map((path) => ({ ...serve(path), urls: [`http://127.0.0.1:1${path}`] }));
+    const { message } = await failure(files, { limit: 1 });
+    expect(message.replaceAll("BK214 ", "")).toBe(
+      [
+        "3 of 3 downloads failed:",
+        "  a cannot be fetched:",
+        "    http://127.0.0.1:1/a: nothing listens there, 3 times",
+        "  b cannot be fetched:",
+        "    http://127.0.0.1:1/b: nothing listens there, as for others",
+        "  c cannot be fetched:",
+        "    http://127.0.0.1:1/c: nothing listens there, as for others",
+      ].join("\n"),
+    );
+    expect(slept).toHaveLength(2);
+  });
+
+  test("wants a login that is not to be had is passed over for the next", async () => {
+    const file = serve("/file");
+    const headers = (url: string) =>
+      url.includes("?mirror")
+        ? Promise.reject(new BakeError("BK252", "mirror.example.com does not let this machine read it"))
+        : Promise.resolve({});
+    const request = { ...file, urls: [`${server.url("/file")}?mirror`, ...file.urls], headers };
+    expect(await download([request])).toMatchObject([{ fetched: true }]);
+    rmSync(store.path(file.sha256));
+    expect((await failure([{ ...request, urls: request.urls.slice(0, 1) }])).message).toBe(
+      "file cannot be fetched:\n  http://127.0.0.1:PORT/file?…: mirror.example.com does not let this machine read it",
+    );
+  });
+
+  test("gave a part is gone on from at another place", async () => {
+    const file = serve("/file");
+    server.files.set("/mirror", server.files.get("/file") ?? Buffer.alloc(0));
+    server.faults.set("/mirror", [{ cutAfter: 70_000 }, { status: 404 }]);
+    expect(await download([{ ...file, urls: [server.url("/mirror"), ...file.urls] }])).toMatchObject([
+      { fetched: true },
+    ]);
+    expect(server.requests.map(({ path, range }) => `${path} ${range}`)).toEqual([
+      "/mirror undefined",
+      "/mirror bytes=70000-",
+      "/file bytes=70000-",
+    ]);
+  });
+});
+
+test("what is told of a download holds no signature of its URL, and what is kept of it neither", async () => {
+  const file = serve("/file");
+  server.faults.set("/file", [{ cutAfter: 30_000 }, { status: 403 }]);
+  await failure([{ ...file, urls: [`${server.url("/file")}?signature=hunter2`] }]);
+  expect(JSON.stringify(events)).not.toContain("hunter2");
+  expect(parts().map((name) => readFileSync(join(tmp(), name), "latin1"))).not.toContainEqual(
+    expect.stringContaining("hunter2"),
+  );
+});
+
+describe("settings that cannot be used", () => {
+  test.each([
+    [{ https_proxy: "socks5://127.0.0.1:1" }, "HTTPS_PROXY names no proxy that bake can use"],
+    [{ HTTP_PROXY: "http://:::" }, "HTTP_PROXY names no proxy that bake can use"],
+    [
+      { SSL_CERT_FILE: "/nowhere.pem" },
+      "SSL_CERT_FILE cannot be read: ENOENT: no such file or directory, open '/nowhere.pem'",
+    ],
+  ])("%j", (env, message) => {
+    expect(() => makeHttp({ env })).toThrow(expect.objectContaining({ code: "BK219", message }));
+  });
+});
+
 describe("credentials", () => {
   const headers = () => Promise.resolve({ authorization: "Bearer of-this-host", cookie: "a=b", "x-token": "another" });
 
@@ -343,7 +478,7 @@ describe("TLS", () => {
         random: () => 0,
         signal: new AbortController().signal,
       },
-      { attempts: 1 },
+      { attempts: 4 },
     );
 
   test("a private authority is taken from its file, and nothing else is trusted", async () => {
@@ -351,7 +486,7 @@ describe("TLS", () => {
     tls.files.set("/file", server.files.get("/file") ?? Buffer.alloc(0));
     const request = { ...file, urls: [tls.url("/file")] };
     await expect(through(request)).rejects.toThrow(
-      /its certificate is not trusted \(DEPTH_ZERO_SELF_SIGNED_CERT\); a private authority goes into SSL_CERT_FILE/,
+      /its certificate is not trusted \(DEPTH_ZERO_SELF_SIGNED_CERT\); a private authority goes into SSL_CERT_FILE$/,
     );
     expect(await through(request, certificate)).toMatchObject([{ fetched: true }]);
   });
@@ -378,7 +513,8 @@ describe("a proxy", () => {
         [request],
         {
           store,
-          http: makeHttp({ stall: 500, env: { http_proxy: url, HTTPS_PROXY: url } }),
+          // One without a scheme, as curl takes it too.
+          http: makeHttp({ stall: 500, env: { http_proxy: url.replace("http://", ""), HTTPS_PROXY: url } }),
           now: Date.now,
           sleep: () => Promise.resolve(),
           random: () => 0,
@@ -477,19 +613,62 @@ describe("several", () => {
     expect(events).toContainEqual({ type: "wait", name: "file", owner: process.pid });
   });
 
-  test("a lock whose process is gone is taken over", async () => {
+  test("a lock whose process is gone is taken over, and so is what it left", async () => {
     const file = serve("/file");
-    mkdirSync(join(store.root, "tmp"), { recursive: true });
-    const lock = join(store.root, "tmp", `${file.sha256}.part.lock`);
-    writeFileSync(lock, "999999999");
+    const left = `${here()}-999999999-1`;
+    mkdirSync(tmp(), { recursive: true });
+    writeFileSync(join(tmp(), `${file.sha256}.lock`), `${left} a`);
+    const half = (server.files.get("/file") ?? Buffer.alloc(0)).subarray(0, 60_000);
+    writeFileSync(join(tmp(), `${file.sha256}.${left}.00000001.part`), half);
+    writeFileSync(join(tmp(), `${file.sha256}.${left}.00000002.part`), half.subarray(0, 10));
     expect(await download([file])).toMatchObject([{ fetched: true }]);
-    // So is one whose number is another process's by now: nobody gives a sign of life.
-    const other = serve("/other");
-    const silent = join(store.root, "tmp", `${other.sha256}.part.lock`);
-    writeFileSync(silent, String(process.ppid));
-    utimesSync(silent, new Date(Date.now() - 120_000), new Date(Date.now() - 120_000));
-    expect(await download([other])).toMatchObject([{ fetched: true }]);
+    expect(server.requests.map(({ range }) => range)).toEqual(["bytes=60000-"]);
     expect(parts()).toEqual([]);
+  });
+
+  test("a lock of another machine is waited for until it is silent; its part is copied, and it may write on", async () => {
+    const file = serve("/file");
+    const content = server.files.get("/file") ?? Buffer.alloc(0);
+    mkdirSync(tmp(), { recursive: true });
+    const lock = join(tmp(), `${file.sha256}.lock`);
+    const part = join(tmp(), `${file.sha256}.${stranger}.00000001.part`);
+    writeFileSync(lock, `${stranger} a`);
+    const theirs = openSync(part, "w");
+    try {
+      writeSync(theirs, content.subarray(0, 60_000));
+      const running = download([file]);
+      while (!events.some(({ type }) => type === "wait")) await new Promise((done) => setTimeout(done, 5));
+      expect(events).toEqual([{ type: "wait", name: "file", owner: 7 }]);
+      silent(lock);
+      silent(part);
+      while (!events.some(({ type }) => type === "start")) await new Promise((done) => setTimeout(done, 1));
+      // It was stopped, and comes back.
+      ftruncateSync(theirs, 0);
+      writeSync(theirs, randomBytes(100_000), 0, 100_000, 0);
+      expect(await running).toMatchObject([{ fetched: true }]);
+    } finally {
+      closeSync(theirs);
+    }
+    expect(server.requests.map(({ range }) => range)).toEqual(["bytes=60000-"]);
+    expect(readFileSync(store.path(file.sha256))).toEqual(content);
+    expect(parts()).toEqual([]);
+  });
+
+  test("a part that another process takes away or adds to is fetched anew", async () => {
+    for (const meddle of [(part: string) => rmSync(part), (part: string) => appendFileSync(part, "not of this file")]) {
+      const file = serve("/file");
+      server.rate = 400_000;
+      const before = server.requests.length;
+      const running = download([file]);
+      while (server.requests.length === before) await new Promise((done) => setTimeout(done, 5));
+      const own = (): string | undefined => parts().find((name) => name.endsWith(".part"));
+      while (own() === undefined) await new Promise((done) => setTimeout(done, 5));
+      await new Promise((done) => setTimeout(done, 60));
+      meddle(join(tmp(), own() ?? ""));
+      expect(await running).toMatchObject([{ fetched: true }]);
+      expect(readFileSync(store.path(file.sha256))).toEqual(server.files.get("/file"));
+      expect(parts()).toEqual([]);
+    }
   });
 
   test("one that fails does not keep the others from arriving; all failures are told, sorted", async () => {

@@ -1,0 +1,280 @@
+/**
+ * A file on its way into the store: `tmp/<key>.<owner>.<number>.part`, and a `.json` beside it that says where its bytes come
+ * from. Its owner alone writes to it, so that what was hashed is what lies there; what a former owner left is taken over, of
+ * several who see it by one.
+ */
+import { createHash, type Hash, randomBytes } from "node:crypto";
+import { constants, createReadStream } from "node:fs";
+import {
+  copyFile,
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from "node:fs/promises";
+import { dirname, join } from "node:path";
+import * as z from "zod";
+import { here, isLeft, ownerState, thisOwner } from "../owner.ts";
+
+const Origin = z.object({
+  /** For a person who looks at the folder: without user and query. */
+  url: z.string(),
+  /** sha256 of the whole URL. */
+  source: z.string(),
+  etag: z.string().optional(),
+  modified: z.string().optional(),
+  /** Bytes of the whole file. */
+  total: z.number().optional(),
+  /** Where it was written: after a power cut the end of a file may be zeros. */
+  place: z.string(),
+});
+/** Where the bytes of a part come from. */
+export type Origin = z.infer<typeof Origin>;
+
+const readOrigin = async (path: string): Promise<Origin | undefined> => {
+  try {
+    return Origin.parse(JSON.parse(await readFile(path, "utf8")));
+  } catch {
+    return undefined;
+  }
+};
+
+/** The file that was written is no longer the one that lies there: somebody else took it over. */
+export class PartLost extends Error {}
+
+const sizeOf = (path: string): Promise<number> =>
+  stat(path).then(
+    ({ size }) => size,
+    () => 0,
+  );
+
+/** What a file of the store's `tmp` folder is. */
+export interface TemporaryFile {
+  readonly path: string;
+  /** Of a part, and of the text beside it: the digest that is wanted, or of the URLs where none is known. */
+  readonly key?: string;
+  readonly owner: string;
+}
+
+const named = /^(?:([0-9a-f]{64})\.)?(?:([0-9a-f]{8}-\d+-\d*)|free)[.-]/;
+
+/** @param path A file of `tmp`. What has another name belongs to nobody. */
+export const readTemporary = (path: string): TemporaryFile => {
+  const [, key, owner = ""] = named.exec(path.slice(path.lastIndexOf("/") + 1)) ?? [];
+  return { path, owner, ...(key !== undefined && { key }) };
+};
+
+const partsIn = async (folder: string): Promise<TemporaryFile[]> =>
+  (await readdir(folder).catch((): string[] => []))
+    .filter((name) => name.endsWith(".part"))
+    .map((name) => readTemporary(join(folder, name)));
+
+/** Of each key the bytes of its largest part. */
+export const partSizes = async (folder: string): Promise<ReadonlyMap<string, number>> => {
+  const sizes = new Map<string, number>();
+  for (const { path, key } of await partsIn(folder)) {
+    if (key !== undefined) sizes.set(key, Math.max(sizes.get(key) ?? 0, await sizeOf(path)));
+  }
+  return sizes;
+};
+
+const besideOf = (part: string): string => part.replace(/\.part$/, ".json");
+
+const newName = (folder: string, key: string, owner: string): string =>
+  join(folder, `${key}.${owner}.${randomBytes(4).toString("hex")}.part`);
+
+const removePart = async (part: string): Promise<void> => {
+  await rm(part, { force: true });
+  await rm(besideOf(part), { force: true });
+};
+
+/** @returns whether `own` is there now. */
+const claim = async ({ path, owner }: TemporaryFile, own: string): Promise<boolean> => {
+  const elsewhere = ownerState(owner) === "elsewhere";
+  try {
+    // Whoever cannot be seen from here may still write to its file: that one is only copied.
+    if (elsewhere) await copyFile(path, own, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    else await rename(path, own);
+  } catch {
+    await rm(own, { force: true });
+    return false;
+  }
+  await rename(besideOf(path), besideOf(own)).catch(() => undefined);
+  if (elsewhere) await rm(path, { force: true });
+  return true;
+};
+
+/** The largest part of this key that nobody writes to becomes `own`; smaller ones go. */
+const takeOver = async (folder: string, key: string, own: string): Promise<boolean> => {
+  const left: { readonly part: TemporaryFile; readonly size: number }[] = [];
+  for (const part of await partsIn(folder)) {
+    if (part.key === key && (await isLeft(part.owner, part.path))) left.push({ part, size: await sizeOf(part.path) });
+  }
+  let taken = false;
+  for (const { part, size } of left.toSorted((a, b) => b.size - a.size)) {
+    if (!taken && size > 0) taken = await claim(part, own);
+    else await removePart(part.path);
+  }
+  return taken;
+};
+
+/** Bytes that may wait for the disk. */
+const mostQueued = 256 << 10;
+
+const nothing = Buffer.alloc(0);
+
+export class Part {
+  readonly #key: string;
+  readonly #path: string;
+  readonly #file: FileHandle;
+  #hash: Hash;
+  /** Bytes that were hashed; those on the disk follow. */
+  #size: number;
+  #written: number;
+  #origin: Origin | undefined;
+  #queue: Buffer[] = [];
+  #queued = 0;
+  #writing: Promise<void> | undefined;
+  #failure: Error | undefined;
+  #moved = false;
+  #lost = false;
+
+  private constructor(key: string, path: string, file: FileHandle, hash: Hash, size: number, origin?: Origin) {
+    this.#key = key;
+    this.#path = path;
+    this.#file = file;
+    this.#hash = hash;
+    this.#size = size;
+    this.#written = size;
+    this.#origin = origin;
+  }
+
+  /** Goes on with what is left of this key, or begins. @throws NodeJS.ErrnoException */
+  static async open(folder: string, key: string): Promise<Part> {
+    await mkdir(folder, { recursive: true });
+    const path = newName(folder, key, thisOwner());
+    const taken = await takeOver(folder, key, path);
+    const file = await open(path, taken ? "r+" : "wx");
+    const hash = createHash("sha256");
+    let size = 0;
+    if (taken) {
+      // The state of a hash does not outlive its process.
+      for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
+        hash.update(chunk as Buffer);
+        size += (chunk as Buffer).length;
+      }
+    }
+    return new Part(key, path, file, hash, size, taken ? await readOrigin(besideOf(path)) : undefined);
+  }
+
+  /** Bytes. */
+  get size(): number {
+    return this.#size;
+  }
+
+  get origin(): Origin | undefined {
+    return this.#origin;
+  }
+
+  /** To be told before the bytes come that are from there. */
+  async setOrigin(origin: Omit<Origin, "place">): Promise<void> {
+    this.#origin = { ...origin, place: here() };
+    await writeFile(besideOf(this.#path), JSON.stringify(this.#origin));
+  }
+
+  /** Hashes and queues. @returns what to wait for before the next bytes; it rejects with what the disk says. */
+  write(data: Buffer): Promise<void> | undefined {
+    this.#hash.update(data);
+    this.#size += data.length;
+    this.#queue.push(data);
+    this.#queued += data.length;
+    this.#writing ??= this.#drain();
+    return this.#queued >= mostQueued || this.#failure !== undefined ? this.#flush() : undefined;
+  }
+
+  /** From the first byte again. */
+  async restart(): Promise<void> {
+    await this.#flush();
+    await this.#file.truncate(0);
+    this.#hash = createHash("sha256");
+    this.#size = 0;
+    this.#written = 0;
+    this.#origin = undefined;
+  }
+
+  /** Of what is there so far: hex. */
+  digest(): string {
+    return this.#hash.copy().digest("hex");
+  }
+
+  /** Puts the file in its place, synced and read-only. @throws PartLost, NodeJS.ErrnoException */
+  async moveTo(path: string): Promise<void> {
+    await this.#flush();
+    await this.#file.sync();
+    const { size, nlink } = await this.#file.stat();
+    if (size !== this.#size || nlink === 0) throw this.#lose();
+    await this.#file.chmod(0o444);
+    await mkdir(dirname(path), { recursive: true });
+    try {
+      await rename(this.#path, path);
+    } catch (error) {
+      throw (error as NodeJS.ErrnoException).code === "ENOENT" ? this.#lose() : error;
+    }
+    this.#moved = true;
+    await rm(besideOf(this.#path), { force: true });
+  }
+
+  /** Leaves what is there to whoever goes on. */
+  async release(): Promise<void> {
+    await this.#flush().catch(() => undefined);
+    await this.#file.close().catch(() => undefined);
+    if (this.#moved) return;
+    const free = newName(dirname(this.#path), this.#key, "free");
+    try {
+      if (this.#size === 0 || this.#lost) throw new Error("nothing to go on with");
+      await rename(this.#path, free);
+      await rename(besideOf(this.#path), besideOf(free));
+    } catch {
+      await removePart(this.#path);
+    }
+  }
+
+  #lose(): PartLost {
+    this.#lost = true;
+    return new PartLost("another process changes the part that it writes");
+  }
+
+  async #flush(): Promise<void> {
+    await this.#writing;
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  async #drain(): Promise<void> {
+    try {
+      while (this.#queue.length > 0) {
+        const chunks = this.#queue;
+        this.#queue = [];
+        this.#queued = 0;
+        const { bytesWritten } = await this.#file.writev(chunks, this.#written);
+        this.#written += bytesWritten;
+        // A disk that runs full takes a part, and says why only when it is asked for the rest.
+        const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+        let rest = bytesWritten < length ? Buffer.concat(chunks).subarray(bytesWritten) : nothing;
+        while (rest.length > 0) {
+          const more = await this.#file.write(rest, 0, rest.length, this.#written);
+          this.#written += more.bytesWritten;
+          rest = rest.subarray(more.bytesWritten);
+        }
+      }
+    } catch (error) {
+      this.#failure = error as Error;
+    } finally {
+      this.#writing = undefined;
+    }
+  }
+}

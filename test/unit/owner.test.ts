@@ -1,0 +1,74 @@
+/** Who holds what in a folder that processes, containers and machines share. */
+import { spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { here, isLeft, ownerOf, ownerState, takeLock, thisOwner } from "../../src/owner.ts";
+
+let folder = "";
+let lock = "";
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "bake-owner-"));
+  lock = join(folder, "file.lock");
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const elsewhere = "0123abcd-1-1";
+const minutesAgo = (path: string, minutes: number): void => {
+  const then = new Date(Date.now() - minutes * 60_000);
+  utimesSync(path, then, then);
+};
+
+test("a process of this place is alive or gone, also when another one has its ID by now", async () => {
+  expect(ownerState(thisOwner())).toBe("alive");
+  const child = spawn("sleep", ["60"]);
+  const owner = ownerOf(child.pid ?? 0);
+  expect(ownerState(owner)).toBe("alive");
+  child.kill("SIGSTOP");
+  expect(ownerState(owner)).toBe("alive");
+  const ended = new Promise((done) => child.once("exit", done));
+  child.kill("SIGKILL");
+  await ended;
+  expect(ownerState(owner)).toBe("gone");
+  expect(ownerState(`${here()}-${process.pid}-1`)).toBe("gone");
+  expect(ownerState(String(process.pid))).toBe("gone");
+  expect(ownerState("")).toBe("gone");
+});
+
+test("of a process elsewhere nothing is known but its signs of life", async () => {
+  expect(ownerState(elsewhere)).toBe("elsewhere");
+  writeFileSync(lock, "");
+  expect(await isLeft(elsewhere, lock)).toBe(false);
+  minutesAgo(lock, 2);
+  expect(await isLeft(elsewhere, lock)).toBe(true);
+  expect(await isLeft(thisOwner(), lock)).toBe(false);
+});
+
+test("a lock is held by one, and given back", async () => {
+  const release = await takeLock(lock);
+  if (typeof release === "number") throw new Error("nobody holds it");
+  expect(readFileSync(lock, "utf8")).toMatch(new RegExp(`^${thisOwner()} [0-9a-f]{12}$`));
+  expect(await takeLock(lock)).toBe(process.pid);
+  await release();
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+test("whoever lost its lock does not take it from the next one", async () => {
+  const release = await takeLock(lock);
+  if (typeof release === "number") throw new Error("nobody holds it");
+  writeFileSync(lock, `${elsewhere} another`);
+  await release();
+  expect(readFileSync(lock, "utf8")).toBe(`${elsewhere} another`);
+  expect(await takeLock(lock)).toBe(1);
+  minutesAgo(lock, 2);
+  expect(typeof (await takeLock(lock))).toBe("function");
+  expect(readdirSync(folder)).toEqual(["file.lock"]);
+});
+
+test("of many that take over at once, one has it", async () => {
+  writeFileSync(lock, `${here()}-999999999-1 gone`);
+  const taken = await Promise.all(Array.from({ length: 20 }, () => takeLock(lock)));
+  expect(taken.filter((each) => typeof each === "function")).toHaveLength(1);
+  expect(readdirSync(folder)).toEqual(["file.lock"]);
+});
