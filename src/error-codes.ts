@@ -169,7 +169,7 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
   },
   BK211: {
     title: "something is missing, and no network may be touched",
-    text: "`--offline` takes everything from the store; the files that it lacks are listed.",
+    text: "`--offline` takes everything from the store and from this host; the files, packages and tools that are missing are listed.",
   },
   BK212: {
     title: "the disk is full, or would be",
@@ -339,7 +339,7 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
   },
   BK413: {
     title: "a target that cannot be",
-    text: "The profile does not have it, or a trial was asked for: trials bake in a local VM alone.",
+    text: "The profile does not have it, or a trial or `--offline` was asked for: trials bake in a local VM alone, and the cloud needs the network.",
   },
   BK501: {
     title: "a CI job ended badly",

@@ -205,11 +205,7 @@ const bootSector = async (): Promise<Buffer> =>
 const bootstrap = async (
   host: Host,
   folder: string,
-  {
-    include,
-    mirror,
-    update,
-  }: { include: readonly string[]; mirror: string | undefined; update: (detail: string) => void },
+  { include, mirror, update }: { include: readonly string[]; mirror: string; update: (detail: string) => void },
 ): Promise<void> => {
   const rootTree = join(folder, "root");
   const script = join(folder, "customize.sh");
@@ -223,8 +219,13 @@ const bootstrap = async (
       "--skip=cleanup/apt/lists",
       ...["--mode=root", "--variant=minbase", "--architectures=amd64", `--include=${include.join(",")}`],
       ...dpkgOptions.map((option) => `--dpkgopt=${option}`),
-      ...[`--customize-hook=sh '${script.replaceAll("'", "'\\''")}' "$1"`, "--format=directory", suite, rootTree],
-      ...(mirror === undefined ? [] : [mirror]),
+      ...[
+        `--customize-hook=sh '${script.replaceAll("'", "'\\''")}' "$1"`,
+        "--format=directory",
+        suite,
+        rootTree,
+        mirror,
+      ],
     ],
     {
       allowFailure: true,
@@ -308,13 +309,18 @@ const neededGiB = 4;
 
 /**
  * The base, from the store when its recipe was followed before: then at once, and without a network.
- * @param mirror Where packages come from; mmdebstrap's own default when undefined.
- * @throws BakeError BK306 when the bootstrap fails, BK307 without room for it, BK301 without one of its tools.
+ * @param mirror Where packages come from; asked only when the base has to be made.
+ * @throws BakeError BK211 when it has to be and no network may be touched, BK306 when the bootstrap fails, BK307 without room for
+ * it, BK301 without one of its tools.
  */
 export const standInBase = async (
   host: Host,
   store: Store,
-  { libraryPackages, mirror }: { libraryPackages: readonly string[]; mirror: string | undefined },
+  {
+    libraryPackages,
+    mirror,
+    offline,
+  }: { libraryPackages: readonly string[]; mirror: () => Promise<string>; offline: boolean },
 ): Promise<StandInBase> => {
   const started = host.now();
   const name = `debian-${suite}-stand-in`;
@@ -323,6 +329,13 @@ export const standInBase = async (
   const record = join(host.cacheDir, "base", `${recipe}.json`);
   const known = await recorded(store, record);
   if (known !== undefined) return { name, ...known, seconds: seconds() };
+  if (offline) {
+    throw new BakeError(
+      "BK211",
+      "a trial's base was not made yet, and --offline makes none",
+      "Run it once with a network: bake fetch --trial.",
+    );
+  }
 
   if (process.getuid?.() !== 0) {
     throw new BakeError(
@@ -341,9 +354,10 @@ export const standInBase = async (
     );
   }
   await bootSector();
+  const from = await mirror();
   return withWorkFolder(host, "base", async (folder) => {
     await host.progress.step("base-bootstrap", `bootstrap the stand-in base (Debian ${suite})`, (update) =>
-      bootstrap(host, folder, { include: [...new Set([...packages, ...libraryPackages])], mirror, update }),
+      bootstrap(host, folder, { include: [...new Set([...packages, ...libraryPackages])], mirror: from, update }),
     );
     const stored = await host.progress.step("base-disk", "assemble the base's disk", async () =>
       store.add(await assembleDisk(host, folder)),

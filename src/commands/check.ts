@@ -230,7 +230,7 @@ const gossFor = async (host: Host, store: Store, { lock }: Planned, architecture
     await store.verify(artifact);
     return store.path(artifact.sha256);
   }
-  return (await ensureTool(host, "goss", architecture)).path;
+  return (await ensureTool(host, "goss", { node: architecture })).path;
 };
 
 const describeHost = (

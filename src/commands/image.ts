@@ -14,7 +14,7 @@ import { writeTree } from "../render/write.ts";
 import type { Store } from "../store/store.ts";
 import { bakeNeeds, installPackages } from "../toolchain/packages.ts";
 import { type TargetName, targetsOf } from "../plan/target.ts";
-import { ensurePacker, ensureTool, installQemuPlugin, packerEnvironment } from "../toolchain/tools.ts";
+import { ensurePacker, ensureTool, packerEnvironment } from "../toolchain/tools.ts";
 import { formatSubstitutions } from "../trial/substitutions.ts";
 import { endOf, makeHost, type RealHost, storeOf } from "./host.ts";
 import { fetchPlanned } from "./fetch.ts";
@@ -46,7 +46,7 @@ const requireTarget = (
   profile: Profile,
   file: string,
   target: TargetName | undefined,
-  trial: boolean,
+  { trial = false, offline = false }: Pick<ImageOptions, "trial" | "offline">,
   env: Host["env"],
 ): Record<string, string> => {
   if (target === "huaweicloud" && trial) {
@@ -54,6 +54,13 @@ const requireTarget = (
   }
   if (target !== undefined && !targetsOf(profile).includes(target)) {
     throw new BakeError("BK413", `${file} has no target ${target}`, `It has: ${targetsOf(profile).join(", ")}.`);
+  }
+  if (target === "huaweicloud" && offline) {
+    throw new BakeError(
+      "BK413",
+      "a bake in the cloud needs the network",
+      `Leave --offline out${targetsOf(profile).includes("qemu") ? ", or bake in a local VM: --target qemu" : ""}.`,
+    );
   }
   return target === "huaweicloud" ? cloudCredentials(env) : {};
 };
@@ -63,7 +70,7 @@ const lockMaker = (options: ImageOptions, host: Host): LockMaker | undefined =>
   options.frozenLockfile === true || options.offline === true || (host.env["CI"] ?? "") !== ""
     ? undefined
     : (file, profile, previous) => {
-        requireTarget(profile, file.file, options.target ?? targetsOf(profile)[0], false, host.env);
+        requireTarget(profile, file.file, options.target ?? targetsOf(profile)[0], options, host.env);
         print(
           `lock\n  ${file.lockFile} ${previous === undefined ? "is not there: making it" : "does not hold all that the profile asks for: bringing it up to date"}`,
         );
@@ -100,12 +107,12 @@ const bake = async (
   const asked = await readAsked(options, lockMaker(options, whole));
   if (asked === undefined) return 1;
   const host = withholdSecrets(whole, asked.profile.secrets);
-  const { file, trial, folder } = asked;
+  const { file, trial, offline, folder } = asked;
   const store = storeOf(host);
   const started = host.now();
   const target = options.target ?? (trial ? "qemu" : targetsOf(asked.profile)[0]);
   // Before anything starts.
-  const credentials = requireTarget(asked.profile, file.file, target, trial, whole.env);
+  const credentials = requireTarget(asked.profile, file.file, target, options, whole.env);
   if (trial)
     print(`TRIAL of ${file.file}: stand-in sources, not for production\n${formatSubstitutions(asked.substitutions)}\n`);
   if (!trial && asked.lock === undefined) {
@@ -118,10 +125,8 @@ const bake = async (
   if (target === "huaweicloud")
     return bakeInCloud(asked, { host, progress, saveDurations }, store, credentials, options, version);
   print("set-up");
-  await installPackages(host, bakeNeeds);
-  const tools = await ensurePacker(host);
-  const environment = packerEnvironment(host);
-  await installQemuPlugin(host, tools);
+  await installPackages(host, bakeNeeds, { offline });
+  const packer = await ensurePacker(host, { offline });
 
   const planned = await planAsked(host, store, asked, "qemu");
   const { plan, templates, lock, files, bakeId } = planned;
@@ -144,7 +149,7 @@ const bake = async (
       secrets: asked.profile.secrets,
       store,
       accelerator,
-      packer: { path: tools.packer, environment },
+      packer: { path: packer, environment: packerEnvironment(host) },
       onPhase: ({ id, title, seconds }) => progress.record(`packer:${id}`, `in the VM: ${title}`, seconds),
       steps: () => progress.times,
       provenance: provenanceOf(asked, plan, bakeId, version),

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Host } from "../host.ts";
 import { makeHost } from "./host.ts";
 import { bakeNeeds, installPackages, testNeeds } from "../toolchain/packages.ts";
-import { buildGoTools, ensureCrane, ensurePacker, installQemuPlugin } from "../toolchain/tools.ts";
+import { buildGoTools, ensureCrane, ensurePacker } from "../toolchain/tools.ts";
 import { unpackPackages } from "../trial/debian.ts";
 import { reportFailure } from "./profile-file.ts";
 
@@ -66,8 +66,7 @@ export const setUpForTests = async (): Promise<number> => {
   const { host } = await makeHost();
   try {
     await installPackages(host, [...bakeNeeds, ...testNeeds]);
-    const tools = await ensurePacker(host);
-    await installQemuPlugin(host, tools);
+    const packer = await ensurePacker(host);
     const crane = await ensureCrane(host);
     const built = await buildGoTools(host, ["buildkite-agent", "buildkit", "goss"]);
     // Unpacked, not installed: these packages start services.
@@ -81,7 +80,7 @@ export const setUpForTests = async (): Promise<number> => {
       join(host.cacheDir, "test", "tools.json"),
       JSON.stringify({
         ...clients,
-        BAKE_TEST_PACKER: tools.packer,
+        BAKE_TEST_PACKER: packer,
         BAKE_TEST_CRANE: crane,
         BAKE_TEST_AGENT: built["buildkite-agent"],
         BAKE_TEST_GOSS: built.goss,

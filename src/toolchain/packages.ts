@@ -1,7 +1,7 @@
 /** Packages that a local bake needs on a Debian-like host. None of them starts a service. */
 import { access } from "node:fs/promises";
 import { join } from "node:path";
-import { BakeError } from "../errors.ts";
+import { BakeError, listed } from "../errors.ts";
 import type { Host } from "../host.ts";
 
 interface Need {
@@ -121,8 +121,29 @@ export const aptInstall = async (host: Host, needs: readonly Need[]): Promise<vo
   });
 };
 
-/** Installs those of `needs` that are missing. @throws as `aptInstall`. */
-export const installPackages = async (host: Host, needs: readonly Need[]): Promise<void> => {
+/** What `--offline` says of a host that lacks something. */
+export const onceWithNetwork = "Where there is a network, run the same command once without --offline.";
+
+/**
+ * Installs those of `needs` that are missing.
+ * @throws BakeError BK211 naming them when no network may be touched; else as `aptInstall`.
+ */
+export const installPackages = async (
+  host: Host,
+  needs: readonly Need[],
+  { offline = false }: { readonly offline?: boolean } = {},
+): Promise<void> => {
   const missing = await missingPackages(host, needs);
-  if (missing.length > 0) await aptInstall(host, missing);
+  if (missing.length === 0) return;
+  if (offline) {
+    throw new BakeError(
+      "BK211",
+      `${missing.length} of ${needs.length} packages are not installed, and --offline installs none:\n${listed(
+        missing.map(({ package: name, provides, why }) => `${name} (${provides}): ${why}`),
+        missing.length,
+      )}`,
+      onceWithNetwork,
+    );
+  }
+  await aptInstall(host, missing);
 };

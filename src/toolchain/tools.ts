@@ -6,7 +6,8 @@ import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { type Architecture, goArchitecture } from "../lock/lock.ts";
 import { root } from "../root.ts";
-import { aptCandidate, aptInstall } from "./packages.ts";
+import { type Http, makeHttp, reasonOf } from "../store/http.ts";
+import { aptCandidate, aptInstall, onceWithNetwork } from "./packages.ts";
 
 /** One folder below toolchain/ with go.mod and go.sum, which pin every byte of the build. */
 export type GoTool = "packer" | "packer-plugin-qemu" | "goss" | "buildkite-agent" | "buildkit" | "crane";
@@ -233,44 +234,52 @@ const twoAtOnce = async <T>(items: readonly T[], work: (item: T) => Promise<void
   }
 };
 
-const download = async (url: string, host: Host): Promise<Buffer | undefined> => {
+const download = async (http: Http, url: string, host: Host): Promise<Buffer | undefined> => {
   try {
-    const response = await fetch(url, { signal: AbortSignal.any([host.signal, AbortSignal.timeout(600_000)]) });
-    return response.ok ? Buffer.from(await response.arrayBuffer()) : undefined;
+    const { status, body } = await http(url, { signal: AbortSignal.any([host.signal, AbortSignal.timeout(600_000)]) });
+    const bytes = Buffer.concat(await body.toArray());
+    return status === 200 ? bytes : undefined;
   } catch {
     host.signal.throwIfAborted();
     return undefined;
   }
 };
 
-/** Whether a host answers at all, without a long wait where there is no network. */
-const answers = async (url: string, host: Host): Promise<boolean> => {
+/** Why a host does not answer, without a long wait where there is no network; undefined when it does. */
+const silence = async (http: Http, url: string, host: Host): Promise<string | undefined> => {
+  const soon = AbortSignal.timeout(4000);
   try {
-    await fetch(url, { method: "HEAD", signal: AbortSignal.any([host.signal, AbortSignal.timeout(4000)]) });
-    return true;
-  } catch {
+    (await http(url, { signal: AbortSignal.any([host.signal, soon]) })).body.destroy();
+    return undefined;
+  } catch (error) {
     host.signal.throwIfAborted();
-    return false;
+    return soon.aborted ? "no answer in 4 s" : reasonOf(error);
   }
 };
+
+const releaseFile = (host: Host, tool: GoTool, { version }: Release): string =>
+  join(host.cacheDir, "tools", `${tool}-release-${version}`, tool);
 
 /**
  * The official release, checked against its checksums; undefined when its host does not answer.
  * @throws BakeError BK308 when the bytes are not those that the checksums name.
  */
 const fetchRelease = async (host: Host, tool: GoTool, release: Release): Promise<string | undefined> => {
-  const target = join(host.cacheDir, "tools", `${tool}-release-${release.version}`, tool);
-  if (await exists(target)) return target;
   if (withoutReleases.has(host)) return undefined;
-  if (!(await answers(`${release.url}/${release.sums}`, host))) {
-    if (!withoutReleases.has(host)) host.progress.note(`  ${new URL(release.url).host} does not answer: no releases`);
+  const http = makeHttp({ env: host.env });
+  const reason = await silence(http, `${release.url}/${release.sums}`, host);
+  if (reason !== undefined) {
+    if (!withoutReleases.has(host)) {
+      host.progress.note(`  ${new URL(release.url).host} does not answer (${reason}): no releases`);
+    }
     withoutReleases.add(host);
     return undefined;
   }
+  const target = releaseFile(host, tool, release);
   return host.progress.step(`fetch:${tool}`, `fetch ${tool} ${release.version}`, async () => {
     const [sums, archive] = await Promise.all([
-      download(`${release.url}/${release.sums}`, host),
-      download(`${release.url}/${release.archive}`, host),
+      download(http, `${release.url}/${release.sums}`, host),
+      download(http, `${release.url}/${release.archive}`, host),
     ]);
     if (sums === undefined || archive === undefined) return undefined;
     const wanted = sums
@@ -353,8 +362,15 @@ const findOnPath = async (host: Host, tool: GoTool): Promise<Place | undefined> 
   return { path: () => tool, version, origin: "PATH" };
 };
 
-/** Looks everywhere but to a Go build: PATH, what was built before, the official release. */
-const findTool = async (host: Host, tool: GoTool, node: Architecture): Promise<Place | undefined> => {
+interface Want {
+  /** What runs on a node is for this one. Default x86_64. */
+  readonly node?: Architecture;
+  /** Takes only what is on this host already. */
+  readonly offline?: boolean;
+}
+
+/** Looks everywhere but to a Go build: PATH, what was built or fetched before, the official release. */
+const findTool = async (host: Host, tool: GoTool, { node, offline }: Required<Want>): Promise<Place | undefined> => {
   const there = await findOnPath(host, tool);
   if (there !== undefined) return there;
   const folder = await builtBefore(host, tool, node);
@@ -363,7 +379,8 @@ const findTool = async (host: Host, tool: GoTool, node: Architecture): Promise<P
   }
   const release = releases[tool];
   if (release === undefined) return undefined;
-  const fetched = await fetchRelease(host, tool, release);
+  const before = releaseFile(host, tool, release);
+  const fetched = (await exists(before)) ? before : offline ? undefined : await fetchRelease(host, tool, release);
   return fetched === undefined ? undefined : { path: () => fetched, version: release.version, origin: "release" };
 };
 
@@ -371,12 +388,12 @@ const findTool = async (host: Host, tool: GoTool, node: Architecture): Promise<P
  * Finds or makes tools. Packer and crane: PATH, else the official release, else the Go module; the qemu plugin: its release, else
  * its Go module; what runs on a node: its Go module, as the trial's lock says, for the architecture of that node.
  * @throws BakeError BK303 without a Go that can build what is found nowhere, BK308 when a release is not what its
- * checksums say.
+ * checksums say, BK211 naming what is not here when no network may be touched.
  */
 export const ensureTools = async <Name extends ToolName>(
   host: Host,
   names: readonly Name[],
-  node: Architecture = "x86_64",
+  { node = "x86_64", offline = false }: Want = {},
 ): Promise<Record<Name, Tool>> => {
   const places = new Map<GoTool, Place & { readonly seconds: number }>();
   const modules = [...new Set(names.map(moduleOf))];
@@ -385,8 +402,16 @@ export const ensureTools = async <Name extends ToolName>(
     const place = await look();
     if (place !== undefined) places.set(tool, { ...place, seconds: (host.now() - started) / 1000 });
   };
-  await twoAtOnce(modules, (tool) => timed(tool, () => findTool(host, tool, node)));
+  await twoAtOnce(modules, (tool) => timed(tool, () => findTool(host, tool, { node, offline })));
   const missing = modules.filter((tool) => !places.has(tool));
+  if (missing.length > 0 && offline) {
+    const lacking = await Promise.all(missing.map(async (tool) => `${tool} ${(await pinsOf(tool)).version}`));
+    throw new BakeError(
+      "BK211",
+      `not on this host, and --offline neither fetches nor builds tools: ${lacking.join(", ")}`,
+      onceWithNetwork,
+    );
+  }
   if (missing.length > 0) {
     const wanted = await Promise.all(missing.map(async (tool) => (await pinsOf(tool)).go));
     await requireGo(
@@ -410,8 +435,8 @@ export const ensureTools = async <Name extends ToolName>(
 };
 
 /** One tool of `ensureTools`. @throws as `ensureTools`. */
-export const ensureTool = async (host: Host, name: ToolName, node?: Architecture): Promise<Tool> =>
-  (await ensureTools(host, [name], node))[name];
+export const ensureTool = async (host: Host, name: ToolName, want?: Want): Promise<Tool> =>
+  (await ensureTools(host, [name], want))[name];
 
 /** Binaries built from the pinned modules of `tools`, by name. @throws as `ensureTools`. */
 export const buildGoTools = async (
@@ -427,17 +452,6 @@ export const buildGoTools = async (
   >;
 };
 
-export interface PackerTools {
-  readonly packer: string;
-  readonly plugin: string;
-}
-
-/** Packer and its qemu plugin. @throws as `ensureTools`. */
-export const ensurePacker = async (host: Host): Promise<PackerTools> => {
-  const tools = await ensureTools(host, ["packer", "packer-plugin-qemu"]);
-  return { packer: tools.packer.path, plugin: tools["packer-plugin-qemu"].path };
-};
-
 /** crane, which speaks with registries: its path. @throws as `ensureTools`. */
 export const ensureCrane = async (host: Host): Promise<string> => (await ensureTool(host, "crane")).path;
 
@@ -448,14 +462,24 @@ export const packerEnvironment = (host: Host): Record<string, string> => ({
   CHECKPOINT_DISABLE: "1",
 });
 
-/** Puts the plugin where `packer init` looks, once for each version. */
-export const installQemuPlugin = async (host: Host, { packer, plugin }: PackerTools): Promise<void> => {
-  const environment = packerEnvironment(host);
-  const installed = join(environment["PACKER_PLUGIN_PATH"] ?? "", "github.com/hashicorp/qemu");
+/** Whether the plugin is where `packer init` looks: then nothing else of it is needed. */
+const hasQemuPlugin = async (host: Host): Promise<boolean> => {
+  const installed = join(packerEnvironment(host)["PACKER_PLUGIN_PATH"] ?? "", "github.com/hashicorp/qemu");
   const { version } = await pinsOf("packer-plugin-qemu");
   const names = await readdir(installed).catch((): string[] => []);
   // Packer writes the sum last: without it the binary may be half a copy.
-  if (names.some((name) => name.startsWith(`packer-plugin-qemu_v${version}_`) && name.endsWith("_SHA256SUM"))) return;
+  return names.some((name) => name.startsWith(`packer-plugin-qemu_v${version}_`) && name.endsWith("_SHA256SUM"));
+};
+
+/** Packer, with its qemu plugin where `packer init` looks. @returns Packer's path. @throws as `ensureTools`. */
+export const ensurePacker = async (host: Host, want?: Want): Promise<string> => {
+  if (await hasQemuPlugin(host)) return (await ensureTool(host, "packer", want)).path;
+  const tools = await ensureTools(host, ["packer", "packer-plugin-qemu"], want);
+  const environment = packerEnvironment(host);
   await mkdir(environment["PACKER_CONFIG_DIR"] ?? "", { recursive: true });
-  await host.run(packer, ["plugins", "install", "--path", plugin, "github.com/hashicorp/qemu"], { env: environment });
+  const plugin = tools["packer-plugin-qemu"].path;
+  await host.run(tools.packer.path, ["plugins", "install", "--path", plugin, "github.com/hashicorp/qemu"], {
+    env: environment,
+  });
+  return tools.packer.path;
 };

@@ -105,7 +105,8 @@ export const prepareTrial = async (
   }
   const base = await standInBase(host, store, {
     libraryPackages: dockerLibraryPackages,
-    mirror: await debianMirror(host),
+    mirror: () => debianMirror(host),
+    offline,
   });
   return {
     lockVersion,

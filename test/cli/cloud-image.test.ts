@@ -174,3 +174,17 @@ test("a trial bakes in a local VM alone, and a target must be there", () => {
   rmSync(join(folder, "site.lock.json"));
   expect(bake().stderr).toContain("error[BK413]: site.yaml has no target huaweicloud");
 });
+
+test("offline it is refused before anything starts, with credentials or without", () => {
+  lay(false);
+  for (const env of [credentials, {}]) {
+    const { status, stderr, stdout } = bake(env, ["--target", "huaweicloud", "--offline"]);
+    expect(status).toBe(2);
+    expect(stdout).toBe("");
+    expect(stderr.replace("bake: bundling the CLI\n", "")).toBe(
+      "error[BK413]: a bake in the cloud needs the network\n  Leave --offline out.\n",
+    );
+  }
+  expect(existsSync(join(folder, "out"))).toBe(false);
+  expect(existsSync(join(folder, "seen"))).toBe(false);
+});

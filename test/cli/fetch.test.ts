@@ -154,6 +154,24 @@ test("--offline says what is missing, and asks nobody", async () => {
   );
 });
 
+test("image --offline installs no packages: what the host lacks is named", () => {
+  fillByDigest(store(), lay().contents);
+  // A package manager that says when it is asked.
+  writeFileSync(join(folder, "apt-get"), `#!/bin/sh\n: >${folder}/asked\n`);
+  chmodSync(join(folder, "apt-get"), 0o755);
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    [join(root, "bin/cli.cjs"), "image", "--profile", "site.yaml", "--offline"],
+    { cwd: folder, encoding: "utf8", env: { ...env(), PATH: folder } },
+  );
+  expect(status).toBe(2);
+  expect(stderr).toMatch(/^error\[BK211\]: \d+ of \d+ packages are not installed, and --offline installs none:\n/);
+  expect(stderr).toContain("\n  qemu-utils (qemu-img): makes and flattens disk images\n");
+  expect(stderr).toMatch(/\n {2}Where there is a network, run the same command once without --offline\.\n$/);
+  expect(existsSync(join(folder, "asked"))).toBe(false);
+  expect(existsSync(join(folder, "out"))).toBe(false);
+});
+
 test("--json tells every step, one object a line", async () => {
   const locked = lay();
   const { stdout } = await run("fetch", "--profile", "site.yaml", "--mirror", mirror(locked), "--json");

@@ -1,5 +1,10 @@
-import { describe, expect, it } from "vitest";
-import { patchBootSector, recipeDigest } from "../../src/build/base.ts";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { patchBootSector, recipeDigest, standInBase } from "../../src/build/base.ts";
+import type { Host } from "../../src/host.ts";
+import { Store } from "../../src/store/store.ts";
 
 describe("patchBootSector", () => {
   // A disk's own sector: 0xdd; GRUB's boot.img: 0xbb; the core image: 0xcc.
@@ -29,6 +34,44 @@ describe("patchBootSector", () => {
     expect(() => patchBootSector(mbr, boot, Buffer.alloc(2 ** 20 + 1))).toThrow(
       expect.objectContaining({ code: "BK306", message: expect.stringContaining("1048577") }),
     );
+  });
+});
+
+describe("offline", () => {
+  let folder = "";
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "base-"));
+  });
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+
+  const none = (what: string) => (): Promise<never> => Promise.reject(new Error(what));
+  const ask = () => {
+    const host: Host = {
+      run: none("something was run"),
+      now: () => 0,
+      env: {},
+      cacheDir: folder,
+      signal: new AbortController().signal,
+      progress: { note: () => undefined, step: none("a step was made") },
+    };
+    const mirror = none("the mirror was asked for");
+    return standInBase(host, new Store(join(folder, "store")), { libraryPackages: [], mirror, offline: true });
+  };
+
+  it("a base that was not made yet is an error", async () => {
+    await expect(ask()).rejects.toMatchObject({
+      code: "BK211",
+      message: "a trial's base was not made yet, and --offline makes none",
+      help: "Run it once with a network: bake fetch --trial.",
+    });
+  });
+
+  it("one that was made is taken, and no mirror is asked for", async () => {
+    await writeFile(join(folder, "disk"), "a base");
+    const made = await new Store(join(folder, "store")).add(join(folder, "disk"));
+    await mkdir(join(folder, "base"));
+    await writeFile(join(folder, "base", `${recipeDigest([])}.json`), JSON.stringify({ resolved: "made", ...made }));
+    expect(await ask()).toMatchObject({ ...made, name: "debian-trixie-stand-in" });
   });
 });
 

@@ -2,12 +2,11 @@ import { createHash } from "node:crypto";
 import { chmod, mkdir, mkdtemp, readFile, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Host, runProcess } from "../../src/host.ts";
 import { root } from "../../src/root.ts";
 import { sha256File } from "../../src/store/store.ts";
-import { missingPackages } from "../../src/toolchain/packages.ts";
-import { atLeast, ensureTool, ensureTools, readPins } from "../../src/toolchain/tools.ts";
+import { atLeast, readPins } from "../../src/toolchain/tools.ts";
 import { parseDebName } from "../../src/trial/debian.ts";
 import { imageConfig, type PackedImage, packImage } from "../../src/trial/docker-archive.ts";
 import { trialVersions } from "../../src/trial/substitutions.ts";
@@ -27,10 +26,7 @@ let folder: string;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "docker-archive-"));
 });
-afterEach(async () => {
-  vi.unstubAllGlobals();
-  await rm(folder, { recursive: true, force: true });
-});
+afterEach(() => rm(folder, { recursive: true, force: true }));
 
 /** The same tree, made in another order, at another time, under another umask. */
 const makeTree = async (name: string, other: boolean): Promise<string> => {
@@ -104,21 +100,6 @@ describe("docker archive", () => {
   });
 });
 
-/** A host whose commands answer from a table; what is not in it is not installed. */
-const fakeHost = (answers: Record<string, string>, env: Host["env"] = {}): Host => ({
-  run: (file, args) => {
-    const stdout = answers[[file, ...args].join(" ")];
-    return stdout === undefined
-      ? Promise.reject(new Error(`${file}: command not found`))
-      : Promise.resolve({ exitCode: 0, stdout, stderr: "" });
-  },
-  now: () => 0,
-  env,
-  cacheDir: folder,
-  signal,
-  progress: { note: () => undefined, step: (_id, _title, work) => work(() => undefined) },
-});
-
 describe("versions", () => {
   it.each([
     ["1.11.2", "1.11", true],
@@ -147,54 +128,5 @@ describe("versions", () => {
     });
     expect(parseDebName("golang-go_2%3a1.24~2_amd64.deb")).toEqual({ name: "golang-go", version: "1.24~2" });
     expect(parseDebName("lock")).toBeUndefined();
-  });
-});
-
-describe("tools", () => {
-  it("takes Packer from PATH when it is new enough", async () => {
-    const tool = await ensureTool(fakeHost({ "packer version": "Packer v1.12.0\n" }), "packer");
-    expect(tool).toEqual({ path: "packer", version: "1.12.0", origin: "PATH", seconds: 0 });
-  });
-
-  it("asks a silent release host once, and names the Go that is missing", async () => {
-    const fetch = vi.fn(() => Promise.reject(new TypeError("fetch failed")));
-    vi.stubGlobal("fetch", fetch);
-    const host = fakeHost({ "packer version": "Packer v1.10.3\n" });
-    for (let run = 0; run < 2; run++) {
-      await expect(ensureTool(host, "packer")).rejects.toMatchObject({ code: "BK303" });
-    }
-    expect(fetch).toHaveBeenCalledTimes(1);
-  });
-
-  it("says which Go is too old", async () => {
-    const host = fakeHost({ "go env GOVERSION": "go1.22.1\n" });
-    await expect(ensureTools(host, ["goss", "buildctl"])).rejects.toMatchObject({
-      code: "BK303",
-      message: expect.stringContaining("1.22.1") as string,
-      help: expect.stringContaining("1.24.3") as string,
-    });
-  });
-
-  it("refuses a release that is not what its SHA256SUMS says", async () => {
-    const wrong = createHash("sha256").update("another archive").digest("hex");
-    vi.stubGlobal("fetch", (url: string) =>
-      Promise.resolve(
-        new Response(
-          url.endsWith("SHA256SUMS")
-            ? ["amd64", "arm64"].map((arch) => `${wrong}  packer_1.11.2_linux_${arch}.zip`).join("\n")
-            : "an archive",
-        ),
-      ),
-    );
-    await expect(ensureTool(fakeHost({}), "packer")).rejects.toMatchObject({ code: "BK308" });
-  });
-});
-
-describe("packages", () => {
-  it("finds what is missing, on PATH or by its path", async () => {
-    const host = fakeHost({}, { PATH: join(root, "bin-of-nothing") });
-    const need = (provides: string) => ({ package: provides, provides, why: "test" });
-    const missing = await missingPackages(host, [need("no-such-command"), need(join(root, "package.json"))]);
-    expect(missing.map(({ provides }) => provides)).toEqual(["no-such-command"]);
   });
 });
