@@ -106,6 +106,7 @@ export const startReleaseServer = async (routes: Routes): Promise<ReleaseServer>
       modelscope: `${origin}/modelscope`,
       huggingface: `${origin}/huggingface`,
       registries: {},
+      insecureRegistries: [],
     },
     requests,
     headers,

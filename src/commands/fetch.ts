@@ -45,6 +45,16 @@ const requireThere = async (store: Store, files: readonly LockedFile[]): Promise
   );
 };
 
+/** @throws BakeError BK216 for a mirror that the network would be needed for. */
+export const requirePlace = ({ mirror, offline = false }: FromWhere): void => {
+  if (!offline || mirror === undefined || !/^https?:/i.test(mirror)) return;
+  throw new BakeError(
+    "BK216",
+    "--offline touches no network, and the mirror is a URL",
+    "Name a folder, or leave one out.",
+  );
+};
+
 /** Brings what the artifacts consist of into the store. What is there already is not asked for. */
 const fetchArtifacts = async (
   host: Host,
@@ -127,6 +137,7 @@ const mirrored = async (asked: Asked, host: Host, store: Store): Promise<MirrorF
 export const fetch = async (options: FetchOptions): Promise<number> => {
   const { host } = await makeHost(options.json === true ? process.stderr : process.stdout);
   try {
+    requirePlace(options);
     const asked = await readAsked(options);
     if (asked === undefined) return 1;
     if (!asked.trial && asked.lock === undefined) {

@@ -25,7 +25,7 @@ const interruptible = (): AbortSignal => {
   ] as const) {
     process.on(signal, () => {
       if (controller.signal.aborted) process.exit(code);
-      process.stderr.write(`\nstopping (${signal}): VMs are stopped, nothing half-made is kept\n`);
+      process.stderr.write(`\nstopping (${signal}): VMs are stopped; downloads go on next time where they are\n`);
       controller.abort(new Interrupted(code));
     });
   }

@@ -17,7 +17,7 @@ import { type TargetName, targetsOf } from "../plan/target.ts";
 import { ensurePacker, ensureTool, packerEnvironment } from "../toolchain/tools.ts";
 import { formatSubstitutions } from "../trial/substitutions.ts";
 import { endOf, makeHost, type RealHost, storeOf } from "./host.ts";
-import { fetchPlanned } from "./fetch.ts";
+import { fetchPlanned, requirePlace } from "./fetch.ts";
 import { updateLock } from "./lock.ts";
 import { type Asked, type LockMaker, outFolder, planAsked, readAsked } from "./planned.ts";
 import type { Host } from "../host.ts";
@@ -65,9 +65,12 @@ const requireTarget = (
   return target === "huaweicloud" ? cloudCredentials(env) : {};
 };
 
-/** Makes or mends the lock where that is wanted: not in CI, not without a network. */
+/** Makes or mends the lock where that is wanted: not in CI, not without a network, not where all comes from a mirror. */
 const lockMaker = (options: ImageOptions, host: Host): LockMaker | undefined =>
-  options.frozenLockfile === true || options.offline === true || (host.env["CI"] ?? "") !== ""
+  options.frozenLockfile === true ||
+  options.offline === true ||
+  options.mirror !== undefined ||
+  (host.env["CI"] ?? "") !== ""
     ? undefined
     : (file, profile, previous) => {
         requireTarget(profile, file.file, options.target ?? targetsOf(profile)[0], options, host.env);
@@ -104,6 +107,7 @@ const bake = async (
   { host: whole, progress, saveDurations }: RealHost,
   version: string,
 ): Promise<number> => {
+  requirePlace(options);
   const asked = await readAsked(options, lockMaker(options, whole));
   if (asked === undefined) return 1;
   const host = withholdSecrets(whole, asked.profile.secrets);
@@ -119,7 +123,7 @@ const bake = async (
     throw new BakeError(
       "BK204",
       `${file.file} has no lock: ${file.lockFile} is not there`,
-      `Make one: bake lock --profile ${options.profile}. In CI, with --frozen-lockfile and with --offline it is not made on the way.\nFor a look with stand-in sources: add --trial.`,
+      `Make one: bake lock --profile ${options.profile}. In CI, with --frozen-lockfile, --offline and --mirror it is not made on the way.\nFor a look with stand-in sources: add --trial.`,
     );
   }
   if (target === "huaweicloud")

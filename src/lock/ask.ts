@@ -49,6 +49,9 @@ export const downloadEdges = (
   ...(onEvent !== undefined && { onEvent }),
 });
 
+/** Nobody on the way reads a token: TLS, or this machine. */
+const isPrivateWay = (url: string): boolean => /^(?:https:|http:\/\/(?:localhost|127\.0\.0\.1)(?:[:/]|$))/.test(url);
+
 /** Docker 29 and later are no node's (rule BK112); nobody is told of them. */
 const isForNodes = ({ kind }: Wish, version: string): boolean => kind !== "docker-static" || /^2[678]\./.test(version);
 
@@ -74,7 +77,7 @@ export const askSources = async (
   const sources = normalized(given);
   const edges = downloadEdges(host, store, rewrite);
   const token = host.env["HF_TOKEN"];
-  const hasToken = token !== undefined && token !== "";
+  const hasToken = token !== undefined && token !== "" && isPrivateWay(sources.huggingface);
   const headers = (url: string): Record<string, string> =>
     hasToken && url.startsWith(`${sources.huggingface}/`) ? { authorization: `Bearer ${token}` } : {};
   const web = webOverHttp({
@@ -99,7 +102,8 @@ export const askSources = async (
   };
   // Only profiles with images need it, and it may have to be built.
   let made: Promise<Registry> | undefined;
-  const registry = (): Promise<Registry> => (made ??= ensureCrane(host).then((crane) => makeRegistry(host, crane)));
+  const registry = (): Promise<Registry> =>
+    (made ??= ensureCrane(host).then((crane) => makeRegistry(host, crane, { insecure: sources.insecureRegistries })));
   const resolve = async (wish: Wish): Promise<Artifact> => {
     if (wish.kind !== "container-image") return resolverOf(wish).resolve(wish, context);
     const { image, manifest, config } = await resolveImage(wish, { registry: await registry(), sources });

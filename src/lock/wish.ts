@@ -64,4 +64,6 @@ export interface Sources {
   readonly huggingface: string;
   /** Mirrors by registry, asked in this order before the registry itself: `docker.io` → `mirror.example.com:5000/path`. */
   readonly registries: Readonly<Record<string, readonly string[]>>;
+  /** Hosts, with their ports, that speak plain http. */
+  readonly insecureRegistries: readonly string[];
 }

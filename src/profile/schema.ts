@@ -530,6 +530,18 @@ const Sources = z.strictObject({
     .describe(
       "Mirrors by registry, asked in this order before the registry itself when images are locked and fetched.",
     ),
+  insecureRegistries: z
+    .array(
+      z
+        .string()
+        .regex(new RegExp(`^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::${port})?$`), "expected host[:port]")
+        .refine((text) => isHost(text.replace(/:.*$/, "")), "expected host[:port]")
+        .meta({ examples: ["10.1.2.3:5000"] }),
+    )
+    .default([])
+    .describe(
+      "Registries and mirrors that speak plain http. Logins and images cross the network in plain sight; what arrives is compared with the lock all the same.",
+    ),
 });
 
 /** What stands where a profile says nothing about sources. */

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { type Architecture, goArchitecture } from "../lock/lock.ts";
+import { thisOwner } from "../owner.ts";
 import { root } from "../root.ts";
 import { type Http, makeHttp, reasonOf } from "../store/http.ts";
 import { aptCandidate, aptInstall, onceWithNetwork } from "./packages.ts";
@@ -191,7 +192,7 @@ const buildTool = async (host: Host, tool: GoTool, node: Architecture): Promise<
   const { version } = await pinsOf(tool);
   const flags = ["-s", "-w", await linkerVersion(tool)].join(" ").trim();
   await host.progress.step(`tool:${tool}`, `build ${tool} ${version} from its pinned Go module`, async () => {
-    const work = `${target}.${process.pid}`;
+    const work = `${target}.${thisOwner()}`;
     try {
       await rm(work, { recursive: true, force: true });
       await mkdir(join(work, "bin"), { recursive: true });
@@ -295,7 +296,7 @@ const fetchRelease = async (host: Host, tool: GoTool, release: Release): Promise
         "The download was changed on its way, or the release was. Nothing of it was used.",
       );
     }
-    const work = `${target}.${process.pid}`;
+    const work = `${target}.${thisOwner()}`;
     try {
       await mkdir(work, { recursive: true });
       const file = join(work, release.archive);

@@ -343,7 +343,7 @@ describe("the way to a registry", () => {
       new BakeError(
         "BK253",
         "10.1.2.3:5000 speaks http without TLS",
-        "Logins and images would cross the network in plain sight. Say so if that is meant: list it among the insecure registries.",
+        "Logins and images would cross the network in plain sight. Say so if that is meant: `sources.insecureRegistries` of the profile.",
       ),
     );
   });

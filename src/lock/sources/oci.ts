@@ -276,17 +276,25 @@ export const movedTag = async (image: ContainerImage, { registry, sources }: Fro
   return now === image.tagDigest ? undefined : now;
 };
 
+/** Where a repository's files are asked for, and why they cannot be, as far as that is known before. */
+const placeOf = async (repository: string, registry: Registry) => {
+  const host = repository.slice(0, repository.indexOf("/"));
+  const path = repository.slice(host.length);
+  try {
+    return { repository, root: `${await registry.base(host)}/v2${path}` };
+  } catch (error) {
+    if (!(error instanceof BakeError)) throw error;
+    return { repository, root: `https://${host}/v2${path}`, refusal: error };
+  }
+};
+
 /**
  * What the downloader needs for every file of a locked image: manifest, configuration, layers; a layer that stands twice in
- * it comes once. @throws BakeError BK253 for a registry that may not be spoken to without TLS.
+ * it comes once. A place that may not be asked, such as a registry without TLS, says so when its headers are asked for: the
+ * next one may have the file.
  */
 export const blobRequests = async (image: ContainerImage, { registry, sources }: From): Promise<BlobRequest[]> => {
-  const places = await Promise.all(
-    placesOf(image, sources).map(async (repository) => {
-      const slash = repository.indexOf("/");
-      return { repository, root: `${await registry.base(repository.slice(0, slash))}/v2${repository.slice(slash)}` };
-    }),
-  );
+  const places = await Promise.all(placesOf(image, sources).map((repository) => placeOf(repository, registry)));
   const [manifest] = filesOf(image);
   const files = new Map(filesOf(image).map((file) => [file.sha256, file]));
   return [...files.values()].map((file) => {
@@ -297,6 +305,7 @@ export const blobRequests = async (image: ContainerImage, { registry, sources }:
       urls: places.map(({ root }) => `${root}/${part}`),
       headers: async (url) => {
         const place = places.find(({ root }) => url === `${root}/${part}`);
+        if (place?.refusal !== undefined) throw place.refusal;
         const authorization = place === undefined ? undefined : await registry.authorization(place.repository);
         return {
           ...(isManifest ? { accept: image.manifest.mediaType } : {}),

@@ -128,7 +128,7 @@ export const makeRegistry = (
         throw new BakeError(
           "BK253",
           `${registry} speaks http without TLS`,
-          "Logins and images would cross the network in plain sight. Say so if that is meant: list it among the insecure registries.",
+          "Logins and images would cross the network in plain sight. Say so if that is meant: `sources.insecureRegistries` of the profile.",
         );
       }
     }
