@@ -152,7 +152,7 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
   BK204: { title: "a profile has no lock", text: "A bake takes only bytes that a lock names." },
   BK205: {
     title: "a lock that does not go with its profile",
-    text: "The profile asks for something that the lock does not hold: it was changed after the lock was made. Nothing is rendered or baked with such a lock.",
+    text: "The profile asks for something that the lock does not hold, or no longer for something that it holds: it was changed after the lock was made. Nothing is rendered or baked with such a lock.",
   },
   BK206: { title: "a lock of a newer bake", text: "An older bake would misread it." },
   BK207: {

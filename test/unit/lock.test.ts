@@ -203,17 +203,54 @@ describe("a lock that the profile has gone on without", () => {
       ["docker.version", "site.lock.json does not hold docker 26.1.3 for x86_64", "the lock was made for 27.5.1"],
     ],
     [
-      "another image",
-      { images: ["quay.io/ascend/cann:9.2.0"] },
-      ["images.0", "site.lock.json does not hold quay.io/ascend/cann:9.2.0 for x86_64", "not in the lock"],
-    ],
-    [
       "a model",
       { models: [{ modelscope: "Qwen/Qwen3-0.6B", revision: "v2" }] },
       ["models.0.modelscope", "site.lock.json does not hold Qwen/Qwen3-0.6B v2", "not in the lock"],
     ],
   ] as const)("says where: %s", (_, change, problem) => {
     expect(changed(change as Partial<Profile>)).toEqual([problem]);
+  });
+
+  test("another image in the place of one: both are told", () => {
+    expect(changed({ images: ["quay.io/ascend/cann:9.2.0"] })).toEqual([
+      ["images.0", "site.lock.json does not hold quay.io/ascend/cann:9.2.0 for x86_64", "not in the lock"],
+      [
+        "images",
+        "site.lock.json holds the image quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12 for x86_64, which the profile does not ask for",
+        "no longer asked for",
+      ],
+    ]);
+  });
+
+  test("holds what the profile does not ask for any more, at its section", () => {
+    const more: Profile = {
+      ...profile,
+      models: [{ modelscope: "Qwen/Qwen3-0.6B" }],
+      files: [{ url: "https://example.com/tool", path: "/opt/site/tool", mode: "0755" }],
+      targets: { ...profile.targets, huaweicloud: { architecture: "aarch64" } as Profile["targets"]["huaweicloud"] },
+    };
+    const found = staleness(lockOf(more), wishes, "site.lock.json").map(({ path, message }) => [
+      path.join("."),
+      message.replace("site.lock.json holds ", "").replace(", which the profile does not ask for", ""),
+    ]);
+    expect(found).toEqual([
+      ["docker", "docker for aarch64"],
+      ["buildx", "buildx for aarch64"],
+      ["agents", "buildkite-agent for aarch64"],
+      ["checks", "goss for aarch64"],
+      ["images", "the image moby/buildkit:v0.19.0 for aarch64"],
+      ["images", "the image quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12 for aarch64"],
+      ["models", "the model Qwen/Qwen3-0.6B"],
+      ["files", "the file opt/site/tool"],
+    ]);
+    const cloud = { ...profile, targets: { huaweicloud: more.targets.huaweicloud } };
+    expect(staleness(lockOf(profile), wishesOf(cloud), "site.lock.json")).toContainEqual({
+      path: ["targets", "qemu"],
+      at: "key",
+      message: "site.lock.json holds the base openeuler-22.03-lts-sp4 for x86_64, which the profile does not ask for",
+      label: "no longer asked for",
+      help: "bake lock brings the lock up to date",
+    });
   });
 
   test("says which architecture is missing", () => {
