@@ -53,7 +53,10 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
     title: "a Docker version that is not supported, or not verified",
     text: "Docker 25 is excluded by the team; from 29 a fresh data-root keeps images in containerd's store, outside data-root (guide row G15, S21). Versions in between that were not tried give a warning.",
   },
-  BK113: { title: "an image is listed twice", text: "Once is enough; `builders.image` comes by itself." },
+  BK113: {
+    title: "an image or a model is listed twice",
+    text: "Once is enough; `builders.image` comes by itself. Of a model there is one hub and one revision.",
+  },
   BK114: {
     title: "an agent setting that is unknown, or bake's own",
     text: "The agent ignores keys that it does not know (guide row G4, S27). Some keys are bake's to write, because CI relies on their values.",
@@ -147,7 +150,7 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
   },
   BK203: {
     title: "a lock cannot be read",
-    text: "`profiles/<name>.lock.json` is no JSON, or not the shape of a lock. The message says where.",
+    text: "`profiles/<name>.lock.json` is no JSON, or not the shape of a lock, or names an artifact twice. The message says where.",
   },
   BK204: { title: "a profile has no lock", text: "A bake takes only bytes that a lock names." },
   BK205: {

@@ -66,11 +66,39 @@ describe("a lock's file", () => {
       "BK203",
       /expected an http or https URL without credentials$/,
     ],
+    [
+      "edited: a URL whose credentials are a name alone",
+      text.replace("http://trial.bake.invalid/goss", "http://password@trial.bake.invalid/goss"),
+      "BK203",
+      /expected an http or https URL without credentials$/,
+    ],
+    [
+      "merged by hand: an artifact that is there twice",
+      text.replace(/^ {4}\{\n {6}"kind": "goss",[^]*?^ {4}\}/m, (goss) => `${goss},\n${goss}`),
+      "BK203",
+      /^not a lock:\n {2}site\.lock\.json:120:5: artifacts\[7\]: a second goss for x86_64$/,
+    ],
   ])("%s is told where", (_, wrong, code, message) => {
     const found = failure(wrong);
     expect(found.code).toBe(code);
     expect(found.message).toMatch(message);
     expect(found.message).not.toContain("password");
+  });
+
+  test("takes an @ in a URL where it is no user's", () => {
+    const { href } = new URL("https://example.com:8080/scope/x@1.tgz?by=a@b#c@d");
+    const file: Artifact = {
+      kind: "file",
+      name: "opt/x",
+      version: "1",
+      asked: href,
+      url: href,
+      size: 1,
+      sha256: "a".repeat(64),
+      trust: "first-use",
+    };
+    const held = { ...trialLock, artifacts: [file] };
+    expect(parseLock(formatLock(held), "x")).toEqual(held);
   });
 
   test("names every file of every artifact, a layer that images share in both", () => {
