@@ -4,7 +4,7 @@ import { BakeError } from "../errors.ts";
 import type { Profile } from "../profile/schema.ts";
 import type { ProfilePath } from "../profile/source.ts";
 import type { Artifact, Lock } from "./lock.ts";
-import { lockedAs } from "./stale.ts";
+import { lockedAs, shownAsked } from "./stale.ts";
 import type { Wish } from "./wish.ts";
 import { pinFor } from "./wishes.ts";
 
@@ -68,7 +68,7 @@ export const findOutdated = async (
     const subject = {
       name: wish.name,
       ...(wish.architecture !== undefined && { architecture: wish.architecture }),
-      version: locked?.version ?? wish.asked,
+      version: locked?.version ?? shownAsked(wish),
       path: wish.path,
     };
     if (locked === undefined) return [{ ...subject, what: "not in the lock" }];

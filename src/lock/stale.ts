@@ -1,5 +1,6 @@
 /** Where a lock and its profile have parted: what only one of the two has. Pure. */
 import type { Problem } from "../profile/rules/rule.ts";
+import { shownUrl } from "../store/http.ts";
 import type { Artifact, Lock } from "./lock.ts";
 import type { Wish } from "./wish.ts";
 
@@ -16,7 +17,12 @@ const isFor = (artifact: Artifact, wish: Wish): boolean =>
 export const lockedAs = (lock: Lock, wish: Wish): Artifact | undefined =>
   lock.artifacts.find((artifact) => isFor(artifact, wish));
 
-const described = (wish: Wish): string => `${wish.name}${wish.kind === "container-image" ? "" : ` ${wish.asked}`}`;
+/** For messages: a file's URL may be signed in its query. */
+export const shownAsked = ({ kind, asked }: Pick<Wish | Artifact, "kind" | "asked">): string =>
+  kind === "file" ? shownUrl(asked) : asked;
+
+const described = (wish: Wish): string =>
+  `${wish.name}${wish.kind === "container-image" ? "" : ` ${shownAsked(wish)}`}`;
 
 const forArchitecture = ({ architecture }: Wish | Artifact): string =>
   architecture === undefined ? "" : ` for ${architecture}`;
@@ -27,7 +33,9 @@ const why = (lock: Lock, wish: Wish): string => {
   const same = lock.artifacts.filter((each) => each.kind === wish.kind && each.name === wish.name);
   const here = same.find((each) => each.architecture === wish.architecture);
   if (here !== undefined) {
-    return here.asked === wish.asked ? "the lock has another digest or source" : `the lock was made for ${here.asked}`;
+    if (here.asked === wish.asked) return "the lock has another digest or source";
+    const [before, now] = [shownAsked(here), shownAsked(wish)];
+    return before === now ? "the lock was made for another query of this URL" : `the lock was made for ${before}`;
   }
   const [other] = same;
   return other?.architecture === undefined ? "not in the lock" : `the lock has it for ${other.architecture} alone`;

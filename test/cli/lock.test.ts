@@ -56,8 +56,12 @@ const routes: Routes = {
   ...openEulerRoutes("22.03-LTS-SP4", "a disk"),
   ...models("weights", "b"),
   "/files/tool": "a tool",
+  "/files/small@1.tgz": "a small one",
   "/files/SHA256SUMS": `${sha256("a tool")}  tool\n`,
 };
+
+/** Of a URL in the profile: nothing may say it. */
+const signature = "signed-for-one-day";
 
 let folder = "";
 let registry: TestRegistry;
@@ -99,6 +103,7 @@ models:
   - { huggingface: org/small }
 files:
   - { url: "${origin}/files/tool", path: /opt/site/tool, mode: "0755", checksums: "${origin}/files/SHA256SUMS" }
+  - { url: "${origin}/files/small@1.tgz?X-Signature=${signature}", path: /opt/site/small }
 sources:
 ${Object.entries(sources)
   .flatMap(([name, url]) => (typeof url === "string" ? [`  ${name}: ${url}`] : []))
@@ -132,8 +137,10 @@ describe("one after the other", () => {
     const { status, stdout, stderr } = await run("lock", "--profile", "site.yaml");
     expect(stderr).not.toContain("error");
     expect(status).toBe(0);
-    expect(stdout).toContain("  trusted on first use, since nobody publishes a digest: docker\n");
-    expect(stdout).toMatch(/^site\.lock\.json: 10 artifacts, .* in all$/m);
+    expect(stdout).toContain("  trusted on first use, since nobody publishes a digest: docker, opt/site/small\n");
+    expect(stderr).toContain(`  asking for opt/site/small ${server.origin}/files/small@1.tgz?…\n`);
+    expect(stdout + stderr).not.toContain(signature);
+    expect(stdout).toMatch(/^site\.lock\.json: 11 artifacts, .* in all$/m);
     const found = Object.fromEntries(lock().artifacts.map((each) => [each.name, each]));
     expect(found["docker"]).toMatchObject({
       version: "27.5.1",
@@ -168,7 +175,7 @@ describe("one after the other", () => {
   test("again it asks nobody and changes nothing; --check says so too", async () => {
     const before = { text: lockText(), requests: server.requests.length };
     const again = await run("lock", "--profile", "site.yaml");
-    expect(again).toMatchObject({ status: 0, stdout: "site.lock.json: 10 artifacts, nothing changed\n" });
+    expect(again).toMatchObject({ status: 0, stdout: "site.lock.json: 11 artifacts, nothing changed\n" });
     expect(again.stderr).not.toContain("asking");
     expect(await run("lock", "--profile", "site.yaml", "--check")).toMatchObject({
       status: 0,
@@ -216,6 +223,22 @@ describe("one after the other", () => {
     expect(lockText()).toBe(before);
   });
 
+  test("another query of a file's URL is told without it", async () => {
+    const [url, query] = [`${server.origin}/files/small@1.tgz`, "X-Signature=signed-for-another"];
+    writeProfile();
+    const text = readFileSync(join(folder, "site.yaml"), "utf8");
+    writeFileSync(join(folder, "site.yaml"), text.replace(/X-Signature=[^"]*/, query));
+    const check = await run("lock", "--profile", "site.yaml", "--check");
+    expect(check.status).toBe(1);
+    expect(check.stderr).toContain(`error[BK205]: site.lock.json does not hold opt/site/small ${url}?…\n`);
+    expect(check.stderr).toMatch(/^9 \| {3}- \{ url: ".*\/files\/small@1\.tgz\?\*+, path: \/opt\/site\/small \}$/m);
+    expect(check.stderr).toMatch(/\^+ the lock was made for another query of this URL$/m);
+    const outdated = await run("lock", "--profile", "site.yaml", "--outdated");
+    expect(outdated.stdout).toContain(`  opt/site/small: not in the lock: ${url}?…\n`);
+    expect([check, outdated].map(({ stdout, stderr }) => stdout + stderr).join("")).not.toContain("signed-for");
+    writeProfile();
+  });
+
   test("--update of one name asks for that alone", async () => {
     const before = lock();
     const { status, stdout } = await run("lock", "--profile", "site.yaml", "--update", "Qwen/Qwen3-0.6B");
@@ -237,9 +260,9 @@ describe("one after the other", () => {
     expect(stderr).toContain(
       `error[BK230]: ${server.origin}/goss-org/goss/releases/download/v0.9.9/goss-linux-amd64.sha256 answers 404 Not Found\n`,
     );
-    expect(stderr).toMatch(/ --> site\.yaml:19:24\n/);
+    expect(stderr).toMatch(/ --> site\.yaml:20:24\n/);
     expect(stderr).toMatch(/error\[BK25\d\]: .*moby\/buildkit:v0\.99\.0/);
-    expect(stderr).toMatch(/ --> site\.yaml:20:20\n/);
+    expect(stderr).toMatch(/ --> site\.yaml:21:20\n/);
     expect(lockText()).toBe(before);
     writeProfile();
   });

@@ -281,6 +281,18 @@ describe("a lock that the profile has gone on without", () => {
     });
   });
 
+  test("a file's URL is told without its query", () => {
+    const of = (url: string): Profile => ({ ...profile, files: [{ url, path: "/opt/site/tool", mode: "0755" }] });
+    const labels = (before: string, now: string) =>
+      staleness(lockOf(of(before)), wishesOf(of(now)), "x").map(({ message, label }) => [message, label]);
+    expect(labels("https://example.com/a?sig=1", "https://example.com/b?sig=2")).toEqual([
+      ["x does not hold opt/site/tool https://example.com/b?…", "the lock was made for https://example.com/a?…"],
+    ]);
+    expect(labels("https://example.com/a?sig=1", "https://example.com/a?sig=2")).toEqual([
+      ["x does not hold opt/site/tool https://example.com/a?…", "the lock was made for another query of this URL"],
+    ]);
+  });
+
   test("says which architecture is missing", () => {
     const both: Partial<Profile> = {
       targets: {
