@@ -401,6 +401,16 @@ describe("what is outdated", () => {
     expect(await find({ [cann]: { follows } }, { follow: () => Promise.resolve(used) })).toEqual([]);
   });
 
+  test("CI may call the same image by another of its names", async () => {
+    const follows = { repository: "https://example.com/r.git", branch: "main", file: "a.cfg", variable: "BASE" };
+    const used = async (name: string) =>
+      (await find({ "moby/buildkit": { follows } }, { follow: () => Promise.resolve(name) })).map((each) => each[3]);
+    for (const name of ["moby/buildkit", "docker.io/moby/buildkit", "index.docker.io/moby/buildkit"])
+      expect(await used(`${name}:v0.19.0`)).toEqual([]);
+    for (const name of ["quay.io/moby/buildkit:v0.19.0", "docker.io/moby/buildkit:v0.20.0", "no image at all"])
+      expect(await used(name)).toEqual([name]);
+  });
+
   test("a source that does not answer says nothing about the others", async () => {
     const newer: Look["newer"] = ({ name }) =>
       name === "goss" ? Promise.reject(new BakeError("BK230", "no answer")) : Promise.resolve([]);
