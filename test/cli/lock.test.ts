@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { BakeError } from "../../src/errors.ts";
 import { followFile } from "../../src/lock/follow.ts";
 import { type Lock } from "../../src/lock/lock.ts";
 import { parseLock } from "../../src/lock/read.ts";
@@ -288,12 +289,52 @@ test("what CI uses is read out of a file of a git repository", async () => {
   };
   expect(await followFile(host, follows)).toBe("quay.io/ascend/cann:9.2.0");
   await expect(followFile(host, { ...follows, branch: "no" })).rejects.toThrow(
-    `branch no of file://${repository} could not be fetched`,
+    `branch no of file://${repository} could not be fetched: couldn't find remote ref refs/heads/no`,
   );
   await expect(followFile(host, { ...follows, file: "no.cfg" })).rejects.toThrow(
-    `file://${repository} has no no.cfg on main`,
+    `file://${repository} has no no.cfg on main: path 'no.cfg' does not exist in 'FETCH_HEAD'`,
+  );
+  await expect(followFile(host, { ...follows, repository: `${server.origin}/ci.git?private=1` })).rejects.toMatchObject(
+    {
+      code: "BK209",
+      message: expect.stringMatching(
+        /^branch main of \S+ could not be fetched: repository 'http:\/\/127\.0\.0\.1:\d+\/ci\.git\?…' not found$/,
+      ) as string,
+    },
   );
   await expect(followFile(host, { ...follows, variable: "NO" })).rejects.toThrow(
     `tests/vllm.cfg of file://${repository} assigns nothing to NO`,
   );
+});
+
+test.each([
+  [
+    "advice behind the reason",
+    "git@example.com: Permission denied (publickey).\nfatal: Could not read from remote repository.\n\nPlease make sure you have the correct access rights\nand the repository exists.",
+    "Could not read from remote repository.",
+  ],
+  [
+    "credentials",
+    "fatal: unable to access 'https://user:EXAMPLE@example.com/r.git?token=EXAMPLE/': Could not resolve host: example.com",
+    "unable to access 'https://example.com/r.git?…': Could not resolve host: example.com",
+  ],
+  ["a token by itself", "remote: ghp_EXAMPLE0000 is no token", "remote: *** is no token"],
+  ["nothing", "", "timed out"],
+])("git's reason is kept: %s", async (_, said, reason) => {
+  const answers = (_file: string, args: readonly string[]) =>
+    args.includes("fetch")
+      ? Promise.reject(new BakeError("BK302", "git -C folder fetch: timed out", said))
+      : Promise.resolve({ exitCode: 0, stdout: "", stderr: "" });
+  const host = { run: answers } as unknown as Parameters<typeof followFile>[0];
+  await expect(
+    followFile(host, { repository: "https://example.com/r.git", branch: "main", file: "a", variable: "A" }),
+  ).rejects.toThrow(`branch main of https://example.com/r.git could not be fetched: ${reason}`);
+});
+
+test("git that is not there is told as what it is", async () => {
+  const missing = () => Promise.reject(new BakeError("BK301", "git: command not found"));
+  const host = { run: missing } as unknown as Parameters<typeof followFile>[0];
+  await expect(
+    followFile(host, { repository: "https://example.com/r.git", branch: "main", file: "a", variable: "A" }),
+  ).rejects.toThrow("git: command not found");
 });
