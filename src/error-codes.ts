@@ -236,10 +236,6 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
     title: "bytes are not what the hub says",
     text: "The size or the digest of a file differs from what the hub's own list says of it. It is not locked.",
   },
-  BK241: {
-    title: "a model has changed",
-    text: "The branch or tag of the profile now names other files than the lock. A new lock takes them; until then the locked ones stay.",
-  },
   BK242: { title: "no such base", text: "A base is one of the names in the help, or a qcow2 file." },
   BK243: {
     title: "a hub has no such model or revision",
