@@ -89,7 +89,11 @@ const requireKnown = (names: readonly string[], wishes: readonly Wish[]): void =
 };
 
 const trustLine = (artifacts: readonly Artifact[]): string | undefined => {
-  const first = artifacts.flatMap((each) => ("trust" in each && each.trust === "first-use" ? [each.name] : []));
+  const first = artifacts.flatMap((each) => {
+    if (each.kind === "model")
+      return each.files.flatMap(({ path, trust }) => (trust === undefined ? [] : [`${each.name} ${path}`]));
+    return "trust" in each && each.trust === "first-use" ? [each.name] : [];
+  });
   return first.length === 0
     ? undefined
     : `trusted on first use, since nobody publishes a digest: ${[...new Set(first)].join(", ")}`;

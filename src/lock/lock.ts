@@ -95,6 +95,8 @@ const Model = z.strictObject({
         sha256,
         /** ModelScope: the commit that last changed this file; its client records it. */
         revision: word.optional(),
+        /** Absent: the hub gives a digest of it. */
+        trust: z.literal("first-use").optional(),
       }),
     )
     .min(1),

@@ -20,6 +20,8 @@ import {
   gitHubReleasesRoutes,
   gossRoutes,
   huggingfaceRoutes,
+  modelscopeAnswer,
+  modelscopeListing,
   modelscopeRoutes,
   openEulerRoutes,
   type ReleaseServer,
@@ -36,11 +38,26 @@ const docker = dockerStaticRoutes({
   "28.5.2": "28",
   "29.0.0": "29",
 });
+/** Of the first file the hub gives no digest. */
+const qwen = (weights: string, at: string): Routes => {
+  const [name, files] = [
+    "Qwen/Qwen3-0.6B",
+    [
+      { path: "config.json", bytes: "{}", commit: commit("a") },
+      { path: "model.safetensors", bytes: weights, commit: commit(at) },
+    ],
+  ] as const;
+  const { Files, ...listing } = modelscopeListing(files, commit(at));
+  return {
+    ...modelscopeRoutes(name, "master", commit(at), files),
+    [`/modelscope/api/v1/models/${name}/repo/files?Revision=master&Recursive=True`]: modelscopeAnswer({
+      ...listing,
+      Files: Files.map((file) => (file.Path === "config.json" ? { ...file, Sha256: "" } : file)),
+    }),
+  };
+};
 const models = (weights: string, at: string): Routes => ({
-  ...modelscopeRoutes("Qwen/Qwen3-0.6B", "master", commit(at), [
-    { path: "config.json", bytes: "{}", commit: commit("a") },
-    { path: "model.safetensors", bytes: weights, commit: commit(at) },
-  ]),
+  ...qwen(weights, at),
   ...huggingfaceRoutes("org/small", "main", commit("c"), [
     { path: "config.json", bytes: "{ }", commit: commit("c") },
     { path: "model.safetensors", bytes: "weights of another", commit: commit("c"), large: true },
@@ -138,7 +155,9 @@ describe("one after the other", () => {
     const { status, stdout, stderr } = await run("lock", "--profile", "site.yaml");
     expect(stderr).not.toContain("error");
     expect(status).toBe(0);
-    expect(stdout).toContain("  trusted on first use, since nobody publishes a digest: docker, opt/site/small\n");
+    expect(stdout).toContain(
+      "  trusted on first use, since nobody publishes a digest: docker, opt/site/small, Qwen/Qwen3-0.6B config.json\n",
+    );
     expect(stderr).toContain(`  asking for opt/site/small ${server.origin}/files/small@1.tgz?…\n`);
     expect(stdout + stderr).not.toContain(signature);
     expect(stdout).toMatch(/^site\.lock\.json: 11 artifacts, .* in all$/m);

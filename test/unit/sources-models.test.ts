@@ -161,10 +161,10 @@ describe("ModelScope", () => {
       ...routes,
       [`${list}?Revision=master&Recursive=True`]: modelscopeAnswer({ ...listing, Files }),
     });
-    expect((await resolve(wish("modelscope", "master"), context)).files[0]).toMatchObject({
-      sha256: sha256("{}"),
-      size: 2,
-    });
+    const locked = (await resolve(wish("modelscope", "master"), context)).files;
+    expect(locked[0]).toMatchObject({ sha256: sha256("{}"), size: 2, trust: "first-use" });
+    // Of the others the hub says it.
+    expect(locked.slice(1).map((file) => "trust" in file)).toEqual([false, false]);
     expect(stored).toEqual([`${model} config.json`]);
   });
 
