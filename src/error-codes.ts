@@ -53,7 +53,10 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
     title: "a Docker version that is not supported, or not verified",
     text: "Docker 25 is excluded by the team; from 29 a fresh data-root keeps images in containerd's store, outside data-root (guide row G15, S21). Versions in between that were not tried give a warning.",
   },
-  BK113: { title: "an image is listed twice", text: "Once is enough; `builders.image` comes by itself." },
+  BK113: {
+    title: "an image or a model is listed twice",
+    text: "Once is enough; `builders.image` comes by itself. Of a model there is one hub and one revision.",
+  },
   BK114: {
     title: "an agent setting that is unknown, or bake's own",
     text: "The agent ignores keys that it does not know (guide row G4, S27). Some keys are bake's to write, because CI relies on their values.",
@@ -147,12 +150,12 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
   },
   BK203: {
     title: "a lock cannot be read",
-    text: "`profiles/<name>.lock.json` is no JSON, or not the shape of a lock. The message says where.",
+    text: "`profiles/<name>.lock.json` is no JSON, or not the shape of a lock, or names an artifact twice. The message says where.",
   },
   BK204: { title: "a profile has no lock", text: "A bake takes only bytes that a lock names." },
   BK205: {
     title: "a lock that does not go with its profile",
-    text: "The profile asks for something that the lock does not hold: it was changed after the lock was made. Nothing is rendered or baked with such a lock.",
+    text: "The profile asks for something that the lock does not hold, or no longer for something that it holds: it was changed after the lock was made. Nothing is rendered or baked with such a lock.",
   },
   BK206: { title: "a lock of a newer bake", text: "An older bake would misread it." },
   BK207: {
@@ -236,10 +239,6 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
   BK240: {
     title: "bytes are not what the hub says",
     text: "The size or the digest of a file differs from what the hub's own list says of it. It is not locked.",
-  },
-  BK241: {
-    title: "a model has changed",
-    text: "The branch or tag of the profile now names other files than the lock. A new lock takes them; until then the locked ones stay.",
   },
   BK242: { title: "no such base", text: "A base is one of the names in the help, or a qcow2 file." },
   BK243: {

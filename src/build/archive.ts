@@ -41,8 +41,9 @@ export const requirePlainArchive = async (host: Host, name: string, path: string
     .trimEnd()
     .split("\n")
     .flatMap((line) => {
-      const [, mode = "", entry = ""] =
-        /^(\S{10}) +\d+\/\d+ +\S+ +\S+ +\S+ (.*?)(?: -> .*| link to .*)?$/.exec(line) ?? [];
+      const [, mode = "", shown = ""] = /^(\S{10}) +\d+\/\d+ +\S+ +\S+ +\S+ (.*)$/.exec(line) ?? [];
+      // What a link leads to stands behind its name; in any other name these are letters as all others.
+      const entry = /^[lh]/.test(mode) ? shown.replace(/(?: -> | link to ).*$/, "") : shown;
       const wrong = entry === "" ? "an entry that cannot be read" : wrongWith(mode, entry);
       return wrong === undefined ? [] : [`${entry === "" ? line : entry}: ${wrong}`];
     });

@@ -8,6 +8,7 @@ import { type Artifact, formatLock, type Lock } from "../lock/lock.ts";
 import { makeLock, type Unanswered } from "../lock/make.ts";
 import { type Finding, findOutdated } from "../lock/outdated.ts";
 import { readLock, writeLock } from "../lock/read.ts";
+import { shownAsked } from "../lock/stale.ts";
 import { wishesOf } from "../lock/wishes.ts";
 import type { Wish } from "../lock/wish.ts";
 import { sortDiagnostics } from "../profile/diagnostics.ts";
@@ -88,7 +89,11 @@ const requireKnown = (names: readonly string[], wishes: readonly Wish[]): void =
 };
 
 const trustLine = (artifacts: readonly Artifact[]): string | undefined => {
-  const first = artifacts.flatMap((each) => ("trust" in each && each.trust === "first-use" ? [each.name] : []));
+  const first = artifacts.flatMap((each) => {
+    if (each.kind === "model")
+      return each.files.flatMap(({ path, trust }) => (trust === undefined ? [] : [`${each.name} ${path}`]));
+    return "trust" in each && each.trust === "first-use" ? [each.name] : [];
+  });
   return first.length === 0
     ? undefined
     : `trusted on first use, since nobody publishes a digest: ${[...new Set(first)].join(", ")}`;
@@ -110,10 +115,13 @@ export const updateLock = async (
     ...(previous !== undefined && { previous }),
     again,
     resolve: sources.resolve,
-    onStart: ({ name, asked, architecture }) =>
+    onStart: (wish) => {
+      const { name, architecture } = wish;
+      const asked = shownAsked(wish);
       host.progress.note(
         `  asking for ${name === asked ? name : `${name} ${asked}`}${architecture === undefined ? "" : ` (${architecture})`}`,
-      ),
+      );
+    },
   });
   if (made.unanswered.length > 0) {
     reportUnanswered(file, made.unanswered);

@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
+import { withoutSecretShapes } from "../secret-shapes.ts";
+import { shownUrl } from "../store/http.ts";
 import type { Follows } from "./outdated.ts";
 
 /** `NAME=value`, `export NAME="value"`, `NAME: value`: shell, env files, YAML. The last one counts. */
@@ -17,6 +19,20 @@ export const assignedIn = (text: string, variable: string): string | undefined =
     ?.slice(1)
     .find((group) => group !== undefined);
 
+/** What git said last, or how it ended. Advice follows its `fatal:`, and URLs in it may hold credentials. */
+const reasonOf = ({ message, help = "" }: BakeError): string => {
+  const lines = help.split("\n").filter((line) => line.trim() !== "");
+  const said = lines.findLast((line) => /^(?:fatal|error): /.test(line)) ?? lines.at(-1) ?? message.split(": ").at(-1);
+  return withoutSecretShapes(
+    (said ?? "")
+      .trim()
+      .replace(/^(?:fatal|error): /, "")
+      .replace(/https?:\/\/[^\s'"<>]+/g, shownUrl)
+      .replace(/[\0-\x1f\x7f]+/g, " ")
+      .slice(0, 300),
+  );
+};
+
 /**
  * Fetches the branch's last commit alone, with as little of it as the server gives.
  * @throws BakeError BK209 when the repository, the file or the assignment is not there.
@@ -25,7 +41,7 @@ export const followFile = async (host: Host, { repository, branch, file, variabl
   const folder = await mkdtemp(join(tmpdir(), "bake-follow-"));
   const git = (...args: string[]) =>
     host.run("git", ["-C", folder, ...args], {
-      env: { GIT_TERMINAL_PROMPT: "0" },
+      env: { GIT_TERMINAL_PROMPT: "0", LC_ALL: "C" },
       timeout: 120_000,
     });
   const failed = (what: string): BakeError =>
@@ -34,16 +50,21 @@ export const followFile = async (host: Host, { repository, branch, file, variabl
       what,
       "pins.*.follows says where CI names what it uses: repository, branch, file and variable.",
     );
+  const orFailed =
+    (what: string) =>
+    (error: unknown): never => {
+      // Without git, or stopped by Ctrl-C, it says nothing about the repository.
+      if (!(error instanceof BakeError) || error.code !== "BK302") throw error;
+      throw failed(`${what}: ${reasonOf(error)}`);
+    };
   try {
     await git("init", "--quiet");
     await git("remote", "add", "origin", repository);
-    await git("fetch", "--quiet", "--depth=1", "--filter=blob:none", "origin", `refs/heads/${branch}`).catch(() => {
-      throw failed(`branch ${branch} of ${repository} could not be fetched`);
-    });
+    await git("fetch", "--quiet", "--depth=1", "--filter=blob:none", "origin", `refs/heads/${branch}`).catch(
+      orFailed(`branch ${branch} of ${repository} could not be fetched`),
+    );
     // Servers without partial clones have sent all of it; others are asked for this one file now.
-    const shown = await git("show", `FETCH_HEAD:${file}`).catch(() => {
-      throw failed(`${repository} has no ${file} on ${branch}`);
-    });
+    const shown = await git("show", `FETCH_HEAD:${file}`).catch(orFailed(`${repository} has no ${file} on ${branch}`));
     const value = assignedIn(shown.stdout, variable);
     if (value === undefined || value === "") throw failed(`${file} of ${repository} assigns nothing to ${variable}`);
     return value;

@@ -14,7 +14,10 @@ export const goArchitecture: Readonly<Record<Architecture, string>> = { x86_64: 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "expected a sha256: 64 hex digits in lower case");
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/, "expected sha256: and 64 hex digits in lower case");
 const size = z.int().nonnegative();
-const url = z.string().regex(/^https?:\/\/[^\s@]+$/, "expected an http or https URL without credentials");
+/** An `@` belongs to credentials before the path alone. */
+const url = z
+  .string()
+  .regex(/^https?:\/\/[^\s/?#@\\]+(?:[/?#]\S*)?$/, "expected an http or https URL without credentials");
 /** Whatever reaches a file name, a tab-separated list or a report. */
 const word = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/:@+-]*$/, "expected letters, digits, and . _ / : @ + -");
 
@@ -92,6 +95,8 @@ const Model = z.strictObject({
         sha256,
         /** ModelScope: the commit that last changed this file; its client records it. */
         revision: word.optional(),
+        /** Absent: the hub gives a digest of it. */
+        trust: z.literal("first-use").optional(),
       }),
     )
     .min(1),
@@ -117,11 +122,22 @@ export type Blob = z.infer<typeof Blob>;
 const Artifact = z.discriminatedUnion("kind", [Base, Release, PlainFile, ContainerImage, Model]);
 export type Artifact = z.infer<typeof Artifact>;
 
+/** For people: what no two artifacts of a lock share. */
+const identityOf = ({ kind, name, architecture }: Artifact): string =>
+  `${kind === name ? "" : `${kind} `}${name}${architecture === undefined ? "" : ` for ${architecture}`}`;
+
 export const Lock = z.strictObject({
   lockVersion: z.literal(lockVersion),
   profile: z.string(),
   /** Sorted by kind, name and architecture. */
-  artifacts: z.array(Artifact),
+  artifacts: z.array(Artifact).superRefine((artifacts, context) => {
+    const seen = new Set<string>();
+    for (const [index, artifact] of artifacts.entries()) {
+      const identity = identityOf(artifact);
+      if (seen.has(identity)) context.addIssue({ code: "custom", path: [index], message: `a second ${identity}` });
+      seen.add(identity);
+    }
+  }),
 });
 export type Lock = z.infer<typeof Lock>;
 

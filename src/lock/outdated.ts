@@ -4,7 +4,8 @@ import { BakeError } from "../errors.ts";
 import type { Profile } from "../profile/schema.ts";
 import type { ProfilePath } from "../profile/source.ts";
 import type { Artifact, Lock } from "./lock.ts";
-import { lockedAs } from "./stale.ts";
+import { isSameImage } from "./reference.ts";
+import { lockedAs, shownAsked } from "./stale.ts";
 import type { Wish } from "./wish.ts";
 import { pinFor } from "./wishes.ts";
 
@@ -68,7 +69,7 @@ export const findOutdated = async (
     const subject = {
       name: wish.name,
       ...(wish.architecture !== undefined && { architecture: wish.architecture }),
-      version: locked?.version ?? wish.asked,
+      version: locked?.version ?? shownAsked(wish),
       path: wish.path,
     };
     if (locked === undefined) return [{ ...subject, what: "not in the lock" }];
@@ -102,7 +103,8 @@ export const findOutdated = async (
         ? []
         : await orNotAnswered(subject, async () => {
             const used = await look.follow(follows);
-            return used === wish.name || used === locked.version
+            const same = wish.kind === "container-image" && isSameImage(used, wish.name);
+            return same || used === wish.name || used === locked.version
               ? []
               : [{ ...subject, what: "CI uses another", now: used, detail: `${follows.variable} in ${follows.file}` }];
           })),

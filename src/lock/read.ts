@@ -15,7 +15,7 @@ const positionIn = (text: string, offset: number): string => {
   return `${before.length}:${(before.at(-1)?.length ?? 0) + 1}`;
 };
 
-const remake = "Take one whole side of a merge, or make the lock again: bake lock.";
+const remake = "Take one whole side of a merge, or remove the lock and make it again: bake lock.";
 
 /** Problems that a message lists. */
 const mostListed = 12;

@@ -40,6 +40,16 @@ export const parseReference = (text: string): Reference => {
   return { registry, repository, tag };
 };
 
+/** `docker.io/library/ubuntu:22.04` and `ubuntu:22.04` are one image; what is no reference is none. */
+export const isSameImage = (one: string, other: string): boolean => {
+  try {
+    const [a, b] = [parseReference(one), parseReference(other)];
+    return a.registry === b.registry && a.repository === b.repository && a.tag === b.tag;
+  } catch {
+    return false;
+  }
+};
+
 /** Prefix, version, suffix: `9.1.0-910b-py3.12` is version 9.1.0 of those that end in `-910b-py3.12`. */
 const tagParts = (tag: string): { shape: string; numbers: number[] } | undefined => {
   const [, prefix, version, suffix] = /^(\D*)(\d+(?:\.\d+)*)(.*)$/.exec(tag) ?? [];

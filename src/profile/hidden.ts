@@ -39,6 +39,9 @@ const isWhere = (node: Node): boolean =>
 /** A key below `secrets.<name>` that is neither of the two, nor a misspelt one. */
 const isWord = (key: string): boolean => /^[A-Za-z]{1,16}$/.test(key);
 
+/** Where `files` are from. */
+const isFileUrl = (key: string): boolean => key === "url" || key === "checksums";
+
 export const hiddenRanges = (document: Document, text: string): Range[] => {
   const found: Range[] = [...findSecretShapes(text)];
   /** A tag or an anchor stands before the node: `!Passw0rd` is one to YAML. */
@@ -54,6 +57,12 @@ export const hiddenRanges = (document: Document, text: string): Range[] => {
     found.push([node.range[0], node.range[1]]);
     // Where it was written.
     if (isAlias(node)) hide(node.resolve(document));
+  };
+  /** It may be a signature. */
+  const hideQuery = ({ range }: Node): void => {
+    if (!range) return;
+    const query = text.slice(range[0], range[1]).indexOf("?") + 1;
+    if (query > 0) found.push([range[0] + query, range[1]]);
   };
   const root = document.contents;
   const secrets = isMap(root) ? root.items.find((pair) => keyOf(pair) === "secrets")?.value : undefined;
@@ -76,6 +85,7 @@ export const hiddenRanges = (document: Document, text: string): Range[] => {
       const named = isSecretName(key) || (secretKey.test(key) && !words.has(key));
       const own = words.has(key) && (isScalar(pair.value) || isSeq(pair.value));
       if ((named || own) && key !== "secrets" && isNode(pair.value) && !isWhere(pair.value)) hide(pair.value);
+      if (isFileUrl(key) && isScalar(pair.value)) hideQuery(pair.value);
     },
   });
   if (document.errors.length > 0) {

@@ -66,6 +66,10 @@ const httpUrl = (example: string) =>
     .regex(/^[!#-&(-;=?-[\]_a-z~]*$/, `expected an http or https URL such as ${example}`)
     .meta({ examples: [example] });
 
+/** One that the lock keeps: a lock is committed, and shown. */
+const lockedUrl = (example: string) =>
+  httpUrl(example).regex(/^[^/]*\/\/[^/?#@]+(?:[/?#]|$)/, "expected a URL without a user or a password");
+
 /** What NO_PROXY means something by: a host, a domain with a leading dot, an address, an IPv4 network. */
 const isProxyException = (text: string): boolean => cidr.safeParse(text).success || isHost(text.replace(/^\*?\./, ""));
 
@@ -451,7 +455,7 @@ const sha256 = z
   .describe("Digest of the file, when you know it.");
 
 const File = z.strictObject({
-  url: httpUrl("https://example.com/tool.tar.gz").describe("Where the file is downloaded when the lock is made."),
+  url: lockedUrl("https://example.com/tool.tar.gz").describe("Where the file is downloaded when the lock is made."),
   path: absolutePath.meta({ examples: ["/opt/site/tool"] }).describe("Where it lies on the node; owned by root."),
   mode: z
     .string()
@@ -459,7 +463,7 @@ const File = z.strictObject({
     .default("0644")
     .describe("Its mode there."),
   sha256: sha256.optional(),
-  checksums: httpUrl("https://example.com/SHA256SUMS")
+  checksums: lockedUrl("https://example.com/SHA256SUMS")
     .optional()
     .describe("A file of checksums that names it. Without this and without sha256 the first download is trusted."),
 });
@@ -505,26 +509,26 @@ const Pin = z.strictObject({
 });
 
 const Sources = z.strictObject({
-  docker: httpUrl("https://download.docker.com/linux/static/stable")
+  docker: lockedUrl("https://download.docker.com/linux/static/stable")
     .default("https://download.docker.com/linux/static/stable")
     .describe("Docker's static archives: below it x86_64/docker-27.5.1.tgz. A mirror's address goes here."),
-  buildx: httpUrl("https://github.com/docker/buildx/releases/download")
+  buildx: lockedUrl("https://github.com/docker/buildx/releases/download")
     .default("https://github.com/docker/buildx/releases/download")
     .describe("Releases of buildx: below it v0.20.0/checksums.txt."),
-  agent: httpUrl("https://github.com/buildkite/agent/releases/download")
+  agent: lockedUrl("https://github.com/buildkite/agent/releases/download")
     .default("https://github.com/buildkite/agent/releases/download")
     .describe("Releases of the Buildkite agent."),
-  goss: httpUrl("https://github.com/goss-org/goss/releases/download")
+  goss: lockedUrl("https://github.com/goss-org/goss/releases/download")
     .default("https://github.com/goss-org/goss/releases/download")
     .describe("Releases of goss."),
-  releases: httpUrl("https://api.github.com")
+  releases: lockedUrl("https://api.github.com")
     .default("https://api.github.com")
     .describe("Lists of releases, for versions such as 3.137.x and for `lock --outdated`."),
-  openeuler: httpUrl("https://repo.openeuler.org")
+  openeuler: lockedUrl("https://repo.openeuler.org")
     .default("https://repo.openeuler.org")
     .describe("openEuler's images: below it openEuler-22.03-LTS-SP4/virtual_machine_img/."),
-  modelscope: httpUrl("https://www.modelscope.cn").default("https://www.modelscope.cn").describe("ModelScope's API."),
-  huggingface: httpUrl("https://huggingface.co").default("https://huggingface.co").describe("Hugging Face's API."),
+  modelscope: lockedUrl("https://www.modelscope.cn").default("https://www.modelscope.cn").describe("ModelScope's API."),
+  huggingface: lockedUrl("https://huggingface.co").default("https://huggingface.co").describe("Hugging Face's API."),
   registries: registryMirrors
     .default({})
     .describe(

@@ -39,7 +39,8 @@ export const purlOf = (artifact: Artifact): string => {
       const purl =
         releasePurls[artifact.kind]?.(encode(artifact.version)) ??
         `pkg:generic/${encode(artifact.name)}@${encode(artifact.version)}`;
-      const download = /^https?:/.test(artifact.url) ? artifact.url : undefined;
+      // A query may be a signature; the digest says which bytes they are.
+      const download = /^https?:/.test(artifact.url) ? artifact.url.replace(/[?#].*$/, "") : undefined;
       return `${purl}${qualifiers({ arch: artifact.architecture, checksum: `sha256:${artifact.sha256}`, download_url: download })}`;
     }
   }

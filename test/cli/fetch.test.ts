@@ -288,7 +288,14 @@ describe("a lock that its profile has gone on without", () => {
       "  |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^ not in the lock",
       "  = help: bake lock brings the lock up to date",
       "",
-      "1 error",
+      "error[BK205]: site.lock.json holds the image quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12 for x86_64, which the profile does not ask for",
+      " --> site.yaml:2:1",
+      "  |",
+      '2 | images: ["quay.io/ascend/cann:9.2.0"]',
+      "  | ^^^^^^ no longer asked for",
+      "  = help: bake lock brings the lock up to date",
+      "",
+      "2 errors",
       "",
     ].join("\n");
     for (const command of [
@@ -301,6 +308,47 @@ describe("a lock that its profile has gone on without", () => {
       const found = await run(...command, "--profile", "site.yaml");
       expect([command, found]).toEqual([command, { status: 1, stdout: "", stderr: expected }]);
     }
+  });
+
+  test("what the profile does not ask for any more is told where it would stand, or where the profile begins", async () => {
+    layLockedProfile(
+      folder,
+      "extends: 2cards\nfiles:\n  - { url: https://example.com/a, path: /opt/a }\n  - { url: https://example.com/b, path: /opt/b }\n",
+    );
+    const told = (name: string, line: number, text: string, mark: string): string[] => [
+      `error[BK205]: site.lock.json holds the file ${name}, which the profile does not ask for`,
+      ` --> site.yaml:${line}:1`,
+      "  |",
+      `${line} | ${text}`,
+      `  | ${mark} no longer asked for`,
+      "  = help: bake lock brings the lock up to date",
+      "",
+    ];
+    writeFileSync(
+      join(folder, "site.yaml"),
+      "extends: 2cards\nfiles:\n  - { url: https://example.com/a, path: /opt/a }\n",
+    );
+    expect(await run("lock", "--check", "--profile", "site.yaml")).toEqual({
+      status: 1,
+      stdout: "",
+      stderr: [...told("opt/b", 2, "files:", "^^^^^"), "1 error", ""].join("\n"),
+    });
+    writeFileSync(join(folder, "site.yaml"), "# Ours.\nextends: 2cards\n");
+    expect(await run("image", "--frozen-lockfile", "--profile", "site.yaml")).toEqual({
+      status: 1,
+      stdout: "",
+      stderr: [
+        ...told("opt/a", 2, "extends: 2cards", "^"),
+        ...told("opt/b", 2, "extends: 2cards", "^"),
+        "2 errors",
+        "",
+      ].join("\n"),
+    });
+    // Nobody has to be asked to leave them out.
+    const made = await run("lock", "--profile", "site.yaml");
+    expect(made.status).toBe(0);
+    expect(made.stdout).toContain("- opt/a");
+    expect(await run("lock", "--check", "--profile", "site.yaml")).toMatchObject({ status: 0 });
   });
 
   test("a missing one is told too", async () => {

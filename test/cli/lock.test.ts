@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { BakeError } from "../../src/errors.ts";
 import { followFile } from "../../src/lock/follow.ts";
 import { type Lock } from "../../src/lock/lock.ts";
 import { parseLock } from "../../src/lock/read.ts";
@@ -19,6 +20,8 @@ import {
   gitHubReleasesRoutes,
   gossRoutes,
   huggingfaceRoutes,
+  modelscopeAnswer,
+  modelscopeListing,
   modelscopeRoutes,
   openEulerRoutes,
   type ReleaseServer,
@@ -35,11 +38,26 @@ const docker = dockerStaticRoutes({
   "28.5.2": "28",
   "29.0.0": "29",
 });
+/** Of the first file the hub gives no digest. */
+const qwen = (weights: string, at: string): Routes => {
+  const [name, files] = [
+    "Qwen/Qwen3-0.6B",
+    [
+      { path: "config.json", bytes: "{}", commit: commit("a") },
+      { path: "model.safetensors", bytes: weights, commit: commit(at) },
+    ],
+  ] as const;
+  const { Files, ...listing } = modelscopeListing(files, commit(at));
+  return {
+    ...modelscopeRoutes(name, "master", commit(at), files),
+    [`/modelscope/api/v1/models/${name}/repo/files?Revision=master&Recursive=True`]: modelscopeAnswer({
+      ...listing,
+      Files: Files.map((file) => (file.Path === "config.json" ? { ...file, Sha256: "" } : file)),
+    }),
+  };
+};
 const models = (weights: string, at: string): Routes => ({
-  ...modelscopeRoutes("Qwen/Qwen3-0.6B", "master", commit(at), [
-    { path: "config.json", bytes: "{}", commit: commit("a") },
-    { path: "model.safetensors", bytes: weights, commit: commit(at) },
-  ]),
+  ...qwen(weights, at),
   ...huggingfaceRoutes("org/small", "main", commit("c"), [
     { path: "config.json", bytes: "{ }", commit: commit("c") },
     { path: "model.safetensors", bytes: "weights of another", commit: commit("c"), large: true },
@@ -56,8 +74,12 @@ const routes: Routes = {
   ...openEulerRoutes("22.03-LTS-SP4", "a disk"),
   ...models("weights", "b"),
   "/files/tool": "a tool",
+  "/files/small@1.tgz": "a small one",
   "/files/SHA256SUMS": `${sha256("a tool")}  tool\n`,
 };
+
+/** Of a URL in the profile: nothing may say it. */
+const signature = "signed-for-one-day";
 
 let folder = "";
 let registry: TestRegistry;
@@ -99,6 +121,7 @@ models:
   - { huggingface: org/small }
 files:
   - { url: "${origin}/files/tool", path: /opt/site/tool, mode: "0755", checksums: "${origin}/files/SHA256SUMS" }
+  - { url: "${origin}/files/small@1.tgz?X-Signature=${signature}", path: /opt/site/small }
 sources:
 ${Object.entries(sources)
   .flatMap(([name, url]) => (typeof url === "string" ? [`  ${name}: ${url}`] : []))
@@ -132,8 +155,12 @@ describe("one after the other", () => {
     const { status, stdout, stderr } = await run("lock", "--profile", "site.yaml");
     expect(stderr).not.toContain("error");
     expect(status).toBe(0);
-    expect(stdout).toContain("  trusted on first use, since nobody publishes a digest: docker\n");
-    expect(stdout).toMatch(/^site\.lock\.json: 10 artifacts, .* in all$/m);
+    expect(stdout).toContain(
+      "  trusted on first use, since nobody publishes a digest: docker, opt/site/small, Qwen/Qwen3-0.6B config.json\n",
+    );
+    expect(stderr).toContain(`  asking for opt/site/small ${server.origin}/files/small@1.tgz?…\n`);
+    expect(stdout + stderr).not.toContain(signature);
+    expect(stdout).toMatch(/^site\.lock\.json: 11 artifacts, .* in all$/m);
     const found = Object.fromEntries(lock().artifacts.map((each) => [each.name, each]));
     expect(found["docker"]).toMatchObject({
       version: "27.5.1",
@@ -168,7 +195,7 @@ describe("one after the other", () => {
   test("again it asks nobody and changes nothing; --check says so too", async () => {
     const before = { text: lockText(), requests: server.requests.length };
     const again = await run("lock", "--profile", "site.yaml");
-    expect(again).toMatchObject({ status: 0, stdout: "site.lock.json: 10 artifacts, nothing changed\n" });
+    expect(again).toMatchObject({ status: 0, stdout: "site.lock.json: 11 artifacts, nothing changed\n" });
     expect(again.stderr).not.toContain("asking");
     expect(await run("lock", "--profile", "site.yaml", "--check")).toMatchObject({
       status: 0,
@@ -216,6 +243,22 @@ describe("one after the other", () => {
     expect(lockText()).toBe(before);
   });
 
+  test("another query of a file's URL is told without it", async () => {
+    const [url, query] = [`${server.origin}/files/small@1.tgz`, "X-Signature=signed-for-another"];
+    writeProfile();
+    const text = readFileSync(join(folder, "site.yaml"), "utf8");
+    writeFileSync(join(folder, "site.yaml"), text.replace(/X-Signature=[^"]*/, query));
+    const check = await run("lock", "--profile", "site.yaml", "--check");
+    expect(check.status).toBe(1);
+    expect(check.stderr).toContain(`error[BK205]: site.lock.json does not hold opt/site/small ${url}?…\n`);
+    expect(check.stderr).toMatch(/^9 \| {3}- \{ url: ".*\/files\/small@1\.tgz\?\*+, path: \/opt\/site\/small \}$/m);
+    expect(check.stderr).toMatch(/\^+ the lock was made for another query of this URL$/m);
+    const outdated = await run("lock", "--profile", "site.yaml", "--outdated");
+    expect(outdated.stdout).toContain(`  opt/site/small: not in the lock: ${url}?…\n`);
+    expect([check, outdated].map(({ stdout, stderr }) => stdout + stderr).join("")).not.toContain("signed-for");
+    writeProfile();
+  });
+
   test("--update of one name asks for that alone", async () => {
     const before = lock();
     const { status, stdout } = await run("lock", "--profile", "site.yaml", "--update", "Qwen/Qwen3-0.6B");
@@ -237,9 +280,9 @@ describe("one after the other", () => {
     expect(stderr).toContain(
       `error[BK230]: ${server.origin}/goss-org/goss/releases/download/v0.9.9/goss-linux-amd64.sha256 answers 404 Not Found\n`,
     );
-    expect(stderr).toMatch(/ --> site\.yaml:19:24\n/);
+    expect(stderr).toMatch(/ --> site\.yaml:20:24\n/);
     expect(stderr).toMatch(/error\[BK25\d\]: .*moby\/buildkit:v0\.99\.0/);
-    expect(stderr).toMatch(/ --> site\.yaml:20:20\n/);
+    expect(stderr).toMatch(/ --> site\.yaml:21:20\n/);
     expect(lockText()).toBe(before);
     writeProfile();
   });
@@ -265,12 +308,52 @@ test("what CI uses is read out of a file of a git repository", async () => {
   };
   expect(await followFile(host, follows)).toBe("quay.io/ascend/cann:9.2.0");
   await expect(followFile(host, { ...follows, branch: "no" })).rejects.toThrow(
-    `branch no of file://${repository} could not be fetched`,
+    `branch no of file://${repository} could not be fetched: couldn't find remote ref refs/heads/no`,
   );
   await expect(followFile(host, { ...follows, file: "no.cfg" })).rejects.toThrow(
-    `file://${repository} has no no.cfg on main`,
+    `file://${repository} has no no.cfg on main: path 'no.cfg' does not exist in 'FETCH_HEAD'`,
+  );
+  await expect(followFile(host, { ...follows, repository: `${server.origin}/ci.git?private=1` })).rejects.toMatchObject(
+    {
+      code: "BK209",
+      message: expect.stringMatching(
+        /^branch main of \S+ could not be fetched: repository 'http:\/\/127\.0\.0\.1:\d+\/ci\.git\?…' not found$/,
+      ) as string,
+    },
   );
   await expect(followFile(host, { ...follows, variable: "NO" })).rejects.toThrow(
     `tests/vllm.cfg of file://${repository} assigns nothing to NO`,
   );
+});
+
+test.each([
+  [
+    "advice behind the reason",
+    "git@example.com: Permission denied (publickey).\nfatal: Could not read from remote repository.\n\nPlease make sure you have the correct access rights\nand the repository exists.",
+    "Could not read from remote repository.",
+  ],
+  [
+    "credentials",
+    "fatal: unable to access 'https://user:EXAMPLE@example.com/r.git?token=EXAMPLE/': Could not resolve host: example.com",
+    "unable to access 'https://example.com/r.git?…': Could not resolve host: example.com",
+  ],
+  ["a token by itself", "remote: ghp_EXAMPLE0000 is no token", "remote: *** is no token"],
+  ["nothing", "", "timed out"],
+])("git's reason is kept: %s", async (_, said, reason) => {
+  const answers = (_file: string, args: readonly string[]) =>
+    args.includes("fetch")
+      ? Promise.reject(new BakeError("BK302", "git -C folder fetch: timed out", said))
+      : Promise.resolve({ exitCode: 0, stdout: "", stderr: "" });
+  const host = { run: answers } as unknown as Parameters<typeof followFile>[0];
+  await expect(
+    followFile(host, { repository: "https://example.com/r.git", branch: "main", file: "a", variable: "A" }),
+  ).rejects.toThrow(`branch main of https://example.com/r.git could not be fetched: ${reason}`);
+});
+
+test("git that is not there is told as what it is", async () => {
+  const missing = () => Promise.reject(new BakeError("BK301", "git: command not found"));
+  const host = { run: missing } as unknown as Parameters<typeof followFile>[0];
+  await expect(
+    followFile(host, { repository: "https://example.com/r.git", branch: "main", file: "a", variable: "A" }),
+  ).rejects.toThrow("git: command not found");
 });

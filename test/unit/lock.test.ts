@@ -66,11 +66,39 @@ describe("a lock's file", () => {
       "BK203",
       /expected an http or https URL without credentials$/,
     ],
+    [
+      "edited: a URL whose credentials are a name alone",
+      text.replace("http://trial.bake.invalid/goss", "http://password@trial.bake.invalid/goss"),
+      "BK203",
+      /expected an http or https URL without credentials$/,
+    ],
+    [
+      "merged by hand: an artifact that is there twice",
+      text.replace(/^ {4}\{\n {6}"kind": "goss",[^]*?^ {4}\}/m, (goss) => `${goss},\n${goss}`),
+      "BK203",
+      /^not a lock:\n {2}site\.lock\.json:120:5: artifacts\[7\]: a second goss for x86_64$/,
+    ],
   ])("%s is told where", (_, wrong, code, message) => {
     const found = failure(wrong);
     expect(found.code).toBe(code);
     expect(found.message).toMatch(message);
     expect(found.message).not.toContain("password");
+  });
+
+  test("takes an @ in a URL where it is no user's", () => {
+    const { href } = new URL("https://example.com:8080/scope/x@1.tgz?by=a@b#c@d");
+    const file: Artifact = {
+      kind: "file",
+      name: "opt/x",
+      version: "1",
+      asked: href,
+      url: href,
+      size: 1,
+      sha256: "a".repeat(64),
+      trust: "first-use",
+    };
+    const held = { ...trialLock, artifacts: [file] };
+    expect(parseLock(formatLock(held), "x")).toEqual(held);
   });
 
   test("names every file of every artifact, a layer that images share in both", () => {
@@ -203,17 +231,66 @@ describe("a lock that the profile has gone on without", () => {
       ["docker.version", "site.lock.json does not hold docker 26.1.3 for x86_64", "the lock was made for 27.5.1"],
     ],
     [
-      "another image",
-      { images: ["quay.io/ascend/cann:9.2.0"] },
-      ["images.0", "site.lock.json does not hold quay.io/ascend/cann:9.2.0 for x86_64", "not in the lock"],
-    ],
-    [
       "a model",
       { models: [{ modelscope: "Qwen/Qwen3-0.6B", revision: "v2" }] },
       ["models.0.modelscope", "site.lock.json does not hold Qwen/Qwen3-0.6B v2", "not in the lock"],
     ],
   ] as const)("says where: %s", (_, change, problem) => {
     expect(changed(change as Partial<Profile>)).toEqual([problem]);
+  });
+
+  test("another image in the place of one: both are told", () => {
+    expect(changed({ images: ["quay.io/ascend/cann:9.2.0"] })).toEqual([
+      ["images.0", "site.lock.json does not hold quay.io/ascend/cann:9.2.0 for x86_64", "not in the lock"],
+      [
+        "images",
+        "site.lock.json holds the image quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12 for x86_64, which the profile does not ask for",
+        "no longer asked for",
+      ],
+    ]);
+  });
+
+  test("holds what the profile does not ask for any more, at its section", () => {
+    const more: Profile = {
+      ...profile,
+      models: [{ modelscope: "Qwen/Qwen3-0.6B" }],
+      files: [{ url: "https://example.com/tool", path: "/opt/site/tool", mode: "0755" }],
+      targets: { ...profile.targets, huaweicloud: { architecture: "aarch64" } as Profile["targets"]["huaweicloud"] },
+    };
+    const found = staleness(lockOf(more), wishes, "site.lock.json").map(({ path, message }) => [
+      path.join("."),
+      message.replace("site.lock.json holds ", "").replace(", which the profile does not ask for", ""),
+    ]);
+    expect(found).toEqual([
+      ["docker", "docker for aarch64"],
+      ["buildx", "buildx for aarch64"],
+      ["agents", "buildkite-agent for aarch64"],
+      ["checks", "goss for aarch64"],
+      ["images", "the image moby/buildkit:v0.19.0 for aarch64"],
+      ["images", "the image quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12 for aarch64"],
+      ["models", "the model Qwen/Qwen3-0.6B"],
+      ["files", "the file opt/site/tool"],
+    ]);
+    const cloud = { ...profile, targets: { huaweicloud: more.targets.huaweicloud } };
+    expect(staleness(lockOf(profile), wishesOf(cloud), "site.lock.json")).toContainEqual({
+      path: ["targets", "qemu"],
+      at: "key",
+      message: "site.lock.json holds the base openeuler-22.03-lts-sp4 for x86_64, which the profile does not ask for",
+      label: "no longer asked for",
+      help: "bake lock brings the lock up to date",
+    });
+  });
+
+  test("a file's URL is told without its query", () => {
+    const of = (url: string): Profile => ({ ...profile, files: [{ url, path: "/opt/site/tool", mode: "0755" }] });
+    const labels = (before: string, now: string) =>
+      staleness(lockOf(of(before)), wishesOf(of(now)), "x").map(({ message, label }) => [message, label]);
+    expect(labels("https://example.com/a?sig=1", "https://example.com/b?sig=2")).toEqual([
+      ["x does not hold opt/site/tool https://example.com/b?…", "the lock was made for https://example.com/a?…"],
+    ]);
+    expect(labels("https://example.com/a?sig=1", "https://example.com/a?sig=2")).toEqual([
+      ["x does not hold opt/site/tool https://example.com/a?…", "the lock was made for another query of this URL"],
+    ]);
   });
 
   test("says which architecture is missing", () => {
@@ -322,6 +399,16 @@ describe("what is outdated", () => {
     ]);
     const used = "quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12";
     expect(await find({ [cann]: { follows } }, { follow: () => Promise.resolve(used) })).toEqual([]);
+  });
+
+  test("CI may call the same image by another of its names", async () => {
+    const follows = { repository: "https://example.com/r.git", branch: "main", file: "a.cfg", variable: "BASE" };
+    const used = async (name: string) =>
+      (await find({ "moby/buildkit": { follows } }, { follow: () => Promise.resolve(name) })).map((each) => each[3]);
+    for (const name of ["moby/buildkit", "docker.io/moby/buildkit", "index.docker.io/moby/buildkit"])
+      expect(await used(`${name}:v0.19.0`)).toEqual([]);
+    for (const name of ["quay.io/moby/buildkit:v0.19.0", "docker.io/moby/buildkit:v0.20.0", "no image at all"])
+      expect(await used(name)).toEqual([name]);
   });
 
   test("a source that does not answer says nothing about the others", async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { BakeError } from "../../src/errors.ts";
-import { newerTags, parseReference } from "../../src/lock/reference.ts";
+import { isSameImage, newerTags, parseReference } from "../../src/lock/reference.ts";
 
 const help =
   "Name one as docker pull takes it, with a tag and without a digest, such as quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12.";
@@ -76,4 +76,15 @@ describe("newer tags", () => {
     expect(newerTags("v0.19.0", ["v0.19.0", "v0.20.0-rc1", "v0.20.0", "v0.9.0", "master"])).toEqual(["v0.20.0"]);
     expect(newerTags("20260102030405", ["20260102030406", "20250102030405"])).toEqual(["20260102030406"]);
   });
+});
+
+it.each([
+  ["docker.io/library/ubuntu:22.04", "ubuntu:22.04", true],
+  ["library/ubuntu:22.04", "ubuntu:22.04", true],
+  ["docker.io/x/y:1", "x/y:1", true],
+  ["docker.io/x/y:1", "quay.io/x/y:1", false],
+  ["x/y:1", "x/y:2", false],
+  ["x/y", "x/y", false],
+])("whether %s is %s: %s", (one, other, same) => {
+  expect(isSameImage(one, other)).toBe(same);
 });

@@ -1,7 +1,7 @@
 /** The bill of materials, held against CycloneDX's own schema, and the provenance beside it. */
 import { Spec, Validation } from "@cyclonedx/cyclonedx-library";
 import { expect, test } from "vitest";
-import { filesOf, type Model } from "../../src/lock/lock.ts";
+import { filesOf, type Model, type PlainFile } from "../../src/lock/lock.ts";
 import { provenance } from "../../src/render/provenance.ts";
 import { purlOf, sbom } from "../../src/render/sbom.ts";
 import { trialLock, trialPlan, unlockedPlan } from "../plan-of.ts";
@@ -52,6 +52,22 @@ test.each([
 ])("the package URL of %s", (name, expected) => {
   const artifact = trialLock.artifacts.find((each) => each.name === name);
   expect(artifact && purlOf(artifact)).toContain(expected);
+});
+
+test("the package URL of a file is without the query of its download, which may be a signature", () => {
+  const file: PlainFile = {
+    kind: "file",
+    name: "opt/x",
+    version: "1",
+    asked: "https://example.com/x?sig=1",
+    url: "https://example.com/x?sig=1",
+    size: 1,
+    sha256: "a".repeat(64),
+    trust: "profile",
+  };
+  expect(purlOf(file)).toBe(
+    `pkg:generic/opt/x@1?checksum=sha256%3A${"a".repeat(64)}&download_url=${encodeURIComponent("https://example.com/x")}`,
+  );
 });
 
 test("the package URLs of models", () => {

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { BakeError } from "../../src/errors.ts";
 import { Lock, type Model } from "../../src/lock/lock.ts";
 import { resolverOf } from "../../src/lock/sources/index.ts";
-import { changedFiles, requireSameFiles } from "../../src/lock/sources/model-files.ts";
+import { changedFiles } from "../../src/lock/sources/model-files.ts";
 import type { Context } from "../../src/lock/sources/resolver.ts";
 import type { ModelWish } from "../../src/lock/wish.ts";
 import {
@@ -161,10 +161,10 @@ describe("ModelScope", () => {
       ...routes,
       [`${list}?Revision=master&Recursive=True`]: modelscopeAnswer({ ...listing, Files }),
     });
-    expect((await resolve(wish("modelscope", "master"), context)).files[0]).toMatchObject({
-      sha256: sha256("{}"),
-      size: 2,
-    });
+    const locked = (await resolve(wish("modelscope", "master"), context)).files;
+    expect(locked[0]).toMatchObject({ sha256: sha256("{}"), size: 2, trust: "first-use" });
+    // Of the others the hub says it.
+    expect(locked.slice(1).map((file) => "trust" in file)).toEqual([false, false]);
     expect(stored).toEqual([`${model} config.json`]);
   });
 
@@ -516,16 +516,5 @@ describe("a model that changes under its branch", () => {
       { path: "config.json", how: "changed" },
       { path: "sub dir/a+b.txt", how: "gone" },
     ]);
-    expect(() => requireSameFiles(before, before)).not.toThrow();
-    expect(await failure(Promise.resolve().then(() => requireSameFiles(before, now)))).toEqual({
-      code: "BK241",
-      message: `model ${model}: master has changed from ${second} to ${third}:\n  new: added.json\n  changed: config.json\n  gone: sub dir/a+b.txt`,
-      help: "Make the lock again to take it, or name a tag or commit in the profile to stay.",
-    });
-  });
-
-  test("another commit with the same files is the same model", async () => {
-    const before = await locked(files, second);
-    expect(() => requireSameFiles(before, { ...before, version: first })).not.toThrow();
   });
 });

@@ -1,5 +1,5 @@
 /** What the resolvers of model hubs share. */
-import { BakeError, listed } from "../../errors.ts";
+import { BakeError } from "../../errors.ts";
 import type { Model } from "../lock.ts";
 import { shownUrl } from "../../store/http.ts";
 import type { ModelWish } from "../wish.ts";
@@ -64,19 +64,4 @@ export const changedFiles = (locked: Files, now: Files): ChangedFile[] => {
     if (fresh === undefined) return [{ path, how: "gone" }];
     return old.sha256 === fresh.sha256 && old.size === fresh.size ? [] : [{ path, how: "changed" }];
   });
-};
-
-/** @throws BakeError BK241 when the branch or tag that the profile names has other files now than in the lock */
-export const requireSameFiles = (locked: Model, now: Model): void => {
-  const changed = changedFiles(locked.files, now.files);
-  if (changed.length === 0) return;
-  const shown = listed(
-    changed.map(({ path, how }) => `${how}: ${path}`),
-    10,
-  );
-  throw new BakeError(
-    "BK241",
-    `model ${locked.name}: ${locked.asked} has changed from ${locked.version} to ${now.version}:\n${shown}`,
-    "Make the lock again to take it, or name a tag or commit in the profile to stay.",
-  );
 };

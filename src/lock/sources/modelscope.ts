@@ -171,7 +171,14 @@ export const modelscope: Resolver<ModelWish, Model> = {
           "Try again: it may be changing just now.",
         );
       }
-      locked.push({ path, url, size, sha256: stored.sha256, revision });
+      locked.push({
+        path,
+        url,
+        size,
+        sha256: stored.sha256,
+        revision,
+        ...(known === "" && { trust: "first-use" as const }),
+      });
     }
     return {
       kind: wish.kind,

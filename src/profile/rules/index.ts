@@ -12,6 +12,7 @@ import { freeSpace } from "./free-space.ts";
 import { gitProxy } from "./git-proxy.ts";
 import { imageListedTwice } from "./image-listed-twice.ts";
 import { metadataUsers } from "./metadata-users.ts";
+import { modelListedTwice } from "./model-listed-twice.ts";
 import { mount } from "./mount.ts";
 import { nodeKey } from "./node-key.ts";
 import { npus } from "./npus.ts";
@@ -38,6 +39,7 @@ export const rules: readonly Rule[] = [
   gitProxy,
   imageListedTwice,
   metadataUsers,
+  modelListedTwice,
   mount,
   nodeKey,
   npus,
