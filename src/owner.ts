@@ -91,14 +91,17 @@ export const isLeft = async (owner: string, path: string): Promise<boolean> => {
   return state === "gone" || (state === "elsewhere" && (await silence(path)) > signs.missed);
 };
 
+/** Whoever was faster has it. */
+const unlessGone = <T>(work: Promise<T>): Promise<T | undefined> =>
+  work.catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+
 /** Takes away what a killed owner left; of several that see it, one does. */
 const takeAway = async (lock: string, left: string): Promise<void> => {
   const aside = `${lock}.${randomBytes(6).toString("hex")}`;
-  try {
-    await rename(lock, aside);
-  } catch {
-    return;
-  }
+  await unlessGone(rename(lock, aside));
   // In between another one may have taken over: then that is its lock.
   const moved = await readFile(aside, "utf8").catch(() => left);
   if (moved !== left) await link(aside, lock).catch(() => undefined);
@@ -142,7 +145,7 @@ export const takeLock = async (lock: string): Promise<Release | number> => {
   const content = `${thisOwner()} ${randomBytes(6).toString("hex")}`;
   await mkdir(dirname(lock), { recursive: true });
   while (!(await make(lock, content))) {
-    const text = await readFile(lock, "utf8").catch(() => undefined);
+    const text = await unlessGone(readFile(lock, "utf8"));
     if (text === undefined) continue;
     const owner = text.split(" ")[0] ?? "";
     if (!(await isLeft(owner, lock))) return pidOf(owner);

@@ -183,6 +183,40 @@ test("--json tells every step, one object a line", async () => {
   expect(events.filter(({ type }) => type === "done")).toHaveLength(locked.contents.size);
 });
 
+test("two containers with one cache: each file is fetched once, and is what it should be", async () => {
+  const locked = lay();
+  const url = mirror(locked);
+  server.rate = 100_000;
+  const cli = [process.execPath, join(root, "bin/cli.cjs"), "fetch", "--profile", "site.yaml", "--mirror", url];
+  // In namespaces of their own both are process 1.
+  const inside = (host: string): ChildProcess =>
+    spawn(
+      "unshare",
+      ["--pid", "--fork", "--mount-proc", "--uts", "sh", "-c", `hostname ${host} && exec "$@"`, "sh", ...cli],
+      {
+        cwd: folder,
+        env: env(),
+        stdio: "pipe",
+      },
+    );
+  const both = [inside("one"), inside("two")];
+  const said = both.map((child) => {
+    let text = "";
+    for (const stream of [child.stdout, child.stderr]) stream?.on("data", (data: Buffer) => (text += data.toString()));
+    return async (): Promise<string> => {
+      const [status] = (await once(child, "close")) as [number | null];
+      return `${status} ${text}`;
+    };
+  });
+  const [one = "", two = ""] = await Promise.all(said.map((ended) => ended()));
+  expect(one).toMatch(/^0 /);
+  expect(two).toMatch(/^0 /);
+  expect(`${one}${two}`).toContain("process 1 fetches it already");
+  expect(server.requests).toHaveLength(locked.contents.size);
+  expect((await run("store", "verify")).stdout).toContain("all as they were");
+  expect(readdirSync(join(store(), "tmp"))).toEqual([]);
+});
+
 test("killed ten times at any moment, it ends with a whole store and hardly a byte twice", async () => {
   const locked = lay(2_000_000);
   const url = mirror(locked);
