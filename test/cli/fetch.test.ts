@@ -172,6 +172,23 @@ test("image --offline installs no packages: what the host lacks is named", () =>
   expect(existsSync(join(folder, "out"))).toBe(false);
 });
 
+test("--offline takes no mirror by URL; image --mirror makes no lock from elsewhere", async () => {
+  lay();
+  for (const command of ["fetch", "image"]) {
+    expect(await run(command, "--profile", "site.yaml", "--offline", "--mirror", server.url("/"))).toEqual({
+      status: 2,
+      stdout: "",
+      stderr:
+        "error[BK216]: --offline touches no network, and the mirror is a URL\n  Name a folder, or leave one out.\n",
+    });
+  }
+  rmSync(join(folder, "site.lock.json"));
+  const { status, stderr } = await run("image", "--profile", "site.yaml", "--mirror", server.url("/"));
+  expect(status).toBe(2);
+  expect(stderr).toMatch(/^error\[BK204\]: site\.yaml has no lock: site\.lock\.json is not there\n/);
+  expect(server.requests).toEqual([]);
+});
+
 test("--json tells every step, one object a line", async () => {
   const locked = lay();
   const { stdout } = await run("fetch", "--profile", "site.yaml", "--mirror", mirror(locked), "--json");

@@ -258,3 +258,26 @@ it("asks for a layer once that stands twice in an image", async () => {
     `https://docker.io/v2/moby/buildkit/blobs/${digestOf("second")}`,
   ]);
 });
+
+it("a mirror that may not be asked is no reason not to ask the registry", async () => {
+  const { image } = await resolveImage(wish, {
+    registry: registryOf(manifestOf(configOf()), configOf()),
+    sources: { registries: {} },
+  });
+  const refusal = new BakeError("BK253", "10.1.2.3:5000 speaks http without TLS");
+  const registry: Registry = {
+    ...registryOf({}),
+    base: (host) => (host === "10.1.2.3:5000" ? Promise.reject(refusal) : Promise.resolve(`https://${host}`)),
+    authorization: () => Promise.resolve("Bearer of-quay"),
+  };
+  const [first] = await blobRequests(image, {
+    registry,
+    sources: { registries: { "quay.io": ["10.1.2.3:5000/quay"] } },
+  });
+  expect(first?.urls).toEqual([
+    `https://10.1.2.3:5000/v2/quay/team/image/manifests/${image.manifest.digest}`,
+    `https://quay.io/v2/team/image/manifests/${image.manifest.digest}`,
+  ]);
+  await expect(first?.headers(first.urls[0] ?? "")).rejects.toBe(refusal);
+  expect(await first?.headers(first.urls[1] ?? "")).toMatchObject({ authorization: "Bearer of-quay" });
+});
