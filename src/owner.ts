@@ -132,6 +132,18 @@ const make = async (lock: string, content: string): Promise<boolean> => {
   }
 };
 
+/** What this process has written into locks that it holds, or is about to. */
+const held = new Set<string>();
+
+/** The process that holds a lock of this content; undefined when none does. */
+const holderOf = async (lock: string, content: string): Promise<number | undefined> => {
+  const owner = content.split(" ")[0] ?? "";
+  // On a file system without links it is empty for an instant.
+  if (content === "") return (await silence(lock)) > signs.missed ? undefined : 0;
+  if (owner === thisOwner() && !held.has(content)) return undefined;
+  return (await isLeft(owner, lock)) ? undefined : pidOf(owner);
+};
+
 /** Gives a lock back. */
 export type Release = () => Promise<void>;
 
@@ -144,12 +156,23 @@ export type Release = () => Promise<void>;
 export const takeLock = async (lock: string): Promise<Release | number> => {
   const content = `${thisOwner()} ${randomBytes(6).toString("hex")}`;
   await mkdir(dirname(lock), { recursive: true });
-  while (!(await make(lock, content))) {
-    const text = await unlessGone(readFile(lock, "utf8"));
-    if (text === undefined) continue;
-    const owner = text.split(" ")[0] ?? "";
-    if (!(await isLeft(owner, lock))) return pidOf(owner);
-    await takeAway(lock, text);
+  held.add(content);
+  try {
+    while (!(await make(lock, content))) {
+      const text = await unlessGone(readFile(lock, "utf8"));
+      // A server of files may say that a link is there which it has just made.
+      if (text === content) break;
+      if (text === undefined) continue;
+      const holder = await holderOf(lock, text);
+      if (holder !== undefined) {
+        held.delete(content);
+        return holder;
+      }
+      await takeAway(lock, text);
+    }
+  } catch (error) {
+    held.delete(content);
+    throw error;
   }
   const timer = setInterval(() => {
     const now = new Date();
@@ -157,6 +180,7 @@ export const takeLock = async (lock: string): Promise<Release | number> => {
   }, signs.every).unref();
   return async () => {
     clearInterval(timer);
+    held.delete(content);
     // Its own alone.
     if ((await readFile(lock, "utf8").catch(() => "")) === content) await rm(lock, { force: true });
   };

@@ -18,6 +18,8 @@ interface Fault {
   readonly content?: Buffer;
   /** Says nothing of what it is: no ETag. */
   readonly anonymous?: true;
+  /** Sends so many bytes of a range, and does not say how many the whole has. */
+  readonly shortRange?: number;
   /** In the place of its own. */
   readonly etag?: string;
   /** Goes on with what it has, whatever the condition is. */
@@ -94,11 +96,13 @@ export const startFaultServer = async (tls?: { readonly key: string; readonly ce
       response.writeHead(416).end();
       return;
     }
-    const body = file.subarray(start);
+    const body = file.subarray(start, fault.shortRange === undefined ? undefined : start + fault.shortRange);
     response.writeHead(start > 0 ? 206 : 200, {
       "content-length": fault.length ?? body.length,
       ...(fault.anonymous !== true && { etag }),
-      ...(start > 0 && { "content-range": `bytes ${start}-${file.length - 1}/${file.length}` }),
+      ...(start > 0 && {
+        "content-range": `bytes ${start}-${start + body.length - 1}/${fault.shortRange === undefined ? file.length : "*"}`,
+      }),
     });
     if (request.method === "HEAD") response.end();
     else void send(response, body, fault);

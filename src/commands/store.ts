@@ -20,8 +20,8 @@ interface StoredFile {
   /** By its name; absent for a file that does not belong there. */
   readonly sha256?: string;
   readonly size: number;
-  /** ISO 8601 */
-  readonly since: string;
+  /** When it came, or was last asked for: ISO 8601 */
+  readonly used: string;
 }
 
 const files = async (folder: string): Promise<string[]> =>
@@ -40,7 +40,7 @@ const stored = async (store: Store): Promise<StoredFile[]> => {
       path,
       ...(tail !== "" && { sha256: `${head}${tail}` }),
       size: info.size,
-      since: info.mtime.toISOString(),
+      used: info.mtime.toISOString(),
     });
   }
   return found;
@@ -65,15 +65,15 @@ export const list = ({ json = false }: { readonly json?: boolean }): Promise<num
     if (json) {
       print(
         JSON.stringify(
-          { root: store.root, files: found.map(({ sha256, size, since }) => ({ sha256, size, since })) },
+          { root: store.root, files: found.map(({ sha256, size, used }) => ({ sha256, size, used })) },
           null,
           2,
         ),
       );
       return 0;
     }
-    for (const { sha256, path, size, since } of found)
-      print(`${sha256 ?? path}  ${formatBytes(size).padStart(9)}  ${since.slice(0, 10)}`);
+    for (const { sha256, path, size, used } of found)
+      print(`${sha256 ?? path}  ${formatBytes(size).padStart(9)}  ${used.slice(0, 10)}`);
     print(`${store.root}: ${total(found)}`);
     return 0;
   });
@@ -118,7 +118,9 @@ const leftovers = async (store: Store): Promise<Leftover[]> => {
       : owner;
     const info = await stat(path).catch(() => undefined);
     if (info === undefined || !(await isLeft(holder, path))) continue;
-    found.push({ path, size: info.size, since: info.mtime.toISOString(), ...(key !== undefined && { key }) });
+    // What the store has is not gone on with.
+    const wanted = key !== undefined && !(await store.has(key));
+    found.push({ path, size: info.size, used: info.mtime.toISOString(), ...(wanted && { key }) });
   }
   return found;
 };
@@ -130,7 +132,7 @@ const unpacked = async (host: Host): Promise<Leftover[]> => {
     const info = await stat(path).catch(() => undefined);
     if (info === undefined) continue;
     const key = /\/([0-9a-f]{64})\.qcow2(?:\.sha256)?$/.exec(path)?.[1];
-    found.push({ path, size: info.size, since: info.mtime.toISOString(), ...(key !== undefined && { key }) });
+    found.push({ path, size: info.size, used: info.mtime.toISOString(), ...(key !== undefined && { key }) });
   }
   return found;
 };
@@ -173,13 +175,17 @@ export const prune = ({
       ...(await leftovers(store)),
       ...(await unpacked(host)),
     ].filter(({ key }) => key === undefined || !named.has(key));
-    const going = unnamed.filter(({ since }) => host.now() - Date.parse(since) > fresh);
+    const isFresh = (milliseconds: number): boolean => host.now() - milliseconds <= fresh;
+    const going = unnamed.filter(({ used }) => !isFresh(Date.parse(used)));
     for (const { path, size } of going) {
+      // It may have come into use while this list was made.
+      const now = await stat(path).catch(() => undefined);
+      if (now === undefined || isFresh(now.mtimeMs)) continue;
       if (yes) await rm(path, { force: true });
       print(`${yes ? "removed" : "would go"}: ${path} (${formatBytes(size)})`);
     }
     const kept = unnamed.filter((file) => !going.includes(file));
-    if (kept.length > 0) print(`left alone: ${total(kept)} of the last hour, which a lock may come to name`);
+    if (kept.length > 0) print(`left alone: ${total(kept)} of the last hour, which a bake may use`);
     print(
       `${total(going)}${yes ? " removed" : going.length === 0 ? ": nothing to remove" : "; add --yes to remove them"}`,
     );

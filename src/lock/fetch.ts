@@ -78,7 +78,9 @@ const readMirror = async (mirror: string): Promise<{ readonly root: string; read
     () => false,
   );
   if (isFolder) return { root: pathToFileURL(resolve(mirror)).href };
-  throw new BakeError("BK216", `${mirror} is no mirror: neither a folder nor an http or https URL`);
+  // A URL without its scheme may hold a password.
+  const shown = /[@?]/.test(mirror) ? "what --mirror names" : mirror;
+  throw new BakeError("BK216", `${shown} is no mirror: neither a folder nor an http or https URL`);
 };
 
 /** What is asked for at a mirror, a folder or a URL. @throws BakeError BK216 */

@@ -191,14 +191,13 @@ const judge = (
 };
 
 /** Reads an answer to its end. @throws Passing when it ends too early or breaks off. */
-const receive = async (response: HttpResponse, total: number | undefined, running: Running): Promise<void> => {
+const receive = async (response: HttpResponse, most: number | undefined, running: Running): Promise<void> => {
   const {
     part,
-    request: { name, size },
+    request: { name },
     edges: { onEvent },
   } = running;
   let told = part.size;
-  const most = size ?? total;
   try {
     for await (const chunk of response.body) {
       const data = chunk as Buffer;
@@ -213,8 +212,8 @@ const receive = async (response: HttpResponse, total: number | undefined, runnin
       }
     }
   } catch (error) {
-    const { syscall = "" } = error as NodeJS.ErrnoException;
-    if (error instanceof Refused || isFull(error) || syscall.startsWith("write")) throw error;
+    if (part.failure !== undefined) throw part.failure;
+    if (error instanceof Refused) throw error;
     throw new Passing(`after ${formatBytes(part.size)}: ${reasonOf(error)}`);
   }
   if (most !== undefined && part.size < most) throw new Passing(`it ended after ${part.size} of ${most} bytes`);
@@ -235,13 +234,15 @@ const canResume = ({ request: { sha256 }, part: { origin } }: Running, source: s
 /** Whether a 206 goes on with the file that the part is of. */
 const goesOn = ({ request: { sha256 }, part }: Running, { headers }: HttpResponse, source: string): boolean => {
   const [, start, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers["content-range"] ?? "") ?? [];
-  if (Number(start) !== part.size) return false;
-  if (sha256 !== undefined || part.size === 0) return true;
+  if (part.size === 0 || Number(start) !== part.size) return false;
+  if (sha256 !== undefined) return true;
   const { origin } = part;
+  // What is sent may be less than was asked for: without the whole's length nobody knows when it is there.
   return (
     origin?.source === source &&
     origin.etag === headers["etag"] &&
-    (total === "*" || origin.total === undefined || origin.total === Number(total))
+    origin.total !== undefined &&
+    (total === "*" || origin.total === Number(total))
   );
 };
 
@@ -250,7 +251,9 @@ const headersFor = async (url: string, { headers }: DownloadRequest): Promise<Re
   try {
     return (await headers?.(url)) ?? {};
   } catch (error) {
-    if (error instanceof BakeError) throw new Refused(error.message);
+    if (error instanceof BakeError) {
+      throw new Refused([error.message, ...(error.help?.split("\n") ?? [])].join("\n    "));
+    }
     throw error;
   }
 };
@@ -297,9 +300,9 @@ const attempt = async (url: string, running: Running): Promise<Arrived> => {
     }
     const place = judge(response, offset, request, now());
     const resumed = place.from > 0;
+    const total = request.size ?? place.total ?? (resumed && origin?.source === source ? origin.total : undefined);
     // Emptied before it is said where the new bytes are from.
     if (!resumed && offset > 0) await part.restart();
-    const total = request.size ?? place.total;
     const { etag, "last-modified": modified } = response.headers;
     await part.setOrigin({
       url: shownUrl(url),
@@ -315,7 +318,7 @@ const attempt = async (url: string, running: Running): Promise<Arrived> => {
       url: shownUrl(url),
       ...(total !== undefined && { total }),
     });
-    await receive(response, place.total, running);
+    await receive(response, total, running);
     return { sha256: part.digest(), size: part.size, resumed };
   } finally {
     response.body.destroy();
@@ -418,15 +421,32 @@ const fromAny = async (running: Running): Promise<Downloaded> => {
   );
 };
 
-/** Whether the store has it; a stored file of another size is read, and goes aside when it is no longer what it was. */
-const isThere = async (request: DownloadRequest, { store }: DownloadEdges): Promise<number | undefined> => {
-  if (request.sha256 === undefined) return undefined;
-  const path = store.path(request.sha256);
-  const found = await stat(path).catch(() => undefined);
-  if (found === undefined) return undefined;
-  if (request.size === undefined || found.size === request.size) return found.size;
-  if ((await sha256File(path)).sha256 === request.sha256) return found.size;
-  const aside = join(store.root, "refused", `${request.sha256}-changed`);
+/** Bytes of it in the store; undefined when it is not there, or has another size. */
+const isThere = async (
+  { sha256, size }: Pick<DownloadRequest, "sha256" | "size">,
+  store: Store,
+): Promise<number | undefined> => {
+  if (sha256 === undefined) return undefined;
+  const found = await store.size(sha256).catch(() => undefined);
+  return found !== undefined && (await store.holds({ sha256, size: size ?? found })) ? found : undefined;
+};
+
+/**
+ * A stored file of another size than the lock says is read: it may be the lock that is wrong. Otherwise it goes aside.
+ * Only whoever holds the lock of the file does so.
+ * @returns its bytes when it is right.
+ */
+const setAsideChanged = async ({ sha256 }: DownloadRequest, store: Store): Promise<number | undefined> => {
+  if (sha256 === undefined) return undefined;
+  const path = store.path(sha256);
+  const before = await stat(path).catch(() => undefined);
+  if (before === undefined) return undefined;
+  const read = await sha256File(path).catch(() => undefined);
+  if (read?.sha256 === sha256) return read.size;
+  const after = await stat(path).catch(() => undefined);
+  // Another machine has brought the right one meanwhile.
+  if (after === undefined || after.ino !== before.ino) return isThere({ sha256 }, store);
+  const aside = join(store.root, "refused", `${sha256}-changed`);
   await mkdir(dirname(aside), { recursive: true });
   await rename(path, aside);
   return undefined;
@@ -442,25 +462,24 @@ const downloadOne = async (
   reach: Reach,
 ): Promise<Downloaded> => {
   const { store, onEvent } = edges;
-  const there = async (): Promise<Downloaded | undefined> => {
-    const size = await isThere(request, edges);
+  const there = (size: number | undefined): Downloaded | undefined => {
     if (size === undefined || request.sha256 === undefined) return undefined;
     onEvent?.({ type: "there", name: request.name, bytes: size });
     return { name: request.name, sha256: request.sha256, size, fetched: false };
   };
   const once = async (folder: string, key: string): Promise<Downloaded> => {
     // Somebody else may have fetched it while this one waited.
-    const before = await there();
-    if (before !== undefined) return before;
-    const part = await Part.open(folder, key);
+    const found = there((await isThere(request, store)) ?? (await setAsideChanged(request, store)));
+    if (found !== undefined) return found;
+    const part = await Part.open(folder, key, edges.signal);
     try {
       return await fromAny({ request, part, edges, options, reach });
     } finally {
       await part.release();
     }
   };
-  const before = await there();
-  if (before !== undefined) return before;
+  const found = there(await isThere(request, store));
+  if (found !== undefined) return found;
   const key = request.sha256 ?? sourceOf(request.urls.join("\n"));
   const folder = join(store.root, "tmp");
   try {

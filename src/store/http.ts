@@ -258,17 +258,21 @@ export const withFiles =
     const path = fileURLToPath(url);
     const { headers = {}, signal } = options;
     const start = Number(/^bytes=(\d+)-$/.exec(headers["range"] ?? "")?.[1] ?? 0);
+    signal?.throwIfAborted();
     let file: FileHandle | undefined;
     try {
       file = await open(path);
       const { size } = await file.stat();
+      const body = file.createReadStream({ start, highWaterMark: 1 << 20, ...(signal !== undefined && { signal }) });
+      // Whoever destroys a body has no use for its complaint; whoever reads it gets it.
+      body.on("error", () => undefined);
       return {
         status: start > 0 ? 206 : 200,
         headers: {
           "content-length": String(size - start),
           ...(start > 0 && { "content-range": `bytes ${start}-${size - 1}/${size}` }),
         },
-        body: file.createReadStream({ start, highWaterMark: 1 << 20, ...(signal !== undefined && { signal }) }),
+        body,
         origin: originOf(url),
       };
     } catch (error) {

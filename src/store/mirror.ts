@@ -25,7 +25,7 @@ const place = async (target: string, write: (fresh: string) => Promise<void>): P
 };
 
 /**
- * Brings files into a mirror, each compared with its digest on the way. What is there already, of the right size, stays.
+ * Brings files into a mirror, each compared with its digest on the way. What is there already, and right, stays.
  * @returns how many were written.
  * @throws BakeError BK201/BK202 for a file that the store lacks or that was changed, BK518 when the folder cannot be written.
  */
@@ -46,7 +46,7 @@ export const fillMirror = async (
     const size = "content" in file ? file.content.length : file.size;
     const target = join(folder, storePath(sha256));
     const there = await stat(target).catch(() => undefined);
-    if (there?.isFile() === true && there.size === size) continue;
+    if (there?.isFile() === true && there.size === size && (await sha256File(target)).sha256 === sha256) continue;
     update(file.name);
     if (!("content" in file) && !(await store.has(sha256))) await store.verify(file);
     try {
@@ -66,7 +66,9 @@ export const fillMirror = async (
           return;
         await copyFile(store.path(sha256), fresh);
         // The copy, not the source: the source may change while it is read.
-        if ((await sha256File(fresh)).sha256 !== sha256) await store.verify(file);
+        if ((await sha256File(fresh)).sha256 === sha256) return;
+        await store.verify(file);
+        throw new Error("what arrived there is not what was copied: look at the disk, and at the memory");
       });
     } catch (error) {
       if (error instanceof BakeError) throw error;

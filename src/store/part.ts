@@ -74,11 +74,12 @@ const partsIn = async (folder: string): Promise<TemporaryFile[]> =>
     .filter((name) => name.endsWith(".part"))
     .map((name) => readTemporary(join(folder, name)));
 
-/** Of each key the bytes of its largest part. */
+/** Of each key the bytes of its largest part that can be gone on with in its place; others are copied first. */
 export const partSizes = async (folder: string): Promise<ReadonlyMap<string, number>> => {
   const sizes = new Map<string, number>();
-  for (const { path, key } of await partsIn(folder)) {
-    if (key !== undefined) sizes.set(key, Math.max(sizes.get(key) ?? 0, await sizeOf(path)));
+  for (const { path, key, owner } of await partsIn(folder)) {
+    if (key !== undefined && ownerState(owner) !== "elsewhere")
+      sizes.set(key, Math.max(sizes.get(key) ?? 0, await sizeOf(path)));
   }
   return sizes;
 };
@@ -100,8 +101,10 @@ const claim = async ({ path, owner }: TemporaryFile, own: string): Promise<boole
     // Whoever cannot be seen from here may still write to its file: that one is only copied.
     if (elsewhere) await copyFile(path, own, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
     else await rename(path, own);
-  } catch {
+  } catch (error) {
     await rm(own, { force: true });
+    // No room for two: from the beginning, then.
+    if (["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "")) await removePart(path);
     return false;
   }
   await rename(besideOf(path), besideOf(own)).catch(() => undefined);
@@ -121,6 +124,28 @@ const takeOver = async (folder: string, key: string, own: string): Promise<boole
     else await removePart(part.path);
   }
   return taken;
+};
+
+/** Leaves a part to whoever goes on with it; without its record it is of no use. */
+const setFree = async (part: string, key: string): Promise<void> => {
+  const free = newName(dirname(part), key, "free");
+  try {
+    await rename(part, free);
+    await rename(besideOf(part), besideOf(free));
+  } catch {
+    await removePart(part);
+  }
+};
+
+/** One that this user may not write to, such as root's, is of no use: it goes. */
+const openLeft = async (path: string): Promise<FileHandle | undefined> => {
+  try {
+    return await open(path, "r+");
+  } catch (error) {
+    if (!["EACCES", "EPERM"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    await removePart(path);
+    return undefined;
+  }
 };
 
 /** Bytes that may wait for the disk. */
@@ -154,22 +179,30 @@ export class Part {
     this.#origin = origin;
   }
 
-  /** Goes on with what is left of this key, or begins. @throws NodeJS.ErrnoException */
-  static async open(folder: string, key: string): Promise<Part> {
+  /** Goes on with what is left of this key, or begins. @throws NodeJS.ErrnoException, and the signal's reason */
+  static async open(folder: string, key: string, signal?: AbortSignal): Promise<Part> {
     await mkdir(folder, { recursive: true });
     const path = newName(folder, key, thisOwner());
-    const taken = await takeOver(folder, key, path);
-    const file = await open(path, taken ? "r+" : "wx");
+    const left = (await takeOver(folder, key, path)) ? await openLeft(path) : undefined;
+    if (left === undefined) return new Part(key, path, await open(path, "wx"), createHash("sha256"), 0);
     const hash = createHash("sha256");
     let size = 0;
-    if (taken) {
+    try {
+      // Whoever looks for what is left sees that it is not.
+      const now = new Date();
+      await left.utimes(now, now);
       // The state of a hash does not outlive its process.
       for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
+        signal?.throwIfAborted();
         hash.update(chunk as Buffer);
         size += (chunk as Buffer).length;
       }
+    } catch (error) {
+      await left.close();
+      await setFree(path, key);
+      throw error;
     }
-    return new Part(key, path, file, hash, size, taken ? await readOrigin(besideOf(path)) : undefined);
+    return new Part(key, path, left, hash, size, await readOrigin(besideOf(path)));
   }
 
   /** Bytes. */
@@ -193,7 +226,8 @@ export class Part {
     this.#size += data.length;
     this.#queue.push(data);
     this.#queued += data.length;
-    this.#writing ??= this.#drain();
+    // After a failure nothing is written any more: it would leave a hole.
+    if (this.#failure === undefined) this.#writing ??= this.#drain();
     return this.#queued >= mostQueued || this.#failure !== undefined ? this.#flush() : undefined;
   }
 
@@ -218,11 +252,15 @@ export class Part {
     await this.#file.sync();
     const { size, nlink } = await this.#file.stat();
     if (size !== this.#size || nlink === 0) throw this.#lose();
-    await this.#file.chmod(0o444);
     await mkdir(dirname(path), { recursive: true });
+    // Of now, also where it was complete long ago.
+    const now = new Date();
+    await this.#file.utimes(now, now);
+    await this.#file.chmod(0o444);
     try {
       await rename(this.#path, path);
     } catch (error) {
+      await this.#file.chmod(0o644);
       throw (error as NodeJS.ErrnoException).code === "ENOENT" ? this.#lose() : error;
     }
     this.#moved = true;
@@ -234,14 +272,13 @@ export class Part {
     await this.#flush().catch(() => undefined);
     await this.#file.close().catch(() => undefined);
     if (this.#moved) return;
-    const free = newName(dirname(this.#path), this.#key, "free");
-    try {
-      if (this.#size === 0 || this.#lost) throw new Error("nothing to go on with");
-      await rename(this.#path, free);
-      await rename(besideOf(this.#path), besideOf(free));
-    } catch {
-      await removePart(this.#path);
-    }
+    if (this.#size === 0 || this.#lost) await removePart(this.#path);
+    else await setFree(this.#path, this.#key);
+  }
+
+  /** What the disk said when it was written to. */
+  get failure(): Error | undefined {
+    return this.#failure;
   }
 
   #lose(): PartLost {
@@ -273,6 +310,7 @@ export class Part {
       }
     } catch (error) {
       this.#failure = error as Error;
+      this.#queue = [];
     } finally {
       this.#writing = undefined;
     }

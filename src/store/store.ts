@@ -1,7 +1,7 @@
 /** The content-addressed store: `sha256/ab/cdef…` under the cache directory. A file is in it only under the hash of its bytes. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { access, chmod, copyFile, mkdir, open, rename, rm, stat, writeFile } from "node:fs/promises";
+import { access, chmod, copyFile, mkdir, open, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
 import { thisOwner } from "../owner.ts";
@@ -38,12 +38,17 @@ export class Store {
     );
   }
 
-  /** Whether it has a file of this digest and size; what is in it is not read again. */
+  /**
+   * Whether it has a file of this digest and size; what is in it is not read again. It is in use from now on: `store prune`
+   * leaves alone what was asked for of late.
+   */
   async holds({ sha256, size }: { readonly sha256: string; readonly size: number }): Promise<boolean> {
-    return stat(this.path(sha256)).then(
-      (found) => found.size === size,
-      () => false,
-    );
+    const path = this.path(sha256);
+    const found = await stat(path).catch(() => undefined);
+    if (found?.size !== size) return false;
+    const now = new Date();
+    await utimes(path, now, now).catch(() => undefined);
+    return true;
   }
 
   /**

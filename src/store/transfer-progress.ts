@@ -3,7 +3,6 @@ import { formatBytes } from "../bytes.ts";
 import type { Update } from "../host.ts";
 import { formatSeconds } from "../progress.ts";
 import type { Downloaded, TransferEvent } from "./download.ts";
-import { shownUrl } from "./http.ts";
 
 export interface TransferProgressInput {
   readonly requests: readonly { readonly name: string; readonly size?: number }[];
@@ -62,7 +61,7 @@ export class TransferProgress {
         this.#tell();
         return;
       case "retry":
-        update(`${event.name}: ${event.reason}; again in ${formatSeconds(event.seconds)} (${shownUrl(event.url)})`);
+        update(`${event.name}: ${event.reason}; again in ${formatSeconds(event.seconds)} (${event.url})`);
         return;
       case "wait":
         update(`${event.name}: process ${event.owner} fetches it already`);

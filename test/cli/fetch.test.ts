@@ -287,7 +287,7 @@ describe("bake store", () => {
     fillByDigest(store(), new Map([["f".repeat(64), Buffer.from("nobody's")]]));
     const lately = await run("store", "prune", "--keep", "site.yaml", "--yes");
     expect(lately.stdout).toBe(
-      "left alone: 1 files, 8 B of the last hour, which a lock may come to name\n0 files, 0 B removed\n",
+      "left alone: 1 files, 8 B of the last hour, which a bake may use\n0 files, 0 B removed\n",
     );
     const [named = ""] = contents.keys();
     const parts = [named, "e".repeat(64)].map((key) => join(store(), "tmp", `${key}.free.00000000.part`));

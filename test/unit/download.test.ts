@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import {
   appendFileSync,
+  chmodSync,
   closeSync,
   existsSync,
   ftruncateSync,
@@ -12,13 +13,16 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   utimesSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { BakeError } from "../../src/errors.ts";
 import { here } from "../../src/owner.ts";
@@ -30,7 +34,8 @@ import {
   type DownloadRequest,
   type TransferEvent,
 } from "../../src/store/download.ts";
-import { makeHttp } from "../../src/store/http.ts";
+import { makeHttp, withFiles } from "../../src/store/http.ts";
+import { Part } from "../../src/store/part.ts";
 import { Store } from "../../src/store/store.ts";
 import { type FaultServer, startFaultServer } from "../fault-server.ts";
 
@@ -71,7 +76,7 @@ const download = (
 ): Promise<Downloaded[]> => {
   const edges: DownloadEdges = {
     store: into,
-    http: makeHttp({ stall: 200 }),
+    http: withFiles(makeHttp({ stall: 200 })),
     now: Date.now,
     // Waiting is not what is tested; how long it would last is.
     sleep: (milliseconds) => {
@@ -307,6 +312,8 @@ describe("a file that nobody gives a digest of", () => {
       [{ cutAfter: 30_000, content: randomBytes(100_000) }, { ignoresIfRange: true }],
       // The same for other bytes.
       [{ cutAfter: 30_000, content: randomBytes(100_000), etag: 'W/"weak"' }, { etag: 'W/"weak"' }],
+      // A part of the rest, of what length it does not say.
+      [{ cutAfter: 30_000 }, { shortRange: 20_000 }],
       // Another length.
       [{ cutAfter: 30_000, content: randomBytes(90_000), etag: '"same"' }, { etag: '"same"' }],
     ] as const) {
@@ -601,6 +608,68 @@ describe("the disk", () => {
       spawnSync("umount", [small]);
     }
   });
+});
+
+describe("a part", () => {
+  const key = "a".repeat(64);
+  const bytes = (text: string): Buffer => Buffer.from(text.repeat(256 << 10));
+
+  test("has no hole after the disk failed once", async () => {
+    const part = await Part.open(tmp(), key);
+    const handle = await open(join(tmp(), "any"), "w");
+    await handle.close();
+    rmSync(join(tmp(), "any"));
+    const prototype = Object.getPrototypeOf(handle) as { writev: (...parameters: unknown[]) => unknown };
+    const { writev } = prototype;
+    prototype.writev = () => Promise.reject(Object.assign(new Error("no room"), { code: "ENOSPC" }));
+    try {
+      void part.write(bytes("1"));
+      void part.write(bytes("2"))?.catch(() => undefined);
+      await expect(Promise.resolve(part.write(bytes("3")))).rejects.toThrow("no room");
+    } finally {
+      prototype.writev = writev;
+    }
+    await expect(Promise.resolve(part.write(bytes("4")))).rejects.toThrow("no room");
+    await part.release();
+    for (const name of parts()) expect(readFileSync(join(tmp(), name), "latin1")).toBe("");
+  });
+
+  test("that may not be written to is left, and one that is complete enters as of now", async () => {
+    const file = serve("/file");
+    mkdirSync(tmp(), { recursive: true });
+    const left = join(tmp(), `${file.sha256}.free.00000001.part`);
+    writeFileSync(left, server.files.get("/file") ?? "");
+    chmodSync(left, 0o444);
+    utimesSync(left, new Date(0), new Date(0));
+    expect(await download([file])).toMatchObject([{ fetched: true }]);
+    expect(server.requests).toEqual([]);
+    expect(Date.now() - statSync(store.path(file.sha256)).mtimeMs).toBeLessThan(60_000);
+  });
+});
+
+test("an interrupt while a folder is copied from ends in the interrupt", async () => {
+  const path = join(folder, "mirrored");
+  const content = randomBytes(40_000_000);
+  writeFileSync(path, content);
+  const file = { name: "file", sha256: digest(content), size: content.length, mirror: true };
+  for (const wait of [0, 5, 20]) {
+    const controller = new AbortController();
+    const running = download([{ ...file, urls: [pathToFileURL(path).href] }], { signal: controller.signal });
+    setTimeout(() => controller.abort(new Error("interrupted")), wait);
+    await expect(running).rejects.toThrow("interrupted");
+  }
+  expect(await download([{ ...file, urls: [pathToFileURL(path).href] }])).toMatchObject([{ fetched: true }]);
+});
+
+test("many that find a stored file changed: it goes aside once, and comes once", async () => {
+  const file = serve("/file");
+  await download([file]);
+  rmSync(store.path(file.sha256));
+  writeFileSync(store.path(file.sha256), "cut off by somebody");
+  const done = await Promise.all(Array.from({ length: 6 }, () => download([file])));
+  expect(done.flat().filter(({ fetched }) => fetched)).toHaveLength(1);
+  expect(readFileSync(store.path(file.sha256))).toEqual(server.files.get("/file"));
+  expect(readdirSync(join(store.root, "refused"))).toEqual([`${file.sha256}-changed`]);
 });
 
 describe("several", () => {

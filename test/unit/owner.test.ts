@@ -66,6 +66,11 @@ test("whoever lost its lock does not take it from the next one", async () => {
   expect(readdirSync(folder)).toEqual(["file.lock"]);
 });
 
+test("a lock of this very process that it does not hold is none", async () => {
+  writeFileSync(lock, `${thisOwner()} forgotten`);
+  expect(typeof (await takeLock(lock))).toBe("function");
+});
+
 test("of many that take over at once, one has it", async () => {
   writeFileSync(lock, `${here()}-999999999-1 gone`);
   const taken = await Promise.all(Array.from({ length: 20 }, () => takeLock(lock)));
