@@ -1,4 +1,5 @@
 /** The trial's golden image for tests that boot it: baked once, into the cache, and again only when something changed. */
+import { thisOwner } from "../../src/owner.ts";
 import { vmSizeOf } from "../../src/plan/target.ts";
 import { spawn } from "node:child_process";
 import { mkdir, readFile, rm } from "node:fs/promises";
@@ -105,7 +106,7 @@ export const startVm = async (
 ): Promise<StartedVm> => {
   // Named as bake names its own: by the process that it goes with, so that a later bake clears up after a killed one.
   started++;
-  const folder = join(cache, "work", `test-${started}-${process.pid}`);
+  const folder = join(cache, "work", `test${started}-${thisOwner()}`);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   try {
     const key = await makeSshKey(host, folder);
