@@ -68,7 +68,8 @@ export const startFaultServer = async (tls?: { readonly key: string; readonly ce
     }
     if (stallAfter !== undefined) return;
     if (cutAfter === undefined) response.end();
-    else await pause(20).then(() => response.destroy());
+    // A client that has not read yet when it is cut off loses what arrived: a busy machine needs its time.
+    else await pause(100).then(() => response.destroy());
   };
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
     const path = new URL(request.url ?? "/", "http://x").pathname;
