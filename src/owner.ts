@@ -79,16 +79,19 @@ const pidOf = (owner: string): number => Number(pattern.exec(owner)?.[2] ?? 0);
 const signs = { every: 5000, missed: 60_000 };
 
 /** Milliseconds since a file was last written or touched; 0 when it is not there. */
-export const silence = (path: string): Promise<number> =>
+const silence = (path: string): Promise<number> =>
   stat(path).then(
     ({ mtimeMs }) => Date.now() - mtimeMs,
     () => 0,
   );
 
-/** Whether a file's owner is gone, or elsewhere and without a sign of life. */
-export const isLeft = async (owner: string, path: string): Promise<boolean> => {
+/**
+ * Whether a file's owner is gone, or elsewhere and without a sign of life.
+ * @param missed Milliseconds that one elsewhere may be silent.
+ */
+export const isLeft = async (owner: string, path: string, missed = signs.missed): Promise<boolean> => {
   const state = ownerState(owner);
-  return state === "gone" || (state === "elsewhere" && (await silence(path)) > signs.missed);
+  return state === "gone" || (state === "elsewhere" && (await silence(path)) > missed);
 };
 
 /** Whoever was faster has it. */
@@ -144,6 +147,20 @@ const holderOf = async (lock: string, content: string): Promise<number | undefin
   return (await isLeft(owner, lock)) ? undefined : pidOf(owner);
 };
 
+/** Until the lock has this content, or a living process holds it. @returns that process's ID. */
+const contend = async (lock: string, content: string): Promise<number | undefined> => {
+  while (!(await make(lock, content))) {
+    const text = await unlessGone(readFile(lock, "utf8"));
+    // A server of files may say that a link is there which it has just made.
+    if (text === content) return undefined;
+    if (text === undefined) continue;
+    const holder = await holderOf(lock, text);
+    if (holder !== undefined) return holder;
+    await takeAway(lock, text);
+  }
+  return undefined;
+};
+
 /** Gives a lock back. */
 export type Release = () => Promise<void>;
 
@@ -157,22 +174,16 @@ export const takeLock = async (lock: string): Promise<Release | number> => {
   const content = `${thisOwner()} ${randomBytes(6).toString("hex")}`;
   await mkdir(dirname(lock), { recursive: true });
   held.add(content);
+  let holder: number | undefined;
   try {
-    while (!(await make(lock, content))) {
-      const text = await unlessGone(readFile(lock, "utf8"));
-      // A server of files may say that a link is there which it has just made.
-      if (text === content) break;
-      if (text === undefined) continue;
-      const holder = await holderOf(lock, text);
-      if (holder !== undefined) {
-        held.delete(content);
-        return holder;
-      }
-      await takeAway(lock, text);
-    }
+    holder = await contend(lock, content);
   } catch (error) {
     held.delete(content);
     throw error;
+  }
+  if (holder !== undefined) {
+    held.delete(content);
+    return holder;
   }
   const timer = setInterval(() => {
     const now = new Date();

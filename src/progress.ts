@@ -1,8 +1,7 @@
 /** Steps on the terminal: live with the time left where there is a terminal, plain lines elsewhere. */
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { readFile } from "node:fs/promises";
 import type { Progress, Update } from "./host.ts";
-import { thisOwner } from "./owner.ts";
+import { writeWhole } from "./write-whole.ts";
 
 export interface StepTime {
   readonly id: string;
@@ -138,9 +137,5 @@ export const readDurations = async (path: string): Promise<Record<string, number
   }
 };
 
-export const writeDurations = async (path: string, durations: Record<string, number>): Promise<void> => {
-  await mkdir(dirname(path), { recursive: true });
-  const fresh = `${path}.${thisOwner()}`;
-  await writeFile(fresh, `${JSON.stringify(durations, null, 2)}\n`);
-  await rename(fresh, path);
-};
+export const writeDurations = (path: string, durations: Record<string, number>): Promise<void> =>
+  writeWhole(path, `${JSON.stringify(durations, null, 2)}\n`);

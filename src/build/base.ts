@@ -3,14 +3,14 @@
  * devices or mounts. Same contract as an openEuler cloud image: systemd, cloud-init, ssh for root, root by UUID.
  */
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, statfs, truncate, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, statfs, truncate, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import type { Store } from "../store/store.ts";
 import { withWorkFolder } from "./image.ts";
-import { thisOwner } from "../owner.ts";
+import { writeWhole } from "../write-whole.ts";
 
 export interface StandInBase {
   readonly name: string;
@@ -298,7 +298,7 @@ const BaseRecord = z.object({ resolved: z.string(), sha256: z.string(), size: z.
 const recorded = async (store: Store, file: string): Promise<z.infer<typeof BaseRecord> | undefined> => {
   try {
     const record = BaseRecord.parse(JSON.parse(await readFile(file, "utf8")));
-    return (await store.size(record.sha256)) === record.size ? record : undefined;
+    return (await store.holds(record)) ? record : undefined;
   } catch {
     return undefined;
   }
@@ -363,8 +363,7 @@ export const standInBase = async (
       store.add(await assembleDisk(host, folder)),
     );
     const made = { resolved: `mmdebstrap of Debian ${suite}, recipe sha256:${recipe}`, ...stored };
-    await writeFile(`${record}.${thisOwner()}`, `${JSON.stringify(made, null, 2)}\n`);
-    await rename(`${record}.${thisOwner()}`, record);
+    await writeWhole(record, `${JSON.stringify(made, null, 2)}\n`);
     return { name, ...made, seconds: seconds() };
   });
 };

@@ -11,7 +11,7 @@ import { requirePlainArchives } from "./archive.ts";
 import type { Host } from "../host.ts";
 import { digestOf, filesOf, type LockedFile } from "../lock/lock.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
-import { ownerState, silence, thisOwner } from "../owner.ts";
+import { isLeft, thisOwner } from "../owner.ts";
 import type { StepTime } from "../progress.ts";
 import { aloneIn } from "../render/write.ts";
 import { sha256File, type Store } from "../store/store.ts";
@@ -228,9 +228,7 @@ const longestWork = 24 * 60 * 60 * 1000;
 const removeStaleWork = async (parent: string): Promise<void> => {
   for (const name of await readdir(parent).catch(() => [])) {
     const folder = join(parent, name);
-    const state = ownerState(name.slice(name.indexOf("-") + 1));
-    if (state === "gone" || (state === "elsewhere" && (await silence(folder)) > longestWork))
-      await removeFolder(folder);
+    if (await isLeft(name.slice(name.indexOf("-") + 1), folder, longestWork)) await removeFolder(folder);
   }
 };
 

@@ -5,13 +5,13 @@
  * The finished image is compressed, so it is unpacked into a sparse file first. Node cannot ask for the holes of a file,
  * `qemu-img map` can: of 6 GiB, 870 MiB are read.
  */
-import { mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { open, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { type Finding, type Secret, shapesVersion, startScan } from "./secret-scan.ts";
-import { thisOwner } from "../owner.ts";
+import { writeWhole } from "../write-whole.ts";
 
 export interface ImageFinding extends Finding {
   /** The file on the guest, or why there is none; undefined when it cannot be said. */
@@ -154,9 +154,7 @@ const shapesOfInput = async (
     if (isDisk) await unpackDisk(host, path, raw);
     const found = await scanFile(host, isDisk ? raw : path, []);
     const digests = [...new Set(found.flatMap(({ digest }) => (digest === undefined ? [] : [digest])))];
-    await mkdir(join(host.cacheDir, "scan"), { recursive: true });
-    await writeFile(`${kept}.${thisOwner()}`, JSON.stringify({ shapes: version, digests }));
-    await rename(`${kept}.${thisOwner()}`, kept);
+    await writeWhole(kept, JSON.stringify({ shapes: version, digests }));
     return digests;
   } finally {
     await rm(raw, { force: true });

@@ -17,6 +17,7 @@ import { type HostOutput, onHostScript } from "../check/on-host.ts";
 import type { CheckResult } from "../check/results.ts";
 import { formatSshTarget, parseSshTarget, sshToHost, type SshTarget } from "../check/ssh.ts";
 import { BakeError } from "../errors.ts";
+import { exists } from "../exists.ts";
 import type { Host } from "../host.ts";
 import { type Architecture, lockedFor } from "../lock/lock.ts";
 import type { Profile } from "../profile/schema.ts";
@@ -169,12 +170,7 @@ const lookAtImage = async (
 ): Promise<Looked> => {
   const record = await readBakeId(which === true ? asked.folder : dirname(which));
   const image = which === true ? join(asked.folder, record?.file ?? "image.qcow2") : which;
-  if (
-    !(await access(image).then(
-      () => true,
-      () => false,
-    ))
-  ) {
+  if (!(await exists(image))) {
     throw new BakeError(
       "BK519",
       `there is no image ${image}`,

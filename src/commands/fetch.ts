@@ -5,7 +5,7 @@ import { formatBytes } from "../bytes.ts";
 import { BakeError, listed } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { askSources, requireLocal } from "../lock/ask.ts";
-import { fetchFiles, requestsOfMirror } from "../lock/fetch.ts";
+import { fetchFiles, isMirrorUrl, requestsOfMirror } from "../lock/fetch.ts";
 import { type Artifact, filesOf, type LockedFile } from "../lock/lock.ts";
 import { targetsOf } from "../plan/target.ts";
 import { nodeArchive } from "../render/tree.ts";
@@ -47,7 +47,7 @@ const requireThere = async (store: Store, files: readonly LockedFile[]): Promise
 
 /** @throws BakeError BK216 for a mirror that the network would be needed for. */
 export const requirePlace = ({ mirror, offline = false }: FromWhere): void => {
-  if (!offline || mirror === undefined || !/^https?:/i.test(mirror)) return;
+  if (!offline || mirror === undefined || !isMirrorUrl(mirror)) return;
   throw new BakeError(
     "BK216",
     "--offline touches no network, and the mirror is a URL",

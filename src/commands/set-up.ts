@@ -1,6 +1,7 @@
 /** Makes what the tests need, through the code that `bake image` uses, and writes where it is to a file that they read. */
-import { access, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { exists } from "../exists.ts";
 import type { Host } from "../host.ts";
 import { makeHost } from "./host.ts";
 import { bakeNeeds, installPackages, testNeeds } from "../toolchain/packages.ts";
@@ -12,12 +13,7 @@ import { reportFailure } from "./profile-file.ts";
 const unpacked = async (host: Host, name: string, packages: readonly string[]): Promise<string> => {
   const folder = join(host.cacheDir, "test", name);
   const complete = join(folder, "complete");
-  if (
-    !(await access(complete).then(
-      () => true,
-      () => false,
-    ))
-  ) {
+  if (!(await exists(complete))) {
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true });
     await host.progress.step(`test-${name}`, `unpack ${packages.join(", ")}`, () =>
@@ -38,13 +34,7 @@ const modelClients = {
 /** Python packages in a folder that only tests see, once. @returns the folder. */
 const pythonPackages = async (host: Host, requirement: string): Promise<string> => {
   const folder = join(host.cacheDir, "test", "python", requirement);
-  if (
-    await access(folder).then(
-      () => true,
-      () => false,
-    )
-  )
-    return folder;
+  if (await exists(folder)) return folder;
   const fresh = `${folder}.new`;
   await rm(fresh, { recursive: true, force: true });
   await mkdir(fresh, { recursive: true });

@@ -30,18 +30,19 @@ const files = async (folder: string): Promise<string[]> =>
     .map((entry) => join(entry.parentPath, entry.name))
     .toSorted();
 
+/** Undefined when it is gone by now. */
+const lookAt = async (path: string): Promise<StoredFile | undefined> => {
+  const info = await stat(path).catch(() => undefined);
+  return info && { path, size: info.size, used: info.mtime.toISOString() };
+};
+
 const stored = async (store: Store): Promise<StoredFile[]> => {
   const found: StoredFile[] = [];
   for (const path of await files(join(store.root, "sha256"))) {
-    const info = await stat(path).catch(() => undefined);
-    if (info === undefined) continue;
+    const file = await lookAt(path);
+    if (file === undefined) continue;
     const [, head = "", tail = ""] = /\/([0-9a-f]{2})\/([0-9a-f]{62})$/.exec(path) ?? [];
-    found.push({
-      path,
-      ...(tail !== "" && { sha256: `${head}${tail}` }),
-      size: info.size,
-      used: info.mtime.toISOString(),
-    });
+    found.push({ ...file, ...(tail !== "" && { sha256: `${head}${tail}` }) });
   }
   return found;
 };
@@ -116,11 +117,11 @@ const leftovers = async (store: Store): Promise<Leftover[]> => {
     const holder = path.endsWith(".lock")
       ? ((await readFile(path, "utf8").catch(() => "")).split(" ")[0] ?? "")
       : owner;
-    const info = await stat(path).catch(() => undefined);
-    if (info === undefined || !(await isLeft(holder, path))) continue;
+    const file = await lookAt(path);
+    if (file === undefined || !(await isLeft(holder, path))) continue;
     // What the store has is not gone on with.
     const wanted = key !== undefined && !(await store.has(key));
-    found.push({ path, size: info.size, used: info.mtime.toISOString(), ...(wanted && { key }) });
+    found.push({ ...file, ...(wanted && { key }) });
   }
   return found;
 };
@@ -129,10 +130,10 @@ const leftovers = async (store: Store): Promise<Leftover[]> => {
 const unpacked = async (host: Host): Promise<Leftover[]> => {
   const found: Leftover[] = [];
   for (const path of await files(baseDisks(host.cacheDir))) {
-    const info = await stat(path).catch(() => undefined);
-    if (info === undefined) continue;
+    const file = await lookAt(path);
+    if (file === undefined) continue;
     const key = /\/([0-9a-f]{64})\.qcow2(?:\.sha256)?$/.exec(path)?.[1];
-    found.push({ path, size: info.size, used: info.mtime.toISOString(), ...(key !== undefined && { key }) });
+    found.push({ ...file, ...(key !== undefined && { key }) });
   }
   return found;
 };
@@ -175,16 +176,18 @@ export const prune = ({
       ...(await leftovers(store)),
       ...(await unpacked(host)),
     ].filter(({ key }) => key === undefined || !named.has(key));
-    const isFresh = (milliseconds: number): boolean => host.now() - milliseconds <= fresh;
-    const going = unnamed.filter(({ used }) => !isFresh(Date.parse(used)));
-    for (const { path, size } of going) {
+    const isFresh = ({ used }: StoredFile): boolean => host.now() - Date.parse(used) <= fresh;
+    const going: StoredFile[] = [];
+    for (const file of unnamed.filter((each) => !isFresh(each))) {
+      const { path, size } = file;
       // It may have come into use while this list was made.
-      const now = await stat(path).catch(() => undefined);
-      if (now === undefined || isFresh(now.mtimeMs)) continue;
+      const now = await lookAt(path);
+      if (now === undefined || isFresh(now)) continue;
       if (yes) await rm(path, { force: true });
       print(`${yes ? "removed" : "would go"}: ${path} (${formatBytes(size)})`);
+      going.push(file);
     }
-    const kept = unnamed.filter((file) => !going.includes(file));
+    const kept = unnamed.filter(isFresh);
     if (kept.length > 0) print(`left alone: ${total(kept)} of the last hour, which a bake may use`);
     print(
       `${total(going)}${yes ? " removed" : going.length === 0 ? ": nothing to remove" : "; add --yes to remove them"}`,

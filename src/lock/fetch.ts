@@ -50,6 +50,8 @@ export const fetchFiles = async (
   });
 };
 
+export const isMirrorUrl = (mirror: string): boolean => /^https?:\/\//i.test(mirror);
+
 const decoded = (text: string): string => {
   try {
     return decodeURIComponent(text);
@@ -60,7 +62,7 @@ const decoded = (text: string): string => {
 
 /** A mirror's URL, and the login that was given with it. @throws BakeError BK216 */
 const readMirror = async (mirror: string): Promise<{ readonly root: string; readonly authorization?: string }> => {
-  if (/^https?:\/\//i.test(mirror)) {
+  if (isMirrorUrl(mirror)) {
     const url = URL.canParse(mirror) ? new URL(mirror) : undefined;
     if (url === undefined || url.search !== "") {
       throw new BakeError("BK216", "the URL of the mirror is none, or has a query", "It is https://host/path.");

@@ -1,10 +1,9 @@
 /** Reads and writes `<profile>.lock.json`. */
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { readFile } from "node:fs/promises";
 import { BakeError, listed } from "../errors.ts";
 import { parseSource, placeOf, rangeOf, spell } from "../profile/source.ts";
 import { formatLock, Lock, lockVersion } from "./lock.ts";
-import { thisOwner } from "../owner.ts";
+import { writeWhole } from "../write-whole.ts";
 
 /** Where the lock of a profile lies: beside it. */
 export const lockPath = (profileFile: string): string => profileFile.replace(/\.ya?ml$/, "") + ".lock.json";
@@ -74,13 +73,9 @@ export const readLock = async (path: string): Promise<Lock | undefined> => {
 
 /** Whole or not at all. @throws BakeError BK518 */
 export const writeLock = async (path: string, lock: Lock): Promise<void> => {
-  const fresh = `${path}.new-${thisOwner()}`;
   try {
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(fresh, formatLock(lock));
-    await rename(fresh, path);
+    await writeWhole(path, formatLock(lock));
   } catch (error) {
-    await rm(fresh, { force: true });
     throw new BakeError("BK518", `${path} cannot be written: ${(error as Error).message}`);
   }
 };

@@ -1,5 +1,5 @@
 /** Profile → wishes: every artifact that it asks for, once for each architecture that it bakes for. */
-import type { Profile } from "../profile/schema.ts";
+import { hubOf, type Profile } from "../profile/schema.ts";
 import type { Architecture } from "./lock.ts";
 import type { Wish } from "./wish.ts";
 
@@ -27,10 +27,7 @@ export const wishesOf = (profile: Profile): Wish[] => {
   const { agents, docker, buildx, builders, checks, images, models, files, targets } = profile;
   const everywhere: Wish[] = [
     ...models.map((model, index): Wish => {
-      const [hub, name] =
-        "modelscope" in model
-          ? (["modelscope", model.modelscope] as const)
-          : (["huggingface", model.huggingface] as const);
+      const { hub, name } = hubOf(model);
       return {
         kind: "model",
         hub,

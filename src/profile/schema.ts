@@ -484,6 +484,12 @@ const Model = z.union([
   z.strictObject({ huggingface: modelName.describe("A model of Hugging Face."), revision }),
 ]);
 
+/** Which hub a model is of, and its name there. */
+export const hubOf = (model: z.infer<typeof Model>) =>
+  "modelscope" in model
+    ? ({ hub: "modelscope", name: model.modelscope } as const)
+    : ({ hub: "huggingface", name: model.huggingface } as const);
+
 const Pin = z.strictObject({
   reason: oneLine.optional().describe("Why it stays at this version."),
   link: httpUrl("https://example.com/issues/1").optional().describe("Where to read more."),

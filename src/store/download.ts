@@ -5,9 +5,10 @@ import { dirname, join } from "node:path";
 import { formatBytes } from "../bytes.ts";
 import { eachWithin } from "../each-within.ts";
 import { BakeError } from "../errors.ts";
+import { exists } from "../exists.ts";
 import { here, type Release, takeLock } from "../owner.ts";
 import { type Http, HttpError, type HttpResponse, originOf, reasonOf, shownUrl } from "./http.ts";
-import { Part, PartLost, partSizes } from "./part.ts";
+import { isFull, Part, PartLost, partSizes } from "./part.ts";
 import { sha256File, type Store } from "./store.ts";
 
 export interface DownloadRequest {
@@ -130,8 +131,6 @@ const retryAfter = (header: string | undefined, now: number): number | undefined
   return Number.isNaN(at) ? undefined : Math.max(0, at - now);
 };
 
-const isFull = (error: unknown): boolean => ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
-
 const cannotWrite = (folder: string, error: unknown): BakeError => {
   const { code, message, syscall } = error as NodeJS.ErrnoException;
   // mkdir of a whole path says ENOENT where the file system is read-only.
@@ -160,24 +159,31 @@ const own = async (lock: string, { sleep, signal, onEvent }: DownloadEdges, name
   }
 };
 
+/** What a 206 is of the whole file; without a total where the server does not know it. */
+const rangeOf = ({ headers }: HttpResponse): { readonly start: number; readonly total?: number } | undefined => {
+  const [, start, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers["content-range"] ?? "") ?? [];
+  if (start === undefined) return undefined;
+  return { start: Number(start), ...(total !== "*" && { total: Number(total) }) };
+};
+
 /** What a URL's answer says about where to go on. @throws Refused, Passing */
 const judge = (
-  { status, headers }: HttpResponse,
+  response: HttpResponse,
   offset: number,
   { size }: DownloadRequest,
   now: number,
 ): { readonly from: number; readonly total?: number } => {
+  const { status, headers } = response;
   if (status === 429 || status === 408 || status >= 500) {
     throw new Passing(`it answers ${status}`, retryAfter(headers["retry-after"], now));
   }
   const length = headers["content-length"] === undefined ? undefined : Number(headers["content-length"]);
   if (status === 206) {
-    const total = /^bytes \d+-\d+\/(\d+)$/.exec(headers["content-range"] ?? "")?.[1];
-    const known = total === undefined ? undefined : Number(total);
-    if (size !== undefined && known !== undefined && known !== size) {
-      throw new Refused(`it has ${known} bytes, ${size} are expected`);
+    const total = rangeOf(response)?.total;
+    if (size !== undefined && total !== undefined && total !== size) {
+      throw new Refused(`it has ${total} bytes, ${size} are expected`);
     }
-    return { from: offset, ...(known !== undefined && { total: known }) };
+    return { from: offset, ...(total !== undefined && { total }) };
   }
   if (status === 200) {
     // Compressed on the way, a length says nothing.
@@ -232,17 +238,17 @@ const canResume = ({ request: { sha256 }, part: { origin } }: Running, source: s
   sha256 !== undefined || (origin?.source === source && strong(origin.etag) !== undefined && origin.place === here());
 
 /** Whether a 206 goes on with the file that the part is of. */
-const goesOn = ({ request: { sha256 }, part }: Running, { headers }: HttpResponse, source: string): boolean => {
-  const [, start, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers["content-range"] ?? "") ?? [];
-  if (part.size === 0 || Number(start) !== part.size) return false;
+const goesOn = ({ request: { sha256 }, part }: Running, response: HttpResponse, source: string): boolean => {
+  const range = rangeOf(response);
+  if (part.size === 0 || range?.start !== part.size) return false;
   if (sha256 !== undefined) return true;
   const { origin } = part;
   // What is sent may be less than was asked for: without the whole's length nobody knows when it is there.
   return (
     origin?.source === source &&
-    origin.etag === headers["etag"] &&
+    origin.etag === response.headers["etag"] &&
     origin.total !== undefined &&
-    (total === "*" || origin.total === Number(total))
+    (range.total === undefined || range.total === origin.total)
   );
 };
 
@@ -427,8 +433,8 @@ const isThere = async (
   store: Store,
 ): Promise<number | undefined> => {
   if (sha256 === undefined) return undefined;
-  const found = await store.size(sha256).catch(() => undefined);
-  return found !== undefined && (await store.holds({ sha256, size: size ?? found })) ? found : undefined;
+  const found = await store.use(sha256);
+  return size === undefined || found === size ? found : undefined;
 };
 
 /**
@@ -504,12 +510,6 @@ const downloadOne = async (
   }
 };
 
-const isFolder = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
-
 /** @throws BakeError BK212 when what is missing would fill the disk. */
 const requireSpace = async (requests: readonly DownloadRequest[], { store }: DownloadEdges): Promise<void> => {
   const parts = await partSizes(join(store.root, "tmp"));
@@ -520,7 +520,7 @@ const requireSpace = async (requests: readonly DownloadRequest[], { store }: Dow
   }
   if (missing <= 0) return;
   let folder = store.root;
-  while (!(await isFolder(folder))) folder = dirname(folder);
+  while (!(await exists(folder))) folder = dirname(folder);
   const { bavail, bsize } = await statfs(folder);
   const free = bavail * bsize;
   if (missing + reserve <= free) return;

@@ -53,6 +53,10 @@ const sizeOf = (path: string): Promise<number> =>
     () => 0,
   );
 
+/** Whether it says that there is no room. */
+export const isFull = (error: unknown): boolean =>
+  ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
+
 /** What a file of the store's `tmp` folder is. */
 export interface TemporaryFile {
   readonly path: string;
@@ -104,7 +108,7 @@ const claim = async ({ path, owner }: TemporaryFile, own: string): Promise<boole
   } catch (error) {
     await rm(own, { force: true });
     // No room for two: from the beginning, then.
-    if (["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "")) await removePart(path);
+    if (isFull(error)) await removePart(path);
     return false;
   }
   await rename(besideOf(path), besideOf(own)).catch(() => undefined);

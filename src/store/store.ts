@@ -1,9 +1,10 @@
 /** The content-addressed store: `sha256/ab/cdef…` under the cache directory. A file is in it only under the hash of its bytes. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { access, chmod, copyFile, mkdir, open, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, open, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
+import { exists } from "../exists.ts";
 import { thisOwner } from "../owner.ts";
 
 /** Hashes a file as a stream. @returns lower-case hex and the size in bytes. */
@@ -32,32 +33,29 @@ export class Store {
   }
 
   async has(sha256: string): Promise<boolean> {
-    return access(this.path(sha256)).then(
-      () => true,
-      () => false,
-    );
+    return exists(this.path(sha256));
   }
 
   /**
-   * Whether it has a file of this digest and size; what is in it is not read again. It is in use from now on: `store prune`
+   * Bytes of a stored file, which is not read again; undefined when there is none. It is in use from now on: `store prune`
    * leaves alone what was asked for of late.
    */
-  async holds({ sha256, size }: { readonly sha256: string; readonly size: number }): Promise<boolean> {
+  async use(sha256: string): Promise<number | undefined> {
     const path = this.path(sha256);
     const found = await stat(path).catch(() => undefined);
-    if (found?.size !== size) return false;
     const now = new Date();
-    await utimes(path, now, now).catch(() => undefined);
-    return true;
+    if (found !== undefined) await utimes(path, now, now).catch(() => undefined);
+    return found?.size;
   }
 
-  /**
-   * Takes a copy of `file` in.
-   * @param expected Nothing is taken in when the copy has another digest.
-   * @returns what the copy is.
-   */
-  async add(file: string, expected?: string): Promise<{ sha256: string; size: number }> {
-    return this.#take((temporary) => copyFile(file, temporary), expected);
+  /** Whether it has a file of this digest and size; `use` of it. */
+  async holds({ sha256, size }: { readonly sha256: string; readonly size: number }): Promise<boolean> {
+    return (await this.use(sha256)) === size;
+  }
+
+  /** Takes a copy of `file` in. @returns what the copy is. */
+  async add(file: string): Promise<{ sha256: string; size: number }> {
+    return this.#take((temporary) => copyFile(file, temporary));
   }
 
   /** Takes bytes in, such as a manifest that was read already. */
@@ -66,17 +64,13 @@ export class Store {
   }
 
   /** Whoever reads the store never sees half a file: what is written is synced, then renamed. */
-  async #take(
-    write: (temporary: string) => Promise<void>,
-    expected?: string,
-  ): Promise<{ sha256: string; size: number }> {
+  async #take(write: (temporary: string) => Promise<void>): Promise<{ sha256: string; size: number }> {
     await mkdir(join(this.root, "tmp"), { recursive: true });
     const temporary = join(this.root, "tmp", `${thisOwner()}-${Math.random().toString(36).slice(2)}`);
     try {
       await write(temporary);
       // Hash the copy, not the source: the source may change while it is read.
       const { sha256, size } = await sha256File(temporary);
-      if (expected !== undefined && sha256 !== expected) return { sha256, size };
       const handle = await open(temporary, "r+");
       await handle.sync();
       await handle.close();
@@ -107,10 +101,5 @@ export class Store {
         "The file was changed after it was stored. Delete it; the next run makes or fetches it again.",
       );
     }
-  }
-
-  /** Size in bytes of a stored file. */
-  async size(sha256: string): Promise<number> {
-    return (await stat(this.path(sha256))).size;
   }
 }

@@ -1,7 +1,7 @@
 /** Packages that a local bake needs on a Debian-like host. None of them starts a service. */
-import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { BakeError, listed } from "../errors.ts";
+import { exists } from "../exists.ts";
 import type { Host } from "../host.ts";
 
 interface Need {
@@ -53,15 +53,7 @@ const isThere = async (provides: string, host: Host): Promise<boolean> => {
   const places = provides.startsWith("/")
     ? [provides]
     : [...(host.env["PATH"] ?? "").split(":"), "/usr/sbin", "/sbin"].map((folder) => join(folder, provides));
-  for (const place of places) {
-    if (
-      await access(place).then(
-        () => true,
-        () => false,
-      )
-    )
-      return true;
-  }
+  for (const place of places) if (await exists(place)) return true;
   return false;
 };
 

@@ -1,8 +1,9 @@
 /** Packer and its qemu plugin, crane, and what a trial builds from Go: found, fetched or built, always in bake's own cache. */
 import { createHash } from "node:crypto";
-import { access, chmod, cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
+import { exists } from "../exists.ts";
 import type { Host } from "../host.ts";
 import { type Architecture, goArchitecture } from "../lock/lock.ts";
 import { thisOwner } from "../owner.ts";
@@ -109,12 +110,6 @@ export const atLeast = (a: string, b: string): boolean => {
   return true;
 };
 
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  );
-
 /** What a tool's go.mod says: the version of the tool, and the Go that builds it. */
 export const readPins = (goMod: string, module: string): { version: string; go: string } => {
   const version = goMod
@@ -173,7 +168,6 @@ const requireGo = async (host: Host, needed: string): Promise<void> => {
   );
 };
 
-/** As Go spells the architecture of nodes. */
 const buildFolder = async (host: Host, tool: GoTool, node: Architecture): Promise<string> => {
   const suffix = goModules[tool].forNode && node !== "x86_64" ? `-${goArchitecture[node]}` : "";
   return join(host.cacheDir, "tools", `${tool}-${(await toolDigest(tool)).slice(0, 12)}${suffix}`);

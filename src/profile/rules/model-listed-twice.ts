@@ -1,3 +1,4 @@
+import { hubOf } from "../schema.ts";
 import type { Rule } from "./rule.ts";
 
 /** A lock names a model by its name alone, whatever hub or revision it is of. */
@@ -5,11 +6,7 @@ export const modelListedTwice: Rule = {
   code: "BK113",
   reads: ["models"],
   find: ({ models }) => {
-    const named = models.map((model) =>
-      "modelscope" in model
-        ? { hub: "modelscope", name: model.modelscope }
-        : { hub: "huggingface", name: model.huggingface },
-    );
+    const named = models.map(hubOf);
     return named.flatMap(({ hub, name }, index) => {
       const first = named.findIndex((other) => other.name === name);
       return first === index

@@ -1,0 +1,16 @@
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { thisOwner } from "./owner.ts";
+
+/** Writes a file whole or not at all, its folder too where there is none. @throws NodeJS.ErrnoException */
+export const writeWhole = async (path: string, content: string): Promise<void> => {
+  const fresh = `${path}.new-${thisOwner()}`;
+  await mkdir(dirname(path), { recursive: true });
+  try {
+    await writeFile(fresh, content);
+    await rename(fresh, path);
+  } catch (error) {
+    await rm(fresh, { force: true });
+    throw error;
+  }
+};
