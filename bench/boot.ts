@@ -6,11 +6,11 @@ import { vmSizeOf } from "../src/plan/target.ts";
 import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { startAgentApi } from "../src/check/agent-api.ts";
-import { makeSshKey } from "../src/check/ssh.ts";
+import { startAgentApi } from "../src/check/agent-api/server.ts";
+import { makeSshKey } from "../src/vm/ssh.ts";
 import { collectTimeline, formatTimeline } from "../src/check/timeline.ts";
-import { bootVm } from "../src/check/vm.ts";
-import { chooseAccelerator } from "../src/build/accelerator.ts";
+import { bootVm } from "../src/vm/machine.ts";
+import { chooseAccelerator } from "../src/vm/accelerator.ts";
 import { storePath } from "../src/store/store.ts";
 import { cache, goldenImage, startVm, testHost } from "../test/vm/golden-image.ts";
 

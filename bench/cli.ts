@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
-import { root } from "../src/root.ts";
+import { root } from "../src/host/root.ts";
 
 const rounds = 11;
 const folder = mkdtempSync(join(tmpdir(), "bake-bench-"));

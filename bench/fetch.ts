@@ -12,7 +12,7 @@ import { createServer } from "node:http";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { runProcess } from "../src/host.ts";
+import { runProcess } from "../src/host/host.ts";
 import { downloadAll, type DownloadRequest } from "../src/store/download.ts";
 import { makeHttp } from "../src/store/http.ts";
 import { Store } from "../src/store/store.ts";

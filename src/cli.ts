@@ -170,7 +170,7 @@ program
 
 program
   .command("check")
-  .description("hold an image or a running host against its profile: a table by guide row")
+  .description("validate an image or a running host against its profile: a table by guide row")
   .requiredOption(...profileOption)
   .option("--image [file]", "boot this image in a VM; without a file the one in out/<profile>/")
   .option("--host <[user@]host[:port]>", "look at a host by ssh, read-only, also one that was set up by hand")

@@ -3,9 +3,10 @@ import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { type Artifact, formatLock, type Lock } from "../src/lock/lock.ts";
-import { wishesOf } from "../src/lock/wishes.ts";
-import { toTar } from "../src/render/formats/tar.ts";
+import { type Artifact } from "../src/artifact.ts";
+import { formatLock, type Lock } from "../src/lock/lock.ts";
+import { requirementsOf } from "../src/lock/requirements.ts";
+import { toTar } from "../src/formats/tar.ts";
 import { storePath } from "../src/store/store.ts";
 import { readProfile } from "./plan-of.ts";
 
@@ -39,17 +40,17 @@ export const layLockedProfile = (
     const { sha256, size } = file(what);
     return { digest: `sha256:${sha256}`, size, mediaType: "application/vnd.oci.image.layer.v1.tar" };
   };
-  const artifacts = wishesOf(readProfile(join(folder, "site.yaml"))).map((wish): Artifact => {
-    const { name, asked, architecture } = wish;
+  const artifacts = requirementsOf(readProfile(join(folder, "site.yaml"))).map((requirement): Artifact => {
+    const { name, asked, architecture } = requirement;
     const entry = { name, asked, version: asked, ...(architecture !== undefined && { architecture }) };
     const bytes = { url: `https://example.com/${name}`, trust: "first-use" as const };
-    const what = `${wish.kind} ${name} ${architecture ?? ""}`;
-    switch (wish.kind) {
+    const what = `${requirement.kind} ${name} ${architecture ?? ""}`;
+    switch (requirement.kind) {
       case "container-image": {
         const manifest = blob(`manifest of ${what}`);
         return {
           ...entry,
-          kind: wish.kind,
+          kind: requirement.kind,
           version: name.slice(name.lastIndexOf(":") + 1),
           registry: "registry.example.com",
           repository: "some/image",
@@ -62,16 +63,16 @@ export const layLockedProfile = (
       case "model":
         return {
           ...entry,
-          kind: wish.kind,
-          hub: wish.hub,
+          kind: requirement.kind,
+          hub: requirement.hub,
           files: [{ path: "config.json", url: bytes.url, ...file(what) }],
         };
       case "base":
-        return { ...entry, ...bytes, ...file(what), kind: wish.kind, format: "qcow2" };
+        return { ...entry, ...bytes, ...file(what), kind: requirement.kind, format: "qcow2" };
       case "file":
-        return { ...entry, ...bytes, ...file(what), kind: wish.kind, version: "1" };
+        return { ...entry, ...bytes, ...file(what), kind: requirement.kind, version: "1" };
       default:
-        return { ...entry, ...bytes, ...file(what), kind: wish.kind };
+        return { ...entry, ...bytes, ...file(what), kind: requirement.kind };
     }
   });
   const lock: Lock = { lockVersion: 1, profile: "site", artifacts };

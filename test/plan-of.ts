@@ -1,13 +1,14 @@
 /** Plans and renderings for tests, through the same functions as the commands. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Base, ContainerImage, Lock, Release } from "../src/lock/lock.ts";
+import type { Base, ContainerImage, Release } from "../src/artifact.ts";
+import type { Lock } from "../src/lock/lock.ts";
 import type { NodePlan } from "../src/plan/node-plan.ts";
 import { planNode } from "../src/plan/plan.ts";
 import { loadProfile } from "../src/profile/load.ts";
 import type { Profile } from "../src/profile/schema.ts";
 import { renderTree, type Rendered, templateNames, type Templates } from "../src/render/tree.ts";
-import { root } from "../src/root.ts";
+import { root } from "../src/host/root.ts";
 import { substitute, trialVersions } from "../src/trial/substitutions.ts";
 
 const loadTemplates = (plan: NodePlan): Templates =>

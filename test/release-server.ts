@@ -5,8 +5,8 @@
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { Architecture } from "../src/lock/lock.ts";
-import type { Sources } from "../src/lock/wish.ts";
+import type { Architecture } from "../src/artifact.ts";
+import type { Sources } from "../src/lock/requirement.ts";
 
 interface Answer {
   /** Default 200. */

@@ -3,11 +3,11 @@ import { chmod, mkdir, mkdtemp, open, rename, rm, writeFile } from "node:fs/prom
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { BakeError } from "../errors.ts";
-import type { Host } from "../host.ts";
+import type { Host } from "../host/host.ts";
 import { type HostCommand, type HostOutput, visit } from "./on-host.ts";
 import { redact } from "./redact.ts";
-import type { Ssh } from "./ssh.ts";
-import { thisOwner } from "../owner.ts";
+import type { Ssh } from "../vm/ssh.ts";
+import { currentProcess } from "../host/lock-file.ts";
 
 const units = "'bake-*' containerd.service docker.service docker.socket buildkite-agent.service";
 
@@ -97,7 +97,7 @@ export const writeBundle = async (
   { report, exact }: { readonly report: string; readonly exact: readonly string[] },
 ): Promise<void> => {
   const folder = await mkdtemp(join(tmpdir(), "bake-bundle-"));
-  const fresh = join(dirname(file), `.${basename(file)}.${thisOwner()}`);
+  const fresh = join(dirname(file), `.${basename(file)}.${currentProcess()}`);
   try {
     const name = `bake-bundle-${new Date(host.now()).toISOString().slice(0, 19).replace(/[:T]/g, "-")}`;
     const inside = join(folder, name);

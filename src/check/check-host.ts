@@ -1,15 +1,15 @@
 /** Holds a running host against a plan, by ssh: read-only, nothing stays there. Also hosts that were set up by hand. */
 import { BakeError } from "../errors.ts";
-import type { Host } from "../host.ts";
-import { type Architecture, architectures } from "../lock/lock.ts";
+import type { Host } from "../host/host.ts";
+import { type Architecture, architectures } from "../artifact.ts";
 import { type Check, checkLevels } from "../plan/check.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
-import { gossFile } from "../render/formats/goss.ts";
+import { gossFile } from "../render/goss.ts";
 import { type HostOutput, visit } from "./on-host.ts";
 import { redact } from "./redact.ts";
 import { type CheckResult, judge, notChecked, parseReport, withOutputs } from "./results.ts";
 import { isAboutBake } from "./rows.ts";
-import { explainSshFailure, formatSshTarget, type Ssh, sshCommandLine, type SshTarget } from "./ssh.ts";
+import { explainSshFailure, formatSshTarget, type Ssh, sshCommandLine, type SshTarget } from "../vm/ssh.ts";
 
 export interface HostIdentity {
   readonly hostname: string;

@@ -1,25 +1,25 @@
-/** Boots a golden image with a blank data disk and golden user-data, and holds it against its plan. */
+/** Boots a golden image with a blank data disk and golden user-data, and validates it against its plan. */
 import { vmSizeOf } from "../plan/target.ts";
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Accelerator } from "../build/accelerator.ts";
-import { withWorkFolder } from "../build/image.ts";
+import type { Accelerator } from "../vm/accelerator.ts";
+import { withWorkFolder } from "../bake/image.ts";
 import { BakeError } from "../errors.ts";
-import { panicsIn } from "./panics.ts";
-import type { Host } from "../host.ts";
+import { panicsIn } from "../vm/panics.ts";
+import type { Host } from "../host/host.ts";
 import type { CheckLevel } from "../plan/check.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { instanceUserData, type Templates } from "../render/tree.ts";
 import type { Instance } from "../render/user-data.ts";
 import { metadataAddress } from "../plan/network.ts";
-import { toYaml } from "../render/formats/yaml.ts";
+import { toYaml } from "../formats/yaml.ts";
 import { askFromContainer, ciJob, devicesOf, missedMilestones } from "./ci-job.ts";
-import { type AgentApi, type JobResult, startAgentApi } from "./agent-api.ts";
+import { type AgentApi, type JobResult, startAgentApi } from "./agent-api/server.ts";
 import { type CheckResult, judge, notChecked, parseReport } from "./results.ts";
-import { makeSshKey, type Ssh } from "./ssh.ts";
+import { makeSshKey, type Ssh } from "../vm/ssh.ts";
 import { collectTimeline, type Timeline } from "./timeline.ts";
-import { bootVm, type Vm } from "./vm.ts";
+import { bootVm, type Vm } from "../vm/machine.ts";
 
 export interface CheckInput {
   readonly plan: NodePlan;
@@ -186,7 +186,7 @@ const makeUpDevices = async (vm: Vm, plan: NodePlan): Promise<() => Promise<void
   };
 };
 
-/** Waits for the agents, gives each a job like CI's, and holds the node against its plan. */
+/** Waits for the agents, gives each a job like CI's, and validates the node against its plan. */
 const observeBoot = async (
   host: Host,
   { plan, logDir, brief = false }: CheckInput,

@@ -2,7 +2,7 @@
 import type { NodePlan } from "../plan/node-plan.ts";
 import { npuDevices } from "../plan/checks.ts";
 import { metadataAddress } from "../plan/network.ts";
-import { shellWord } from "../shell.ts";
+import { shellWord } from "../formats/shell.ts";
 
 export type PlannedAgent = NodePlan["agents"]["each"][number];
 

@@ -1,8 +1,8 @@
 /** The secrets that this machine knows: those that must not be found in an image that is made on it. */
 import { readFile } from "node:fs/promises";
-import type { Host } from "../host.ts";
+import type { Host } from "../host/host.ts";
 import { fromHome } from "../profile/secret-values.ts";
-import { isSecretName, saysWhere } from "../secret-names.ts";
+import { isSecretName, saysWhere } from "../secrets/names.ts";
 import { type Secret, shortestSecret } from "./secret-scan.ts";
 
 /** Where a profile says that a secret comes from. */

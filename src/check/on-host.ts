@@ -3,8 +3,8 @@ import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { BakeError } from "../errors.ts";
-import { environmentFile } from "../render/formats/lines.ts";
-import type { Ssh } from "./ssh.ts";
+import { environmentFile } from "../formats/lines.ts";
+import type { Ssh } from "../vm/ssh.ts";
 
 export const onHostScript = "templates/check/on-host.sh";
 

@@ -1,6 +1,6 @@
 /** Takes secrets out of text that leaves the machine. Pure. Rather too much than too little. */
 
-import { accessKeyShapes, tokenShapes } from "../secret-shapes.ts";
+import { accessKeyShapes, tokenShapes } from "../secrets/shapes.ts";
 
 const mark = "[redacted]";
 

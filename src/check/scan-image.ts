@@ -9,9 +9,9 @@ import { open, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { BakeError } from "../errors.ts";
-import type { Host } from "../host.ts";
+import type { Host } from "../host/host.ts";
 import { type Finding, type Secret, shapesVersion, startScan } from "./secret-scan.ts";
-import { writeWhole } from "../write-whole.ts";
+import { writeFileAtomic } from "../host/write-file-atomic.ts";
 
 export interface ImageFinding extends Finding {
   /** The file on the guest, or why there is none; undefined when it cannot be said. */
@@ -154,7 +154,7 @@ const shapesOfInput = async (
     if (isDisk) await unpackDisk(host, path, raw);
     const found = await scanFile(host, isDisk ? raw : path, []);
     const digests = [...new Set(found.flatMap(({ digest }) => (digest === undefined ? [] : [digest])))];
-    await writeWhole(kept, JSON.stringify({ shapes: version, digests }));
+    await writeFileAtomic(kept, JSON.stringify({ shapes: version, digests }));
     return digests;
   } finally {
     await rm(raw, { force: true });

@@ -1,6 +1,6 @@
 import { access, constants, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { chooseAccelerator } from "../build/accelerator.ts";
+import { chooseAccelerator } from "../vm/accelerator.ts";
 import { collect, writeBundle } from "../check/bundle.ts";
 import {
   checkHost,
@@ -15,13 +15,14 @@ import { checkImage, dataDiskFor } from "../check/check-image.ts";
 import { knownSecrets } from "../check/known-secrets.ts";
 import { type HostOutput, onHostScript } from "../check/on-host.ts";
 import type { CheckResult } from "../check/results.ts";
-import { formatSshTarget, parseSshTarget, sshToHost, type SshTarget } from "../check/ssh.ts";
+import { formatSshTarget, parseSshTarget, sshToHost, type SshTarget } from "../vm/ssh.ts";
 import { BakeError } from "../errors.ts";
-import { exists } from "../exists.ts";
-import type { Host } from "../host.ts";
-import { type Architecture, lockedFor } from "../lock/lock.ts";
+import { exists } from "../host/exists.ts";
+import type { Host } from "../host/host.ts";
+import { type Architecture } from "../artifact.ts";
+import { lockedFor } from "../lock/lock.ts";
 import type { Profile } from "../profile/schema.ts";
-import { readTemplates } from "../root.ts";
+import { readTemplates } from "../host/root.ts";
 import type { Store } from "../store/store.ts";
 import { bakeNeeds, installPackages } from "../toolchain/packages.ts";
 import { ensureTool } from "../toolchain/tools.ts";
@@ -71,7 +72,7 @@ export const check = async (options: CheckOptions): Promise<number> => {
     if (options.bundle !== undefined) await requireFolder(options.bundle);
     const asked = await readAsked(options);
     if (asked === undefined) return 2;
-    if (asked.trial) host.progress.note(`TRIAL of ${asked.file.file}: held against the plan of stand-in sources`);
+    if (asked.trial) host.progress.note(`TRIAL of ${asked.file.file}: compared with the plan of stand-in sources`);
     const secrets = await secretsHere(asked.profile, host);
     const keep: Keep = {
       outputs: options.bundle === undefined ? undefined : new Map(),

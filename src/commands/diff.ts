@@ -2,7 +2,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
-import { formatBytes } from "../bytes.ts";
+import { formatBytes } from "../formats/bytes.ts";
 import { BakeError } from "../errors.ts";
 import { type Change, type Difference, difference, type Item, itemsOf } from "../lock/diff.ts";
 import { readLock } from "../lock/read.ts";
@@ -10,7 +10,7 @@ import { planNode } from "../plan/plan.ts";
 import { targetsOf } from "../plan/target.ts";
 import { effectiveValues } from "../profile/effective.ts";
 import { renderTree, templateNames } from "../render/tree.ts";
-import { readTemplates } from "../root.ts";
+import { readTemplates } from "../host/root.ts";
 import { readProfileFile, reportFailure, requireProfile } from "./profile-file.ts";
 
 /** One side: whatever of it is known. */

@@ -1,12 +1,12 @@
 /** `bake fetch`: fills the store with what the lock names, and with --to a mirror. */
 import { resolve } from "node:path";
-import { requirePlainArchives } from "../build/archive.ts";
-import { formatBytes } from "../bytes.ts";
+import { requirePlainArchives } from "../bake/archive.ts";
+import { formatBytes } from "../formats/bytes.ts";
 import { BakeError, listed } from "../errors.ts";
-import type { Host } from "../host.ts";
+import type { Host } from "../host/host.ts";
 import { askSources, requireLocal } from "../lock/ask.ts";
 import { fetchFiles, isMirrorUrl, requestsOfMirror } from "../lock/fetch.ts";
-import { type Artifact, filesOf, type LockedFile } from "../lock/lock.ts";
+import { type Artifact, filesOf, type LockedFile } from "../artifact.ts";
 import { targetsOf } from "../plan/target.ts";
 import { nodeArchive } from "../render/tree.ts";
 import { fillMirror, type MirrorFile } from "../store/mirror.ts";

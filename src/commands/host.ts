@@ -1,10 +1,10 @@
 /** The real edges: terminal, clock, processes, signals. */
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { type Host, runProcess } from "../host.ts";
+import { type Host, runProcess } from "../host/host.ts";
 import { Store } from "../store/store.ts";
 import { reportFailure } from "./profile-file.ts";
-import { readDurations, StepProgress, writeDurations } from "../progress.ts";
+import { readDurations, StepProgress, writeDurations } from "../host/progress.ts";
 
 /** What the first Ctrl-C or SIGTERM aborts the host's signal with. */
 class Interrupted extends Error {

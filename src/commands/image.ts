@@ -1,12 +1,12 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { chooseAccelerator } from "../build/accelerator.ts";
-import { bakeCloudImage, cloudCredentials, currentCloudImage } from "../build/cloud-image.ts";
-import { bakeImage, baseDisk, currentImage, type ImageRecord, type Provenance } from "../build/image.ts";
+import { chooseAccelerator } from "../vm/accelerator.ts";
+import { bakeCloudImage, cloudCredentials, currentCloudImage } from "../bake/cloud-image.ts";
+import { bakeImage, baseDisk, currentImage, type ImageRecord, type Provenance } from "../bake/image.ts";
 import { checkImage, dataDiskFor } from "../check/check-image.ts";
 import { withholdSecrets } from "../check/known-secrets.ts";
 import { BakeError } from "../errors.ts";
-import { formatSeconds } from "../progress.ts";
+import { formatSeconds } from "../host/progress.ts";
 import type { Profile } from "../profile/schema.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { provenance } from "../render/provenance.ts";
@@ -20,7 +20,7 @@ import { endOf, makeHost, type RealHost, storeOf } from "./host.ts";
 import { fetchPlanned, requirePlace } from "./fetch.ts";
 import { updateLock } from "./lock.ts";
 import { type Asked, type LockMaker, outFolder, planAsked, readAsked } from "./planned.ts";
-import type { Host } from "../host.ts";
+import type { Host } from "../host/host.ts";
 import { exitCodeOf, formatImageReport, formatReport, imageResults, paintFor } from "./report.ts";
 
 const print = (text: string): void => {

@@ -5,15 +5,15 @@ import { createInterface } from "node:readline/promises";
 import { openRootShell } from "../check/check-host.ts";
 import { onHostScript } from "../check/on-host.ts";
 import { type HostReading, readHost } from "../check/read-host.ts";
-import { formatSshTarget, parseSshTarget, sshToHost } from "../check/ssh.ts";
+import { formatSshTarget, parseSshTarget, sshToHost } from "../vm/ssh.ts";
 import { BakeError } from "../errors.ts";
 import { loadProfile } from "../profile/load.ts";
 import { type Answers, newProfile } from "../profile/new-profile.ts";
-import { readTemplates, root } from "../root.ts";
-import { withoutSecretShapes } from "../secret-shapes.ts";
+import { readTemplates, root } from "../host/root.ts";
+import { withoutSecretShapes } from "../secrets/shapes.ts";
 import { makeHost } from "./host.ts";
 import { printDiagnostics, reportFailure } from "./profile-file.ts";
-import { thisOwner } from "../owner.ts";
+import { currentProcess } from "../host/lock-file.ts";
 
 export interface InitOptions {
   readonly npus?: string;
@@ -164,7 +164,7 @@ const isThere = (file: string): BakeError =>
 
 /** Whole or not at all, and never over something: a link to a name that is taken fails. @throws BakeError BK130, BK518 */
 const writeNew = async (file: string, text: string): Promise<void> => {
-  const fresh = `${file}.new-${thisOwner()}`;
+  const fresh = `${file}.new-${currentProcess()}`;
   try {
     await mkdir(dirname(file), { recursive: true });
     await writeFile(fresh, text, { flag: "wx" });

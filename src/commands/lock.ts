@@ -1,16 +1,17 @@
 /** `bake lock`: asks the sources what the profile wants, and writes the digests of it beside the profile. */
-import { formatBytes } from "../bytes.ts";
+import { formatBytes } from "../formats/bytes.ts";
 import { BakeError } from "../errors.ts";
-import type { Host } from "../host.ts";
+import type { Host } from "../host/host.ts";
 import { askSources } from "../lock/ask.ts";
 import { difference, itemsOf } from "../lock/diff.ts";
-import { type Artifact, formatLock, type Lock } from "../lock/lock.ts";
+import { type Artifact } from "../artifact.ts";
+import { formatLock, type Lock } from "../lock/lock.ts";
 import { makeLock, type Unanswered } from "../lock/make.ts";
 import { type Finding, findOutdated } from "../lock/outdated.ts";
 import { readLock, writeLock } from "../lock/read.ts";
 import { shownAsked } from "../lock/stale.ts";
-import { wishesOf } from "../lock/wishes.ts";
-import type { Wish } from "../lock/wish.ts";
+import { requirementsOf } from "../lock/requirements.ts";
+import type { Requirement } from "../lock/requirement.ts";
 import { sortDiagnostics } from "../profile/diagnostics.ts";
 import { diagnosticsOf } from "../profile/load.ts";
 import type { Profile } from "../profile/schema.ts";
@@ -63,10 +64,10 @@ const check = (file: ProfileFile, profile: Profile, previous: Lock | undefined):
 const reportUnanswered = (file: ProfileFile, unanswered: readonly Unanswered[]): void => {
   const { tree } = file;
   if (tree === undefined) return;
-  const diagnostics = unanswered.flatMap(({ wish, error }) =>
+  const diagnostics = unanswered.flatMap(({ requirement, error }) =>
     diagnosticsOf(tree, error.code, [
       {
-        path: wish.path,
+        path: requirement.path,
         message: error.message,
         ...(error.help !== undefined && { help: error.help.split("\n").join("\n    ") }),
       },
@@ -76,8 +77,8 @@ const reportUnanswered = (file: ProfileFile, unanswered: readonly Unanswered[]):
 };
 
 /** @throws BakeError BK131 when `--update` names nothing of the profile. */
-const requireKnown = (names: readonly string[], wishes: readonly Wish[]): void => {
-  const known = [...new Set(wishes.map(({ name }) => name))];
+const requireKnown = (names: readonly string[], requirements: readonly Requirement[]): void => {
+  const known = [...new Set(requirements.map(({ name }) => name))];
   const unknown = names.filter((name) => !known.includes(name));
   if (unknown.length === 0) return;
   const meant = closest(unknown[0] ?? "", known);
@@ -105,19 +106,19 @@ export const updateLock = async (
   file: ProfileFile,
   profile: Profile,
   previous: Lock | undefined,
-  again: (wish: Wish) => boolean,
+  again: (requirement: Requirement) => boolean,
 ): Promise<Lock | undefined> => {
   const store = storeOf(host);
   const sources = await askSources(host, store, { sources: profile.sources });
   const made = await makeLock({
     profile: file.name,
-    wishes: wishesOf(profile),
+    requirements: requirementsOf(profile),
     ...(previous !== undefined && { previous }),
     again,
     resolve: sources.resolve,
-    onStart: (wish) => {
-      const { name, architecture } = wish;
-      const asked = shownAsked(wish);
+    onStart: (requirement) => {
+      const { name, architecture } = requirement;
+      const asked = shownAsked(requirement);
       host.progress.note(
         `  asking for ${name === asked ? name : `${name} ${asked}`}${architecture === undefined ? "" : ` (${architecture})`}`,
       );
@@ -149,8 +150,8 @@ const make = async (
   { update }: LockOptions,
 ): Promise<number> => {
   const names = update === true ? undefined : update;
-  if (names !== undefined) requireKnown(names, wishesOf(profile));
-  const again = (wish: Wish): boolean => update === true || names?.includes(wish.name) === true;
+  if (names !== undefined) requireKnown(names, requirementsOf(profile));
+  const again = (requirement: Requirement): boolean => update === true || names?.includes(requirement.name) === true;
   return (await updateLock(host, file, profile, previous, again)) === undefined ? 1 : 0;
 };
 
@@ -177,7 +178,7 @@ const outdated = async (
     throw new BakeError("BK204", `${file.file} has no lock: nothing to compare`, "Make one: bake lock.");
   const store = storeOf(host);
   const { look } = await askSources(host, store, { sources: profile.sources });
-  const findings = await findOutdated(profile, previous, wishesOf(profile), {
+  const findings = await findOutdated(profile, previous, requirementsOf(profile), {
     ...look,
     today: new Date(host.now()).toISOString().slice(0, 10),
   });

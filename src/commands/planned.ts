@@ -1,17 +1,17 @@
 /** From what the user asked for to a plan: one way for a trial and for a lock, for `bake image` and for `bake check`. */
 import { join } from "node:path";
-import type { Host } from "../host.ts";
+import type { Host } from "../host/host.ts";
 import type { Lock } from "../lock/lock.ts";
 import { readLock } from "../lock/read.ts";
 import { staleness } from "../lock/stale.ts";
-import { wishesOf } from "../lock/wishes.ts";
+import { requirementsOf } from "../lock/requirements.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { planNode } from "../plan/plan.ts";
 import { type TargetName, targetsOf } from "../plan/target.ts";
 import type { Profile } from "../profile/schema.ts";
 import type { Origins } from "../render/review.ts";
 import { type Rendered, renderTree, templateNames, type Templates } from "../render/tree.ts";
-import { readTemplates } from "../root.ts";
+import { readTemplates } from "../host/root.ts";
 import type { Store } from "../store/store.ts";
 import { prepareTrial } from "../trial/prepare.ts";
 import { substitute, type Substitution } from "../trial/substitutions.ts";
@@ -87,11 +87,11 @@ export interface Planned extends Rendered {
 }
 
 const isStale = (file: ProfileFile, profile: Profile, lock: Lock): boolean =>
-  staleness(lock, wishesOf(profile), file.lockFile).length > 0;
+  staleness(lock, requirementsOf(profile), file.lockFile).length > 0;
 
 /** Prints where the profile has gone on without its lock. @returns whether it has. */
 export const reportStaleness = (file: ProfileFile, profile: Profile, lock: Lock): boolean => {
-  const problems = staleness(lock, wishesOf(profile), file.lockFile);
+  const problems = staleness(lock, requirementsOf(profile), file.lockFile);
   if (problems.length === 0 || file.tree === undefined) return false;
   printDiagnostics({ diagnostics: diagnosticsOf(file.tree, "BK205", problems), texts: file.texts });
   return true;

@@ -9,7 +9,7 @@ import { type LoadedProfile, loadProfile } from "../profile/load.ts";
 import type { Profile } from "../profile/schema.ts";
 import { formatText } from "../profile/report/text.ts";
 import { closest } from "../profile/suggest.ts";
-import { root } from "../root.ts";
+import { root } from "../host/root.ts";
 
 export interface ProfileFile extends LoadedProfile {
   /** `2cards` */

@@ -5,7 +5,7 @@ import { targetsOf } from "../plan/target.ts";
 import { renderTree, templateNames } from "../render/tree.ts";
 import { userDataOrigins } from "../render/user-data.ts";
 import { differences, writeTree } from "../render/write.ts";
-import { readTemplates } from "../root.ts";
+import { readTemplates } from "../host/root.ts";
 import { outFolder, reportReview, reportStaleness } from "./planned.ts";
 import { readProfileFile, reportFailure, requireProfile } from "./profile-file.ts";
 

@@ -1,6 +1,6 @@
 /** What `bake image` and `bake check` print of results: the table by guide row, failed checks, totals; or all of it as JSON. */
 import pc from "picocolors";
-import type { JobResult } from "../check/agent-api.ts";
+import type { JobResult } from "../check/agent-api/server.ts";
 import type { CheckReport } from "../check/check-image.ts";
 import type { CheckResult, Outcome, Subject } from "../check/results.ts";
 import { summarize } from "../check/results.ts";
@@ -8,7 +8,7 @@ import { formatFailures, formatRows, formatTotals, hasFindings, type Paint, rowR
 import { milestone } from "../check/ci-job.ts";
 import { formatTimeline } from "../check/timeline.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
-import { formatSeconds } from "../progress.ts";
+import { formatSeconds } from "../host/progress.ts";
 
 /** Colours on a terminal, unless NO_COLOR says no. */
 export const paintFor = (stream: NodeJS.WriteStream): Paint => {

@@ -1,8 +1,8 @@
 /** Makes what the tests need, through the code that `bake image` uses, and writes where it is to a file that they read. */
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { exists } from "../exists.ts";
-import type { Host } from "../host.ts";
+import { exists } from "../host/exists.ts";
+import type { Host } from "../host/host.ts";
 import { makeHost } from "./host.ts";
 import { bakeNeeds, installPackages, testNeeds } from "../toolchain/packages.ts";
 import { buildGoTools, ensureCrane, ensurePacker } from "../toolchain/tools.ts";

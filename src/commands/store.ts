@@ -1,13 +1,13 @@
 /** `bake store`: what lies in the store, whether it is still what it was, and what no lock names any more. */
 import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { baseDisks } from "../build/image.ts";
-import { formatBytes } from "../bytes.ts";
+import { baseDisks } from "../bake/image.ts";
+import { formatBytes } from "../formats/bytes.ts";
 import { BakeError } from "../errors.ts";
-import type { Host } from "../host.ts";
-import { filesOf } from "../lock/lock.ts";
+import type { Host } from "../host/host.ts";
+import { filesOf } from "../artifact.ts";
 import { readLock } from "../lock/read.ts";
-import { isLeft } from "../owner.ts";
+import { isStale } from "../host/lock-file.ts";
 import { readTemporary } from "../store/part.ts";
 import { sha256File, type Store } from "../store/store.ts";
 import { endOf, makeHost, storeOf } from "./host.ts";
@@ -118,7 +118,7 @@ const leftovers = async (store: Store): Promise<Leftover[]> => {
       ? ((await readFile(path, "utf8").catch(() => "")).split(" ")[0] ?? "")
       : owner;
     const file = await lookAt(path);
-    if (file === undefined || !(await isLeft(holder, path))) continue;
+    if (file === undefined || !(await isStale(holder, path))) continue;
     // What the store has is not gone on with.
     const wanted = key !== undefined && !(await store.has(key));
     found.push({ ...file, ...(wanted && { key }) });

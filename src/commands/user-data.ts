@@ -9,8 +9,8 @@ import { readSecrets } from "../profile/secret-values.ts";
 import { instanceUserData, stockInstanceUserData, stockTemplateNames, templateNames } from "../render/tree.ts";
 import { type Instance, userDataOrigins } from "../render/user-data.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
-import { inForm, isOurs, sizes, type UserDataForm, userDataLimit } from "../render/user-data-forms.ts";
-import { readTemplates } from "../root.ts";
+import { inForm, isBakeUserData, sizes, type UserDataForm, userDataLimit } from "../render/user-data-forms.ts";
+import { readTemplates } from "../host/root.ts";
 import { makeHost, storeOf } from "./host.ts";
 import { type Asked, planAsked, readAsked, reportReview, stockTarget } from "./planned.ts";
 import { reportFailure } from "./profile-file.ts";
@@ -81,7 +81,7 @@ const writePrivate = async (file: string, content: Buffer): Promise<void> => {
       : await readFile(file).catch((error: NodeJS.ErrnoException) => {
           throw new BakeError("BK603", `${file} cannot be written: ${error.message}`);
         });
-  if (there !== undefined && !isOurs(there)) {
+  if (there !== undefined && !isBakeUserData(there)) {
     throw new BakeError(
       "BK603",
       `${file} is there and is no user-data that bake made`,

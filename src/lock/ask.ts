@@ -1,13 +1,13 @@
-/** All sources together: how a wish becomes an artifact, what has become of a locked one, and where its bytes come from. */
+/** All sources together: how a requirement becomes an artifact, what has become of a locked one, and where its bytes come from. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { BakeError } from "../errors.ts";
-import type { Host } from "../host.ts";
+import type { Host } from "../host/host.ts";
 import { downloadAll, type DownloadEdges, type DownloadRequest } from "../store/download.ts";
 import { makeHttp, withFiles } from "../store/http.ts";
 import type { Store } from "../store/store.ts";
 import { ensureCrane } from "../toolchain/tools.ts";
 import { followFile } from "./follow.ts";
-import { type Artifact, filesOf, type Model } from "./lock.ts";
+import { type Artifact, filesOf, type Model } from "../artifact.ts";
 import type { Look } from "./outdated.ts";
 import { resolverOf } from "./sources/index.ts";
 import { changedFiles } from "./sources/model-files.ts";
@@ -15,11 +15,11 @@ import { blobRequests, movedTag, newerImages, resolveImage } from "./sources/oci
 import { makeRegistry, type Registry } from "./sources/registry.ts";
 import { newestFirst } from "./sources/versions.ts";
 import { webOverHttp } from "./web-http.ts";
-import type { Sources, Wish } from "./wish.ts";
+import type { Sources, Requirement } from "./requirement.ts";
 
 export interface AskedSources {
   /** @throws BakeError */
-  readonly resolve: (wish: Wish) => Promise<Artifact>;
+  readonly resolve: (requirement: Requirement) => Promise<Artifact>;
   readonly look: Omit<Look, "today">;
   /** What a download asks for, for every file of these; each file once. */
   readonly requests: (artifacts: readonly Artifact[]) => Promise<DownloadRequest[]>;
@@ -53,7 +53,8 @@ export const downloadEdges = (
 const isPrivateWay = (url: string): boolean => /^(?:https:|http:\/\/(?:localhost|127\.0\.0\.1)(?:[:/]|$))/.test(url);
 
 /** Docker 29 and later are no node's (rule BK112); nobody is told of them. */
-const isForNodes = ({ kind }: Wish, version: string): boolean => kind !== "docker-static" || /^2[678]\./.test(version);
+const isForNodes = ({ kind }: Requirement, version: string): boolean =>
+  kind !== "docker-static" || /^2[678]\./.test(version);
 
 /** A file of ModelScope is asked for at its commit, and where its server takes none at the branch; the digest tells them apart. */
 const placesOf = (url: string, { hub, asked }: Model): string[] => {
@@ -104,9 +105,9 @@ export const askSources = async (
   let made: Promise<Registry> | undefined;
   const registry = (): Promise<Registry> =>
     (made ??= ensureCrane(host).then((crane) => makeRegistry(host, crane, { insecure: sources.insecureRegistries })));
-  const resolve = async (wish: Wish): Promise<Artifact> => {
-    if (wish.kind !== "container-image") return resolverOf(wish).resolve(wish, context);
-    const { image, manifest, config } = await resolveImage(wish, { registry: await registry(), sources });
+  const resolve = async (requirement: Requirement): Promise<Artifact> => {
+    if (requirement.kind !== "container-image") return resolverOf(requirement).resolve(requirement, context);
+    const { image, manifest, config } = await resolveImage(requirement, { registry: await registry(), sources });
     for (const text of [manifest, config]) await store.addContent(Buffer.from(text));
     return image;
   };
@@ -125,20 +126,21 @@ export const askSources = async (
   return {
     resolve,
     look: {
-      newer: async (wish, locked) => {
-        if (wish.kind === "container-image") return newerImages(wish, { registry: await registry(), sources });
+      newer: async (requirement, locked) => {
+        if (requirement.kind === "container-image")
+          return newerImages(requirement, { registry: await registry(), sources });
         // Of a model it is said which files are others.
-        if (wish.kind === "model" || wish.kind === "file") return [];
-        const all = await resolverOf(wish).versions(wish, context);
-        return newerThan(locked.version, all).filter((version) => isForNodes(wish, version));
+        if (requirement.kind === "model" || requirement.kind === "file") return [];
+        const all = await resolverOf(requirement).versions(requirement, context);
+        return newerThan(locked.version, all).filter((version) => isForNodes(requirement, version));
       },
-      moved: async (wish, locked) => {
+      moved: async (requirement, locked) => {
         if (locked.kind === "container-image") {
           const now = await movedTag(locked, { registry: await registry(), sources });
           return now === undefined ? undefined : { now, detail: `the lock has ${locked.tagDigest}` };
         }
-        if (locked.kind !== "model" || wish.kind !== "model") return undefined;
-        const now = await resolve(wish);
+        if (locked.kind !== "model" || requirement.kind !== "model") return undefined;
+        const now = await resolve(requirement);
         const changed = now.kind === "model" ? changedFiles(locked.files, now.files) : [];
         return changed.length === 0
           ? undefined

@@ -1,5 +1,6 @@
 /** What changes on a node between two locks, in versions, digests and bytes. Pure. */
-import { type Architecture, type Artifact, digestOf, filesOf, type Lock } from "./lock.ts";
+import { type Architecture, type Artifact, digestOf, filesOf } from "../artifact.ts";
+import { type Lock } from "./lock.ts";
 
 /** What is known of an artifact; of an image's record neither size nor files. */
 export interface Item {

@@ -3,12 +3,12 @@ import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { BakeError } from "../errors.ts";
-import type { Host } from "../host.ts";
+import type { Host } from "../host/host.ts";
 import { downloadAll, type DownloadRequest, type TransferEvent } from "../store/download.ts";
 import { type Store, storePath } from "../store/store.ts";
 import { TransferProgress } from "../store/transfer-progress.ts";
 import { downloadEdges } from "./ask.ts";
-import type { LockedFile } from "./lock.ts";
+import type { LockedFile } from "../artifact.ts";
 
 /** What is asked for, and for which nodes. */
 export type FileRequest = DownloadRequest & { readonly architecture?: string };

@@ -3,8 +3,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
-import type { Host } from "../host.ts";
-import { withoutSecretShapes } from "../secret-shapes.ts";
+import type { Host } from "../host/host.ts";
+import { withoutSecretShapes } from "../secrets/shapes.ts";
 import { shownUrl } from "../store/http.ts";
 import type { Follows } from "./outdated.ts";
 

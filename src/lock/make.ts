@@ -1,27 +1,28 @@
-/** Makes a lock from wishes, or brings one up to date: what it answers already stays as it is. */
-import { eachWithin } from "../each-within.ts";
+/** Makes a lock from requirements, or brings one up to date: what it answers already stays as it is. */
+import { mapLimited } from "../host/map-limited.ts";
 import { BakeError } from "../errors.ts";
-import { type Artifact, compareArtifacts, type Lock, lockVersion } from "./lock.ts";
+import { type Artifact, compareArtifacts } from "../artifact.ts";
+import { type Lock, lockVersion } from "./lock.ts";
 import { lockedAs } from "./stale.ts";
-import type { Wish } from "./wish.ts";
+import type { Requirement } from "./requirement.ts";
 
 export interface MakeLockInput {
   /** Name of the profile. */
   readonly profile: string;
-  readonly wishes: readonly Wish[];
+  readonly requirements: readonly Requirement[];
   readonly previous?: Lock;
-  /** Whether a wish is asked anew although the previous lock answers it. */
-  readonly again: (wish: Wish) => boolean;
+  /** Whether a requirement is asked anew although the previous lock answers it. */
+  readonly again: (requirement: Requirement) => boolean;
   /** Asks the sources. @throws BakeError */
-  readonly resolve: (wish: Wish) => Promise<Artifact>;
-  /** Wishes asked at one time. */
+  readonly resolve: (requirement: Requirement) => Promise<Artifact>;
+  /** Requirements asked at one time. */
   readonly limit?: number;
-  readonly onStart?: (wish: Wish) => void;
+  readonly onStart?: (requirement: Requirement) => void;
 }
 
-/** A wish that no source could answer. */
+/** A requirement that no source could answer. */
 export interface Unanswered {
-  readonly wish: Wish;
+  readonly requirement: Requirement;
   readonly error: BakeError;
 }
 
@@ -36,25 +37,29 @@ export interface MadeLock {
 }
 
 /** The pin as the profile has it now, whoever answered. */
-const withPin = (artifact: Artifact, { pin = {} }: Wish): Artifact => {
+const withPin = (artifact: Artifact, { pin = {} }: Requirement): Artifact => {
   const { reason: _reason, link: _link, reviewAt: _reviewAt, ...rest } = artifact;
   return { ...rest, ...pin };
 };
 
 /** @throws what `resolve` throws, unless it is a BakeError. */
 export const makeLock = async (input: MakeLockInput): Promise<MadeLock> => {
-  const { previous, wishes } = input;
-  const answers = await eachWithin(wishes, input.limit ?? 4, async (wish): Promise<Artifact | Unanswered> => {
-    const known = previous === undefined ? undefined : lockedAs(previous, wish);
-    if (known !== undefined && !input.again(wish)) return withPin(known, wish);
-    input.onStart?.(wish);
-    try {
-      return withPin(await input.resolve(wish), wish);
-    } catch (error) {
-      if (error instanceof BakeError) return { wish, error };
-      throw error;
-    }
-  });
+  const { previous, requirements } = input;
+  const answers = await mapLimited(
+    requirements,
+    input.limit ?? 4,
+    async (requirement): Promise<Artifact | Unanswered> => {
+      const known = previous === undefined ? undefined : lockedAs(previous, requirement);
+      if (known !== undefined && !input.again(requirement)) return withPin(known, requirement);
+      input.onStart?.(requirement);
+      try {
+        return withPin(await input.resolve(requirement), requirement);
+      } catch (error) {
+        if (error instanceof BakeError) return { requirement, error };
+        throw error;
+      }
+    },
+  );
   const artifacts = answers.flatMap((answer) => ("error" in answer ? [] : [answer])).toSorted(compareArtifacts);
   const same = (a: Artifact, b: Artifact): boolean => compareArtifacts(a, b) === 0;
   return {

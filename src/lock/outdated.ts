@@ -1,13 +1,14 @@
 /** What of a lock has been overtaken: newer versions, tags that moved, pins past their day, what CI uses now. Pure but for what is passed in. */
-import { eachWithin } from "../each-within.ts";
+import { mapLimited } from "../host/map-limited.ts";
 import { BakeError } from "../errors.ts";
 import type { Profile } from "../profile/schema.ts";
 import type { ProfilePath } from "../profile/source.ts";
-import type { Artifact, Lock } from "./lock.ts";
+import type { Artifact } from "../artifact.ts";
+import type { Lock } from "./lock.ts";
 import { isSameImage } from "./reference.ts";
 import { lockedAs, shownAsked } from "./stale.ts";
-import type { Wish } from "./wish.ts";
-import { pinFor } from "./wishes.ts";
+import type { Requirement } from "./requirement.ts";
+import { pinFor } from "./requirements.ts";
 
 type Overtaken =
   | "newer version"
@@ -33,10 +34,10 @@ export interface Finding {
 
 export interface Look {
   /** Newest first; none when the locked one is the newest. @throws BakeError */
-  readonly newer: (wish: Wish, locked: Artifact) => Promise<readonly string[]>;
+  readonly newer: (requirement: Requirement, locked: Artifact) => Promise<readonly string[]>;
   /** What the same name gives now, when it is other than what is locked. @throws BakeError */
   readonly moved: (
-    wish: Wish,
+    requirement: Requirement,
     locked: Artifact,
   ) => Promise<{ readonly now: string; readonly detail: string } | undefined>;
   /** What a file of a repository assigns to a variable. @throws BakeError */
@@ -57,23 +58,23 @@ const orNotAnswered = async (subject: Omit<Finding, "what">, ask: () => Promise<
   }
 };
 
-/** Sorted as the wishes are. Sources are asked a few at a time. */
+/** Sorted as the requirements are. Sources are asked a few at a time. */
 export const findOutdated = async (
   profile: Profile,
   lock: Lock,
-  wishes: readonly Wish[],
+  requirements: readonly Requirement[],
   look: Look,
 ): Promise<Finding[]> => {
-  const found = await eachWithin(wishes, 4, async (wish): Promise<Finding[]> => {
-    const locked = lockedAs(lock, wish);
+  const found = await mapLimited(requirements, 4, async (requirement): Promise<Finding[]> => {
+    const locked = lockedAs(lock, requirement);
     const subject = {
-      name: wish.name,
-      ...(wish.architecture !== undefined && { architecture: wish.architecture }),
-      version: locked?.version ?? shownAsked(wish),
-      path: wish.path,
+      name: requirement.name,
+      ...(requirement.architecture !== undefined && { architecture: requirement.architecture }),
+      version: locked?.version ?? shownAsked(requirement),
+      path: requirement.path,
     };
     if (locked === undefined) return [{ ...subject, what: "not in the lock" }];
-    const pin = pinFor(profile.pins, wish.name);
+    const pin = pinFor(profile.pins, requirement.name);
     const reviewAt = pin?.reviewAt;
     const due = reviewAt !== undefined && reviewAt <= look.today;
     const follows = pin?.follows;
@@ -89,22 +90,22 @@ export const findOutdated = async (
           ]
         : []),
       ...(await orNotAnswered(subject, async () => {
-        const [newest] = await look.newer(wish, locked);
+        const [newest] = await look.newer(requirement, locked);
         // A pin that is not due yet says why the newer one is not taken.
         const held = pin?.reason !== undefined && !due;
         return newest === undefined || held ? [] : [{ ...subject, what: "newer version", now: newest }];
       })),
       ...(await orNotAnswered(subject, async () => {
-        const moved = await look.moved(wish, locked);
+        const moved = await look.moved(requirement, locked);
         if (moved === undefined) return [];
-        return [{ ...subject, what: wish.kind === "model" ? "files changed" : "tag moved", ...moved }];
+        return [{ ...subject, what: requirement.kind === "model" ? "files changed" : "tag moved", ...moved }];
       })),
       ...(follows === undefined
         ? []
         : await orNotAnswered(subject, async () => {
             const used = await look.follow(follows);
-            const same = wish.kind === "container-image" && isSameImage(used, wish.name);
-            return same || used === wish.name || used === locked.version
+            const same = requirement.kind === "container-image" && isSameImage(used, requirement.name);
+            return same || used === requirement.name || used === locked.version
               ? []
               : [{ ...subject, what: "CI uses another", now: used, detail: `${follows.variable} in ${follows.file}` }];
           })),

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { BakeError, listed } from "../errors.ts";
 import { parseSource, placeOf, rangeOf, spell } from "../profile/source.ts";
 import { formatLock, Lock, lockVersion } from "./lock.ts";
-import { writeWhole } from "../write-whole.ts";
+import { writeFileAtomic } from "../host/write-file-atomic.ts";
 
 /** Where the lock of a profile lies: beside it. */
 export const lockPath = (profileFile: string): string => profileFile.replace(/\.ya?ml$/, "") + ".lock.json";
@@ -74,7 +74,7 @@ export const readLock = async (path: string): Promise<Lock | undefined> => {
 /** Whole or not at all. @throws BakeError BK518 */
 export const writeLock = async (path: string, lock: Lock): Promise<void> => {
   try {
-    await writeWhole(path, formatLock(lock));
+    await writeFileAtomic(path, formatLock(lock));
   } catch (error) {
     throw new BakeError("BK518", `${path} cannot be written: ${(error as Error).message}`);
   }

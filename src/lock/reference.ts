@@ -1,6 +1,6 @@
 /** Names of container images, as Docker reads them. */
 import { BakeError } from "../errors.ts";
-import { withoutSecretShapes } from "../secret-shapes.ts";
+import { withoutSecretShapes } from "../secrets/shapes.ts";
 
 export interface Reference {
   /** `docker.io` where the name has none. */

@@ -1,53 +1,56 @@
 /** Where a lock and its profile have parted: what only one of the two has. Pure. */
 import type { Problem } from "../profile/rules/rule.ts";
 import { shownUrl } from "../store/http.ts";
-import type { Artifact, Lock } from "./lock.ts";
-import type { Wish } from "./wish.ts";
+import type { Artifact } from "../artifact.ts";
+import type { Lock } from "./lock.ts";
+import type { Requirement } from "./requirement.ts";
 
-const isFor = (artifact: Artifact, wish: Wish): boolean =>
-  artifact.kind === wish.kind &&
-  artifact.name === wish.name &&
-  artifact.architecture === wish.architecture &&
-  artifact.asked === wish.asked &&
-  (wish.kind !== "model" || (artifact.kind === "model" && artifact.hub === wish.hub)) &&
+const isFor = (artifact: Artifact, requirement: Requirement): boolean =>
+  artifact.kind === requirement.kind &&
+  artifact.name === requirement.name &&
+  artifact.architecture === requirement.architecture &&
+  artifact.asked === requirement.asked &&
+  (requirement.kind !== "model" || (artifact.kind === "model" && artifact.hub === requirement.hub)) &&
   // A digest that the profile gives now.
-  (!("sha256" in wish) || wish.sha256 === undefined || ("sha256" in artifact && artifact.sha256 === wish.sha256));
+  (!("sha256" in requirement) ||
+    requirement.sha256 === undefined ||
+    ("sha256" in artifact && artifact.sha256 === requirement.sha256));
 
-/** The artifact that answers a wish. */
-export const lockedAs = (lock: Lock, wish: Wish): Artifact | undefined =>
-  lock.artifacts.find((artifact) => isFor(artifact, wish));
+/** The artifact that answers a requirement. */
+export const lockedAs = (lock: Lock, requirement: Requirement): Artifact | undefined =>
+  lock.artifacts.find((artifact) => isFor(artifact, requirement));
 
 /** For messages: a file's URL may be signed in its query. */
-export const shownAsked = ({ kind, asked }: Pick<Wish | Artifact, "kind" | "asked">): string =>
+export const shownAsked = ({ kind, asked }: Pick<Requirement | Artifact, "kind" | "asked">): string =>
   kind === "file" ? shownUrl(asked) : asked;
 
-const described = (wish: Wish): string =>
-  `${wish.name}${wish.kind === "container-image" ? "" : ` ${shownAsked(wish)}`}`;
+const described = (requirement: Requirement): string =>
+  `${requirement.name}${requirement.kind === "container-image" ? "" : ` ${shownAsked(requirement)}`}`;
 
-const forArchitecture = ({ architecture }: Wish | Artifact): string =>
+const forArchitecture = ({ architecture }: Requirement | Artifact): string =>
   architecture === undefined ? "" : ` for ${architecture}`;
 
 const help = "bake lock brings the lock up to date";
 
-const why = (lock: Lock, wish: Wish): string => {
-  const same = lock.artifacts.filter((each) => each.kind === wish.kind && each.name === wish.name);
-  const here = same.find((each) => each.architecture === wish.architecture);
+const why = (lock: Lock, requirement: Requirement): string => {
+  const same = lock.artifacts.filter((each) => each.kind === requirement.kind && each.name === requirement.name);
+  const here = same.find((each) => each.architecture === requirement.architecture);
   if (here !== undefined) {
-    if (here.asked === wish.asked) return "the lock has another digest or source";
-    const [before, now] = [shownAsked(here), shownAsked(wish)];
+    if (here.asked === requirement.asked) return "the lock has another digest or source";
+    const [before, now] = [shownAsked(here), shownAsked(requirement)];
     return before === now ? "the lock was made for another query of this URL" : `the lock was made for ${before}`;
   }
   const [other] = same;
   return other?.architecture === undefined ? "not in the lock" : `the lock has it for ${other.architecture} alone`;
 };
 
-const missing = (lock: Lock, wishes: readonly Wish[], file: string): Problem[] =>
-  wishes
-    .filter((wish) => lockedAs(lock, wish) === undefined)
-    .map((wish) => ({
-      path: wish.path,
-      message: `${file} does not hold ${described(wish)}${forArchitecture(wish)}`,
-      label: why(lock, wish),
+const missing = (lock: Lock, requirements: readonly Requirement[], file: string): Problem[] =>
+  requirements
+    .filter((requirement) => lockedAs(lock, requirement) === undefined)
+    .map((requirement) => ({
+      path: requirement.path,
+      message: `${file} does not hold ${described(requirement)}${forArchitecture(requirement)}`,
+      label: why(lock, requirement),
       help,
     }));
 
@@ -64,15 +67,15 @@ const kinds: Readonly<Record<Artifact["kind"], { readonly section: Problem["path
 };
 
 /** Of another version or source it is said that the lock does not hold the one that is asked for. */
-const isWished = (artifact: Artifact, wishes: readonly Wish[]): boolean =>
-  wishes.some(
+const isRequired = (artifact: Artifact, requirements: readonly Requirement[]): boolean =>
+  requirements.some(
     ({ kind, name, architecture }) =>
       artifact.kind === kind && artifact.name === name && artifact.architecture === architecture,
   );
 
-const unasked = (lock: Lock, wishes: readonly Wish[], file: string): Problem[] =>
+const unasked = (lock: Lock, requirements: readonly Requirement[], file: string): Problem[] =>
   lock.artifacts
-    .filter((artifact) => !isWished(artifact, wishes))
+    .filter((artifact) => !isRequired(artifact, requirements))
     .map((artifact) => ({
       path: kinds[artifact.kind].section,
       at: "key",
@@ -81,8 +84,8 @@ const unasked = (lock: Lock, wishes: readonly Wish[], file: string): Problem[] =
       help,
     }));
 
-/** In the profile's words: every wish that the lock does not answer, and every artifact that no wish asks for. */
-export const staleness = (lock: Lock, wishes: readonly Wish[], file: string): Problem[] => [
-  ...missing(lock, wishes, file),
-  ...unasked(lock, wishes, file),
+/** In the profile's words: every requirement that the lock does not answer, and every artifact that no requirement asks for. */
+export const staleness = (lock: Lock, requirements: readonly Requirement[], file: string): Problem[] => [
+  ...missing(lock, requirements, file),
+  ...unasked(lock, requirements, file),
 ];

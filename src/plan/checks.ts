@@ -1,5 +1,5 @@
 /** What a node must look like: each check proves guide rows and is rendered to goss. */
-import { shellWord } from "../shell.ts";
+import { shellWord } from "../formats/shell.ts";
 import type { Check, GossResource } from "./check.ts";
 import { metadataAddress } from "./network.ts";
 import type { NodePlan } from "./node-plan.ts";

@@ -17,7 +17,7 @@ export const guideRows: readonly GuideRow[] = [
   { row: "G8", subject: "HOME and the ssh key pair" },
   { row: "G9", subject: "service enabled and started" },
   { row: "G10", subject: "status and log" },
-  { row: "G11", subject: "white lists" },
+  { row: "G11", subject: "allowlists" },
   { row: "G12", subject: "PyPI cache" },
   { row: "G13", subject: "git proxy" },
   { row: "G14", subject: "private repositories" },

@@ -1,5 +1,5 @@
 /** Images that are in Docker's store before the first job (guide rows G24, G27). */
-import type { Artifact } from "../lock/lock.ts";
+import type { Artifact } from "../artifact.ts";
 import type { Profile } from "../profile/schema.ts";
 
 export interface ImagePlan {

@@ -1,5 +1,5 @@
 /** What a node is, as one pure value. */
-import type { Artifact, Base } from "../lock/lock.ts";
+import type { Artifact, Base } from "../artifact.ts";
 import type { AgentPlan } from "./agents.ts";
 import type { BuildersPlan } from "./builders.ts";
 import type { Check } from "./check.ts";

@@ -1,7 +1,8 @@
 /** Profile (and lock, when there is one) → NodePlan: the pure value that says what a node is. Everything else renders or checks it. */
 import { createHash } from "node:crypto";
-import { compareArtifacts, formatLock, lockedFor, type Lock } from "../lock/lock.ts";
-import { fileName, withLockedVersions } from "../lock/wishes.ts";
+import { compareArtifacts } from "../artifact.ts";
+import { formatLock, lockedFor, type Lock } from "../lock/lock.ts";
+import { fileName, withLockedVersions } from "../lock/requirements.ts";
 import type { Profile } from "../profile/schema.ts";
 import { planAgents } from "./agents.ts";
 import { planBuilders } from "./builders.ts";

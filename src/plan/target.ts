@@ -1,5 +1,5 @@
 /** Where the image is baked. */
-import type { Architecture } from "../lock/lock.ts";
+import type { Architecture } from "../artifact.ts";
 import type { Profile } from "../profile/schema.ts";
 
 const targetNames = ["qemu", "huaweicloud"] as const;

@@ -1,7 +1,7 @@
 /** What of a profile's text is never shown, in no frame and no message: secrets that somebody wrote into it. */
 import { type Document, isAlias, isMap, isNode, isScalar, isSeq, type Node, visit } from "yaml";
-import { findSecretShapes, looksSecret } from "../secret-shapes.ts";
-import { isSecretName } from "../secret-names.ts";
+import { findSecretShapes, looksSecret } from "../secrets/shapes.ts";
+import { isSecretName } from "../secrets/names.ts";
 
 type Range = readonly [start: number, end: number];
 

@@ -34,7 +34,7 @@ const orEdit = (list: Schema): Schema => {
 };
 
 /** A key without a value takes away what the extended profile says. */
-const orNothing = (schema: Schema): Schema =>
+const nullable = (schema: Schema): Schema =>
   typeof schema["type"] === "string" && schema["enum"] === undefined
     ? { ...schema, type: [schema["type"], "null"] }
     : Array.isArray(schema.anyOf)
@@ -50,13 +50,13 @@ const forEditors = (schema: Schema): Schema => {
     ...rest,
     ...(rest.properties !== undefined && {
       properties: Object.fromEntries(
-        Object.entries(rest.properties).map(([key, value]) => [key, orNothing(forEditors(value))]),
+        Object.entries(rest.properties).map(([key, value]) => [key, nullable(forEditors(value))]),
       ),
     }),
     ...(rest.items !== undefined && { items: forEditors(rest.items) }),
     ...(rest.anyOf !== undefined && { anyOf: rest.anyOf.map(forEditors) }),
     ...(typeof rest.additionalProperties === "object" && {
-      additionalProperties: orNothing(forEditors(rest.additionalProperties)),
+      additionalProperties: nullable(forEditors(rest.additionalProperties)),
     }),
   };
   return inner["type"] === "array" ? orEdit(inner) : inner;

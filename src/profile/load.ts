@@ -7,7 +7,7 @@ import type { Profile } from "./schema.ts";
 import { checkShape, type ShapeProblem } from "./shape.ts";
 import {
   chainOf,
-  hiderOf,
+  redactorOf,
   isHidden,
   isWritten,
   keyPlaceOf,
@@ -111,14 +111,14 @@ export const loadProfile = (
   const texts = new Map(sources.map((source) => [source.file, shownText(source)]));
   const files = [...texts.keys()];
   // Whoever made a message may have put a value into it.
-  const hider = hiderOf(sources);
+  const redact = redactorOf(sources);
   const shown = (found: readonly Diagnostic[]): Diagnostic[] =>
     sortDiagnostics(
       found.map((each) => ({
         ...each,
-        message: hider(each.message),
-        ...(each.label !== undefined && { label: hider(each.label) }),
-        ...(each.help !== undefined && { help: hider(each.help) }),
+        message: redact(each.message),
+        ...(each.label !== undefined && { label: redact(each.label) }),
+        ...(each.help !== undefined && { help: redact(each.help) }),
       })),
       files,
     );

@@ -1,6 +1,6 @@
 /** The shape of a profile: the only place for types, defaults and their descriptions. */
 import * as z from "zod";
-import { architectures } from "../lock/lock.ts";
+import { architectures } from "../artifact.ts";
 
 /** Exact, or `26.1.x`: the lock holds the exact one. */
 const version = (example: string) =>

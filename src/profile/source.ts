@@ -1,7 +1,7 @@
 /** A profile's text as a tree that remembers where everything is written. Pure. */
 import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 import type { Diagnostic, Note, Range } from "./diagnostics.ts";
-import { withoutSecretShapes } from "../secret-shapes.ts";
+import { withoutSecretShapes } from "../secrets/shapes.ts";
 import { hiddenRanges } from "./hidden.ts";
 
 export interface Source {
@@ -67,7 +67,7 @@ export const shownText = ({ text, hidden }: Pick<Source, "text" | "hidden">): st
 };
 
 /** For messages that repeat a source, such as the parser's: without what is hidden in it or has the shape of a secret. */
-export const hiderOf = (sources: readonly Pick<Source, "text" | "hidden">[]): ((message: string) => string) => {
+export const redactorOf = (sources: readonly Pick<Source, "text" | "hidden">[]): ((message: string) => string) => {
   const secrets = sources
     .flatMap(({ text, hidden }) => hidden.map(([start, end]) => text.slice(start, end).trim()))
     // As written, and as the parser names it: without quotes or the mark of an alias.

@@ -20,5 +20,5 @@ export const allowlist = ({ profile, network }: NodePlan): string => {
       );
     return `## ${title}\n\n| host | port | for |\n|---|--:|---|\n${rows.join("")}`;
   });
-  return `# What nodes of profile ${profile} talk to\n\nAll of it is outbound TCP. The PyPI cache and the git proxy keep white lists of their own: ask for the outward address of\neach host. \`bake check --host\` tries what stands in the first table, except what the HTTP proxy connects to. Operators reach a node by ssh (22, inbound).\n\n${parts.join("\n")}`;
+  return `# What nodes of profile ${profile} talk to\n\nAll of it is outbound TCP. The PyPI cache and the git proxy keep allowlists of their own: ask for the outward address of\neach host. \`bake check --host\` tries what stands in the first table, except what the HTTP proxy connects to. Operators reach a node by ssh (22, inbound).\n\n${parts.join("\n")}`;
 };

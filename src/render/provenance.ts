@@ -1,6 +1,6 @@
 /** What was baked from what: an in-toto statement with a SLSA v1 provenance predicate. Pure. */
 import { createHash } from "node:crypto";
-import { digestOf } from "../lock/lock.ts";
+import { digestOf } from "../artifact.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { purlOf } from "./sbom.ts";
 

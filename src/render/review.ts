@@ -1,5 +1,5 @@
 /**
- * Rendered user-data, read as cloud-init reads it (YAML 1.1) and held against what cloud-init takes of it. It is the last look
+ * Rendered user-data, read as cloud-init reads it (YAML 1.1) and validated against what cloud-init takes of it. It is the last look
  * before a cloud gets it: a writer that let something through is found here, and told at the line of the profile that it came
  * from. Pure.
  */

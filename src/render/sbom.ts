@@ -1,6 +1,6 @@
 /** The software bill of materials: what the image carries besides its base's own packages, as CycloneDX 1.6. Pure. */
 import { createHash } from "node:crypto";
-import { type Artifact, type Base, digestOf, goArchitecture } from "../lock/lock.ts";
+import { type Artifact, type Base, digestOf, goArchitecture } from "../artifact.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 
 /** Where releases live, as package URLs name them. */

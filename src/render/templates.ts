@@ -1,8 +1,8 @@
 /** Handlebars, where every value must go through a writer of the format that it lands in. */
 import Handlebars from "handlebars";
-import { hclString } from "./formats/hcl.ts";
-import { unitValue, unitWord } from "./formats/lines.ts";
-import { toYaml } from "./formats/yaml.ts";
+import { hclString } from "../formats/hcl.ts";
+import { unitValue, unitWord } from "../formats/lines.ts";
+import { toYaml } from "../formats/yaml.ts";
 
 const writers: Readonly<Record<string, (value: never) => string>> = {
   hcl: (value: string) => hclString(value),

@@ -1,6 +1,6 @@
 /** NodePlan → every file under out/<profile>/, as a value. Same plan, same bytes. */
 import { createHash } from "node:crypto";
-import { filesOf } from "../lock/lock.ts";
+import { filesOf } from "../artifact.ts";
 import { checkLevels } from "../plan/check.ts";
 import { imagesFolder } from "../plan/images.ts";
 import { metadataAddress } from "../plan/network.ts";
@@ -8,7 +8,7 @@ import type { NodePlan } from "../plan/node-plan.ts";
 import { allowlist } from "./allowlist.ts";
 import { blobPath, dockerLoadManifest, dockerLoadMembers } from "./docker-load.ts";
 import { nodePage } from "./node-page.ts";
-import { gossFile } from "./formats/goss.ts";
+import { gossFile } from "./goss.ts";
 import {
   agentConfigValue,
   environmentFile,
@@ -16,11 +16,11 @@ import {
   gitConfigSection,
   gitConfigValue,
   tsv,
-} from "./formats/lines.ts";
+} from "../formats/lines.ts";
 import { sbom } from "./sbom.ts";
-import { toTar } from "./formats/tar.ts";
-import { toToml } from "./formats/toml.ts";
-import { toYaml } from "./formats/yaml.ts";
+import { toTar } from "../formats/tar.ts";
+import { toToml } from "../formats/toml.ts";
+import { toYaml } from "../formats/yaml.ts";
 import { renderTemplate } from "./templates.ts";
 import {
   buildKeyMarker,

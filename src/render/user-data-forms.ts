@@ -23,7 +23,7 @@ export const sizes = (text: string): { readonly plain: number; readonly compress
 });
 
 /** Whether bytes are user-data that bake made, in whatever form. */
-export const isOurs = (content: Buffer): boolean => {
+export const isBakeUserData = (content: Buffer): boolean => {
   const begin = (bytes: Buffer): boolean =>
     bytes.subarray(0, 60).toString().startsWith("#cloud-config\n# Made by bake ");
   const unzipped = (bytes: Buffer): boolean => {

@@ -1,6 +1,6 @@
 /** cloud-init user-data: of a node made from the golden image, of a host with a stock image, of the VM that Packer builds in. */
 import type { NodePlan } from "../plan/node-plan.ts";
-import { environmentFile, gitConfigSection, gitConfigValue } from "./formats/lines.ts";
+import { environmentFile, gitConfigSection, gitConfigValue } from "../formats/lines.ts";
 import type { ProfilePath } from "../profile/source.ts";
 import type { Origins } from "./review.ts";
 import { renderTemplate } from "./templates.ts";

@@ -2,7 +2,7 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { BakeError } from "../errors.ts";
-import { isLeft, takeLock, thisOwner } from "../owner.ts";
+import { isStale, acquireLock, currentProcess } from "../host/lock-file.ts";
 import type { RenderedFile } from "./tree.ts";
 
 /** What a bake leaves beside the rendered files; a new rendering keeps it. */
@@ -31,9 +31,9 @@ export const differences = async (folder: string, files: readonly RenderedFile[]
 };
 
 /** One writer of a folder at a time. @throws BakeError BK405 when another bake writes there. */
-export const aloneIn = async <T>(folder: string, work: () => Promise<T>): Promise<T> => {
+export const withFolderLock = async <T>(folder: string, work: () => Promise<T>): Promise<T> => {
   const lock = `${folder}.lock`;
-  const taken = await takeLock(lock);
+  const taken = await acquireLock(lock);
   if (typeof taken === "number") {
     throw new BakeError(
       "BK405",
@@ -53,7 +53,7 @@ const recover = async (folder: string): Promise<void> => {
   const names = await readdir(dirname(folder)).catch((): string[] => []);
   for (const name of names.filter((each) => each.startsWith(`${basename(folder)}.old-`))) {
     const old = join(dirname(folder), name);
-    if (!(await isLeft(name.slice(name.indexOf(".old-") + ".old-".length), old))) continue;
+    if (!(await isStale(name.slice(name.indexOf(".old-") + ".old-".length), old))) continue;
     const there = await readdir(folder).catch(() => undefined);
     if (there === undefined) await rename(old, folder);
     else {
@@ -73,7 +73,7 @@ const recover = async (folder: string): Promise<void> => {
 export const writeTree = async (folder: string, files: readonly RenderedFile[]): Promise<string[]> => {
   try {
     if ((await differences(folder, files)).length === 0) return [];
-    return await aloneIn(folder, async () => {
+    return await withFolderLock(folder, async () => {
       await recover(folder);
       const changed = await differences(folder, files);
       if (changed.length > 0) await replaceTree(folder, files);
@@ -89,8 +89,8 @@ export const writeTree = async (folder: string, files: readonly RenderedFile[]):
 
 /** What a bake left in the folder moves before the former tree goes. */
 const replaceTree = async (folder: string, files: readonly RenderedFile[]): Promise<void> => {
-  const fresh = `${folder}.new-${thisOwner()}`;
-  const old = `${folder}.old-${thisOwner()}`;
+  const fresh = `${folder}.new-${currentProcess()}`;
+  const old = `${folder}.old-${currentProcess()}`;
   try {
     await rm(fresh, { recursive: true, force: true });
     for (const { path, content } of files) {

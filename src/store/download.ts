@@ -2,11 +2,11 @@
 import { createHash } from "node:crypto";
 import { mkdir, rename, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { formatBytes } from "../bytes.ts";
-import { eachWithin } from "../each-within.ts";
+import { formatBytes } from "../formats/bytes.ts";
+import { mapLimited } from "../host/map-limited.ts";
 import { BakeError } from "../errors.ts";
-import { exists } from "../exists.ts";
-import { here, type Release, takeLock } from "../owner.ts";
+import { exists } from "../host/exists.ts";
+import { here, type Release, acquireLock } from "../host/lock-file.ts";
 import { type Http, HttpError, type HttpResponse, originOf, reasonOf, shownUrl } from "./http.ts";
 import { isFull, Part, PartLost, partSizes } from "./part.ts";
 import { sha256File, type Store } from "./store.ts";
@@ -89,10 +89,10 @@ const attemptsAtNobody = 3;
 const lookEvery = 100;
 
 /** An answer that says: not from here. */
-class Refused extends Error {}
+class PermanentError extends Error {}
 
 /** May work another time. */
-class Passing extends Error {
+class TransientError extends Error {
   readonly wait: number | undefined;
 
   constructor(message: string, wait?: number) {
@@ -152,7 +152,7 @@ const cannotWrite = (folder: string, error: unknown): BakeError => {
 const own = async (lock: string, { sleep, signal, onEvent }: DownloadEdges, name: string): Promise<Release> => {
   for (let waited = false; ; waited = true) {
     signal.throwIfAborted();
-    const taken = await takeLock(lock);
+    const taken = await acquireLock(lock);
     if (typeof taken !== "number") return taken;
     if (!waited) onEvent?.({ type: "wait", name, owner: taken });
     await sleep(lookEvery, signal);
@@ -166,7 +166,7 @@ const rangeOf = ({ headers }: HttpResponse): { readonly start: number; readonly 
   return { start: Number(start), ...(total !== "*" && { total: Number(total) }) };
 };
 
-/** What a URL's answer says about where to go on. @throws Refused, Passing */
+/** What a URL's answer says about where to go on. @throws PermanentError, TransientError */
 const judge = (
   response: HttpResponse,
   offset: number,
@@ -175,13 +175,13 @@ const judge = (
 ): { readonly from: number; readonly total?: number } => {
   const { status, headers } = response;
   if (status === 429 || status === 408 || status >= 500) {
-    throw new Passing(`it answers ${status}`, retryAfter(headers["retry-after"], now));
+    throw new TransientError(`it answers ${status}`, retryAfter(headers["retry-after"], now));
   }
   const length = headers["content-length"] === undefined ? undefined : Number(headers["content-length"]);
   if (status === 206) {
     const total = rangeOf(response)?.total;
     if (size !== undefined && total !== undefined && total !== size) {
-      throw new Refused(`it has ${total} bytes, ${size} are expected`);
+      throw new PermanentError(`it has ${total} bytes, ${size} are expected`);
     }
     return { from: offset, ...(total !== undefined && { total }) };
   }
@@ -189,14 +189,14 @@ const judge = (
     // Compressed on the way, a length says nothing.
     const plain = headers["content-encoding"] === undefined;
     if (size !== undefined && length !== undefined && plain && length !== size) {
-      throw new Refused(`it has ${length} bytes, ${size} are expected`);
+      throw new PermanentError(`it has ${length} bytes, ${size} are expected`);
     }
     return { from: 0, ...(length !== undefined && plain && { total: length }) };
   }
-  throw new Refused(`it answers ${status}`);
+  throw new PermanentError(`it answers ${status}`);
 };
 
-/** Reads an answer to its end. @throws Passing when it ends too early or breaks off. */
+/** Reads an answer to its end. @throws TransientError when it ends too early or breaks off. */
 const receive = async (response: HttpResponse, most: number | undefined, running: Running): Promise<void> => {
   const {
     part,
@@ -208,7 +208,7 @@ const receive = async (response: HttpResponse, most: number | undefined, running
     for await (const chunk of response.body) {
       const data = chunk as Buffer;
       if (most !== undefined && part.size + data.length > most) {
-        throw new Refused(`it sends more than the ${most} bytes that it should`);
+        throw new PermanentError(`it sends more than the ${most} bytes that it should`);
       }
       const behind = part.write(data);
       if (behind !== undefined) await behind;
@@ -219,10 +219,10 @@ const receive = async (response: HttpResponse, most: number | undefined, running
     }
   } catch (error) {
     if (part.failure !== undefined) throw part.failure;
-    if (error instanceof Refused) throw error;
-    throw new Passing(`after ${formatBytes(part.size)}: ${reasonOf(error)}`);
+    if (error instanceof PermanentError) throw error;
+    throw new TransientError(`after ${formatBytes(part.size)}: ${reasonOf(error)}`);
   }
-  if (most !== undefined && part.size < most) throw new Passing(`it ended after ${part.size} of ${most} bytes`);
+  if (most !== undefined && part.size < most) throw new TransientError(`it ended after ${part.size} of ${most} bytes`);
 };
 
 const sourceOf = (url: string): string => createHash("sha256").update(url).digest("hex");
@@ -252,19 +252,19 @@ const goesOn = ({ request: { sha256 }, part }: Running, response: HttpResponse, 
   );
 };
 
-/** What to send along. @throws Refused where it cannot be had: another place may do without. */
+/** What to send along. @throws PermanentError where it cannot be had: another place may do without. */
 const headersFor = async (url: string, { headers }: DownloadRequest): Promise<Readonly<Record<string, string>>> => {
   try {
     return (await headers?.(url)) ?? {};
   } catch (error) {
     if (error instanceof BakeError) {
-      throw new Refused([error.message, ...(error.help?.split("\n") ?? [])].join("\n    "));
+      throw new PermanentError([error.message, ...(error.help?.split("\n") ?? [])].join("\n    "));
     }
     throw error;
   }
 };
 
-/** One attempt at one URL; goes on where the part ends. @throws Refused, Passing, HttpError */
+/** One attempt at one URL; goes on where the part ends. @throws PermanentError, TransientError, HttpError */
 const attempt = async (url: string, running: Running): Promise<Arrived> => {
   const {
     request,
@@ -298,11 +298,11 @@ const attempt = async (url: string, running: Running): Promise<Arrived> => {
   try {
     if (response.status === 416) {
       await part.restart();
-      throw new Passing("the part that is here does not go with what it has now");
+      throw new TransientError("the part that is here does not go with what it has now");
     }
     if (response.status === 206 && !goesOn(running, response, source)) {
       await part.restart();
-      throw new Passing("it sends another part than was asked for");
+      throw new TransientError("it sends another part than was asked for");
     }
     const place = judge(response, offset, request, now());
     const resumed = place.from > 0;
@@ -331,7 +331,7 @@ const attempt = async (url: string, running: Running): Promise<Arrived> => {
   }
 };
 
-/** Attempts at one URL until it has given all, or is given up. @throws Refused */
+/** Attempts at one URL until it has given all, or is given up. @throws PermanentError */
 const fromUrl = async (url: string, running: Running): Promise<Arrived> => {
   const {
     request,
@@ -342,14 +342,14 @@ const fromUrl = async (url: string, running: Running): Promise<Arrived> => {
   } = running;
   for (let tries = 1, most = part.size; ; tries++) {
     const given = reach.silent.get(originOf(url));
-    if (given !== undefined) throw new Refused(`${given}, as for others`);
+    if (given !== undefined) throw new PermanentError(`${given}, as for others`);
     try {
       return await attempt(url, running);
     } catch (error) {
       signal.throwIfAborted();
-      const passing = error instanceof Passing || (error instanceof HttpError && error.passing);
-      if (error instanceof HttpError && !passing) throw new Refused(error.message);
-      if (!passing) throw error;
+      const transient = error instanceof TransientError || (error instanceof HttpError && error.transient);
+      if (error instanceof HttpError && !transient) throw new PermanentError(error.message);
+      if (!transient) throw error;
       // New bytes are progress: a line that is cut again and again still gets there. Bytes that came before are none.
       if (part.size > most) {
         tries = 1;
@@ -357,15 +357,15 @@ const fromUrl = async (url: string, running: Running): Promise<Arrived> => {
       }
       // Where it leads to may be silent, or the host itself; a line that is down comes back.
       const nobody = error instanceof HttpError && error.nobody && !reach.answered.has(error.origin);
-      if (nobody && reach.silent.has(error.origin)) throw new Refused(`${error.message}, as for others`);
+      if (nobody && reach.silent.has(error.origin)) throw new PermanentError(`${error.message}, as for others`);
       const allowed = nobody ? Math.min(attemptsAtNobody, attempts) : attempts;
       if (tries >= allowed) {
         if (nobody) reach.silent.set(error.origin, error.message);
-        throw new Refused(`${error.message}, ${allowed} times`);
+        throw new PermanentError(`${error.message}, ${allowed} times`);
       }
-      const asked = error instanceof Passing ? error.wait : undefined;
+      const asked = error instanceof TransientError ? error.wait : undefined;
       if (asked !== undefined && asked > longestWait) {
-        throw new Refused(`${error.message} and wants ${Math.round(asked / 1000)} s of patience`);
+        throw new PermanentError(`${error.message} and wants ${Math.round(asked / 1000)} s of patience`);
       }
       const wait = asked ?? backoff * 2 ** (tries - 1) * (0.75 + random() / 2);
       onEvent?.({ type: "retry", name: request.name, reason: error.message, seconds: wait / 1000, url: shownUrl(url) });
@@ -414,7 +414,7 @@ const fromAny = async (running: Running): Promise<Downloaded> => {
         throw wrongBytes(request, url, arrived, aside);
       }
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
+      if (!(error instanceof PermanentError)) throw error;
       refusals.push(`${shownUrl(url)}: ${error.message}`);
     }
   }
@@ -544,7 +544,7 @@ export const downloadAll = async (
   await requireSpace(requests, edges);
   const reach: Reach = { answered: new Set(), silent: new Map() };
   let stopped: BakeError | undefined;
-  const results = await eachWithin(requests, limit, async (request): Promise<Downloaded | BakeError | undefined> => {
+  const results = await mapLimited(requests, limit, async (request): Promise<Downloaded | BakeError | undefined> => {
     if (stopped !== undefined) return undefined;
     try {
       return await downloadOne(request, edges, options, reach);

@@ -43,11 +43,11 @@ const isAboutTls = (error: unknown): boolean =>
 
 export const originOf = (url: string): string => (URL.canParse(url) ? new URL(url).origin : url);
 
-/** What went wrong before there was an answer. Passing with a cause: another attempt may help. */
+/** What went wrong before there was an answer. TransientError with a cause: another attempt may help. */
 export class HttpError extends Error {
   override readonly name = "HttpError";
   /** Whether another attempt may help. */
-  readonly passing: boolean;
+  readonly transient: boolean;
   /** There may be no such place at all: a few attempts are enough. */
   readonly nobody: boolean;
   /** Who was asked: the URL's own host, or one that it redirects to. */
@@ -57,7 +57,7 @@ export class HttpError extends Error {
   constructor(message: string, url: string, cause?: unknown) {
     super(message, { cause });
     const code = codeOf(cause);
-    this.passing = cause !== undefined && !isAboutTls(cause);
+    this.transient = cause !== undefined && !isAboutTls(cause);
     this.nobody = unreachable.has(code);
     this.origin = originOf(url);
   }

@@ -4,7 +4,7 @@ import { chmod, copyFile, link, mkdir, rename, rm, stat, writeFile } from "node:
 import { dirname, join } from "node:path";
 import { BakeError } from "../errors.ts";
 import { sha256File, type Store, storePath } from "./store.ts";
-import { thisOwner } from "../owner.ts";
+import { currentProcess } from "../host/lock-file.ts";
 
 /** What is put into a mirror: a file of the store, or bytes that bake itself makes. */
 export type MirrorFile =
@@ -13,7 +13,7 @@ export type MirrorFile =
 
 /** Readable for whatever serves it; whole or not at all. */
 const place = async (target: string, write: (fresh: string) => Promise<void>): Promise<void> => {
-  const fresh = `${target}.new-${thisOwner()}`;
+  const fresh = `${target}.new-${currentProcess()}`;
   await mkdir(dirname(target), { recursive: true });
   try {
     await write(fresh);

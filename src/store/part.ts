@@ -19,7 +19,7 @@ import {
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
-import { here, isLeft, ownerState, thisOwner } from "../owner.ts";
+import { here, isStale, ownerState, currentProcess } from "../host/lock-file.ts";
 
 const Origin = z.object({
   /** For a person who looks at the folder: without user and query. */
@@ -120,7 +120,7 @@ const claim = async ({ path, owner }: TemporaryFile, own: string): Promise<boole
 const takeOver = async (folder: string, key: string, own: string): Promise<boolean> => {
   const left: { readonly part: TemporaryFile; readonly size: number }[] = [];
   for (const part of await partsIn(folder)) {
-    if (part.key === key && (await isLeft(part.owner, part.path))) left.push({ part, size: await sizeOf(part.path) });
+    if (part.key === key && (await isStale(part.owner, part.path))) left.push({ part, size: await sizeOf(part.path) });
   }
   let taken = false;
   for (const { part, size } of left.toSorted((a, b) => b.size - a.size)) {
@@ -186,7 +186,7 @@ export class Part {
   /** Goes on with what is left of this key, or begins. @throws NodeJS.ErrnoException, and the signal's reason */
   static async open(folder: string, key: string, signal?: AbortSignal): Promise<Part> {
     await mkdir(folder, { recursive: true });
-    const path = newName(folder, key, thisOwner());
+    const path = newName(folder, key, currentProcess());
     const left = (await takeOver(folder, key, path)) ? await openLeft(path) : undefined;
     if (left === undefined) return new Part(key, path, await open(path, "wx"), createHash("sha256"), 0);
     const hash = createHash("sha256");

@@ -4,8 +4,8 @@ import { createReadStream } from "node:fs";
 import { chmod, copyFile, mkdir, open, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
-import { exists } from "../exists.ts";
-import { thisOwner } from "../owner.ts";
+import { exists } from "../host/exists.ts";
+import { currentProcess } from "../host/lock-file.ts";
 
 /** Hashes a file as a stream. @returns lower-case hex and the size in bytes. */
 export const sha256File = async (path: string): Promise<{ sha256: string; size: number }> => {
@@ -66,7 +66,7 @@ export class Store {
   /** Whoever reads the store never sees half a file: what is written is synced, then renamed. */
   async #take(write: (temporary: string) => Promise<void>): Promise<{ sha256: string; size: number }> {
     await mkdir(join(this.root, "tmp"), { recursive: true });
-    const temporary = join(this.root, "tmp", `${thisOwner()}-${Math.random().toString(36).slice(2)}`);
+    const temporary = join(this.root, "tmp", `${currentProcess()}-${Math.random().toString(36).slice(2)}`);
     try {
       await write(temporary);
       // Hash the copy, not the source: the source may change while it is read.

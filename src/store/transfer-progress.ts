@@ -1,7 +1,7 @@
 /** What people see of downloads: the files that run, the total, its rate and the time left. Pure but for the clock passed in. */
-import { formatBytes } from "../bytes.ts";
-import type { Update } from "../host.ts";
-import { formatSeconds } from "../progress.ts";
+import { formatBytes } from "../formats/bytes.ts";
+import type { Update } from "../host/host.ts";
+import { formatSeconds } from "../host/progress.ts";
 import type { Downloaded, TransferEvent } from "./download.ts";
 
 export interface TransferProgressInput {

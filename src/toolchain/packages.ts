@@ -1,8 +1,8 @@
 /** Packages that a local bake needs on a Debian-like host. None of them starts a service. */
 import { join } from "node:path";
 import { BakeError, listed } from "../errors.ts";
-import { exists } from "../exists.ts";
-import type { Host } from "../host.ts";
+import { exists } from "../host/exists.ts";
+import type { Host } from "../host/host.ts";
 
 interface Need {
   readonly package: string;

@@ -3,11 +3,11 @@ import { createHash } from "node:crypto";
 import { chmod, cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
-import { exists } from "../exists.ts";
-import type { Host } from "../host.ts";
-import { type Architecture, goArchitecture } from "../lock/lock.ts";
-import { thisOwner } from "../owner.ts";
-import { root } from "../root.ts";
+import { exists } from "../host/exists.ts";
+import type { Host } from "../host/host.ts";
+import { type Architecture, goArchitecture } from "../artifact.ts";
+import { currentProcess } from "../host/lock-file.ts";
+import { root } from "../host/root.ts";
 import { type Http, makeHttp, reasonOf } from "../store/http.ts";
 import { aptCandidate, aptInstall, onceWithNetwork } from "./packages.ts";
 
@@ -186,7 +186,7 @@ const buildTool = async (host: Host, tool: GoTool, node: Architecture): Promise<
   const { version } = await pinsOf(tool);
   const flags = ["-s", "-w", await linkerVersion(tool)].join(" ").trim();
   await host.progress.step(`tool:${tool}`, `build ${tool} ${version} from its pinned Go module`, async () => {
-    const work = `${target}.${thisOwner()}`;
+    const work = `${target}.${currentProcess()}`;
     try {
       await rm(work, { recursive: true, force: true });
       await mkdir(join(work, "bin"), { recursive: true });
@@ -290,7 +290,7 @@ const fetchRelease = async (host: Host, tool: GoTool, release: Release): Promise
         "The download was changed on its way, or the release was. Nothing of it was used.",
       );
     }
-    const work = `${target}.${thisOwner()}`;
+    const work = `${target}.${currentProcess()}`;
     try {
       await mkdir(work, { recursive: true });
       const file = join(work, release.archive);

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { chmod, copyFile, cp, mkdir, rename, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { BakeError } from "../errors.ts";
-import type { Host } from "../host.ts";
+import type { Host } from "../host/host.ts";
 import { parseReference } from "../lock/reference.ts";
 import { sha256File } from "../store/store.ts";
 import { buildGoTools, toolDigest } from "../toolchain/tools.ts";

@@ -1,8 +1,8 @@
 /** An image as a registry has it: a manifest, a configuration, one layer. */
 import { chmod, lstat, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { Host } from "../host.ts";
-import { type Blob, ociDigest } from "../lock/lock.ts";
+import type { Host } from "../host/host.ts";
+import { type Blob, ociDigest } from "../artifact.ts";
 import { sha256File } from "../store/store.ts";
 
 export interface ImageConfig {

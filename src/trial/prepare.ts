@@ -5,20 +5,21 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
-import { standInBase } from "../build/base.ts";
-import type { Host } from "../host.ts";
+import { standInBase } from "./base.ts";
+import type { Host } from "../host/host.ts";
 import { askSources } from "../lock/ask.ts";
 import { fetchFiles } from "../lock/fetch.ts";
-import { filesOf, type Lock, lockVersion } from "../lock/lock.ts";
+import { filesOf } from "../artifact.ts";
+import { type Lock, lockVersion } from "../lock/lock.ts";
 import { makeLock } from "../lock/make.ts";
 import { readLock, writeLock } from "../lock/read.ts";
-import { wishesOf } from "../lock/wishes.ts";
+import { requirementsOf } from "../lock/requirements.ts";
 import type { Profile } from "../profile/schema.ts";
 import type { Store } from "../store/store.ts";
 import { assembleSource, dockerLibraryPackages, sourceKey } from "./artifacts.ts";
 import { debianMirror } from "./debian.ts";
 import { serveSource } from "./source-server.ts";
-import { thisOwner } from "../owner.ts";
+import { currentProcess } from "../host/lock-file.ts";
 
 /** Stands in the URLs of a trial's lock: a name that never exists (RFC 2606), since the source's port is another one each time. */
 const sourceHost = "trial.bake.invalid";
@@ -35,7 +36,7 @@ const knownLock = async (store: Store, file: string): Promise<Lock | undefined> 
 
 /** Assembles the source, serves it, and locks and fetches from it. */
 const lockFromSource = async (host: Host, store: Store, name: string, profile: Profile): Promise<Lock> => {
-  const folder = join(host.cacheDir, "trial", `work-${thisOwner()}`);
+  const folder = join(host.cacheDir, "trial", `work-${currentProcess()}`);
   try {
     await rm(folder, { recursive: true, force: true });
     const source = join(folder, "source");
@@ -58,10 +59,10 @@ const lockFromSource = async (host: Host, store: Store, name: string, profile: P
         },
         rewrite,
       });
-      const wishes = wishesOf(profile).filter(({ kind }) => kind !== "base");
+      const requirements = requirementsOf(profile).filter(({ kind }) => kind !== "base");
       const { lock, unanswered } = await makeLock({
         profile: name,
-        wishes,
+        requirements,
         again: () => true,
         resolve: sources.resolve,
       });

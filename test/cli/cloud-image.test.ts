@@ -7,7 +7,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { root } from "../../src/root.ts";
+import { root } from "../../src/host/root.ts";
 import { storePath } from "../../src/store/store.ts";
 import { fillByDigest, layLockedProfile } from "../locked-profile.ts";
 

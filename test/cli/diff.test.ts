@@ -4,8 +4,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { type Artifact, type ContainerImage, formatLock, type Lock, type Release } from "../../src/lock/lock.ts";
-import { root } from "../../src/root.ts";
+import { type Artifact, type ContainerImage, type Release } from "../../src/artifact.ts";
+import { formatLock, type Lock } from "../../src/lock/lock.ts";
+import { root } from "../../src/host/root.ts";
 
 let folder = "";
 beforeEach(() => {

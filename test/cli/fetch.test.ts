@@ -16,7 +16,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { root } from "../../src/root.ts";
+import { root } from "../../src/host/root.ts";
 import { storePath } from "../../src/store/store.ts";
 import { type FaultServer, startFaultServer } from "../fault-server.ts";
 import { fillByDigest, layLockedProfile, type LockedProfile } from "../locked-profile.ts";

@@ -10,8 +10,8 @@ import { BakeError } from "../../src/errors.ts";
 import { followFile } from "../../src/lock/follow.ts";
 import { type Lock } from "../../src/lock/lock.ts";
 import { parseLock } from "../../src/lock/read.ts";
-import { runProcess } from "../../src/host.ts";
-import { root } from "../../src/root.ts";
+import { runProcess } from "../../src/host/host.ts";
+import { root } from "../../src/host/root.ts";
 import { makeArchive, push, startRegistry, type TestRegistry } from "../registry.ts";
 import {
   agentRoutes,

@@ -16,7 +16,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { cloudConfigProblems } from "../cloud-config-schema.ts";
-import { root } from "../../src/root.ts";
+import { root } from "../../src/host/root.ts";
 
 const token = "bkct_EXAMPLEEXAMPLE0001";
 const git = "ghp_EXAMPLEEXAMPLE0002";

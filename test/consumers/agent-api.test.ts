@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { type AgentApi, startAgentApi } from "../../src/check/agent-api.ts";
+import { type AgentApi, startAgentApi } from "../../src/check/agent-api/server.ts";
 
 const token = "consumer-test-token";
 const tags = ["queue=ascend", "bake-id=0123abcd"];

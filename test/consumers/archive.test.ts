@@ -4,8 +4,8 @@ import { chmodSync, linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, write
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { requirePlainArchive } from "../../src/build/archive.ts";
-import { type Host, runProcess } from "../../src/host.ts";
+import { requirePlainArchive } from "../../src/bake/archive.ts";
+import { type Host, runProcess } from "../../src/host/host.ts";
 
 const host = { run: runProcess(new AbortController().signal) } as Host;
 let folder = "";

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Blob, ContainerImage } from "../../src/lock/lock.ts";
+import type { Blob, ContainerImage } from "../../src/artifact.ts";
 import { parseReference } from "../../src/lock/reference.ts";
 import { blobPath, dockerLoadManifest, dockerLoadMembers } from "../../src/render/docker-load.ts";
 import { makeArchive } from "../registry.ts";

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { root } from "../../src/root.ts";
+import { root } from "../../src/host/root.ts";
 
 let folder = "";
 const at = (path: string): string => join(folder, path);

@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { hclString } from "../../src/render/formats/hcl.ts";
+import { hclString } from "../../src/formats/hcl.ts";
 import {
   agentConfigValue,
   environmentFile,
@@ -19,10 +19,10 @@ import {
   gitConfigSection,
   gitConfigValue,
   tsv,
-} from "../../src/render/formats/lines.ts";
-import { toToml } from "../../src/render/formats/toml.ts";
-import { toYaml } from "../../src/render/formats/yaml.ts";
-import { shellWord } from "../../src/shell.ts";
+} from "../../src/formats/lines.ts";
+import { toToml } from "../../src/formats/toml.ts";
+import { toYaml } from "../../src/formats/yaml.ts";
+import { shellWord } from "../../src/formats/shell.ts";
 import { hostileStrings, seed } from "../hostile.ts";
 
 const all = hostileStrings(10_000);

@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { planNode } from "../../src/plan/plan.ts";
-import { root } from "../../src/root.ts";
+import { root } from "../../src/host/root.ts";
 import { readProfile, render, trialLock } from "../plan-of.ts";
 
 /** Those that the template may use. */

@@ -4,7 +4,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { root } from "../../src/root.ts";
+import { root } from "../../src/host/root.ts";
 
 let folder = "";
 const at = (path: string): string => join(folder, path);

@@ -8,8 +8,8 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { runProcess } from "../../src/host.ts";
-import type { Model } from "../../src/lock/lock.ts";
+import { runProcess } from "../../src/host/host.ts";
+import type { Model } from "../../src/artifact.ts";
 import { modelTree } from "../../src/plan/model-tree.ts";
 
 const contents: Readonly<Record<string, string>> = {

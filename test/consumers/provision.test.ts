@@ -6,7 +6,7 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { root } from "../../src/root.ts";
+import { root } from "../../src/host/root.ts";
 
 test("an artifact whose bytes changed on the way is refused by name", async () => {
   const folder = mkdtempSync(join(tmpdir(), "bake-provision-"));

@@ -7,11 +7,12 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BakeError } from "../../src/errors.ts";
-import { type Host, runProcess } from "../../src/host.ts";
-import { type Architecture, type ContainerImage, Lock, lockVersion } from "../../src/lock/lock.ts";
+import { type Host, runProcess } from "../../src/host/host.ts";
+import { type Architecture, type ContainerImage } from "../../src/artifact.ts";
+import { Lock, lockVersion } from "../../src/lock/lock.ts";
 import { blobRequests, movedTag, newerImages, resolveImage } from "../../src/lock/sources/oci.ts";
 import { makeRegistry, type Registry } from "../../src/lock/sources/registry.ts";
-import type { ImageWish } from "../../src/lock/wish.ts";
+import type { ImageRequirement } from "../../src/lock/requirement.ts";
 import { login, makeArchive, push, putManifest, startRegistry, type TestRegistry } from "../registry.ts";
 
 const crane = process.env["BAKE_TEST_CRANE"] ?? "";
@@ -48,7 +49,7 @@ const hostWith = (logins: Readonly<Record<string, typeof login>>, env: Readonly<
   };
 };
 
-const wish = (name: string, architecture: Architecture = "x86_64"): ImageWish => ({
+const requirement = (name: string, architecture: Architecture = "x86_64"): ImageRequirement => ({
   kind: "container-image",
   name,
   asked: name,
@@ -133,7 +134,7 @@ describe("an open registry", () => {
   it("gives the digests of an image, the texts that belong to them, and its blobs", async () => {
     const name = `${open.host}/team/image:1.0`;
     const source = from(anonymous());
-    const { image, manifest, config } = await resolveImage({ ...wish(name), pin: { reason: "why" } }, source);
+    const { image, manifest, config } = await resolveImage({ ...requirement(name), pin: { reason: "why" } }, source);
     const read = JSON.parse(manifest) as { layers: { digest: string; size: number }[] };
     expect(image).toEqual({
       kind: "container-image",
@@ -188,7 +189,7 @@ describe("an open registry", () => {
     const other = makeArchive(join(folder, "zstd"), { layers: ["three", "four"] });
     await push(other, name, { format: "oci", compress: "zstd" });
     const source = from(anonymous());
-    const { image } = await resolveImage(wish(name), source);
+    const { image } = await resolveImage(requirement(name), source);
     expect([image.manifest, image.config, ...image.layers].map(({ mediaType }) => mediaType)).toEqual([
       "application/vnd.oci.image.manifest.v1+json",
       "application/vnd.oci.image.config.v1+json",
@@ -202,8 +203,8 @@ describe("an open registry", () => {
     const index = await pushIndex("team/many", "1.0");
     const source = from(anonymous());
     const name = `${open.host}/team/many:1.0`;
-    const x86 = await resolveImage(wish(name), source);
-    const aarch64 = await resolveImage(wish(name, "aarch64"), source);
+    const x86 = await resolveImage(requirement(name), source);
+    const aarch64 = await resolveImage(requirement(name, "aarch64"), source);
     expect([x86.image.tagDigest, aarch64.image.tagDigest]).toEqual([index, index]);
     expect(JSON.parse(x86.config)).toMatchObject({ architecture: "amd64" });
     expect(JSON.parse(aarch64.config)).toMatchObject({ architecture: "arm64" });
@@ -212,14 +213,14 @@ describe("an open registry", () => {
 
   it("says that a tag or an image is not there", async () => {
     for (const name of [`${open.host}/team/image:9.9`, `${open.host}/team/no-image:1.0`]) {
-      await expect(resolveImage(wish(name), from(anonymous()))).rejects.toEqual(
+      await expect(resolveImage(requirement(name), from(anonymous()))).rejects.toEqual(
         new BakeError("BK251", `${name} is not there`, `${open.host} was reached, and does not have it.`),
       );
     }
   });
 
   it("says that a name is too short for crane", async () => {
-    await expect(resolveImage(wish(`${open.host}/x:y`), from(anonymous()))).rejects.toEqual(
+    await expect(resolveImage(requirement(`${open.host}/x:y`), from(anonymous()))).rejects.toEqual(
       new BakeError(
         "BK250",
         `${open.host}/x:y is no name that crane takes`,
@@ -230,7 +231,7 @@ describe("an open registry", () => {
 
   it("says for what an image is made instead", async () => {
     const single = `${open.host}/team/image:1.0`;
-    await expect(resolveImage(wish(single, "aarch64"), from(anonymous()))).rejects.toEqual(
+    await expect(resolveImage(requirement(single, "aarch64"), from(anonymous()))).rejects.toEqual(
       new BakeError("BK254", `${single} is not made for linux/arm64`, "It is made for linux/amd64."),
     );
   });
@@ -240,8 +241,8 @@ describe("an open registry", () => {
       await push(archive, `${open.host}/team/tags:${tag}`);
     const source = from(anonymous());
     const name = `${open.host}/team/tags:v1.0.0`;
-    expect(await newerImages(wish(name), source)).toEqual(["v1.10.0", "v1.2.0"]);
-    const { image } = await resolveImage(wish(name), source);
+    expect(await newerImages(requirement(name), source)).toEqual(["v1.10.0", "v1.2.0"]);
+    const { image } = await resolveImage(requirement(name), source);
     expect(await movedTag(image, source)).toBeUndefined();
     await push(arm, name);
     const now = await movedTag(image, source);
@@ -262,7 +263,7 @@ describe("logins", () => {
       const { host } = registry();
       const source = from(makeRegistry(hostWith({ [host]: login }), crane));
       const name = `${host}/team/image:1.0`;
-      const { image } = await resolveImage(wish(name), source);
+      const { image } = await resolveImage(requirement(name), source);
       expect(await source.registry.authorization(`${host}/team/image`)).toEqual(header);
       expect(await fetchAll(image, source)).toEqual([]);
       const [, config] = await blobRequests(image, source);
@@ -283,7 +284,7 @@ describe("logins", () => {
     const source = from(makeRegistry(hostWith(logins), crane));
     const help = `Log in to ${host} on this machine, with an account that may read it:\ndocker login ${host}`;
     const name = `${host}/team/image:1.0`;
-    await expect(resolveImage(wish(name), source)).rejects.toEqual(
+    await expect(resolveImage(requirement(name), source)).rejects.toEqual(
       new BakeError("BK252", `${host} does not let this machine read ${name}`, help),
     );
   });
@@ -296,7 +297,7 @@ describe("logins", () => {
 describe("the way to a registry", () => {
   it("with TLS takes a private authority from SSL_CERT_FILE", async () => {
     const registry = makeRegistry(hostWith({}, { SSL_CERT_FILE: tls.certificate ?? "" }), crane);
-    const { image } = await resolveImage(wish(`${tls.host}/team/image:1.0`), from(registry));
+    const { image } = await resolveImage(requirement(`${tls.host}/team/image:1.0`), from(registry));
     const requests = await blobRequests(image, from(registry));
     expect(requests[1]?.urls).toEqual([`https://${tls.host}/v2/team/image/blobs/${image.config.digest}`]);
     expect(await requests[1]?.headers(requests[1].urls[0] ?? "")).toEqual({});
@@ -304,7 +305,7 @@ describe("the way to a registry", () => {
 
   it("with TLS does not accept an unknown authority", async () => {
     const name = `${tls.host}/team/image:1.0`;
-    await expect(resolveImage(wish(name), from(anonymous()))).rejects.toMatchObject({
+    await expect(resolveImage(requirement(name), from(anonymous()))).rejects.toMatchObject({
       code: "BK253",
       message: `${tls.host} does not answer for ${name}`,
       help: expect.stringMatching(/x509: certificate signed by unknown authority[^]*SSL_CERT_FILE/) as string,
@@ -315,19 +316,19 @@ describe("the way to a registry", () => {
     const port = open.host.split(":")[1] ?? "";
     // Not loopback by its name, and reaches it all the same.
     const name = `0.0.0.0:${port}/team/image:1.0`;
-    await expect(resolveImage(wish(name), from(anonymous()))).rejects.toMatchObject({
+    await expect(resolveImage(requirement(name), from(anonymous()))).rejects.toMatchObject({
       code: "BK253",
       help: expect.stringContaining("server gave HTTP response to HTTPS client") as string,
     });
     const registry = makeRegistry(hostWith({}), crane, { insecure: [`0.0.0.0:${port}`] });
-    const { image } = await resolveImage(wish(name), from(registry));
+    const { image } = await resolveImage(requirement(name), from(registry));
     expect(await fetchAll(image, from(registry))).toEqual([]);
   });
 
   it("without TLS sends a login to a listed registry", async () => {
     const host = `0.0.0.0:${basic.host.split(":")[1] ?? ""}`;
     const registry = makeRegistry(hostWith({ [host]: login }), crane, { insecure: [host] });
-    const { image } = await resolveImage(wish(`${host}/team/image:1.0`), from(registry));
+    const { image } = await resolveImage(requirement(`${host}/team/image:1.0`), from(registry));
     expect(await fetchAll(image, from(registry))).toEqual([]);
   });
 
@@ -339,7 +340,7 @@ describe("the way to a registry", () => {
       },
     };
     const registry = makeRegistry(host, crane, { plainStatus: () => Promise.resolve(401) });
-    await expect(resolveImage(wish("10.1.2.3:5000/team/image:1.0"), from(registry))).rejects.toEqual(
+    await expect(resolveImage(requirement("10.1.2.3:5000/team/image:1.0"), from(registry))).rejects.toEqual(
       new BakeError(
         "BK253",
         "10.1.2.3:5000 speaks http without TLS",
@@ -358,7 +359,7 @@ describe("the way to a registry", () => {
       },
     };
     const registry = makeRegistry(host, crane);
-    await expect(resolveImage(wish("busybox:1.36"), from(registry))).rejects.toEqual(
+    await expect(resolveImage(requirement("busybox:1.36"), from(registry))).rejects.toEqual(
       new BakeError(
         "BK252",
         "docker.io does not let this machine read docker.io/library/busybox:1.36",
@@ -392,7 +393,7 @@ describe("mirrors", () => {
     const source = from(makeRegistry(hostWith({ [basic.host]: login }), crane), {
       [open.host]: [`${open.host}/nothing-here`, mirror],
     });
-    const { image } = await resolveImage(wish(`${open.host}/team/image:1.0`), source);
+    const { image } = await resolveImage(requirement(`${open.host}/team/image:1.0`), source);
     expect([image.registry, image.repository]).toEqual([open.host, "team/image"]);
     const [, config] = await blobRequests(image, source);
     const blob = `blobs/${image.config.digest}`;
@@ -408,7 +409,7 @@ describe("mirrors", () => {
   it("are named when the registry has nothing either", async () => {
     const name = `${open.host}/team/image:9.9`;
     const source = from(anonymous(), { [open.host]: [`${basic.host}/cache`] });
-    await expect(resolveImage(wish(name), source)).rejects.toEqual(
+    await expect(resolveImage(requirement(name), source)).rejects.toEqual(
       new BakeError(
         "BK251",
         `${name} is not there`,

@@ -14,10 +14,10 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { bakeImage } from "../../src/build/image.ts";
+import { bakeImage } from "../../src/bake/image.ts";
 import { dataExtents, scanImage } from "../../src/check/scan-image.ts";
 import type { Secret } from "../../src/check/secret-scan.ts";
-import { type Host, runProcess } from "../../src/host.ts";
+import { type Host, runProcess } from "../../src/host/host.ts";
 import { Store } from "../../src/store/store.ts";
 import { trialBase, trialPlan } from "../plan-of.ts";
 

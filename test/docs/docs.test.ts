@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { errorCodes } from "../../src/error-codes.ts";
 import { profileSchema } from "../../src/profile/json-schema.ts";
-import { root } from "../../src/root.ts";
+import { root } from "../../src/host/root.ts";
 import { errorsPage } from "./errors-page.ts";
 import { profilePage } from "./profile-page.ts";
 

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { errorCodes } from "../../src/error-codes.ts";
-import { root } from "../../src/root.ts";
+import { root } from "../../src/host/root.ts";
 
 const negative = join(root, "test/negative");
 

@@ -6,7 +6,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { planNode } from "../../src/plan/plan.ts";
-import { root } from "../../src/root.ts";
+import { root } from "../../src/host/root.ts";
 import { substitute } from "../../src/trial/substitutions.ts";
 import { readProfile, render, trialLock, trialPlan, unlockedPlan } from "../plan-of.ts";
 

@@ -9,7 +9,7 @@ import {
   plainLog,
   type RegistrationRequest,
   startAgentApi,
-} from "../../src/check/agent-api.ts";
+} from "../../src/check/agent-api/server.ts";
 
 const expected = {
   token: "registration-token",

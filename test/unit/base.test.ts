@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { patchBootSector, recipeDigest, standInBase } from "../../src/build/base.ts";
-import type { Host } from "../../src/host.ts";
+import { patchBootSector, recipeDigest, standInBase } from "../../src/trial/base.ts";
+import type { Host } from "../../src/host/host.ts";
 import { Store } from "../../src/store/store.ts";
 
 describe("patchBootSector", () => {

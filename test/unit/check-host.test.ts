@@ -16,10 +16,10 @@ import {
   requireArchitecture,
 } from "../../src/check/check-host.ts";
 import { type HostOutput, onHostScript, parseOutputs, visit, visitInput } from "../../src/check/on-host.ts";
-import type { Ssh } from "../../src/check/ssh.ts";
-import { type Host, runProcess } from "../../src/host.ts";
+import type { Ssh } from "../../src/vm/ssh.ts";
+import { type Host, runProcess } from "../../src/host/host.ts";
 import type { Check, CheckLevel, GossResource } from "../../src/plan/check.ts";
-import { root } from "../../src/root.ts";
+import { root } from "../../src/host/root.ts";
 import { planNode } from "../../src/plan/plan.ts";
 import { readProfile, trialPlan, unlockedPlan } from "../plan-of.ts";
 

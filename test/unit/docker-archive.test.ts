@@ -3,8 +3,8 @@ import { chmod, mkdir, mkdtemp, readFile, rm, symlink, utimes, writeFile } from 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Host, runProcess } from "../../src/host.ts";
-import { root } from "../../src/root.ts";
+import { type Host, runProcess } from "../../src/host/host.ts";
+import { root } from "../../src/host/root.ts";
 import { sha256File } from "../../src/store/store.ts";
 import { atLeast, readPins } from "../../src/toolchain/tools.ts";
 import { parseDebName } from "../../src/trial/debian.ts";

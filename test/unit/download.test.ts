@@ -25,7 +25,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { BakeError } from "../../src/errors.ts";
-import { here } from "../../src/owner.ts";
+import { here } from "../../src/host/lock-file.ts";
 import {
   downloadAll,
   type DownloadEdges,

@@ -9,11 +9,11 @@ import {
   tsv,
   unitValue,
   unitWord,
-} from "../../src/render/formats/lines.ts";
-import { shellWord } from "../../src/shell.ts";
-import { hclString } from "../../src/render/formats/hcl.ts";
-import { toToml } from "../../src/render/formats/toml.ts";
-import { toYaml } from "../../src/render/formats/yaml.ts";
+} from "../../src/formats/lines.ts";
+import { shellWord } from "../../src/formats/shell.ts";
+import { hclString } from "../../src/formats/hcl.ts";
+import { toToml } from "../../src/formats/toml.ts";
+import { toYaml } from "../../src/formats/yaml.ts";
 import { renderTemplate } from "../../src/render/templates.ts";
 
 test("HCL: neither quotes nor templates get out of a string", () => {

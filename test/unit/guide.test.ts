@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { guideRows, mistakes, notProven } from "../../src/plan/guide.ts";
-import { root } from "../../src/root.ts";
+import { root } from "../../src/host/root.ts";
 import { render, trialPlan, unlockedPlan } from "../plan-of.ts";
 
 const rowsOf = (levels: readonly string[]): Set<string> =>

@@ -2,10 +2,10 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { agentConfigValue } from "../../src/render/formats/lines.ts";
+import { agentConfigValue } from "../../src/formats/lines.ts";
 import { loadProfile } from "../../src/profile/load.ts";
 import { planNode } from "../../src/plan/plan.ts";
-import { root } from "../../src/root.ts";
+import { root } from "../../src/host/root.ts";
 import { hostileStrings, seed } from "../hostile.ts";
 import { readProfile, render } from "../plan-of.ts";
 import { profileTexts, withAt } from "../profile-texts.ts";

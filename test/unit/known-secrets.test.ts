@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { knownSecrets } from "../../src/check/known-secrets.ts";
-import { isSecretName, withoutSecrets } from "../../src/secret-names.ts";
+import { isSecretName, withoutSecrets } from "../../src/secrets/names.ts";
 
 let folder = "";
 beforeAll(() => {

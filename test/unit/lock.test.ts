@@ -2,13 +2,14 @@
 import { describe, expect, test } from "vitest";
 import { BakeError } from "../../src/errors.ts";
 import { assignedIn } from "../../src/lock/follow.ts";
-import { type Artifact, filesOf, formatLock, type Lock, lockedFor } from "../../src/lock/lock.ts";
+import { type Artifact, filesOf } from "../../src/artifact.ts";
+import { formatLock, type Lock, lockedFor } from "../../src/lock/lock.ts";
 import { makeLock } from "../../src/lock/make.ts";
 import { findOutdated, type Look } from "../../src/lock/outdated.ts";
 import { parseLock } from "../../src/lock/read.ts";
 import { staleness } from "../../src/lock/stale.ts";
-import { wishesOf, withLockedVersions } from "../../src/lock/wishes.ts";
-import type { Wish } from "../../src/lock/wish.ts";
+import { requirementsOf, withLockedVersions } from "../../src/lock/requirements.ts";
+import type { Requirement } from "../../src/lock/requirement.ts";
 import type { Profile } from "../../src/profile/schema.ts";
 import { readProfile, trialLock } from "../plan-of.ts";
 
@@ -120,24 +121,24 @@ describe("a lock's file", () => {
 });
 
 const profile = readProfile();
-const wishes = wishesOf(profile);
+const requirements = requirementsOf(profile);
 
-/** An artifact that answers a wish. */
-const answer = (wish: Wish, version = wish.asked): Artifact => {
+/** An artifact that answers a requirement. */
+const answer = (requirement: Requirement, version = requirement.asked): Artifact => {
   const entry = {
-    name: wish.name,
+    name: requirement.name,
     version,
-    asked: wish.asked,
-    ...(wish.architecture !== undefined && { architecture: wish.architecture }),
+    asked: requirement.asked,
+    ...(requirement.architecture !== undefined && { architecture: requirement.architecture }),
   };
   const blob = { digest: `sha256:${"a".repeat(64)}`, size: 1, mediaType: "layer" };
   const bytes = { url: "https://example.com/x", size: 1, sha256: "b".repeat(64), trust: "first-use" as const };
-  switch (wish.kind) {
+  switch (requirement.kind) {
     case "container-image":
       return {
         ...entry,
-        kind: wish.kind,
-        version: wish.name.slice(wish.name.lastIndexOf(":") + 1),
+        kind: requirement.kind,
+        version: requirement.name.slice(requirement.name.lastIndexOf(":") + 1),
         registry: "quay.io",
         repository: "a/b",
         tagDigest: blob.digest,
@@ -146,27 +147,27 @@ const answer = (wish: Wish, version = wish.asked): Artifact => {
         layers: [blob],
       };
     case "base":
-      return { ...entry, ...bytes, kind: wish.kind, format: "qcow2" };
+      return { ...entry, ...bytes, kind: requirement.kind, format: "qcow2" };
     case "model":
       return {
         ...entry,
-        kind: wish.kind,
-        hub: wish.hub,
+        kind: requirement.kind,
+        hub: requirement.hub,
         files: [{ path: "a", url: bytes.url, size: 1, sha256: bytes.sha256 }],
       };
     default:
-      return { ...entry, ...bytes, kind: wish.kind };
+      return { ...entry, ...bytes, kind: requirement.kind };
   }
 };
 const lockOf = (of: Profile): Lock => ({
   lockVersion: 1,
   profile: "site",
-  artifacts: wishesOf(of).map((wish) => answer(wish)),
+  artifacts: requirementsOf(of).map((requirement) => answer(requirement)),
 });
 
 describe("what a profile asks for", () => {
   test("everything once for each architecture that it bakes for", () => {
-    expect(wishes.map(({ kind, name, architecture }) => [kind, name, architecture])).toEqual([
+    expect(requirements.map(({ kind, name, architecture }) => [kind, name, architecture])).toEqual([
       ["base", "openeuler-22.03-lts-sp4", "x86_64"],
       ["docker-static", "docker", "x86_64"],
       ["buildx", "buildx", "x86_64"],
@@ -184,7 +185,7 @@ describe("what a profile asks for", () => {
       files: [{ url: "https://example.com/tool", path: "/opt/site/tool", mode: "0755", sha256: "c".repeat(64) }],
       pins: { "moby/buildkit": { reason: "old kernel", reviewAt: "2026-01-01" } },
     };
-    const found = wishesOf(more);
+    const found = requirementsOf(more);
     expect(found.filter(({ architecture }) => architecture === undefined)).toEqual([
       { kind: "model", hub: "modelscope", name: "Qwen/Qwen3-0.6B", asked: "master", path: ["models", 0, "modelscope"] },
       { kind: "model", hub: "huggingface", name: "org/model", asked: "v1", path: ["models", 1, "huggingface"] },
@@ -216,7 +217,7 @@ describe("what a profile asks for", () => {
 
 describe("a lock that the profile has gone on without", () => {
   const changed = (change: Partial<Profile>) =>
-    staleness(lockOf(profile), wishesOf({ ...profile, ...change }), "site.lock.json").map(
+    staleness(lockOf(profile), requirementsOf({ ...profile, ...change }), "site.lock.json").map(
       ({ path, message, label }) => [path.join("."), message, label],
     );
 
@@ -257,7 +258,7 @@ describe("a lock that the profile has gone on without", () => {
       files: [{ url: "https://example.com/tool", path: "/opt/site/tool", mode: "0755" }],
       targets: { ...profile.targets, huaweicloud: { architecture: "aarch64" } as Profile["targets"]["huaweicloud"] },
     };
-    const found = staleness(lockOf(more), wishes, "site.lock.json").map(({ path, message }) => [
+    const found = staleness(lockOf(more), requirements, "site.lock.json").map(({ path, message }) => [
       path.join("."),
       message.replace("site.lock.json holds ", "").replace(", which the profile does not ask for", ""),
     ]);
@@ -272,7 +273,7 @@ describe("a lock that the profile has gone on without", () => {
       ["files", "the file opt/site/tool"],
     ]);
     const cloud = { ...profile, targets: { huaweicloud: more.targets.huaweicloud } };
-    expect(staleness(lockOf(profile), wishesOf(cloud), "site.lock.json")).toContainEqual({
+    expect(staleness(lockOf(profile), requirementsOf(cloud), "site.lock.json")).toContainEqual({
       path: ["targets", "qemu"],
       at: "key",
       message: "site.lock.json holds the base openeuler-22.03-lts-sp4 for x86_64, which the profile does not ask for",
@@ -284,7 +285,7 @@ describe("a lock that the profile has gone on without", () => {
   test("a file's URL is told without its query", () => {
     const of = (url: string): Profile => ({ ...profile, files: [{ url, path: "/opt/site/tool", mode: "0755" }] });
     const labels = (before: string, now: string) =>
-      staleness(lockOf(of(before)), wishesOf(of(now)), "x").map(({ message, label }) => [message, label]);
+      staleness(lockOf(of(before)), requirementsOf(of(now)), "x").map(({ message, label }) => [message, label]);
     expect(labels("https://example.com/a?sig=1", "https://example.com/b?sig=2")).toEqual([
       ["x does not hold opt/site/tool https://example.com/b?…", "the lock was made for https://example.com/a?…"],
     ]);
@@ -310,30 +311,30 @@ describe("a lock that the profile has gone on without", () => {
 });
 
 describe("making a lock", () => {
-  const make = async (previous: Lock | undefined, again: (wish: Wish) => boolean = () => false) => {
+  const make = async (previous: Lock | undefined, again: (requirement: Requirement) => boolean = () => false) => {
     const asked: string[] = [];
     const made = await makeLock({
       profile: "site",
-      wishes,
+      requirements,
       ...(previous !== undefined && { previous }),
       again,
-      resolve: async (wish) => {
-        asked.push(wish.name);
-        if (wish.name === "goss") throw new BakeError("BK999", "no goss today");
-        return answer(wish, `${wish.asked}-new`);
+      resolve: async (requirement) => {
+        asked.push(requirement.name);
+        if (requirement.name === "goss") throw new BakeError("BK999", "no goss today");
+        return answer(requirement, `${requirement.asked}-new`);
       },
     });
     return { ...made, asked };
   };
 
-  test("asks for what is missing alone, and reports what no source answered with its wish", async () => {
+  test("asks for what is missing alone, and reports what no source answered with its requirement", async () => {
     const previous = {
       ...lockOf(profile),
       artifacts: lockOf(profile).artifacts.filter(({ name }) => !/goss|buildx/.test(name)),
     };
     const { asked, unanswered, changed, lock } = await make(previous);
     expect(asked.toSorted()).toEqual(["buildx", "goss"]);
-    expect(unanswered.map(({ wish, error }) => [wish.path.join("."), error.message])).toEqual([
+    expect(unanswered.map(({ requirement, error }) => [requirement.path.join("."), error.message])).toEqual([
       ["checks.gossVersion", "no goss today"],
     ]);
     expect(changed.map(({ before, after }) => [before, after.version])).toEqual([[undefined, "0.20.0-new"]]);
@@ -364,7 +365,7 @@ describe("what is outdated", () => {
     ...change,
   });
   const find = async (pins: Profile["pins"], change: Partial<Look>) =>
-    (await findOutdated({ ...profile, pins }, lockOf(profile), wishes, look(change))).map(
+    (await findOutdated({ ...profile, pins }, lockOf(profile), requirements, look(change))).map(
       ({ name, what, version, now, detail }) => [name, what, version, now, detail].filter((each) => each !== undefined),
     );
 

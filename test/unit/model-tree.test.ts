@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Model } from "../../src/lock/lock.ts";
+import type { Model } from "../../src/artifact.ts";
 import { modelTree } from "../../src/plan/model-tree.ts";
 
 const [first, second] = ["1a".repeat(20), "2b".repeat(20)];

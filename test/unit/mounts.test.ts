@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { mountsBelow } from "../../src/build/image.ts";
+import { mountsBelow } from "../../src/bake/image.ts";
 
 test("mounts at and below a folder are seen, those beside it are not", () => {
   const mounts = [

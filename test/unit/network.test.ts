@@ -22,7 +22,7 @@ test("with an HTTP proxy a node is asked for the proxy, and for what it reaches 
   expect(tried(["kite.com", "infra.cn"])).toEqual(["pypi-cache", "reaches-proxy.example.com-3128"]);
 });
 
-test("the white list says what the proxy must let through", () => {
+test("the allowlist says what the proxy must let through", () => {
   const page = allowlist(planWith([]));
   expect(page).toContain("| `proxy.example.com` | 3128 | HTTP proxy |\n");
   expect(page).toContain(

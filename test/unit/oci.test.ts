@@ -2,15 +2,15 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { BakeError } from "../../src/errors.ts";
-import type { ContainerImage } from "../../src/lock/lock.ts";
+import type { ContainerImage } from "../../src/artifact.ts";
 import { blobRequests, resolveImage } from "../../src/lock/sources/oci.ts";
 import type { Registry } from "../../src/lock/sources/registry.ts";
-import type { ImageWish } from "../../src/lock/wish.ts";
+import type { ImageRequirement } from "../../src/lock/requirement.ts";
 
 const digestOf = (text: string): string => `sha256:${createHash("sha256").update(text).digest("hex")}`;
 
 const name = "quay.io/team/image:1.0";
-const wish: ImageWish = {
+const requirement: ImageRequirement = {
   kind: "container-image",
   name,
   asked: name,
@@ -41,7 +41,7 @@ const registryOf = (tagged: unknown, ...others: unknown[]): Registry & { readonl
 };
 
 const resolve = (registry: Registry, mirrors: readonly string[] = []) =>
-  resolveImage(wish, { registry, sources: { registries: { "quay.io": mirrors } } });
+  resolveImage(requirement, { registry, sources: { registries: { "quay.io": mirrors } } });
 
 const layer = (mediaType = "application/vnd.oci.image.layer.v1.tar+gzip") => ({
   mediaType,
@@ -260,7 +260,7 @@ it("asks for a layer once that stands twice in an image", async () => {
 });
 
 it("a mirror that may not be asked is no reason not to ask the registry", async () => {
-  const { image } = await resolveImage(wish, {
+  const { image } = await resolveImage(requirement, {
     registry: registryOf(manifestOf(configOf()), configOf()),
     sources: { registries: {} },
   });

@@ -3,10 +3,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { runPacker } from "../../src/build/packer.ts";
+import { runPacker } from "../../src/bake/packer.ts";
 import { BakeError } from "../../src/errors.ts";
-import type { Host } from "../../src/host.ts";
-import type { StepTime } from "../../src/progress.ts";
+import type { Host } from "../../src/host/host.ts";
+import type { StepTime } from "../../src/host/progress.ts";
 
 let folder = "";
 beforeEach(() => {

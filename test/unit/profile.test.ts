@@ -10,7 +10,7 @@ import { formatSarif } from "../../src/profile/report/sarif.ts";
 import { formatText } from "../../src/profile/report/text.ts";
 import { rules } from "../../src/profile/rules/index.ts";
 import type { Profile } from "../../src/profile/schema.ts";
-import { root } from "../../src/root.ts";
+import { root } from "../../src/host/root.ts";
 import { readProfile } from "../plan-of.ts";
 import { profileTexts, withAt } from "../profile-texts.ts";
 

@@ -4,7 +4,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { connectQmp, type Qmp } from "../../src/check/qmp.ts";
+import { connectQmp, type Qmp } from "../../src/vm/qmp.ts";
 
 let folder = "";
 let server: Server;

@@ -9,7 +9,7 @@ import { formatText } from "../../src/profile/report/text.ts";
 import { reviewUserData } from "../../src/render/review.ts";
 import { instanceUserData, templateNames, type Templates } from "../../src/render/tree.ts";
 import { type Instance, userDataOrigins } from "../../src/render/user-data.ts";
-import { root } from "../../src/root.ts";
+import { root } from "../../src/host/root.ts";
 import { cloudConfigProblems } from "../cloud-config-schema.ts";
 
 const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILQis7noIZ99mnJYBtBmHDveCP9CmQND01H06fPKNars operator@example";

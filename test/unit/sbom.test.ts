@@ -1,7 +1,7 @@
-/** The bill of materials, held against CycloneDX's own schema, and the provenance beside it. */
+/** The bill of materials, validated against CycloneDX's own schema, and the provenance beside it. */
 import { Spec, Validation } from "@cyclonedx/cyclonedx-library";
 import { expect, test } from "vitest";
-import { filesOf, type Model, type PlainFile } from "../../src/lock/lock.ts";
+import { filesOf, type Model, type PlainFile } from "../../src/artifact.ts";
 import { provenance } from "../../src/render/provenance.ts";
 import { purlOf, sbom } from "../../src/render/sbom.ts";
 import { trialLock, trialPlan, unlockedPlan } from "../plan-of.ts";

@@ -2,11 +2,12 @@
 import { createHash } from "node:crypto";
 import { afterEach, describe, expect, test } from "vitest";
 import { BakeError } from "../../src/errors.ts";
-import { Lock, type Model } from "../../src/lock/lock.ts";
+import { type Model } from "../../src/artifact.ts";
+import { Lock } from "../../src/lock/lock.ts";
 import { resolverOf } from "../../src/lock/sources/index.ts";
 import { changedFiles } from "../../src/lock/sources/model-files.ts";
 import type { Context } from "../../src/lock/sources/resolver.ts";
-import type { ModelWish } from "../../src/lock/wish.ts";
+import type { ModelRequirement } from "../../src/lock/requirement.ts";
 import {
   huggingfaceEntry,
   huggingfaceRoutes,
@@ -25,7 +26,7 @@ const sha256 = (bytes: string | Uint8Array): string => createHash("sha256").upda
 const [first, second] = ["1a".repeat(20), "2b".repeat(20)];
 const model = "Qwen/Qwen3-0.6B";
 
-const wish = (hub: ModelWish["hub"], asked: string, name = model): ModelWish => ({
+const requirement = (hub: ModelRequirement["hub"], asked: string, name = model): ModelRequirement => ({
   kind: "model",
   hub,
   name,
@@ -33,7 +34,7 @@ const wish = (hub: ModelWish["hub"], asked: string, name = model): ModelWish => 
   path: ["models", 0],
 });
 
-const resolve = async (wanted: ModelWish, context: Context): Promise<Model> => {
+const resolve = async (wanted: ModelRequirement, context: Context): Promise<Model> => {
   const artifact = await resolverOf(wanted).resolve(wanted, context);
   expect(Lock.parse({ lockVersion: 1, profile: "x", artifacts: [artifact] }).artifacts).toEqual([artifact]);
   return artifact as Model;
@@ -75,7 +76,7 @@ describe("ModelScope", () => {
     const { server, context, stored } = await serveSources(modelscopeRoutes(model, "master", second, files));
     const url = (commit: string, path: string) =>
       `${server.origin}/modelscope/api/v1/models/${model}/repo?Revision=${commit}&FilePath=${path}`;
-    expect(await resolve(wish("modelscope", "master"), context)).toEqual({
+    expect(await resolve(requirement("modelscope", "master"), context)).toEqual({
       kind: "model",
       name: model,
       version: second,
@@ -105,13 +106,13 @@ describe("ModelScope", () => {
 
   test("what it names now", async () => {
     const { context } = await serveSources(modelscopeRoutes(model, "v1.0", first, files));
-    const wanted = wish("modelscope", "v1.0");
+    const wanted = requirement("modelscope", "v1.0");
     expect(await resolverOf(wanted).versions(wanted, context)).toEqual([first]);
   });
 
   const answered = async (change: (data: ReturnType<typeof modelscopeListing>) => unknown, asked = "master") => {
     const served = await serveSources({ [list]: modelscopeAnswer(change(modelscopeListing(files, second))) });
-    return { ...served, artifact: resolve(wish("modelscope", asked), served.context) };
+    return { ...served, artifact: resolve(requirement("modelscope", asked), served.context) };
   };
 
   test.each([
@@ -161,7 +162,7 @@ describe("ModelScope", () => {
       ...routes,
       [`${list}?Revision=master&Recursive=True`]: modelscopeAnswer({ ...listing, Files }),
     });
-    const locked = (await resolve(wish("modelscope", "master"), context)).files;
+    const locked = (await resolve(requirement("modelscope", "master"), context)).files;
     expect(locked[0]).toMatchObject({ sha256: sha256("{}"), size: 2, trust: "first-use" });
     // Of the others the hub says it.
     expect(locked.slice(1).map((file) => "trust" in file)).toEqual([false, false]);
@@ -176,7 +177,7 @@ describe("ModelScope", () => {
       ...routes,
       [`${list}?Revision=master&Recursive=True`]: modelscopeAnswer({ ...listing, Files }),
     });
-    expect(await failure(resolve(wish("modelscope", "master"), context))).toEqual({
+    expect(await failure(resolve(requirement("modelscope", "master"), context))).toEqual({
       code: "BK240",
       message: `model ${model}: config.json has 2 bytes, and ${shown(server)} says 3`,
       help: "Try again: it may be changing just now.",
@@ -189,9 +190,9 @@ describe("ModelScope", () => {
     test("cut where the hub cuts", async () => {
       const many = Array.from({ length: 3000 }, (_, index) => ({ path: `f${index}`, bytes: "", commit: first }));
       const whole = await serveSources({ [list]: modelscopeAnswer(modelscopeListing(many.slice(1), first)) });
-      expect((await resolve(wish("modelscope", "master"), whole.context)).files).toHaveLength(2999);
+      expect((await resolve(requirement("modelscope", "master"), whole.context)).files).toHaveLength(2999);
       const { server, context } = await serveSources({ [list]: modelscopeAnswer(modelscopeListing(many, first)) });
-      expect(await failure(resolve(wish("modelscope", "master"), context))).toEqual({
+      expect(await failure(resolve(requirement("modelscope", "master"), context))).toEqual({
         code: "BK237",
         message: `model ${model}: ${shown(server)} lists 3000 entries, where the hub cuts its lists`,
         help,
@@ -245,7 +246,7 @@ describe("ModelScope", () => {
 
   test("no such revision", async () => {
     const { server, context } = await serveSources(modelscopeRoutes(model, "master", second, files));
-    expect(await failure(resolve(wish("modelscope", "v9"), context))).toEqual({
+    expect(await failure(resolve(requirement("modelscope", "v9"), context))).toEqual({
       code: "BK243",
       message: `model ${model} has no revision v9, or no files in it (${shown(server)})`,
       help: "Look at its branches and tags on the hub.",
@@ -262,7 +263,7 @@ describe("ModelScope", () => {
 
   test("the hub refuses in an answer of its own", async () => {
     const { server, context } = await serveSources({ [list]: modelscopeAnswer(null, 10010205001, "no such\nmodel") });
-    expect(await failure(resolve(wish("modelscope", "master"), context))).toEqual({
+    expect(await failure(resolve(requirement("modelscope", "master"), context))).toEqual({
       code: "BK243",
       message: `${shown(server)}: the hub refuses, code 10010205001: no such model`,
       help: "Look at the model's name and revision.",
@@ -275,12 +276,12 @@ describe("ModelScope", () => {
     [401, "BK239"],
   ])("status %i is %s", async (status, code) => {
     const { context } = await serveSources({ [list]: { status } });
-    expect((await failure(resolve(wish("modelscope", "master"), context))).code).toBe(code);
+    expect((await failure(resolve(requirement("modelscope", "master"), context))).code).toBe(code);
   });
 
   test("a web page in place of the list", async () => {
     const { server, context } = await serveSources({ [list]: "<html></html>" });
-    expect(await failure(resolve(wish("modelscope", "master"), context))).toEqual({
+    expect(await failure(resolve(requirement("modelscope", "master"), context))).toEqual({
       code: "BK235",
       message: `${shown(server)}: a web page came in place of JSON`,
       help: "Does a proxy or a mirror answer in its place? Open the URL in a browser on this machine.",
@@ -304,7 +305,7 @@ describe("ModelScope", () => {
   test.each(["Qwen3", "../x", "Qwen/Qwen3/x", "Qwen/a b", "Qwen/.."])("%j is no name of a model", async (name) => {
     const { server, context } = await serveSources({});
     for (const hub of ["modelscope", "huggingface"] as const) {
-      expect(await failure(resolve(wish(hub, "master", name), context))).toEqual({
+      expect(await failure(resolve(requirement(hub, "master", name), context))).toEqual({
         code: "BK243",
         message: `${name} is no name of a model`,
         help: "It is owner/name, as in the hub's own URL.",
@@ -321,7 +322,7 @@ describe("Hugging Face", () => {
 
   test("a branch: its commit, large files by the hub's digest, small ones by git's", async () => {
     const { server, context, stored } = await serveSources(huggingfaceRoutes(model, "main", second, files));
-    expect(await resolve(wish("huggingface", "main"), context)).toEqual({
+    expect(await resolve(requirement("huggingface", "main"), context)).toEqual({
       kind: "model",
       name: model,
       version: second,
@@ -345,7 +346,7 @@ describe("Hugging Face", () => {
 
   test("a list in pages is read to its end", async () => {
     const { server, context } = await serveSources(huggingfaceRoutes(model, "main", second, files, 2));
-    expect((await resolve(wish("huggingface", "main"), context)).files).toHaveLength(4);
+    expect((await resolve(requirement("huggingface", "main"), context)).files).toHaveLength(4);
     expect(server.requests.slice(0, 4)).toEqual([
       `GET ${revision}`,
       `GET ${tree}?recursive=true`,
@@ -356,7 +357,7 @@ describe("Hugging Face", () => {
 
   test("a branch with a slash; what it names now", async () => {
     const { context } = await serveSources(huggingfaceRoutes(model, "refs%2Fpr%2F1", first, files));
-    const wanted = wish("huggingface", "refs/pr/1");
+    const wanted = requirement("huggingface", "refs/pr/1");
     expect(await resolverOf(wanted).versions(wanted, context)).toEqual([first]);
   });
 
@@ -365,7 +366,7 @@ describe("Hugging Face", () => {
     const { context } = await serveSources(
       huggingfaceRoutes(model, "main", second, [{ path: "a.png", bytes, commit: first }]),
     );
-    expect((await resolve(wish("huggingface", "main"), context)).files[0]).toMatchObject({
+    expect((await resolve(requirement("huggingface", "main"), context)).files[0]).toMatchObject({
       size: 3,
       sha256: sha256(bytes),
     });
@@ -379,7 +380,7 @@ describe("Hugging Face", () => {
         ...huggingfaceRoutes(model, "main", second, files),
         [resolved("config.json")]: "[]",
       });
-      expect(await failure(resolve(wish("huggingface", "main"), context))).toEqual({
+      expect(await failure(resolve(requirement("huggingface", "main"), context))).toEqual({
         code: "BK240",
         message: `model ${model}: config.json is git object 0637a088a01e8ddab3bf3fa98dbe804cbde1a0dc, and the list says 9e26dfeeb6e641a33dae4961196235bdb965b21b (${server.origin}${tree}?…)`,
         help,
@@ -391,7 +392,7 @@ describe("Hugging Face", () => {
         ...huggingfaceRoutes(model, "main", second, files),
         [resolved("config.json")]: "{ }",
       });
-      expect(await failure(resolve(wish("huggingface", "main"), context))).toEqual({
+      expect(await failure(resolve(requirement("huggingface", "main"), context))).toEqual({
         code: "BK240",
         message: `model ${model}: config.json has 3 bytes, and the list says 2 (${server.origin}${tree}?…)`,
         help,
@@ -404,7 +405,7 @@ describe("Hugging Face", () => {
         ...huggingfaceRoutes(model, "main", second, files),
         [`${tree}?recursive=true`]: JSON.stringify([{ ...entry, size: 134 }]),
       });
-      expect((await failure(resolve(wish("huggingface", "main"), context))).message).toContain(
+      expect((await failure(resolve(requirement("huggingface", "main"), context))).message).toContain(
         "m.bin has two sizes in the list, 134 and 7 bytes",
       );
     });
@@ -413,7 +414,7 @@ describe("Hugging Face", () => {
   describe("a closed model", () => {
     test.each([401, 403])("%i without a token", async (status) => {
       const { server, context } = await serveSources({ [revision]: { status } });
-      expect(await failure(resolve(wish("huggingface", "main"), context))).toEqual({
+      expect(await failure(resolve(requirement("huggingface", "main"), context))).toEqual({
         code: "BK239",
         message: `model ${model} may not be read (${server.origin}${revision}, ${status})`,
         help: "Look at its name. If it is private, or its licence has to be accepted: set HF_TOKEN to a token of an account that may read it.",
@@ -425,7 +426,9 @@ describe("Hugging Face", () => {
         ...huggingfaceRoutes(model, "main", second, files),
         [resolved("config.json")]: { status: 403 },
       });
-      const error = await failure(resolve(wish("huggingface", "main"), { ...context, huggingfaceToken: "hf_geheim" }));
+      const error = await failure(
+        resolve(requirement("huggingface", "main"), { ...context, huggingfaceToken: "hf_geheim" }),
+      );
       expect(error).toEqual({
         code: "BK239",
         message: `model ${model} may not be read (${server.origin}${resolved("config.json")}, 403)`,
@@ -435,7 +438,7 @@ describe("Hugging Face", () => {
 
     test("a token goes with every request to the hub, and not into the lock", async () => {
       const { server, context } = await serveSources(huggingfaceRoutes(model, "main", second, files, 2));
-      const locked = await resolve(wish("huggingface", "main"), { ...context, huggingfaceToken: "hf_geheim" });
+      const locked = await resolve(requirement("huggingface", "main"), { ...context, huggingfaceToken: "hf_geheim" });
       expect(new Set(server.headers.map(({ authorization }) => authorization))).toEqual(new Set(["Bearer hf_geheim"]));
       expect(JSON.stringify(locked)).not.toContain("geheim");
     });
@@ -443,7 +446,7 @@ describe("Hugging Face", () => {
 
   test("no such revision", async () => {
     const { server, context } = await serveSources(huggingfaceRoutes(model, "main", second, files));
-    expect(await failure(resolve(wish("huggingface", "v9"), context))).toEqual({
+    expect(await failure(resolve(requirement("huggingface", "v9"), context))).toEqual({
       code: "BK243",
       message: `${server.origin}/huggingface/api/models/${model}/revision/v9: no such model or revision`,
       help: "Look at the model's name and its branches and tags on the hub.",
@@ -464,7 +467,7 @@ describe("Hugging Face", () => {
       ...huggingfaceRoutes(model, "main", second, files),
       [route]: body,
     });
-    const { code, message } = await failure(resolve(wish("huggingface", "main"), context));
+    const { code, message } = await failure(resolve(requirement("huggingface", "main"), context));
     expect([code, message]).toEqual(["BK235", `${server.origin}${route.replace(/\?.*/, "?…")}: ${why}`]);
   });
 
@@ -473,7 +476,7 @@ describe("Hugging Face", () => {
       ...huggingfaceRoutes(model, "main", second, files, 2),
       [`${tree}?recursive=true&cursor=1`]: { status: 500 },
     });
-    expect((await failure(resolve(wish("huggingface", "main"), context))).message).toBe(
+    expect((await failure(resolve(requirement("huggingface", "main"), context))).message).toBe(
       `${server.origin}${tree}?… answers 500 Internal Server Error`,
     );
   });
@@ -483,7 +486,7 @@ describe("Hugging Face", () => {
       ...huggingfaceRoutes(model, "main", second, files),
       [`${tree}?recursive=true`]: JSON.stringify([huggingfaceEntry({ path, bytes: "x", commit: first })]),
     });
-    expect(await failure(resolve(wish("huggingface", "main"), context))).toEqual({
+    expect(await failure(resolve(requirement("huggingface", "main"), context))).toEqual({
       code: "BK238",
       message: `model ${model}: ${JSON.stringify(path)} in ${server.origin}${tree}?… has ${why}`,
       help: "Tell the model's owner.",
@@ -494,7 +497,7 @@ describe("Hugging Face", () => {
 describe("a model that changes under its branch", () => {
   const locked = async (served: readonly ServedFile[], commit: string) =>
     resolve(
-      wish("modelscope", "master"),
+      requirement("modelscope", "master"),
       (await serveSources(modelscopeRoutes(model, "master", commit, served))).context,
     );
 

@@ -5,7 +5,7 @@ import { BakeError } from "../../src/errors.ts";
 import { Lock } from "../../src/lock/lock.ts";
 import { resolverOf } from "../../src/lock/sources/index.ts";
 import type { Context } from "../../src/lock/sources/resolver.ts";
-import type { BaseWish, FileWish, ReleaseWish } from "../../src/lock/wish.ts";
+import type { BaseRequirement, FileRequirement, ReleaseRequirement } from "../../src/lock/requirement.ts";
 import {
   agentRoutes,
   buildxRoutes,
@@ -21,7 +21,11 @@ afterEach(endSources);
 
 const sha256 = (bytes: string): string => createHash("sha256").update(bytes).digest("hex");
 
-const release = (kind: ReleaseWish["kind"], asked: string, more: Partial<ReleaseWish> = {}): ReleaseWish => ({
+const release = (
+  kind: ReleaseRequirement["kind"],
+  asked: string,
+  more: Partial<ReleaseRequirement> = {},
+): ReleaseRequirement => ({
   kind,
   name: kind,
   asked,
@@ -30,8 +34,8 @@ const release = (kind: ReleaseWish["kind"], asked: string, more: Partial<Release
   ...more,
 });
 
-const resolve = async (wish: ReleaseWish | FileWish | BaseWish, context: Context) => {
-  const artifact = await resolverOf(wish).resolve(wish, context);
+const resolve = async (requirement: ReleaseRequirement | FileRequirement | BaseRequirement, context: Context) => {
+  const artifact = await resolverOf(requirement).resolve(requirement, context);
   // What a resolver gives has to be a lock.
   expect(Lock.parse({ lockVersion: 1, profile: "x", artifacts: [artifact] }).artifacts).toEqual([artifact]);
   return artifact;
@@ -69,8 +73,8 @@ describe("Docker's static binaries", () => {
   test("the profile's digest counts, and nothing is downloaded for it", async () => {
     const { server, context, stored } = await serveSources(dockerStaticRoutes(archives));
     const pin = { reason: "as on the other hosts", link: "https://example.com/1", reviewAt: "2027-01-31" };
-    const wish = release("docker-static", "27.5.1", { sha256: "ab".repeat(32), pin });
-    expect(await resolve(wish, context)).toEqual({
+    const requirement = release("docker-static", "27.5.1", { sha256: "ab".repeat(32), pin });
+    expect(await resolve(requirement, context)).toEqual({
       kind: "docker-static",
       name: "docker-static",
       architecture: "x86_64",
@@ -88,21 +92,26 @@ describe("Docker's static binaries", () => {
 
   test("26.1.x is the newest of that line by number, and stays asked", async () => {
     const { context } = await serveSources(dockerStaticRoutes(archives, "aarch64"));
-    const wish = release("docker-static", "26.1.x", { architecture: "aarch64" });
-    expect(await resolve(wish, context)).toMatchObject({
+    const requirement = release("docker-static", "26.1.x", { architecture: "aarch64" });
+    expect(await resolve(requirement, context)).toMatchObject({
       version: "26.1.10",
       asked: "26.1.x",
       sha256: sha256("tenth"),
     });
-    expect(await resolverOf(wish).versions(wish, context)).toEqual(["27.5.1", "26.1.10", "26.1.4", "26.1.3"]);
+    expect(await resolverOf(requirement).versions(requirement, context)).toEqual([
+      "27.5.1",
+      "26.1.10",
+      "26.1.4",
+      "26.1.3",
+    ]);
   });
 
   test("a server that does not tell a size is asked for the file", async () => {
     const { context, stored } = await serveSources({
       "/docker/x86_64/docker-27.5.1.tgz": { body: "bytes", headers: { "content-encoding": "x-own" } },
     });
-    const wish = release("docker-static", "27.5.1", { sha256: sha256("bytes") });
-    expect(await resolve(wish, context)).toMatchObject({ size: 5, trust: "profile" });
+    const requirement = release("docker-static", "27.5.1", { sha256: sha256("bytes") });
+    expect(await resolve(requirement, context)).toMatchObject({ size: 5, trust: "profile" });
     expect(stored).toEqual(["docker-static 27.5.1"]);
   });
 
@@ -217,8 +226,8 @@ describe("releases on GitHub", () => {
         { tag_name: "v0.5.0", draft: false, prerelease: true },
       ]),
     });
-    const wish = release("goss", "0.4.9");
-    expect(await resolverOf(wish).versions(wish, context)).toEqual(["0.4.9"]);
+    const requirement = release("goss", "0.4.9");
+    expect(await resolverOf(requirement).versions(requirement, context)).toEqual(["0.4.9"]);
   });
 
   test("version 4 of the agent is offered to who asked for it alone", async () => {
@@ -326,7 +335,7 @@ describe("checksum files", () => {
 });
 
 describe("plain files", () => {
-  const wish = (origin: string, more: Partial<FileWish> = {}): FileWish => ({
+  const requirement = (origin: string, more: Partial<FileRequirement> = {}): FileRequirement => ({
     kind: "file",
     name: "driver",
     asked: "25.2.0",
@@ -342,7 +351,7 @@ describe("plain files", () => {
 
   test("by the first download", async () => {
     const { server, context, stored } = await serveSources(routes);
-    expect(await resolve(wish(server.origin), context)).toEqual({
+    expect(await resolve(requirement(server.origin), context)).toEqual({
       kind: "file",
       name: "driver",
       architecture: "aarch64",
@@ -358,7 +367,9 @@ describe("plain files", () => {
 
   test("by a checksum file, which names the URL's last part", async () => {
     const { server, context, stored } = await serveSources(routes);
-    expect(await resolve(wish(server.origin, { checksums: `${server.origin}/files/SUMS` }), context)).toMatchObject({
+    expect(
+      await resolve(requirement(server.origin, { checksums: `${server.origin}/files/SUMS` }), context),
+    ).toMatchObject({
       size: 6,
       sha256: sha256("driver"),
       trust: "checksums",
@@ -370,7 +381,7 @@ describe("plain files", () => {
   test("by the profile's digest; without a version the digest is one", async () => {
     const { server, context } = await serveSources(routes);
     const asked = `${server.origin}/files/Ascend%20driver.run`;
-    expect(await resolve(wish(server.origin, { sha256: "cd".repeat(32), asked }), context)).toMatchObject({
+    expect(await resolve(requirement(server.origin, { sha256: "cd".repeat(32), asked }), context)).toMatchObject({
       version: "cdcdcdcdcdcd",
       asked,
       sha256: "cd".repeat(32),
@@ -380,7 +391,10 @@ describe("plain files", () => {
 });
 
 describe("bases", () => {
-  const wish = (named: BaseWish["base"], architecture: BaseWish["architecture"] = "x86_64"): BaseWish => ({
+  const requirement = (
+    named: BaseRequirement["base"],
+    architecture: BaseRequirement["architecture"] = "x86_64",
+  ): BaseRequirement => ({
     kind: "base",
     name: "base",
     asked: typeof named === "string" ? named : named.file,
@@ -392,7 +406,7 @@ describe("bases", () => {
   test("openEuler's image by its checksum file", async () => {
     const { server, context } = await serveSources(openEulerRoutes("22.03-LTS-SP4", "image"));
     const url = `${server.origin}/openeuler/openEuler-22.03-LTS-SP4/virtual_machine_img/x86_64/openEuler-22.03-LTS-SP4-x86_64.qcow2.xz`;
-    expect(await resolve(wish("openeuler-22.03-lts-sp4"), context)).toEqual({
+    expect(await resolve(requirement("openeuler-22.03-lts-sp4"), context)).toEqual({
       kind: "base",
       name: "base",
       architecture: "x86_64",
@@ -411,7 +425,7 @@ describe("bases", () => {
     const { context } = await serveSources(
       openEulerRoutes("20.03-LTS-SP4", "old", { architecture: "aarch64", separator: "." }),
     );
-    expect(await resolve(wish("openeuler-20.03-lts-sp4", "aarch64"), context)).toMatchObject({
+    expect(await resolve(requirement("openeuler-20.03-lts-sp4", "aarch64"), context)).toMatchObject({
       version: "20.03-LTS-SP4",
       sha256: sha256("old"),
     });
@@ -419,7 +433,7 @@ describe("bases", () => {
 
   test("a release that the mirror lacks", async () => {
     const { server, context } = await serveSources({});
-    expect(await failure(resolve(wish("openeuler-24.03-lts"), context))).toEqual({
+    expect(await failure(resolve(requirement("openeuler-24.03-lts"), context))).toEqual({
       code: "BK230",
       message: `${server.origin}/openeuler/openEuler-24.03-LTS/virtual_machine_img/x86_64/openEuler-24.03-LTS-x86_64.qcow2.xz.sha256sum answers 404 Not Found`,
       help: "Look at the version or name in the profile, and at its `sources`.",
@@ -429,7 +443,7 @@ describe("bases", () => {
 
   test("newer ones of its line", async () => {
     const { context } = await serveSources({});
-    const sp2 = wish("openeuler-22.03-lts-sp2");
+    const sp2 = requirement("openeuler-22.03-lts-sp2");
     expect(await resolverOf(sp2).versions(sp2, context)).toEqual([
       "22.03-LTS-SP4",
       "22.03-LTS-SP3",
@@ -440,7 +454,7 @@ describe("bases", () => {
 
   test("a name that bake does not know", async () => {
     const { context } = await serveSources({});
-    const { code, message, help } = await failure(resolve(wish("openeuler-22.03"), context));
+    const { code, message, help } = await failure(resolve(requirement("openeuler-22.03"), context));
     expect([code, message]).toEqual(["BK242", "targets.qemu.base: openeuler-22.03 is no base that bake knows"]);
     expect(help).toContain("openeuler-22.03-lts-sp4");
   });
@@ -452,7 +466,7 @@ describe("bases", () => {
       seen.push(path);
       return Promise.resolve({ sha256: "ef".repeat(32), size: 42 });
     };
-    expect(await resolve(wish({ file: "images/own.qcow2" }), { ...context, localFile })).toEqual({
+    expect(await resolve(requirement({ file: "images/own.qcow2" }), { ...context, localFile })).toEqual({
       kind: "base",
       name: "base",
       architecture: "x86_64",
@@ -464,7 +478,7 @@ describe("bases", () => {
       trust: "first-use",
       format: "qcow2",
     });
-    expect(await resolve(wish({ file: "own.qcow2.xz" }), { ...context, localFile })).toMatchObject({
+    expect(await resolve(requirement({ file: "own.qcow2.xz" }), { ...context, localFile })).toMatchObject({
       format: "qcow2.xz",
     });
     expect(seen).toEqual(["images/own.qcow2", "own.qcow2.xz"]);
@@ -477,7 +491,7 @@ describe("bases", () => {
   ])("a file that cannot be read: %j", async (reason, why) => {
     const { context } = await serveSources({});
     const localFile = () => Promise.reject(Object.assign(new Error(), reason));
-    expect(await failure(resolve(wish({ file: "own.qcow2" }), { ...context, localFile }))).toEqual({
+    expect(await failure(resolve(requirement({ file: "own.qcow2" }), { ...context, localFile }))).toEqual({
       code: "BK245",
       message: `targets.qemu.base: own.qcow2 ${why}`,
       help: "It is a file of the machine that bakes.",

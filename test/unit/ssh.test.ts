@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { explainSshFailure, formatSshTarget, parseSshTarget, sshCommandLine } from "../../src/check/ssh.ts";
+import { explainSshFailure, formatSshTarget, parseSshTarget, sshCommandLine } from "../../src/vm/ssh.ts";
 
 describe("parseSshTarget", () => {
   it.each([

@@ -9,8 +9,8 @@ import { type AddressInfo, connect, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Host, runProcess } from "../../src/host.ts";
-import { root } from "../../src/root.ts";
+import { type Host, runProcess } from "../../src/host/host.ts";
+import { root } from "../../src/host/root.ts";
 import { bakeNeeds, installPackages, missingPackages } from "../../src/toolchain/packages.ts";
 import { ensureCrane, ensurePacker, ensureTool, ensureTools, toolDigest } from "../../src/toolchain/tools.ts";
 

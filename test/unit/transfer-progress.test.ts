@@ -1,6 +1,6 @@
 /** What people see of downloads, on a clock of the test's own. */
 import { expect, test } from "vitest";
-import { StepProgress } from "../../src/progress.ts";
+import { StepProgress } from "../../src/host/progress.ts";
 import { TransferProgress } from "../../src/store/transfer-progress.ts";
 
 const mib = 1_000_000;

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { here, ownerOf } from "../../src/owner.ts";
+import { here, ownerOf } from "../../src/host/lock-file.ts";
 import { writeTree } from "../../src/render/write.ts";
 
 let folder = "";

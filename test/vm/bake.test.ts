@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { storePath } from "../../src/store/store.ts";
-import { root } from "../../src/root.ts";
+import { root } from "../../src/host/root.ts";
 import { bake, cache, goldenFolder } from "./golden-image.ts";
 
 const workFolders = (): string[] => readdirSync(join(cache, "work")).filter((name) => name.startsWith("bake-"));

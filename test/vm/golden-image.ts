@@ -1,18 +1,18 @@
 /** The trial's golden image for tests that boot it: baked once, into the cache, and again only when something changed. */
-import { thisOwner } from "../../src/owner.ts";
+import { currentProcess } from "../../src/host/lock-file.ts";
 import { vmSizeOf } from "../../src/plan/target.ts";
 import { spawn } from "node:child_process";
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { chooseAccelerator } from "../../src/build/accelerator.ts";
-import { makeSshKey } from "../../src/check/ssh.ts";
-import { bootVm, type Vm, type VmOptions } from "../../src/check/vm.ts";
-import { type Host, runProcess } from "../../src/host.ts";
+import { chooseAccelerator } from "../../src/vm/accelerator.ts";
+import { makeSshKey } from "../../src/vm/ssh.ts";
+import { bootVm, type Vm, type VmOptions } from "../../src/vm/machine.ts";
+import { type Host, runProcess } from "../../src/host/host.ts";
 import type { NodePlan } from "../../src/plan/node-plan.ts";
 import { instanceUserData, templateNames, type Templates } from "../../src/render/tree.ts";
 import type { Instance } from "../../src/render/user-data.ts";
-import { readTemplates, root } from "../../src/root.ts";
+import { readTemplates, root } from "../../src/host/root.ts";
 
 export const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "bake");
 
@@ -106,7 +106,7 @@ export const startVm = async (
 ): Promise<StartedVm> => {
   // Named as bake names its own: by the process that it goes with, so that a later bake clears up after a killed one.
   started++;
-  const folder = join(cache, "work", `test${started}-${thisOwner()}`);
+  const folder = join(cache, "work", `test${started}-${currentProcess()}`);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   try {
     const key = await makeSshKey(host, folder);

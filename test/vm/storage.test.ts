@@ -2,9 +2,9 @@
 import { readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { Vm } from "../../src/check/vm.ts";
-import { environmentFile } from "../../src/render/formats/lines.ts";
-import { root } from "../../src/root.ts";
+import type { Vm } from "../../src/vm/machine.ts";
+import { environmentFile } from "../../src/formats/lines.ts";
+import { root } from "../../src/host/root.ts";
 import { sha256File } from "../../src/store/store.ts";
 import { luksHeader, lvmLabel, raidSuperblock } from "./disk-contents.ts";
 import { goldenImage, startVm, testHost } from "./golden-image.ts";

@@ -1,5 +1,5 @@
 import { gitHubRelease } from "./releases.ts";
-import { goArchitecture } from "../lock.ts";
+import { goArchitecture } from "../../artifact.ts";
 import { majorOf } from "./versions.ts";
 
 /** The Buildkite agent. Another major version has other settings (rule BK124): it is offered to nobody who did not ask for it. */

@@ -1,5 +1,5 @@
 import { gitHubRelease } from "./releases.ts";
-import { goArchitecture } from "../lock.ts";
+import { goArchitecture } from "../../artifact.ts";
 
 /** buildx: a plain binary, with `checksums.txt` beside it. */
 export const buildx = gitHubRelease({

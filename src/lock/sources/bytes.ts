@@ -1,4 +1,4 @@
-import type { Release } from "../lock.ts";
+import type { Release } from "../../artifact.ts";
 import type { Web } from "../web.ts";
 import { digestIn } from "./checksum-file.ts";
 

@@ -1,15 +1,16 @@
 import { BakeError } from "../../errors.ts";
-import type { Release } from "../lock.ts";
+import type { Release } from "../../artifact.ts";
 import { shownUrl } from "../../store/http.ts";
-import type { ReleaseWish } from "../wish.ts";
+import type { ReleaseRequirement } from "../requirement.ts";
 import { lockBytes } from "./bytes.ts";
 import { type Context, entryOf, type Resolver } from "./resolver.ts";
 import { exactVersion, newestFirst } from "./versions.ts";
 
-const folderOf = ({ architecture }: ReleaseWish, { sources }: Context): string => `${sources.docker}/${architecture}`;
+const folderOf = ({ architecture }: ReleaseRequirement, { sources }: Context): string =>
+  `${sources.docker}/${architecture}`;
 
-const versions = async (wish: ReleaseWish, context: Context): Promise<string[]> => {
-  const url = `${folderOf(wish, context)}/`;
+const versions = async (requirement: ReleaseRequirement, context: Context): Promise<string[]> => {
+  const url = `${folderOf(requirement, context)}/`;
   const index = await context.web.text(url);
   const found = [...index.matchAll(/href="(?:[^"]*\/)?docker-(\d+\.\d+\.\d+)\.tgz"/g)].flatMap(
     ([, version]) => version ?? [],
@@ -23,15 +24,20 @@ const versions = async (wish: ReleaseWish, context: Context): Promise<string[]> 
 };
 
 /** Docker's static binaries. Docker publishes no checksums: without a digest in the profile the first download counts. */
-export const dockerStatic: Resolver<ReleaseWish, Release> = {
+export const dockerStatic: Resolver<ReleaseRequirement, Release> = {
   versions,
-  resolve: async (wish, context) => {
-    const folder = folderOf(wish, context);
-    const version = await exactVersion(wish.name, wish.asked, () => versions(wish, context), shownUrl(`${folder}/`));
+  resolve: async (requirement, context) => {
+    const folder = folderOf(requirement, context);
+    const version = await exactVersion(
+      requirement.name,
+      requirement.asked,
+      () => versions(requirement, context),
+      shownUrl(`${folder}/`),
+    );
     const bytes = await lockBytes(
-      { name: `${wish.name} ${version}`, url: `${folder}/docker-${version}.tgz`, sha256: wish.sha256 },
+      { name: `${requirement.name} ${version}`, url: `${folder}/docker-${version}.tgz`, sha256: requirement.sha256 },
       context.web,
     );
-    return { kind: wish.kind, ...entryOf(wish, version), ...bytes };
+    return { kind: requirement.kind, ...entryOf(requirement, version), ...bytes };
   },
 };

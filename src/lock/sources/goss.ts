@@ -1,5 +1,5 @@
 import { gitHubRelease } from "./releases.ts";
-import { goArchitecture } from "../lock.ts";
+import { goArchitecture } from "../../artifact.ts";
 
 /** goss, which runs the checks: a plain binary, each with a checksum file of its own. */
 export const goss = gitHubRelease({

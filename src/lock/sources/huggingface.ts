@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import * as z from "zod";
 import { BakeError } from "../../errors.ts";
-import type { Model } from "../lock.ts";
+import type { Model } from "../../artifact.ts";
 import { shownUrl } from "../../store/http.ts";
 import { statusOf, type WebRequest } from "../web.ts";
-import type { ModelWish } from "../wish.ts";
+import type { ModelRequirement } from "../requirement.ts";
 import { parseAnswer } from "./json.ts";
 import { type ModelFile, pathInUrl, requireModelName, requireUsablePaths } from "./model-files.ts";
 import { type Context, entryOf, type Resolver } from "./resolver.ts";
@@ -50,9 +50,9 @@ const explained =
     throw error;
   };
 
-const commitOf = async (wish: ModelWish, context: Context): Promise<string> => {
-  const model = requireModelName(wish);
-  const url = `${context.sources.huggingface}/api/models/${model}/revision/${encodeURIComponent(wish.asked)}`;
+const commitOf = async (requirement: ModelRequirement, context: Context): Promise<string> => {
+  const model = requireModelName(requirement);
+  const url = `${context.sources.huggingface}/api/models/${model}/revision/${encodeURIComponent(requirement.asked)}`;
   const text = await context.web.text(url, request(context)).catch(explained(model, url, context));
   return parseAnswer(text, Revision, url).sha;
 };
@@ -90,7 +90,7 @@ const list = async (model: string, commit: string, context: Context): Promise<{ 
 const gitBlob = (bytes: Uint8Array): string =>
   createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
 
-/** The hub gives the sha256 of large files; a small one is fetched, and held against what git calls it. */
+/** The hub gives the sha256 of large files; a small one is fetched, and compared with what git calls it. */
 const lockFile = async (
   model: string,
   commit: string,
@@ -118,17 +118,17 @@ const lockFile = async (
 };
 
 /** A model of Hugging Face, at one commit. */
-export const huggingface: Resolver<ModelWish, Model> = {
-  versions: async (wish, context) => [await commitOf(wish, context)],
-  resolve: async (wish, context) => {
-    const commit = await commitOf(wish, context);
-    const { url, files } = await list(wish.name, commit, context);
+export const huggingface: Resolver<ModelRequirement, Model> = {
+  versions: async (requirement, context) => [await commitOf(requirement, context)],
+  resolve: async (requirement, context) => {
+    const commit = await commitOf(requirement, context);
+    const { url, files } = await list(requirement.name, commit, context);
     const locked: ModelFile[] = [];
-    for (const entry of files) locked.push(await lockFile(wish.name, commit, entry, url, context));
+    for (const entry of files) locked.push(await lockFile(requirement.name, commit, entry, url, context));
     return {
-      kind: wish.kind,
-      ...entryOf(wish, commit),
-      hub: wish.hub,
+      kind: requirement.kind,
+      ...entryOf(requirement, commit),
+      hub: requirement.hub,
       files: locked.toSorted((a, b) => (a.path < b.path ? -1 : 1)),
     };
   },

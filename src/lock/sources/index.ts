@@ -1,5 +1,5 @@
-import type { Artifact } from "../lock.ts";
-import type { ImageWish, Wish } from "../wish.ts";
+import type { Artifact } from "../../artifact.ts";
+import type { ImageRequirement, Requirement } from "../requirement.ts";
 import { base } from "./base.ts";
 import { buildkiteAgent } from "./buildkite-agent.ts";
 import { buildx } from "./buildx.ts";
@@ -22,6 +22,6 @@ const byKind = {
   base,
 };
 
-/** Who finds the artifact of a wish. */
-export const resolverOf = (wish: Exclude<Wish, ImageWish>): Resolver<Wish, Artifact> =>
-  wish.kind === "model" ? byHub[wish.hub] : byKind[wish.kind];
+/** Who finds the artifact of a requirement. */
+export const resolverOf = (requirement: Exclude<Requirement, ImageRequirement>): Resolver<Requirement, Artifact> =>
+  requirement.kind === "model" ? byHub[requirement.hub] : byKind[requirement.kind];

@@ -1,13 +1,13 @@
 /** What the resolvers of model hubs share. */
 import { BakeError } from "../../errors.ts";
-import type { Model } from "../lock.ts";
+import type { Model } from "../../artifact.ts";
 import { shownUrl } from "../../store/http.ts";
-import type { ModelWish } from "../wish.ts";
+import type { ModelRequirement } from "../requirement.ts";
 
 export type ModelFile = Model["files"][number];
 
 /** @throws BakeError BK243 when it cannot be the name of a model */
-export const requireModelName = ({ name }: ModelWish): string => {
+export const requireModelName = ({ name }: ModelRequirement): string => {
   if (/^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/.test(name)) return name;
   throw new BakeError("BK243", `${name} is no name of a model`, "It is owner/name, as in the hub's own URL.");
 };

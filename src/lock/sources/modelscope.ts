@@ -1,9 +1,9 @@
 import * as z from "zod";
 import { BakeError } from "../../errors.ts";
-import type { Model } from "../lock.ts";
+import type { Model } from "../../artifact.ts";
 import { shownUrl } from "../../store/http.ts";
 import { statusOf } from "../web.ts";
-import type { ModelWish } from "../wish.ts";
+import type { ModelRequirement } from "../requirement.ts";
 import { parseAnswer } from "./json.ts";
 import { type ModelFile, requireModelName, requireUsablePaths } from "./model-files.ts";
 import { type Context, entryOf, type Resolver } from "./resolver.ts";
@@ -88,9 +88,9 @@ const commitOf = (listing: z.infer<typeof Listing>, entries: readonly Entry[], a
   return several && own.some(({ CommittedDate }) => CommittedDate === undefined) ? undefined : dated[0]?.Revision;
 };
 
-const list = async (wish: ModelWish, { web, sources }: Context): Promise<ListedModel> => {
-  const model = requireModelName(wish);
-  const url = `${sources.modelscope}/api/v1/models/${model}/repo/files?Revision=${encodeURIComponent(wish.asked)}&Recursive=True`;
+const list = async (requirement: ModelRequirement, { web, sources }: Context): Promise<ListedModel> => {
+  const model = requireModelName(requirement);
+  const url = `${sources.modelscope}/api/v1/models/${model}/repo/files?Revision=${encodeURIComponent(requirement.asked)}&Recursive=True`;
   const text = await web.text(url).catch((error: unknown) => {
     const status = statusOf(error);
     if (status === 401 || status === 403) {
@@ -122,7 +122,7 @@ const list = async (wish: ModelWish, { web, sources }: Context): Promise<ListedM
     // It answers so for a branch that is not there, too.
     throw new BakeError(
       "BK243",
-      `model ${model} has no revision ${wish.asked}, or no files in it (${shownUrl(url)})`,
+      `model ${model} has no revision ${requirement.asked}, or no files in it (${shownUrl(url)})`,
       "Look at its branches and tags on the hub.",
     );
   }
@@ -132,11 +132,11 @@ const list = async (wish: ModelWish, { web, sources }: Context): Promise<ListedM
     model,
     url,
   );
-  const found = commitOf(listing, entries, wish.asked);
+  const found = commitOf(listing, entries, requirement.asked);
   if (found === undefined) {
     throw new BakeError(
       "BK235",
-      `${shownUrl(url)} does not say which commit ${wish.asked} is`,
+      `${shownUrl(url)} does not say which commit ${requirement.asked} is`,
       "Name a commit in the profile.",
     );
   }
@@ -152,22 +152,22 @@ const list = async (wish: ModelWish, { web, sources }: Context): Promise<ListedM
 };
 
 /** A model of ModelScope. Each file is pinned to the commit that last changed it: the hub's client records that one. */
-export const modelscope: Resolver<ModelWish, Model> = {
-  versions: async (wish, context) => [(await list(wish, context)).commit],
-  resolve: async (wish, context) => {
+export const modelscope: Resolver<ModelRequirement, Model> = {
+  versions: async (requirement, context) => [(await list(requirement, context)).commit],
+  resolve: async (requirement, context) => {
     const { web, sources } = context;
-    const { url: listUrl, commit: version, files } = await list(wish, context);
+    const { url: listUrl, commit: version, files } = await list(requirement, context);
     const locked: ModelFile[] = [];
     for (const { Path: path, Size: size, Sha256, Revision: revision } of files) {
-      const url = `${sources.modelscope}/api/v1/models/${wish.name}/repo?Revision=${revision}&FilePath=${encodeURIComponent(path)}`;
+      const url = `${sources.modelscope}/api/v1/models/${requirement.name}/repo?Revision=${revision}&FilePath=${encodeURIComponent(path)}`;
       const known = (Sha256 ?? "").toLowerCase();
       // Without a digest in the list the first download counts.
       const stored =
-        known === "" ? await web.store({ name: `${wish.name} ${path}`, url, size }) : { sha256: known, size };
+        known === "" ? await web.store({ name: `${requirement.name} ${path}`, url, size }) : { sha256: known, size };
       if (stored.size !== size) {
         throw new BakeError(
           "BK240",
-          `model ${wish.name}: ${path} has ${stored.size} bytes, and ${shownUrl(listUrl)} says ${size}`,
+          `model ${requirement.name}: ${path} has ${stored.size} bytes, and ${shownUrl(listUrl)} says ${size}`,
           "Try again: it may be changing just now.",
         );
       }
@@ -181,9 +181,9 @@ export const modelscope: Resolver<ModelWish, Model> = {
       });
     }
     return {
-      kind: wish.kind,
-      ...entryOf(wish, version),
-      hub: wish.hub,
+      kind: requirement.kind,
+      ...entryOf(requirement, version),
+      hub: requirement.hub,
       files: locked.toSorted((a, b) => (a.path < b.path ? -1 : 1)),
     };
   },

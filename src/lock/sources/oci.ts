@@ -1,10 +1,10 @@
 /** Container images: from a reference to the digests of everything that a node needs of it. */
 import * as z from "zod";
 import { BakeError } from "../../errors.ts";
-import type { Architecture, Blob, ContainerImage } from "../lock.ts";
-import { filesOf, goArchitecture, ociDigest } from "../lock.ts";
+import type { Architecture, Blob, ContainerImage } from "../../artifact.ts";
+import { filesOf, goArchitecture, ociDigest } from "../../artifact.ts";
 import { newerTags, parseReference } from "../reference.ts";
-import type { ImageWish, Sources } from "../wish.ts";
+import type { ImageRequirement, Sources } from "../requirement.ts";
 import type { Registry } from "./registry.ts";
 
 interface From {
@@ -210,9 +210,12 @@ const byDigest = async (
  * behind gives an older image. Its digest is in the lock then, and everything else is asked for by digest.
  * @throws BakeError BK250 to BK256.
  */
-export const resolveImage = async (wish: ImageWish, { registry, sources }: From): Promise<ResolvedImage> => {
-  const reference = parseReference(wish.name);
-  const { name, architecture } = wish;
+export const resolveImage = async (
+  requirement: ImageRequirement,
+  { registry, sources }: From,
+): Promise<ResolvedImage> => {
+  const reference = parseReference(requirement.name);
+  const { name, architecture } = requirement;
   const all = placesOf(reference, sources);
   const tagged = await firstAnswer(all, (place) => registry.manifest(`${place}:${reference.tag}`));
   // Whoever did not answer once is not waited for again.
@@ -241,8 +244,8 @@ export const resolveImage = async (wish: ImageWish, { registry, sources }: From)
       name,
       architecture,
       version: reference.tag,
-      asked: wish.asked,
-      ...wish.pin,
+      asked: requirement.asked,
+      ...requirement.pin,
       registry: reference.registry,
       repository: reference.repository,
       tagDigest,
@@ -260,9 +263,9 @@ export const resolveImage = async (wish: ImageWish, { registry, sources }: From)
   };
 };
 
-/** Tags that differ from the wished one in their version alone and are newer, the newest first. @throws as the registry. */
-export const newerImages = async (wish: ImageWish, { registry, sources }: From): Promise<string[]> => {
-  const reference = parseReference(wish.name);
+/** Tags that differ from the required one in their version alone and are newer, the newest first. @throws as the registry. */
+export const newerImages = async (requirement: ImageRequirement, { registry, sources }: From): Promise<string[]> => {
+  const reference = parseReference(requirement.name);
   const { answer } = await firstAnswer(placesOf(reference, sources), registry.tags);
   return newerTags(reference.tag, answer);
 };

@@ -1,7 +1,7 @@
 /** What crane does with registries: logins, tokens, references, manifests. */
 import { BakeError } from "../../errors.ts";
-import type { Host } from "../../host.ts";
-import { withoutSecretShapes } from "../../secret-shapes.ts";
+import type { Host } from "../../host/host.ts";
+import { withoutSecretShapes } from "../../secrets/shapes.ts";
 
 /**
  * A registry as resolvers see it. Repositories and references have their host in front, `docker.io` among them:

@@ -1,7 +1,7 @@
 /** Releases as GitHub lists them, and what the release resolvers share. */
 import * as z from "zod";
-import type { Release } from "../lock.ts";
-import type { ReleaseWish } from "../wish.ts";
+import type { Release } from "../../artifact.ts";
+import type { ReleaseRequirement } from "../requirement.ts";
 import { lockBytes } from "./bytes.ts";
 import { parseAnswer } from "./json.ts";
 import { type Context, entryOf, type Resolver } from "./resolver.ts";
@@ -12,7 +12,7 @@ const Releases = z.array(z.object({ tag_name: z.string(), draft: z.boolean(), pr
 const listUrl = (repository: string, { sources }: Context): string =>
   `${sources.releases}/repos/${repository}/releases?per_page=100`;
 
-/** Read page by page, until the oldest that the wish can mean is there: older ones interest nobody. */
+/** Read page by page, until the oldest that the requirement can mean is there: older ones interest nobody. */
 const versionsOf = async (repository: string, asked: string, context: Context): Promise<string[]> => {
   const url = listUrl(repository, context);
   const oldest = oldestMeant(asked);
@@ -30,33 +30,38 @@ export const gitHubRelease = (of: {
   /** `owner/name` */
   readonly repository: string;
   readonly location: (
-    wish: ReleaseWish,
+    requirement: ReleaseRequirement,
     version: string,
     context: Context,
   ) => { readonly folder: string; readonly file: string; readonly checksums: string };
-  /** Which stable versions may be offered for a wish. Default: all. */
+  /** Which stable versions may be offered for a requirement. Default: all. */
   readonly offered?: (version: string, asked: string) => boolean;
-}): Resolver<ReleaseWish, Release> => {
-  const versions = async (wish: ReleaseWish, context: Context): Promise<string[]> =>
-    (await versionsOf(of.repository, wish.asked, context)).filter(
-      (version) => of.offered?.(version, wish.asked) ?? true,
+}): Resolver<ReleaseRequirement, Release> => {
+  const versions = async (requirement: ReleaseRequirement, context: Context): Promise<string[]> =>
+    (await versionsOf(of.repository, requirement.asked, context)).filter(
+      (version) => of.offered?.(version, requirement.asked) ?? true,
     );
   return {
     versions,
-    resolve: async (wish, context) => {
+    resolve: async (requirement, context) => {
       const where = listUrl(of.repository, context).replace(/\?.*/, "");
-      const version = await exactVersion(wish.name, wish.asked, () => versions(wish, context), where);
-      const { folder, file, checksums } = of.location(wish, version, context);
+      const version = await exactVersion(
+        requirement.name,
+        requirement.asked,
+        () => versions(requirement, context),
+        where,
+      );
+      const { folder, file, checksums } = of.location(requirement, version, context);
       const bytes = await lockBytes(
         {
-          name: `${wish.name} ${version}`,
+          name: `${requirement.name} ${version}`,
           url: `${folder}/${file}`,
-          sha256: wish.sha256,
+          sha256: requirement.sha256,
           checksums: { url: `${folder}/${checksums}`, file },
         },
         context.web,
       );
-      return { kind: wish.kind, ...entryOf(wish, version), ...bytes };
+      return { kind: requirement.kind, ...entryOf(requirement, version), ...bytes };
     },
   };
 };

@@ -1,6 +1,6 @@
-import type { Artifact } from "../lock.ts";
+import type { Artifact } from "../../artifact.ts";
 import type { Web } from "../web.ts";
-import type { Sources, Wish } from "../wish.ts";
+import type { Sources, Requirement } from "../requirement.ts";
 
 export interface Context {
   readonly web: Web;
@@ -11,21 +11,21 @@ export interface Context {
   readonly huggingfaceToken?: string;
 }
 
-export interface Resolver<W extends Wish, A extends Artifact> {
-  /** The exact artifact of a wish. @throws BakeError BK230 to BK245 */
-  resolve(wish: W, context: Context): Promise<A>;
+export interface Resolver<W extends Requirement, A extends Artifact> {
+  /** The exact artifact of a requirement. @throws BakeError BK230 to BK245 */
+  resolve(requirement: W, context: Context): Promise<A>;
   /**
-   * Newest first, stable releases only, down to the line of `wish.asked` at least. Of a model it is the one commit that the wish
+   * Newest first, stable releases only, down to the line of `requirement.asked` at least. Of a model it is the one commit that the requirement
    * names now; of a plain file nothing is known.
    */
-  versions(wish: W, context: Context): Promise<string[]>;
+  versions(requirement: W, context: Context): Promise<string[]>;
 }
 
-/** What every artifact takes over from its wish. */
-export const entryOf = (wish: Wish, version: string) => ({
-  name: wish.name,
-  ...(wish.architecture === undefined ? {} : { architecture: wish.architecture }),
+/** What every artifact takes over from its requirement. */
+export const entryOf = (requirement: Requirement, version: string) => ({
+  name: requirement.name,
+  ...(requirement.architecture === undefined ? {} : { architecture: requirement.architecture }),
   version,
-  asked: wish.asked,
-  ...wish.pin,
+  asked: requirement.asked,
+  ...requirement.pin,
 });

@@ -16,7 +16,7 @@ export const newestFirst = (versions: readonly string[]): string[] =>
 /** `27` of `27.5.1` and `27.5.x`. */
 export const majorOf = (version: string): string => version.split(".", 1)[0] ?? "";
 
-/** The oldest release that a wish can mean: a list of releases, newest first, need not be read beyond it. */
+/** The oldest release that a requirement can mean: a list of releases, newest first, need not be read beyond it. */
 export const oldestMeant = (asked: string): string => asked.replace(line, (_, start: string) => `${start}0`);
 
 /**

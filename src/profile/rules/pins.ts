@@ -1,4 +1,4 @@
-import { pinnable } from "../../lock/wishes.ts";
+import { pinnable } from "../../lock/requirements.ts";
 import { closest } from "../suggest.ts";
 import type { Rule } from "./rule.ts";
 

@@ -1,5 +1,5 @@
-import { looksSecret } from "../../secret-shapes.ts";
-import { isSecretName, saysWhere } from "../../secret-names.ts";
+import { looksSecret } from "../../secrets/shapes.ts";
+import { isSecretName, saysWhere } from "../../secrets/names.ts";
 import { spell } from "../source.ts";
 import type { Problem, Rule } from "./rule.ts";
 import { textsOf } from "./values.ts";

@@ -25,7 +25,7 @@ import { scanImage } from "../../../src/check/scan-image.ts";
 import { type Secret, startScan } from "../../../src/check/secret-scan.ts";
 import type { NodePlan } from "../../../src/plan/node-plan.ts";
 import { templateNames } from "../../../src/render/tree.ts";
-import { readTemplates, root } from "../../../src/root.ts";
+import { readTemplates, root } from "../../../src/host/root.ts";
 import { type GoldenImage, testHost } from "../golden-image.ts";
 
 const canary = (prefix: string): string => `${prefix}${randomBytes(30).toString("base64url").replaceAll(/[-_]/g, "7")}`;

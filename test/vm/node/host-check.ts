@@ -5,10 +5,10 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Vm } from "../../../src/check/vm.ts";
+import type { Vm } from "../../../src/vm/machine.ts";
 import { loadProfile } from "../../../src/profile/load.ts";
 import type { NodePlan } from "../../../src/plan/node-plan.ts";
-import { root } from "../../../src/root.ts";
+import { root } from "../../../src/host/root.ts";
 import { testHost } from "../golden-image.ts";
 import { namesIn } from "./canaries.ts";
 import type { OtherNode } from "./other-profile.ts";

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type AgentApi, startAgentApi } from "../../../src/check/agent-api.ts";
+import { type AgentApi, startAgentApi } from "../../../src/check/agent-api/server.ts";
 import { type GoldenImage, type StartedVm, startVm, testHost } from "../golden-image.ts";
 import { type Canaries, namesIn } from "./canaries.ts";
 import type { FirstNode } from "./events.ts";

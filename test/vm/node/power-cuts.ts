@@ -2,8 +2,8 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { DataDisk, Snapshot, Vm } from "../../../src/check/vm.ts";
-import type { Host } from "../../../src/host.ts";
+import type { DataDisk, Snapshot, Vm } from "../../../src/vm/machine.ts";
+import type { Host } from "../../../src/host/host.ts";
 import { type GoldenImage, type NodeIdentity, startVm, type StartedVm } from "../golden-image.ts";
 
 const disk = { id: "data", serial: "bake-test" } as const;

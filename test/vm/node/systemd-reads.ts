@@ -1,7 +1,7 @@
 /** What the writers for systemd wrote, read back by systemd itself. */
 import { expect } from "vitest";
-import type { Ssh } from "../../../src/check/ssh.ts";
-import { environmentFile, unitWord } from "../../../src/render/formats/lines.ts";
+import type { Ssh } from "../../../src/vm/ssh.ts";
+import { environmentFile, unitWord } from "../../../src/formats/lines.ts";
 import { hostileStrings, seed } from "../../hostile.ts";
 
 const written = (write: (text: string) => string): { text: string; line: string }[] =>

@@ -8,7 +8,7 @@ import { link, mkdir, readFile, rename, rm, stat, utimes, writeFile } from "node
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 
-const orNothing = (read: () => string): string => {
+const readOrEmpty = (read: () => string): string => {
   try {
     return read();
   } catch {
@@ -18,7 +18,7 @@ const orNothing = (read: () => string): string => {
 
 /** Ticks between the machine's start and the process's: tells it from a later one of the same ID. Empty without /proc. */
 const startOf = (pid: number): string => {
-  const text = orNothing(() => readFileSync(`/proc/${pid}/stat`, "utf8"));
+  const text = readOrEmpty(() => readFileSync(`/proc/${pid}/stat`, "utf8"));
   // The name in parentheses may hold spaces; the start is the 20th field behind it.
   return text.slice(text.lastIndexOf(")") + 2).split(" ")[19] ?? "";
 };
@@ -28,8 +28,8 @@ const findHere = (): string =>
     .update(
       [
         hostname(),
-        orNothing(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8")),
-        orNothing(() => readlinkSync("/proc/self/ns/pid")),
+        readOrEmpty(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8")),
+        readOrEmpty(() => readlinkSync("/proc/self/ns/pid")),
       ].join("\n"),
     )
     .digest("hex")
@@ -45,7 +45,7 @@ export const ownerOf = (pid: number): string => `${here()}-${pid}-${startOf(pid)
 
 let knownSelf: string | undefined;
 
-export const thisOwner = (): string => (knownSelf ??= ownerOf(process.pid));
+export const currentProcess = (): string => (knownSelf ??= ownerOf(process.pid));
 
 const pattern = /^([0-9a-f]{8})-(\d+)-(\d*)$/;
 
@@ -75,8 +75,8 @@ export const ownerState = (owner: string): OwnerState => {
 /** For people. */
 const pidOf = (owner: string): number => Number(pattern.exec(owner)?.[2] ?? 0);
 
-/** Milliseconds between two signs of life, and without one after which an owner elsewhere counts as gone. */
-const signs = { every: 5000, missed: 60_000 };
+/** Milliseconds between two heartbeats, and without one after which an owner elsewhere counts as gone. */
+const heartbeat = { every: 5000, missed: 60_000 };
 
 /** Milliseconds since a file was last written or touched; 0 when it is not there. */
 const silence = (path: string): Promise<number> =>
@@ -86,25 +86,25 @@ const silence = (path: string): Promise<number> =>
   );
 
 /**
- * Whether a file's owner is gone, or elsewhere and without a sign of life.
+ * Whether a file's owner is gone, or elsewhere and without a heartbeat.
  * @param missed Milliseconds that one elsewhere may be silent.
  */
-export const isLeft = async (owner: string, path: string, missed = signs.missed): Promise<boolean> => {
+export const isStale = async (owner: string, path: string, missed = heartbeat.missed): Promise<boolean> => {
   const state = ownerState(owner);
   return state === "gone" || (state === "elsewhere" && (await silence(path)) > missed);
 };
 
 /** Whoever was faster has it. */
-const unlessGone = <T>(work: Promise<T>): Promise<T | undefined> =>
+const ignoreMissing = <T>(work: Promise<T>): Promise<T | undefined> =>
   work.catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
     throw error;
   });
 
 /** Takes away what a killed owner left; of several that see it, one does. */
-const takeAway = async (lock: string, left: string): Promise<void> => {
+const removeStale = async (lock: string, left: string): Promise<void> => {
   const aside = `${lock}.${randomBytes(6).toString("hex")}`;
-  await unlessGone(rename(lock, aside));
+  await ignoreMissing(rename(lock, aside));
   // In between another one may have taken over: then that is its lock.
   const moved = await readFile(aside, "utf8").catch(() => left);
   if (moved !== left) await link(aside, lock).catch(() => undefined);
@@ -142,21 +142,21 @@ const held = new Set<string>();
 const holderOf = async (lock: string, content: string): Promise<number | undefined> => {
   const owner = content.split(" ")[0] ?? "";
   // On a file system without links it is empty for an instant.
-  if (content === "") return (await silence(lock)) > signs.missed ? undefined : 0;
-  if (owner === thisOwner() && !held.has(content)) return undefined;
-  return (await isLeft(owner, lock)) ? undefined : pidOf(owner);
+  if (content === "") return (await silence(lock)) > heartbeat.missed ? undefined : 0;
+  if (owner === currentProcess() && !held.has(content)) return undefined;
+  return (await isStale(owner, lock)) ? undefined : pidOf(owner);
 };
 
 /** Until the lock has this content, or a living process holds it. @returns that process's ID. */
-const contend = async (lock: string, content: string): Promise<number | undefined> => {
+const acquire = async (lock: string, content: string): Promise<number | undefined> => {
   while (!(await make(lock, content))) {
-    const text = await unlessGone(readFile(lock, "utf8"));
+    const text = await ignoreMissing(readFile(lock, "utf8"));
     // A server of files may say that a link is there which it has just made.
     if (text === content) return undefined;
     if (text === undefined) continue;
     const holder = await holderOf(lock, text);
     if (holder !== undefined) return holder;
-    await takeAway(lock, text);
+    await removeStale(lock, text);
   }
   return undefined;
 };
@@ -170,13 +170,13 @@ export type Release = () => Promise<void>;
  * @returns what gives it back, or the ID of the process that holds it.
  * @throws NodeJS.ErrnoException when the folder cannot be written.
  */
-export const takeLock = async (lock: string): Promise<Release | number> => {
-  const content = `${thisOwner()} ${randomBytes(6).toString("hex")}`;
+export const acquireLock = async (lock: string): Promise<Release | number> => {
+  const content = `${currentProcess()} ${randomBytes(6).toString("hex")}`;
   await mkdir(dirname(lock), { recursive: true });
   held.add(content);
   let holder: number | undefined;
   try {
-    holder = await contend(lock, content);
+    holder = await acquire(lock, content);
   } catch (error) {
     held.delete(content);
     throw error;
@@ -188,7 +188,7 @@ export const takeLock = async (lock: string): Promise<Release | number> => {
   const timer = setInterval(() => {
     const now = new Date();
     void utimes(lock, now, now).catch(() => undefined);
-  }, signs.every).unref();
+  }, heartbeat.every).unref();
   return async () => {
     clearInterval(timer);
     held.delete(content);

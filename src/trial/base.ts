@@ -7,10 +7,10 @@ import { mkdir, open, readdir, readFile, statfs, truncate, writeFile } from "nod
 import { dirname, join } from "node:path";
 import * as z from "zod";
 import { BakeError } from "../errors.ts";
-import type { Host } from "../host.ts";
+import type { Host } from "../host/host.ts";
 import type { Store } from "../store/store.ts";
-import { withWorkFolder } from "./image.ts";
-import { writeWhole } from "../write-whole.ts";
+import { withWorkFolder } from "../bake/image.ts";
+import { writeFileAtomic } from "../host/write-file-atomic.ts";
 
 export interface StandInBase {
   readonly name: string;
@@ -363,7 +363,7 @@ export const standInBase = async (
       store.add(await assembleDisk(host, folder)),
     );
     const made = { resolved: `mmdebstrap of Debian ${suite}, recipe sha256:${recipe}`, ...stored };
-    await writeWhole(record, `${JSON.stringify(made, null, 2)}\n`);
+    await writeFileAtomic(record, `${JSON.stringify(made, null, 2)}\n`);
     return { name, ...made, seconds: seconds() };
   });
 };

@@ -1,7 +1,7 @@
 /** Steps on the terminal: live with the time left where there is a terminal, plain lines elsewhere. */
 import { readFile } from "node:fs/promises";
 import type { Progress, Update } from "./host.ts";
-import { writeWhole } from "./write-whole.ts";
+import { writeFileAtomic } from "./write-file-atomic.ts";
 
 export interface StepTime {
   readonly id: string;
@@ -138,4 +138,4 @@ export const readDurations = async (path: string): Promise<Record<string, number
 };
 
 export const writeDurations = (path: string, durations: Record<string, number>): Promise<void> =>
-  writeWhole(path, `${JSON.stringify(durations, null, 2)}\n`);
+  writeFileAtomic(path, `${JSON.stringify(durations, null, 2)}\n`);

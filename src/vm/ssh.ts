@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
-import type { Host, RunOptions, RunResult } from "../host.ts";
+import type { Host, RunOptions, RunResult } from "../host/host.ts";
 
 export interface SshKey {
   readonly privateKeyFile: string;

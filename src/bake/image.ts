@@ -4,18 +4,18 @@ import { join } from "node:path";
 import * as z from "zod";
 import { knownSecrets, type SecretSources, withholdSecrets } from "../check/known-secrets.ts";
 import { describeFinding, type ScanResult, scanImage } from "../check/scan-image.ts";
-import { panicsIn } from "../check/panics.ts";
-import { makeSshKey } from "../check/ssh.ts";
+import { panicsIn } from "../vm/panics.ts";
+import { makeSshKey } from "../vm/ssh.ts";
 import { BakeError, listed } from "../errors.ts";
 import { requirePlainArchives } from "./archive.ts";
-import type { Host } from "../host.ts";
-import { digestOf, filesOf, type LockedFile } from "../lock/lock.ts";
+import type { Host } from "../host/host.ts";
+import { digestOf, filesOf, type LockedFile } from "../artifact.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
-import { isLeft, thisOwner } from "../owner.ts";
-import type { StepTime } from "../progress.ts";
-import { aloneIn } from "../render/write.ts";
+import { isStale, currentProcess } from "../host/lock-file.ts";
+import type { StepTime } from "../host/progress.ts";
+import { withFolderLock } from "../render/write.ts";
 import { sha256File, type Store } from "../store/store.ts";
-import type { Accelerator } from "./accelerator.ts";
+import type { Accelerator } from "../vm/accelerator.ts";
 import { runPacker } from "./packer.ts";
 
 /** Parts of what is kept about any image that was baked. */
@@ -164,7 +164,7 @@ export const baseDisk = async (host: Host, store: Store, base: NodePlan["base"])
     // What is unpacked is known by its own digest from then on: it has to be the right one first.
     await store.verify({ ...base, name: `base ${name}` });
     await mkdir(folder, { recursive: true });
-    const fresh = `${path}.new-${thisOwner()}`;
+    const fresh = `${path}.new-${currentProcess()}`;
     try {
       await host.run("sh", [
         "-c",
@@ -228,14 +228,14 @@ const longestWork = 24 * 60 * 60 * 1000;
 const removeStaleWork = async (parent: string): Promise<void> => {
   for (const name of await readdir(parent).catch(() => [])) {
     const folder = join(parent, name);
-    if (await isLeft(name.slice(name.indexOf("-") + 1), folder, longestWork)) await removeFolder(folder);
+    if (await isStale(name.slice(name.indexOf("-") + 1), folder, longestWork)) await removeFolder(folder);
   }
 };
 
 /** A folder of this process for the time of `work`, removed whatever happens. */
 export const withWorkFolder = async <T>(host: Host, name: string, work: (folder: string) => Promise<T>): Promise<T> => {
   const parent = join(host.cacheDir, "work");
-  const folder = join(parent, `${name}-${thisOwner()}`);
+  const folder = join(parent, `${name}-${currentProcess()}`);
   await mkdir(parent, { recursive: true });
   await removeStaleWork(parent);
   await mkdir(folder, { mode: 0o700 });
@@ -356,7 +356,7 @@ export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageR
       madeAt,
     };
     const statement = input.provenance({ name: record.file, digest: { sha256 } }, { started, finished: host.now() });
-    await aloneIn(folder, () => publish(folder, fresh, record, statement));
+    await withFolderLock(folder, () => publish(folder, fresh, record, statement));
     return record;
   });
 };

@@ -1,7 +1,7 @@
-/** Profile → wishes: every artifact that it asks for, once for each architecture that it bakes for. */
+/** Profile → requirements: every artifact that it asks for, once for each architecture that it bakes for. */
 import { hubOf, type Profile } from "../profile/schema.ts";
-import type { Architecture } from "./lock.ts";
-import type { Wish } from "./wish.ts";
+import type { Architecture } from "../artifact.ts";
+import type { Requirement } from "./requirement.ts";
 
 /** A pin is named as the artifact, or as an image without its tag. */
 export const pinFor = (pins: Profile["pins"], name: string): Profile["pins"][string] | undefined =>
@@ -10,23 +10,23 @@ export const pinFor = (pins: Profile["pins"], name: string): Profile["pins"][str
 const architecturesOf = ({ targets: { qemu, huaweicloud } }: Profile): Architecture[] =>
   [...new Set([qemu, huaweicloud].flatMap((target) => (target === undefined ? [] : [target.architecture])))].toSorted();
 
-const withPin = (profile: Profile, wish: Wish): Wish => {
-  const { reason, link, reviewAt } = pinFor(profile.pins, wish.name) ?? {};
+const withPin = (profile: Profile, requirement: Requirement): Requirement => {
+  const { reason, link, reviewAt } = pinFor(profile.pins, requirement.name) ?? {};
   const pin = {
     ...(reason !== undefined && { reason }),
     ...(link !== undefined && { link }),
     ...(reviewAt !== undefined && { reviewAt }),
   };
-  return Object.keys(pin).length === 0 ? wish : { ...wish, pin };
+  return Object.keys(pin).length === 0 ? requirement : { ...requirement, pin };
 };
 
 /** A name of a plain file: its place on the node. */
 export const fileName = (path: string): string => path.replace(/^\/+/, "");
 
-export const wishesOf = (profile: Profile): Wish[] => {
+export const requirementsOf = (profile: Profile): Requirement[] => {
   const { agents, docker, buildx, builders, checks, images, models, files, targets } = profile;
-  const everywhere: Wish[] = [
-    ...models.map((model, index): Wish => {
+  const everywhere: Requirement[] = [
+    ...models.map((model, index): Requirement => {
       const { hub, name } = hubOf(model);
       return {
         kind: "model",
@@ -37,7 +37,7 @@ export const wishesOf = (profile: Profile): Wish[] => {
       };
     }),
     ...files.map(
-      ({ url, path, sha256, checksums }, index): Wish => ({
+      ({ url, path, sha256, checksums }, index): Requirement => ({
         kind: "file",
         name: fileName(path),
         asked: url,
@@ -48,7 +48,7 @@ export const wishesOf = (profile: Profile): Wish[] => {
       }),
     ),
   ];
-  const each = (architecture: Architecture): Wish[] => [
+  const each = (architecture: Architecture): Requirement[] => [
     ...(targets.qemu?.architecture === architecture
       ? [
           {
@@ -73,7 +73,7 @@ export const wishesOf = (profile: Profile): Wish[] => {
     { kind: "goss", name: "goss", asked: checks.gossVersion, architecture, path: ["checks", "gossVersion"] },
     { kind: "container-image", name: builders.image, asked: builders.image, architecture, path: ["builders", "image"] },
     ...images.map(
-      (image, index): Wish => ({
+      (image, index): Requirement => ({
         kind: "container-image",
         name: image,
         asked: image,
@@ -82,13 +82,13 @@ export const wishesOf = (profile: Profile): Wish[] => {
       }),
     ),
   ];
-  return [...architecturesOf(profile).flatMap(each), ...everywhere].map((wish) => withPin(profile, wish));
+  return [...architecturesOf(profile).flatMap(each), ...everywhere].map((requirement) => withPin(profile, requirement));
 };
 
 /** Names of artifacts that a pin can be for. */
 export const pinnable = (profile: Profile): string[] => [
   ...new Set(
-    wishesOf(profile).flatMap(({ kind, name }) =>
+    requirementsOf(profile).flatMap(({ kind, name }) =>
       kind === "container-image" ? [name, name.replace(/:[^:/]+$/, "")] : [name],
     ),
   ),

@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { here, isLeft, ownerOf, ownerState, takeLock, thisOwner } from "../../src/owner.ts";
+import { here, isStale, ownerOf, ownerState, acquireLock, currentProcess } from "../../src/host/lock-file.ts";
 
 let folder = "";
 let lock = "";
@@ -21,7 +21,7 @@ const minutesAgo = (path: string, minutes: number): void => {
 };
 
 test("a process of this place is alive or gone, also when another one has its ID by now", async () => {
-  expect(ownerState(thisOwner())).toBe("alive");
+  expect(ownerState(currentProcess())).toBe("alive");
   const child = spawn("sleep", ["60"]);
   const owner = ownerOf(child.pid ?? 0);
   expect(ownerState(owner)).toBe("alive");
@@ -36,44 +36,44 @@ test("a process of this place is alive or gone, also when another one has its ID
   expect(ownerState("")).toBe("gone");
 });
 
-test("of a process elsewhere nothing is known but its signs of life", async () => {
+test("of a process elsewhere nothing is known but its heartbeats", async () => {
   expect(ownerState(elsewhere)).toBe("elsewhere");
   writeFileSync(lock, "");
-  expect(await isLeft(elsewhere, lock)).toBe(false);
+  expect(await isStale(elsewhere, lock)).toBe(false);
   minutesAgo(lock, 2);
-  expect(await isLeft(elsewhere, lock)).toBe(true);
-  expect(await isLeft(thisOwner(), lock)).toBe(false);
+  expect(await isStale(elsewhere, lock)).toBe(true);
+  expect(await isStale(currentProcess(), lock)).toBe(false);
 });
 
 test("a lock is held by one, and given back", async () => {
-  const release = await takeLock(lock);
+  const release = await acquireLock(lock);
   if (typeof release === "number") throw new Error("nobody holds it");
-  expect(readFileSync(lock, "utf8")).toMatch(new RegExp(`^${thisOwner()} [0-9a-f]{12}$`));
-  expect(await takeLock(lock)).toBe(process.pid);
+  expect(readFileSync(lock, "utf8")).toMatch(new RegExp(`^${currentProcess()} [0-9a-f]{12}$`));
+  expect(await acquireLock(lock)).toBe(process.pid);
   await release();
   expect(readdirSync(folder)).toEqual([]);
 });
 
 test("whoever lost its lock does not take it from the next one", async () => {
-  const release = await takeLock(lock);
+  const release = await acquireLock(lock);
   if (typeof release === "number") throw new Error("nobody holds it");
   writeFileSync(lock, `${elsewhere} another`);
   await release();
   expect(readFileSync(lock, "utf8")).toBe(`${elsewhere} another`);
-  expect(await takeLock(lock)).toBe(1);
+  expect(await acquireLock(lock)).toBe(1);
   minutesAgo(lock, 2);
-  expect(typeof (await takeLock(lock))).toBe("function");
+  expect(typeof (await acquireLock(lock))).toBe("function");
   expect(readdirSync(folder)).toEqual(["file.lock"]);
 });
 
 test("a lock of this very process that it does not hold is none", async () => {
-  writeFileSync(lock, `${thisOwner()} forgotten`);
-  expect(typeof (await takeLock(lock))).toBe("function");
+  writeFileSync(lock, `${currentProcess()} forgotten`);
+  expect(typeof (await acquireLock(lock))).toBe("function");
 });
 
 test("of many that take over at once, one has it", async () => {
   writeFileSync(lock, `${here()}-999999999-1 gone`);
-  const taken = await Promise.all(Array.from({ length: 20 }, () => takeLock(lock)));
+  const taken = await Promise.all(Array.from({ length: 20 }, () => acquireLock(lock)));
   expect(taken.filter((each) => typeof each === "function")).toHaveLength(1);
   expect(readdirSync(folder)).toEqual(["file.lock"]);
 });

@@ -1,5 +1,5 @@
 /** Calls `work` for each item, so many at a time; results in the order of the items. */
-export const eachWithin = async <T, R>(
+export const mapLimited = async <T, R>(
   items: readonly T[],
   limit: number,
   work: (item: T) => Promise<R>,

@@ -4,10 +4,10 @@ import { join } from "node:path";
 import * as z from "zod";
 import { withholdSecrets, type SecretSources } from "../check/known-secrets.ts";
 import { BakeError } from "../errors.ts";
-import type { Host } from "../host.ts";
+import type { Host } from "../host/host.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
-import type { StepTime } from "../progress.ts";
-import { aloneIn } from "../render/write.ts";
+import type { StepTime } from "../host/progress.ts";
+import { withFolderLock } from "../render/write.ts";
 import { fillMirror } from "../store/mirror.ts";
 import type { Store } from "../store/store.ts";
 import { lockedInputs, type Provenance, recordedParts, recordParts, verifyInputs, withWorkFolder } from "./image.ts";
@@ -157,7 +157,7 @@ export const bakeCloudImage = async (anyHost: Host, input: CloudBakeInput): Prom
       { name: `huaweicloud:${target.region}:${imageId}`, digest: { bakeId: input.bakeId } },
       { started, finished: host.now() },
     );
-    await aloneIn(folder, async () => {
+    await withFolderLock(folder, async () => {
       const file = join(folder, "image.json");
       try {
         await writeFile(join(folder, "provenance.json"), statement);

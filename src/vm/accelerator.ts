@@ -3,7 +3,7 @@ import { constants } from "node:fs";
 import { access, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import * as z from "zod";
-import type { Host } from "../host.ts";
+import type { Host } from "../host/host.ts";
 
 export interface Accelerator {
   readonly accel: "kvm" | "tcg";
@@ -22,7 +22,7 @@ const escaped = (path: string): string => path.replaceAll(",", ",,");
 const emptyCapture = 24;
 
 /**
- * Boots `image` until its kernel shows a sign of life: a line on the serial console, or, for an image without one, a packet
+ * Boots `image` until its kernel says something: a line on the serial console, or, for an image without one, a packet
  * on a network that leads nowhere. The image is not written to.
  * @param accelArguments QEMU's `-accel` and `-cpu`.
  * @returns the seconds it took, undefined when nothing came in time.

@@ -1,10 +1,10 @@
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { thisOwner } from "./owner.ts";
+import { currentProcess } from "./lock-file.ts";
 
 /** Writes a file whole or not at all, its folder too where there is none. @throws NodeJS.ErrnoException */
-export const writeWhole = async (path: string, content: string): Promise<void> => {
-  const fresh = `${path}.new-${thisOwner()}`;
+export const writeFileAtomic = async (path: string, content: string): Promise<void> => {
+  const fresh = `${path}.new-${currentProcess()}`;
   await mkdir(dirname(path), { recursive: true });
   try {
     await writeFile(fresh, content);

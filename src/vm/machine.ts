@@ -7,9 +7,9 @@ import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Accelerator } from "../build/accelerator.ts";
+import type { Accelerator } from "./accelerator.ts";
 import { BakeError } from "../errors.ts";
-import type { Host } from "../host.ts";
+import type { Host } from "../host/host.ts";
 import { connectQmp, type Qmp } from "./qmp.ts";
 import { disconnect, type Ssh, type SshKey, sshTo } from "./ssh.ts";
 

@@ -7,7 +7,7 @@ import { createServer, type IncomingMessage } from "node:http";
 import { promisify, stripVTControlCharacters } from "node:util";
 import { gunzip } from "node:zlib";
 import * as z from "zod";
-import { BakeError } from "../errors.ts";
+import { BakeError } from "../../errors.ts";
 
 /** What an agent says about itself when it registers. */
 export interface RegistrationRequest {

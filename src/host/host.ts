@@ -1,7 +1,7 @@
 /** The edges of bake: processes, clock, environment and progress. Everything below commands/ gets them as arguments. */
 import { execa } from "execa";
-import { BakeError } from "./errors.ts";
-import { withoutSecrets } from "./secret-names.ts";
+import { BakeError } from "../errors.ts";
+import { withoutSecrets } from "../secrets/names.ts";
 
 export interface RunOptions {
   readonly cwd?: string;

@@ -2,8 +2,8 @@
 import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
-import type { Host } from "../host.ts";
-import type { StepTime } from "../progress.ts";
+import type { Host } from "../host/host.ts";
+import type { StepTime } from "../host/progress.ts";
 
 export interface PackerBuild {
   readonly packer: string;

@@ -1,5 +1,5 @@
-/** What a profile wants, one wish an artifact: what resolvers are asked. */
-import type { Architecture, Model, Release } from "./lock.ts";
+/** What a profile wants, one requirement an artifact: what resolvers are asked. */
+import type { Architecture, Model, Release } from "../artifact.ts";
 
 interface Named {
   /** As the lock names the artifact. */
@@ -14,14 +14,14 @@ interface Named {
   readonly pin?: { readonly reason?: string; readonly link?: string; readonly reviewAt?: string };
 }
 
-export interface ReleaseWish extends Named {
+export interface ReleaseRequirement extends Named {
   readonly kind: Release["kind"];
   readonly architecture: Architecture;
   /** A digest that the profile itself gives. */
   readonly sha256?: string;
 }
 
-export interface FileWish extends Named {
+export interface FileRequirement extends Named {
   readonly kind: "file";
   readonly url: string;
   /** A digest that the profile itself gives, or a checksum file that names the URL's last part. */
@@ -29,24 +29,24 @@ export interface FileWish extends Named {
   readonly checksums?: string;
 }
 
-export interface ImageWish extends Named {
+export interface ImageRequirement extends Named {
   readonly kind: "container-image";
   readonly architecture: Architecture;
 }
 
-export interface ModelWish extends Named {
+export interface ModelRequirement extends Named {
   readonly kind: "model";
   readonly hub: Model["hub"];
 }
 
-export interface BaseWish extends Named {
+export interface BaseRequirement extends Named {
   readonly kind: "base";
   readonly architecture: Architecture;
   /** A known name, or a file of this machine. */
   readonly base: string | { readonly file: string };
 }
 
-export type Wish = ReleaseWish | FileWish | ImageWish | ModelWish | BaseWish;
+export type Requirement = ReleaseRequirement | FileRequirement | ImageRequirement | ModelRequirement | BaseRequirement;
 
 /** Where each kind of artifact is asked for: base URLs without a trailing slash. The profile's `sources`. */
 export interface Sources {

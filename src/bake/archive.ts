@@ -1,7 +1,7 @@
 /** Archives that are unpacked on a node as root: looked through before anything is built from them. */
 import { BakeError, listed } from "../errors.ts";
-import type { Host } from "../host.ts";
-import type { Artifact } from "../lock/lock.ts";
+import type { Host } from "../host/host.ts";
+import type { Artifact } from "../artifact.ts";
 import type { Store } from "../store/store.ts";
 
 /** What is wrong with one line of `tar --list --verbose`; undefined when nothing is. */

@@ -1,5 +1,5 @@
-import type { Check } from "../../plan/check.ts";
-import { toYaml } from "./yaml.ts";
+import type { Check } from "../plan/check.ts";
+import { toYaml } from "../formats/yaml.ts";
 
 /**
  * A goss file. goss runs the text through Go's template engine before it reads the YAML, so `{{` is written as a
