@@ -2,7 +2,7 @@
  * How long a golden image boots until its agents are registered, over its base's own boot: the same disk, memory, processors
  * and accelerator. First boot on a blank data disk, then a reboot. Run it by `bin/bench boot`; takes minutes.
  */
-import { vmSizeOf } from "../src/plan/target.ts";
+import { targetOf } from "../src/targets/index.ts";
 import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -31,7 +31,7 @@ const bootBase = async (base: string): Promise<Boot> => {
       image: base,
       workDir: folder,
       logDir: folder,
-      ...vmSizeOf(golden.plan.target),
+      ...targetOf(golden.plan.target).vmSize(golden.plan.target),
       accelerator: await chooseAccelerator({ host, image: base }),
       dataDiskGiB: 8,
       userData: `#cloud-config\n${JSON.stringify({ users: [{ name: "root", ssh_authorized_keys: [key.publicKey] }], disable_root: false })}\n`,
@@ -64,8 +64,8 @@ const bootGolden = async (): Promise<Boot & { readonly timelines: readonly strin
     now: host.now,
     expected: {
       token: "bench",
-      spawn: plan.agents.spawn,
-      nameTemplate: (index) => plan.agents.nameTemplate.replace("%spawn", String(index)),
+      spawn: plan.facts.agents.spawn,
+      nameTemplate: (index) => plan.facts.agents.nameTemplate.replace("%spawn", String(index)),
       hostname: "bake-test",
       tags: [],
     },
@@ -79,7 +79,12 @@ const bootGolden = async (): Promise<Boot & { readonly timelines: readonly strin
     },
   });
   const timeline = async (): Promise<string> =>
-    formatTimeline(await collectTimeline((command) => vm.ssh(command), plan.units));
+    formatTimeline(
+      await collectTimeline(
+        (command) => vm.ssh(command),
+        plan.units.map((unit) => unit.name),
+      ),
+    );
   try {
     await api.waitForAgents(timeout);
     const first = (host.now() - started) / 1000;
@@ -100,7 +105,7 @@ const record = JSON.parse(readFileSync(join(golden.folder, "image.json"), "utf8"
 const base = await bootBase(join(cache, "store", storePath(record.base.sha256)));
 const baked = await bootGolden();
 console.log(`
-                          base, up   golden, ${golden.plan.agents.spawn} agents   ratio
+                          base, up   golden, ${golden.plan.facts.agents.spawn} agents   ratio
   first boot, blank disk  ${base.first.toFixed(1).padStart(7)} s   ${baked.first.toFixed(1).padStart(13)} s   ${(baked.first / base.first).toFixed(2).padStart(5)}
   after a reboot          ${base.second.toFixed(1).padStart(7)} s   ${baked.second.toFixed(1).padStart(13)} s   ${(baked.second / base.second).toFixed(2).padStart(5)}
 `);

@@ -178,3 +178,11 @@ export const digestOf = (artifact: Artifact): string =>
           .update(artifact.files.map(({ path, sha256: found }) => `${found}  ${path}\n`).join(""))
           .digest("hex")
       : artifact.sha256;
+
+/** What of a lock goes to a node of one architecture, and the base that it is baked from. */
+export interface Locked {
+  readonly base?: Base;
+  readonly artifacts: readonly Exclude<Artifact, Base>[];
+  /** sha256 of the lock, base64url: fits into a tag. */
+  readonly digest: string;
+}

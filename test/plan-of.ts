@@ -4,10 +4,11 @@ import { join } from "node:path";
 import type { Base, ContainerImage, Release } from "../src/artifact.ts";
 import type { Lock } from "../src/lock/lock.ts";
 import type { NodePlan } from "../src/plan/node-plan.ts";
-import { planNode } from "../src/plan/plan.ts";
+import { planFor } from "../src/commands/plan.ts";
 import { loadProfile } from "../src/profile/load.ts";
 import type { Profile } from "../src/profile/schema.ts";
-import { renderTree, type Rendered, templateNames, type Templates } from "../src/render/tree.ts";
+import { renderTree, type Rendered, templateNames } from "../src/render/tree.ts";
+import { type Templates } from "../src/render/templates.ts";
 import { root } from "../src/host/root.ts";
 import { substitute, trialVersions } from "../src/trial/substitutions.ts";
 
@@ -86,8 +87,8 @@ export const trialLock: Lock = {
 };
 
 export const trialPlan = (): NodePlan =>
-  planNode({ name: "2cards", profile: substitute(readProfile()).profile, lock: trialLock, trial: true });
+  planFor({ name: "2cards", profile: substitute(readProfile()).profile, lock: trialLock, trial: true });
 
-export const unlockedPlan = (): NodePlan => planNode({ name: "2cards", profile: readProfile() });
+export const unlockedPlan = (): NodePlan => planFor({ name: "2cards", profile: readProfile() });
 
 export const render = (plan: NodePlan): Rendered => renderTree(plan, loadTemplates(plan));

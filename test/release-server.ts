@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Architecture } from "../src/artifact.ts";
-import type { Sources } from "../src/lock/requirement.ts";
+import type { Sources } from "../src/node/requirement.ts";
 
 interface Answer {
   /** Default 200. */

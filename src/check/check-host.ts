@@ -2,7 +2,7 @@
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import { type Architecture, architectures } from "../artifact.ts";
-import { type Check, checkLevels } from "../plan/check.ts";
+import { type Check, checkLevels } from "../node/check.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { gossFile } from "../render/goss.ts";
 import { type HostOutput, visit } from "./on-host.ts";

@@ -1,5 +1,5 @@
 /** Boots a golden image with a blank data disk and golden user-data, and validates it against its plan. */
-import { vmSizeOf } from "../plan/target.ts";
+import { targetOf } from "../targets/index.ts";
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,11 +8,12 @@ import { withWorkFolder } from "../bake/image.ts";
 import { BakeError } from "../errors.ts";
 import { panicsIn } from "../vm/panics.ts";
 import type { Host } from "../host/host.ts";
-import type { CheckLevel } from "../plan/check.ts";
+import type { CheckLevel } from "../node/check.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
-import { instanceUserData, type Templates } from "../render/tree.ts";
-import type { Instance } from "../render/user-data.ts";
-import { metadataAddress } from "../plan/network.ts";
+import { instanceUserData } from "../render/tree.ts";
+import { type Templates } from "../render/templates.ts";
+import type { Instance } from "../node/concern.ts";
+import { metadataAddress } from "../node/target.ts";
 import { toYaml } from "../formats/yaml.ts";
 import { askFromContainer, ciJob, devicesOf, missedMilestones } from "./ci-job.ts";
 import { type AgentApi, type JobResult, startAgentApi } from "./agent-api/server.ts";
@@ -66,14 +67,14 @@ export interface CheckReport {
 const hostFromGuest = "10.0.2.2";
 
 /** Lets the agents of this VM reach `address` without the site's HTTP proxy, which is not here. */
-const directly = ({ network }: NodePlan, address: string): Record<string, string> => {
-  if (network.httpProxy === undefined) return {};
-  const except = [...network.httpProxy.except, address].join(",");
+const directly = ({ facts: { httpProxy } }: NodePlan, address: string): Record<string, string> => {
+  if (httpProxy === undefined) return {};
+  const except = [...httpProxy.except, address].join(",");
   return { NO_PROXY: except, no_proxy: except };
 };
 
 /** GiB of a blank data disk that this node takes and has room on. It is sparse: only what is written takes space. */
-export const dataDiskFor = ({ storage }: NodePlan): number =>
+export const dataDiskFor = ({ facts: { storage } }: NodePlan): number =>
   Math.ceil((storage.minBytes + storage.minFreeBytes) / 2 ** 30) + 4;
 
 /** Under TCG a boot with four builders takes minutes. */
@@ -115,10 +116,10 @@ export const checkImage = async (host: Host, input: CheckInput): Promise<CheckRe
       now: host.now,
       expected: {
         token: agentToken,
-        spawn: plan.agents.spawn,
-        nameTemplate: (index) => plan.agents.nameTemplate.replace("%spawn", String(index)),
+        spawn: plan.facts.agents.spawn,
+        nameTemplate: (index) => plan.facts.agents.nameTemplate.replace("%spawn", String(index)),
         hostname,
-        tags: [`queue=${plan.agents.queue}`, `bake-id=${input.bakeId}`],
+        tags: [`queue=${plan.facts.agents.queue}`, `bake-id=${input.bakeId}`],
       },
     });
     try {
@@ -128,7 +129,7 @@ export const checkImage = async (host: Host, input: CheckInput): Promise<CheckRe
         agentToken,
         gitToken: randomBytes(24).toString("hex"),
         proxyCredentials: `bake-check:${randomBytes(12).toString("hex")}`,
-        ...(plan.ssh.nodeKey === "delivered" && { nodeKey: await readFile(key.privateKeyFile, "utf8") }),
+        ...(plan.facts.nodeKey === "delivered" && { nodeKey: await readFile(key.privateKeyFile, "utf8") }),
         authorizedKeys: [key.publicKey],
         environment: {
           BUILDKITE_AGENT_ENDPOINT: api.endpoint(hostFromGuest),
@@ -141,7 +142,7 @@ export const checkImage = async (host: Host, input: CheckInput): Promise<CheckRe
       const vm = await bootVm(host, {
         image: input.image,
         workDir: workFolder,
-        ...vmSizeOf(plan.target),
+        ...targetOf(plan.target).vmSize(plan.target),
         accelerator: input.accelerator,
         dataDiskGiB: input.dataDisk,
         metadata: "what this instance was given\n",
@@ -172,7 +173,7 @@ const seen = (id: string, rows: readonly string[], title: string, wrong: readonl
 
 /** A VM has no NPUs: null devices under their names, for the time of the jobs, so that these get what they ask for. */
 const makeUpDevices = async (vm: Vm, plan: NodePlan): Promise<() => Promise<void>> => {
-  const devices = [...new Set(plan.agents.each.flatMap(devicesOf))];
+  const devices = [...new Set(plan.facts.agents.each.flatMap(devicesOf))];
   const missing = (
     await vm.ssh(
       `for device in ${devices.join(" ")}; do [ -e $device ] || { mknod $device c 1 3 && echo $device; }; done`,
@@ -195,7 +196,7 @@ const observeBoot = async (
   { ssh, since, name }: { readonly ssh: number; readonly since: () => number; readonly name: string },
 ): Promise<BootReport> => {
   const { progress } = host;
-  const { agents } = plan;
+  const { agents } = plan.facts;
   const step = (id: string): string => (name === "first" ? id : `${name}-${id}`);
   const registrations = await progress.step(step("boot-agents"), `wait for ${agents.spawn} agents`, async () => {
     try {
@@ -217,7 +218,10 @@ const observeBoot = async (
     }
   });
   const registered = since();
-  const timeline = await collectTimeline((command) => vm.ssh(command), plan.units);
+  const timeline = await collectTimeline(
+    (command) => vm.ssh(command),
+    plan.units.map((unit) => unit.name),
+  );
   const ordered = agents.each.map(({ index }) => registrations.find((one) => one.index === index)?.name ?? "");
   const removeDevices = await makeUpDevices(vm, plan);
   const working = brief ? agents.each.slice(0, 1) : agents.each;
@@ -268,7 +272,7 @@ const observeBoot = async (
 
 /** Something answers at the address, and only while it is open: the jobs saw that it is closed. */
 const observeMetadata = async (vm: Vm, plan: NodePlan): Promise<CheckResult[]> => {
-  if (!plan.network.metadata.closed) return [];
+  if (!plan.facts.metadataClosed) return [];
   const ask = async (): Promise<boolean> =>
     (await vm.ssh(`curl -s --max-time 10 http://${metadataAddress}/`, { allowFailure: true })).stdout !== "";
   const closed = !(await ask());

@@ -1,10 +1,10 @@
 /** What CI does on an agent, in small: a job that builds, runs and cleans up with what that agent owns (run-npu-test.sh). */
 import type { NodePlan } from "../plan/node-plan.ts";
-import { npuDevices } from "../plan/checks.ts";
-import { metadataAddress } from "../plan/network.ts";
+import { sharedNpuDevices } from "../node/agents/facts.ts";
+import { metadataAddress } from "../node/target.ts";
 import { shellWord } from "../formats/shell.ts";
 
-export type PlannedAgent = NodePlan["agents"]["each"][number];
+export type PlannedAgent = NodePlan["facts"]["agents"]["each"][number];
 
 /** Printed by the job when a step of it held, so that a reader of its log can tell how far it came. */
 const milestones = ["built", "cached", "ran", "metadata-closed", "cleaned-up"] as const;
@@ -13,14 +13,13 @@ const milestones = ["built", "cached", "ran", "metadata-closed", "cleaned-up"] a
 export const milestone = (name: (typeof milestones)[number]): string => `milestone ${name}`;
 
 /** Every device that the agent's jobs get. */
-export const devicesOf = (agent: PlannedAgent): string[] => [...agent.devices, ...npuDevices];
+export const devicesOf = (agent: PlannedAgent): string[] => [...agent.devices, ...sharedNpuDevices];
 
 /** Whether this agent's job looks from containers for the metadata service: it is closed by a route of the host, for all. */
-const asksMetadata = ({ network }: NodePlan, { index }: PlannedAgent): boolean =>
-  network.metadata.closed && index === 1;
+const asksMetadata = ({ facts }: NodePlan, { index }: PlannedAgent): boolean => facts.metadataClosed && index === 1;
 
 /** Prints what the metadata service answers a container. */
-export const askFromContainer = ({ builders }: NodePlan, network: string): string =>
+export const askFromContainer = ({ facts: { builders } }: NodePlan, network: string): string =>
   `docker run --rm --network ${network} --entrypoint busybox ${shellWord(builders.image)} wget -q -T 5 -O - http://${metadataAddress}/`;
 
 /**
@@ -28,7 +27,7 @@ export const askFromContainer = ({ builders }: NodePlan, network: string): strin
  * them with the plan. What it builds is the shell of the BuildKit image, which every node has, whatever its images are.
  */
 export const ciJob = (plan: NodePlan, agent: PlannedAgent): string => {
-  const closed = plan.network.metadata.closed;
+  const closed = plan.facts.metadataClosed;
   return [
     "set -euo pipefail",
     // The same two numbers as CI's script takes from the name.
@@ -36,15 +35,15 @@ export const ciJob = (plan: NodePlan, agent: PlannedAgent): string => {
     "index=${BASH_REMATCH[1]} cards=${BASH_REMATCH[2]}",
     `[ "$index" = ${agent.index} ]`,
     "builder=cachebuilder$index",
-    `cache=${shellWord(plan.storage.mount)}/docker-cache$index`,
+    `cache=${shellWord(plan.facts.storage.mount)}/docker-cache$index`,
     `[ "$builder" = ${shellWord(agent.builder)} ] && [ "$cache" = ${shellWord(agent.dockerCache)} ]`,
     "devices=()",
     "for ((card = (index - 1) * cards; card < index * cards; card++)); do devices+=(--device /dev/davinci$card); done",
-    `for device in ${npuDevices.join(" ")}; do devices+=(--device $device); done`,
+    `for device in ${sharedNpuDevices.join(" ")}; do devices+=(--device $device); done`,
     // Not below the cache: mktemp's name differs each time, the context's content does not.
     "work=$(mktemp -d)",
     "tag=bake-check/agent-$index:$BUILDKITE_JOB_ID",
-    `image=${shellWord(plan.builders.image)}`,
+    `image=${shellWord(plan.facts.builders.image)}`,
     "container=export-$BUILDKITE_JOB_ID",
     "tidy() { docker rm -f $container >/dev/null 2>&1 || true; docker image rm -f $tag >/dev/null 2>&1 || true; rm -rf $work; }",
     "trap tidy EXIT",

@@ -1,7 +1,7 @@
 /** goss's JSON reports → one result per check of the plan. Pure. */
 import * as z from "zod";
 import { BakeError } from "../errors.ts";
-import type { Check } from "../plan/check.ts";
+import type { Check } from "../node/check.ts";
 
 const Report = z.object({
   results: z.array(

@@ -1,5 +1,5 @@
 /** Results of checks → the table by guide row. Pure. */
-import { guideRows, notProven } from "../plan/guide.ts";
+import { guideRows, notProven } from "../node/guide.ts";
 import { type CheckResult, gates, type Outcome, summarize } from "./results.ts";
 
 export interface RowResult {

@@ -6,8 +6,8 @@ import { formatBytes } from "../formats/bytes.ts";
 import { BakeError } from "../errors.ts";
 import { type Change, type Difference, difference, type Item, itemsOf } from "../lock/diff.ts";
 import { readLock } from "../lock/read.ts";
-import { planNode } from "../plan/plan.ts";
-import { targetsOf } from "../plan/target.ts";
+import { planFor } from "./plan.ts";
+import { targetsOf } from "../targets/index.ts";
 import { effectiveValues } from "../profile/effective.ts";
 import { renderTree, templateNames } from "../render/tree.ts";
 import { readTemplates } from "../host/root.ts";
@@ -54,7 +54,7 @@ const profileSide = async (asked: string): Promise<Side | undefined> => {
   if (profile === undefined || file.tree === undefined) return undefined;
   const lock = await readLock(file.lockFile);
   const target = targetsOf(profile)[0];
-  const plan = planNode({ name: file.name, profile, ...(target !== undefined && { target }) });
+  const plan = planFor({ name: file.name, profile, ...(target !== undefined && { target }) });
   const { files } = renderTree(plan, await readTemplates(templateNames(plan)));
   const header = /^# Made by bake from profile .*\n/gm;
   return {

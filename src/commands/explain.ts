@@ -1,7 +1,7 @@
 /** `bake validate --explain`: every effective value, where it was set, and what bake makes of it. */
 import { BakeError } from "../errors.ts";
-import { type Consequence, consequencesOf } from "../plan/explain.ts";
-import { planNode } from "../plan/plan.ts";
+import type { Consequence } from "../node/concern.ts";
+import { planFor } from "./plan.ts";
 import { type Effective, effectiveValues } from "../profile/effective.ts";
 import type { Profile } from "../profile/schema.ts";
 import { descriptionAt } from "../profile/shape.ts";
@@ -43,10 +43,10 @@ export const explanation = (
   profile: Profile,
   tree: Tree,
   asked?: string,
-): { settings: Effective[]; consequences: Consequence[] } => {
+): { settings: Effective[]; consequences: readonly Consequence[] } => {
   const all = effectiveValues(profile, tree);
   const settings = asked === undefined ? all : all.filter(({ path }) => isUnder(path, asked));
-  const consequences = consequencesOf(planNode({ name, profile }));
+  const consequences = planFor({ name, profile }).explain;
   const description = asked === undefined ? undefined : descriptionOf(asked);
   if (asked !== undefined && settings.length === 0 && description !== undefined) {
     return { settings: [{ path: asked, value: null, description }], consequences: [] };

@@ -7,8 +7,8 @@ import type { Host } from "../host/host.ts";
 import { askSources, requireLocal } from "../lock/ask.ts";
 import { fetchFiles, isMirrorUrl, requestsOfMirror } from "../lock/fetch.ts";
 import { type Artifact, filesOf, type LockedFile } from "../artifact.ts";
-import { targetsOf } from "../plan/target.ts";
-import { nodeArchive } from "../render/tree.ts";
+import { targetsOf } from "../targets/index.ts";
+import { nodeArchive } from "../render/stock.ts";
 import { fillMirror, type MirrorFile } from "../store/mirror.ts";
 import type { Store } from "../store/store.ts";
 import { endOf, makeHost, storeOf } from "./host.ts";
@@ -120,7 +120,7 @@ const mirrored = async (asked: Asked, host: Host, store: Store): Promise<MirrorF
   const targets = asked.trial ? (["qemu"] as const) : targetsOf(asked.profile);
   const files = new Map<string, MirrorFile>();
   for (const target of targets) {
-    const { lock, files: rendered } = await planAsked(host, store, asked, target);
+    const { lock, ...rendered } = await planAsked(host, store, asked, target);
     for (const artifact of lock?.artifacts ?? []) {
       // A base that was made or found here is for here.
       if (artifact.kind === "base" && !/^https?:/.test(artifact.url)) continue;

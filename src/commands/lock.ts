@@ -11,7 +11,7 @@ import { type Finding, findOutdated } from "../lock/outdated.ts";
 import { readLock, writeLock } from "../lock/read.ts";
 import { shownAsked } from "../lock/stale.ts";
 import { requirementsOf } from "../lock/requirements.ts";
-import type { Requirement } from "../lock/requirement.ts";
+import type { Requirement } from "../node/requirement.ts";
 import { sortDiagnostics } from "../profile/diagnostics.ts";
 import { diagnosticsOf } from "../profile/load.ts";
 import type { Profile } from "../profile/schema.ts";

@@ -6,11 +6,13 @@ import { readLock } from "../lock/read.ts";
 import { staleness } from "../lock/stale.ts";
 import { requirementsOf } from "../lock/requirements.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
-import { planNode } from "../plan/plan.ts";
-import { type TargetName, targetsOf } from "../plan/target.ts";
+import { planFor } from "./plan.ts";
+import { type TargetName } from "../node/target.ts";
+import { targetsOf } from "../targets/index.ts";
 import type { Profile } from "../profile/schema.ts";
 import type { Origins } from "../render/review.ts";
-import { type Rendered, renderTree, templateNames, type Templates } from "../render/tree.ts";
+import { type Rendered, renderTree, templateNames } from "../render/tree.ts";
+import { type Templates } from "../render/templates.ts";
 import { readTemplates } from "../host/root.ts";
 import type { Store } from "../store/store.ts";
 import { prepareTrial } from "../trial/prepare.ts";
@@ -105,7 +107,7 @@ export const planAsked = async (
   target?: TargetName,
 ): Promise<Planned> => {
   const used = trial ? await prepareTrial(host, store, { profileName: file.name, profile, offline }) : lock;
-  const plan = planNode({
+  const plan = planFor({
     name: file.name,
     profile,
     trial,

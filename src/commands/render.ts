@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { readLock } from "../lock/read.ts";
-import { planNode } from "../plan/plan.ts";
-import { targetsOf } from "../plan/target.ts";
+import { planFor } from "./plan.ts";
+import { targetsOf } from "../targets/index.ts";
 import { renderTree, templateNames } from "../render/tree.ts";
 import { userDataOrigins } from "../render/user-data.ts";
 import { differences, writeTree } from "../render/write.ts";
@@ -19,7 +19,7 @@ export const render = async (options: { profile: string; check?: boolean }): Pro
     if (lock !== undefined && reportStaleness(file, profile, lock)) return 1;
     let code = 0;
     for (const target of targetsOf(profile)) {
-      const plan = planNode({ name: file.name, profile, target, ...(lock !== undefined && { lock }) });
+      const plan = planFor({ name: file.name, profile, target, ...(lock !== undefined && { lock }) });
       const { files, leftOut, bakeId } = renderTree(plan, await readTemplates(templateNames(plan)));
       const golden = files.find(({ path }) => path === "user-data/golden.yaml")?.content ?? "";
       if (await reportReview(file, golden, userDataOrigins(plan, { authorizedKeys: [], environment: {} }))) return 1;

@@ -3,11 +3,13 @@ import { randomBytes } from "node:crypto";
 import { chmod, lstat, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve, sep } from "node:path";
 import { BakeError } from "../errors.ts";
-import { planNode } from "../plan/plan.ts";
+import { planFor } from "./plan.ts";
 import { isPublicKey } from "../profile/schema.ts";
 import { readSecrets } from "../profile/secret-values.ts";
-import { instanceUserData, stockInstanceUserData, stockTemplateNames, templateNames } from "../render/tree.ts";
-import { type Instance, userDataOrigins } from "../render/user-data.ts";
+import { instanceUserData, templateNames } from "../render/tree.ts";
+import { stockInstanceUserData, stockTemplateNames } from "../render/stock.ts";
+import { type Instance } from "../node/concern.ts";
+import { userDataOrigins } from "../render/user-data.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { inForm, isBakeUserData, sizes, type UserDataForm, userDataLimit } from "../render/user-data-forms.ts";
 import { readTemplates } from "../host/root.ts";
@@ -105,7 +107,7 @@ interface Writing {
 }
 
 const goldenOf = async ({ file: { name }, profile, trial }: Asked): Promise<Writing> => {
-  const plan = planNode({ name, profile, trial });
+  const plan = planFor({ name, profile, trial });
   const templates = await readTemplates(templateNames(plan));
   return { plan, write: (instance) => instanceUserData(plan, templates, instance) };
 };
@@ -126,9 +128,9 @@ const stockOf = async (asked: Asked, given: string | undefined): Promise<Writing
     throw new BakeError("BK204", `${asked.file.file} has no lock`, "Make one: bake lock.");
   }
   const { host } = await makeHost(process.stderr);
-  const { plan, templates, files } = await planAsked(host, storeOf(host), asked, stockTarget(asked));
+  const { plan, templates, ...rendered } = await planAsked(host, storeOf(host), asked, stockTarget(asked));
   const all = { ...templates, ...(await readTemplates(stockTemplateNames)) };
-  return { plan, write: (instance) => stockInstanceUserData(plan, all, instance, { mirror, files }) };
+  return { plan, write: (instance) => stockInstanceUserData(plan, all, instance, { mirror, rendered }) };
 };
 
 /** @returns the exit code. */

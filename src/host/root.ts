@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Templates } from "../render/tree.ts";
+import type { Templates } from "../render/templates.ts";
 
 /** The root of the checkout, from the bundle in dist/, or from src/. */
 export const root = ((): string => {

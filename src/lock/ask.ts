@@ -15,7 +15,7 @@ import { blobRequests, movedTag, newerImages, resolveImage } from "./sources/oci
 import { makeRegistry, type Registry } from "./sources/registry.ts";
 import { newestFirst } from "./sources/versions.ts";
 import { webOverHttp } from "./web-http.ts";
-import type { Sources, Requirement } from "./requirement.ts";
+import type { Sources, Requirement } from "../node/requirement.ts";
 
 export interface AskedSources {
   /** @throws BakeError */

@@ -1,6 +1,7 @@
 /** The lock: every artifact of a profile. docs/lock.md tells it to users. */
+import { createHash } from "node:crypto";
 import * as z from "zod";
-import { Artifact, type Architecture, type Base, compareArtifacts } from "../artifact.ts";
+import { Artifact, type Architecture, compareArtifacts, type Locked } from "../artifact.ts";
 
 /** Raised when an older bake would misread what a newer one wrote. */
 export const lockVersion = 1;
@@ -24,16 +25,17 @@ export const Lock = z.strictObject({
 });
 export type Lock = z.infer<typeof Lock>;
 
-/** What of a lock goes to a node of this architecture, and the base that it is baked from. */
-export const lockedFor = (
-  { artifacts }: Lock,
-  architecture: Architecture,
-): { readonly base?: Base; readonly artifacts: readonly Exclude<Artifact, Base>[] } => {
-  const mine = artifacts.filter((each) => (each.architecture ?? architecture) === architecture);
-  const base = mine.find((each) => each.kind === "base");
-  return { ...(base !== undefined && { base }), artifacts: mine.filter((each) => each.kind !== "base") };
-};
-
 /** Sorted, keys in one order, two blanks: the same lock has the same bytes, and a changed artifact changes its lines alone. */
 export const formatLock = (lock: Lock): string =>
   `${JSON.stringify(Lock.parse({ ...lock, artifacts: lock.artifacts.toSorted(compareArtifacts) }), null, 2)}\n`;
+
+/** What of a lock goes to a node of this architecture, and the base that it is baked from. Pure. */
+export const lockedFor = (lock: Lock, architecture: Architecture): Locked => {
+  const mine = lock.artifacts.filter((each) => (each.architecture ?? architecture) === architecture);
+  const base = mine.find((each) => each.kind === "base");
+  return {
+    ...(base !== undefined && { base }),
+    artifacts: mine.filter((each) => each.kind !== "base"),
+    digest: createHash("sha256").update(formatLock(lock)).digest("base64url"),
+  };
+};

@@ -4,7 +4,7 @@ import { BakeError } from "../errors.ts";
 import { type Artifact, compareArtifacts } from "../artifact.ts";
 import { type Lock, lockVersion } from "./lock.ts";
 import { lockedAs } from "./stale.ts";
-import type { Requirement } from "./requirement.ts";
+import type { Requirement } from "../node/requirement.ts";
 
 export interface MakeLockInput {
   /** Name of the profile. */

@@ -7,7 +7,7 @@ import type { Artifact } from "../artifact.ts";
 import type { Lock } from "./lock.ts";
 import { isSameImage } from "./reference.ts";
 import { lockedAs, shownAsked } from "./stale.ts";
-import type { Requirement } from "./requirement.ts";
+import type { Requirement } from "../node/requirement.ts";
 import { pinFor } from "./requirements.ts";
 
 type Overtaken =

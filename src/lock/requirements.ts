@@ -1,14 +1,13 @@
-/** Profile → requirements: every artifact that it asks for, once for each architecture that it bakes for. */
-import { hubOf, type Profile } from "../profile/schema.ts";
-import type { Architecture } from "../artifact.ts";
-import type { Requirement } from "./requirement.ts";
+/** Profile → requirements: every artifact that it asks for, once for each architecture that it bakes for. Pure. */
+import type { Architecture, Artifact } from "../artifact.ts";
+import { concerns } from "../node/index.ts";
+import type { Requirement } from "../node/requirement.ts";
+import type { Profile } from "../profile/schema.ts";
+import { planTarget, targetsOf } from "../targets/index.ts";
 
 /** A pin is named as the artifact, or as an image without its tag. */
 export const pinFor = (pins: Profile["pins"], name: string): Profile["pins"][string] | undefined =>
   pins[name] ?? pins[name.replace(/:[^:/]+$/, "")];
-
-const architecturesOf = ({ targets: { qemu, huaweicloud } }: Profile): Architecture[] =>
-  [...new Set([qemu, huaweicloud].flatMap((target) => (target === undefined ? [] : [target.architecture])))].toSorted();
 
 const withPin = (profile: Profile, requirement: Requirement): Requirement => {
   const { reason, link, reviewAt } = pinFor(profile.pins, requirement.name) ?? {};
@@ -20,69 +19,36 @@ const withPin = (profile: Profile, requirement: Requirement): Requirement => {
   return Object.keys(pin).length === 0 ? requirement : { ...requirement, pin };
 };
 
-/** A name of a plain file: its place on the node. */
-export const fileName = (path: string): string => path.replace(/^\/+/, "");
+/** What a bake starts from first, then releases, images, models, files: as they are asked for and told. */
+const kinds: readonly Artifact["kind"][] = [
+  "base",
+  "docker-static",
+  "buildx",
+  "buildkite-agent",
+  "goss",
+  "container-image",
+  "model",
+  "file",
+];
 
+const byKind = (a: Requirement, b: Requirement): number => kinds.indexOf(a.kind) - kinds.indexOf(b.kind);
+
+/** Those that all architectures share come last. */
 export const requirementsOf = (profile: Profile): Requirement[] => {
-  const { agents, docker, buildx, builders, checks, images, models, files, targets } = profile;
-  const everywhere: Requirement[] = [
-    ...models.map((model, index): Requirement => {
-      const { hub, name } = hubOf(model);
-      return {
-        kind: "model",
-        hub,
-        name,
-        asked: model.revision ?? (hub === "modelscope" ? "master" : "main"),
-        path: ["models", index, hub],
-      };
-    }),
-    ...files.map(
-      ({ url, path, sha256, checksums }, index): Requirement => ({
-        kind: "file",
-        name: fileName(path),
-        asked: url,
-        url,
-        path: ["files", index, "url"],
-        ...(sha256 !== undefined && { sha256 }),
-        ...(checksums !== undefined && { checksums }),
-      }),
-    ),
-  ];
-  const each = (architecture: Architecture): Requirement[] => [
-    ...(targets.qemu?.architecture === architecture
-      ? [
-          {
-            kind: "base" as const,
-            name: typeof targets.qemu.base === "string" ? targets.qemu.base : "base",
-            asked: typeof targets.qemu.base === "string" ? targets.qemu.base : targets.qemu.base.file,
-            base: targets.qemu.base,
-            architecture,
-            path: ["targets", "qemu", "base"],
-          },
-        ]
-      : []),
-    { kind: "docker-static", name: "docker", asked: docker.version, architecture, path: ["docker", "version"] },
-    { kind: "buildx", name: "buildx", asked: buildx.version, architecture, path: ["buildx", "version"] },
-    {
-      kind: "buildkite-agent",
-      name: "buildkite-agent",
-      asked: agents.version,
-      architecture,
-      path: ["agents", "version"],
-    },
-    { kind: "goss", name: "goss", asked: checks.gossVersion, architecture, path: ["checks", "gossVersion"] },
-    { kind: "container-image", name: builders.image, asked: builders.image, architecture, path: ["builders", "image"] },
-    ...images.map(
-      (image, index): Requirement => ({
-        kind: "container-image",
-        name: image,
-        asked: image,
-        architecture,
-        path: ["images", index],
-      }),
-    ),
-  ];
-  return [...architecturesOf(profile).flatMap(each), ...everywhere].map((requirement) => withPin(profile, requirement));
+  const targets = targetsOf(profile).map((name) => planTarget("", profile, name));
+  const architectures: Architecture[] = [...new Set(targets.map(({ plan }) => plan.architecture))].toSorted();
+  const each = architectures.flatMap((architecture) =>
+    [...targets.flatMap(({ plan, concern }) => (plan.architecture === architecture ? [concern] : [])), ...concerns]
+      .flatMap(({ requirements }) => requirements?.(profile, architecture) ?? [])
+      .toSorted(byKind),
+  );
+  const shared = new Map<string, Requirement>();
+  for (const requirement of each) {
+    if (requirement.architecture === undefined) shared.set(`${requirement.kind} ${requirement.name}`, requirement);
+  }
+  return [...each.filter(({ architecture }) => architecture !== undefined), ...shared.values()].map((requirement) =>
+    withPin(profile, requirement),
+  );
 };
 
 /** Names of artifacts that a pin can be for. */
@@ -93,20 +59,3 @@ export const pinnable = (profile: Profile): string[] => [
     ),
   ),
 ];
-
-/** Profile with the exact versions that a lock holds in the place of `26.1.x`. */
-export const withLockedVersions = (
-  profile: Profile,
-  artifacts: readonly { readonly kind: string; readonly version: string }[],
-): Profile => {
-  const versionOf = (kind: string, asked: string): string =>
-    asked.endsWith(".x") ? (artifacts.find((each) => each.kind === kind)?.version ?? asked) : asked;
-  const { agents, docker, buildx, checks } = profile;
-  return {
-    ...profile,
-    agents: { ...agents, version: versionOf("buildkite-agent", agents.version) },
-    docker: { ...docker, version: versionOf("docker-static", docker.version) },
-    buildx: { ...buildx, version: versionOf("buildx", buildx.version) },
-    checks: { ...checks, gossVersion: versionOf("goss", checks.gossVersion) },
-  };
-};

@@ -3,7 +3,7 @@ import type { Problem } from "../profile/rules/rule.ts";
 import { shownUrl } from "../store/http.ts";
 import type { Artifact } from "../artifact.ts";
 import type { Lock } from "./lock.ts";
-import type { Requirement } from "./requirement.ts";
+import type { Requirement } from "../node/requirement.ts";
 
 const isFor = (artifact: Artifact, requirement: Requirement): boolean =>
   artifact.kind === requirement.kind &&

@@ -1,50 +1,55 @@
-/** What a node is, as one pure value. */
+/** What a node is, as one pure value: the merge of what its concerns contribute. */
 import type { Artifact, Base } from "../artifact.ts";
-import type { AgentPlan } from "./agents.ts";
-import type { BuildersPlan } from "./builders.ts";
-import type { Check } from "./check.ts";
-import type { DockerPlan } from "./docker.ts";
-import type { ImagePlan } from "./images.ts";
-import type { NetworkPlan } from "./network.ts";
-import type { PackagePlan } from "./packages.ts";
-import type { StoragePlan } from "./storage.ts";
-import type { HuaweiCloudTarget, QemuTarget } from "./target.ts";
+import type { Check } from "../node/check.ts";
+import type {
+  Consequence,
+  Directory,
+  Install,
+  KernelSetting,
+  LoginKey,
+  NodeFile,
+  Package,
+  Page,
+  PlannedDestination,
+  ProvisionFile,
+  Script,
+  Unit,
+  UserDataFile,
+} from "../node/concern.ts";
+import type { Facts } from "../node/facts.ts";
+import type { TargetPlan } from "../node/target.ts";
 
 export interface NodePlan {
+  /** Its name: `2cards`. */
   readonly profile: string;
   /** A trial replaces sources and versions; its output says so everywhere. */
   readonly trial: boolean;
-  readonly target: QemuTarget | HuaweiCloudTarget;
-  readonly storage: StoragePlan;
-  readonly docker: DockerPlan;
-  readonly buildx: { readonly version: string; readonly plugin: string };
-  readonly builders: BuildersPlan;
-  readonly agents: AgentPlan;
-  readonly network: NetworkPlan;
-  readonly packages: PackagePlan;
-  readonly ssh: {
-    readonly operatorKeys: readonly string[];
-    /** How the node comes to its key pair; `delivered`: as a secret. */
-    readonly nodeKey: "ed25519" | "rsa" | "none" | "delivered";
-  };
-  /** `ID=` in /etc/os-release. */
-  readonly systems: readonly string[];
-  /** Seconds between two looks at the node's health. */
-  readonly healthInterval: number;
-  /** Seconds after which a kernel that panicked starts again. */
-  readonly panicReboot: number;
-  readonly images: readonly ImagePlan[];
-  readonly goss: { readonly version: string; readonly binary: string };
+  /** First line of every file that is rendered, without a comment sign. */
+  readonly header: string;
+  readonly target: TargetPlan;
+  readonly facts: Facts;
+  readonly files: readonly NodeFile[];
+  readonly provision: readonly ProvisionFile[];
+  readonly directories: readonly Directory[];
+  /** In the order in which they start. */
+  readonly units: readonly Unit[];
+  readonly scripts: readonly Script[];
+  readonly packages: readonly Package[];
+  readonly kernelSettings: readonly KernelSetting[];
+  /** In the order of what depends on what, so that the first failure is the one to look at. */
   readonly checks: readonly Check[];
-  /** Units in boot order (design: disk → seed → containerd → Docker → images → builders → ready → agent). */
-  readonly units: readonly string[];
-  /** Those of them that nothing else starts. */
-  readonly enabledUnits: readonly string[];
+  /** Each host, port and time once. */
+  readonly destinations: readonly PlannedDestination[];
+  readonly installs: readonly Install[];
+  readonly userData: readonly UserDataFile[];
+  readonly loginKeys: readonly LoginKey[];
+  readonly explain: readonly Consequence[];
+  readonly page: Required<Page>;
+  /** What is left out while there is no lock. */
+  readonly needsLock: readonly { readonly what: string; readonly order?: number }[];
   /** From the lock; absent without one. */
   readonly base?: Base;
   readonly artifacts?: readonly Exclude<Artifact, Base>[];
-  /** Further files by URL: where they lie on the node. */
-  readonly files: readonly { readonly name: string; readonly path: string; readonly mode: string }[];
   /** sha256 of the lock, base64url: fits into a tag. */
   readonly lockDigest?: string;
 }

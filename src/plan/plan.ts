@@ -1,90 +1,97 @@
-/** Profile (and lock, when there is one) → NodePlan: the pure value that says what a node is. Everything else renders or checks it. */
-import { createHash } from "node:crypto";
-import { compareArtifacts } from "../artifact.ts";
-import { formatLock, lockedFor, type Lock } from "../lock/lock.ts";
-import { fileName, withLockedVersions } from "../lock/requirements.ts";
+/** Profile (and lock, when there is one) → NodePlan: the merge of what concerns contribute. Everything else renders or checks it. */
+import { compareArtifacts, type Locked } from "../artifact.ts";
+import type { Concern, Consequence, Contribution, Page } from "../node/concern.ts";
+import { factsOf } from "../node/facts.ts";
+import { concerns } from "../node/index.ts";
+import type { TargetPlan } from "../node/target.ts";
 import type { Profile } from "../profile/schema.ts";
-import { planAgents } from "./agents.ts";
-import { planBuilders } from "./builders.ts";
-import { planChecks } from "./checks.ts";
-import { planDocker } from "./docker.ts";
-import { planImages } from "./images.ts";
-import { planNetwork } from "./network.ts";
+import { planDestinations } from "./destinations.ts";
+import { withLockedVersions } from "./locked-versions.ts";
 import type { NodePlan } from "./node-plan.ts";
-import { planPackages } from "./packages.ts";
-import { planStorage } from "./storage.ts";
-import { planTarget, type TargetName } from "./target.ts";
-
-/** Units that bake writes and enables, in boot order. */
-const units = [
-  "bake-first-boot.service",
-  "bake-storage.service",
-  "bake-identity.service",
-  "containerd.service",
-  "docker.socket",
-  "docker.service",
-  "bake-images.service",
-  "bake-builders.service",
-  "bake-first-boot-done.service",
-  "bake-ready.service",
-  "bake-metadata.service",
-  "buildkite-agent.service",
-  "bake-health.timer",
-  "bake-health.service",
-] as const;
-
-/** Started by its timer. */
-const startedByOthers: readonly string[] = ["bake-health.service"];
+import { inOrder } from "./order.ts";
 
 export interface PlanInput {
   /** Name of the profile: `2cards`. */
   readonly name: string;
   readonly profile: Profile;
-  readonly lock?: Lock;
+  /** Where the image is baked, and what that place adds to a node. */
+  readonly target: { readonly plan: TargetPlan; readonly concern: Concern };
+  /** Of the target's architecture. */
+  readonly locked?: Locked;
   readonly trial?: boolean;
-  /** Without it the first that the profile has. */
-  readonly target?: TargetName;
 }
 
-export const planNode = ({ name, profile: asked, lock, trial = false, target: targetName }: PlanInput): NodePlan => {
-  const target = planTarget(name, asked, targetName);
-  const locked = lock === undefined ? undefined : lockedFor(lock, target.architecture);
-  const profile = locked === undefined ? asked : withLockedVersions(asked, locked.artifacts);
-  const agents = planAgents(profile);
-  const parts = {
+/** So that nobody edits a rendered file, or takes a trial for the real thing. */
+const headerOf = (profile: string, trial: boolean): string =>
+  `Made by bake from profile ${profile}; edit that.${trial ? " TRIAL: stand-in sources, not for production." : ""}`;
+
+type Lists = Omit<Contribution, "page">;
+
+/** What all of them contribute of one kind, in the order of the concerns. */
+const collected = <K extends keyof Lists>(
+  contributions: readonly Contribution[],
+  kind: K,
+): NonNullable<Lists[K]>[number][] => contributions.flatMap((each) => [...((each[kind] as never[] | undefined) ?? [])]);
+
+const pageOf = (contributions: readonly Contribution[]): Required<Page> => {
+  const parts = <K extends keyof Page>(kind: K): NonNullable<Page[K]>[number][] =>
+    inOrder(contributions.flatMap(({ page }) => [...((page?.[kind] as never[] | undefined) ?? [])]));
+  return {
+    summary: parts("summary"),
+    chain: parts("chain"),
+    boot: parts("boot"),
+    sections: parts("sections"),
+    paths: parts("paths"),
+  };
+};
+
+/** @throws RangeError when the lock does not name what the profile asks for, or a value that its format cannot hold. */
+export const planNode = ({ name, profile: asked, target, locked, trial = false }: PlanInput): NodePlan => {
+  const all = [...concerns, target.concern];
+  const { architecture } = target.plan;
+  const requirements = all.flatMap((concern) => concern.requirements?.(asked, architecture) ?? []);
+  const profile = locked === undefined ? asked : withLockedVersions(asked, requirements, locked.artifacts);
+  const facts = factsOf(profile, locked);
+  const header = headerOf(name, trial);
+  const input = { name, profile, facts, target: target.plan, trial, header, ...(locked !== undefined && { locked }) };
+  const contributed = all.map((concern) => ({ concern, contribution: concern.contribute(input) }));
+  const contributions = contributed.map(({ contribution }) => contribution);
+  const destinations = planDestinations(collected(contributions, "destinations"), facts.httpProxy);
+  const packages = inOrder(collected(contributions, "packages"));
+  const named = (action: "install" | "remove"): string =>
+    packages.flatMap((each) => (each.action === action && each.dnf !== undefined ? [each.dnf] : [])).join(" ");
+  const packageConsequences: Consequence[] = [
+    { what: "packages installed", value: named("install"), because: ["storage.filesystem"] },
+    { what: "packages removed", value: named("remove"), because: [] },
+  ];
+  return {
     profile: name,
     trial,
-    target,
-    storage: planStorage(profile),
-    docker: planDocker(profile),
-    buildx: { version: profile.buildx.version, plugin: "/root/.docker/cli-plugins/docker-buildx" },
-    builders: planBuilders(
-      profile,
-      agents.each.map(({ builder }) => builder),
-    ),
-    agents,
-    network: planNetwork(profile),
-    packages: planPackages(profile),
-    ssh: {
-      operatorKeys: profile.ssh.operatorKeys,
-      nodeKey: profile.secrets.nodeKey === undefined ? profile.ssh.nodeKey : ("delivered" as const),
-    },
-    // The stand-in base of a trial is a Debian (guide row G1 names the others).
-    systems: trial ? ["debian"] : ["euleros", "openEuler"],
-    healthInterval: profile.checks.interval,
-    // Time for a crash dump, where one is set up, and for the console's last words.
-    panicReboot: 10,
-    images: planImages(profile, locked?.artifacts),
-    goss: { version: profile.checks.gossVersion, binary: "/opt/bake/bin/goss" },
-    units,
-    enabledUnits: units.filter((unit) => !startedByOthers.includes(unit)),
-    files: profile.files.map(({ path, mode }) => ({ name: fileName(path), path, mode })),
-    ...(lock !== undefined &&
-      locked !== undefined && {
-        ...(locked.base !== undefined && { base: locked.base }),
-        artifacts: locked.artifacts.toSorted(compareArtifacts),
-        lockDigest: createHash("sha256").update(formatLock(lock)).digest("base64url"),
-      }),
+    header,
+    target: target.plan,
+    facts,
+    files: inOrder(collected(contributions, "files")),
+    provision: collected(contributions, "provision"),
+    directories: inOrder(collected(contributions, "directories")),
+    units: inOrder(collected(contributions, "units")),
+    scripts: inOrder(collected(contributions, "scripts")),
+    packages,
+    kernelSettings: collected(contributions, "kernelSettings"),
+    checks: contributed.flatMap(({ concern, contribution }) => [
+      ...(contribution.checks ?? []),
+      ...(concern.checkDestinations?.(destinations) ?? []),
+    ]),
+    destinations,
+    installs: collected(contributions, "installs").toSorted((a, b) => compareArtifacts(a.artifact, b.artifact)),
+    userData: inOrder(collected(contributions, "userData")),
+    loginKeys: collected(contributions, "loginKeys"),
+    explain: [...inOrder(collected(contributions, "explain")), ...packageConsequences],
+    page: pageOf(contributions),
+    needsLock: inOrder(collected(contributions, "needsLock")),
+    ...(locked !== undefined && {
+      ...(locked.base !== undefined && { base: locked.base }),
+      artifacts: locked.artifacts.toSorted(compareArtifacts),
+      lockDigest: locked.digest,
+    }),
   };
-  return { ...parts, checks: planChecks(parts) };
 };

@@ -1,4 +1,4 @@
-import type { Check } from "../plan/check.ts";
+import type { Check } from "../node/check.ts";
 import { toYaml } from "../formats/yaml.ts";
 
 /**

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { digestOf } from "../artifact.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
+import { targetOf } from "../targets/index.ts";
 import { purlOf } from "./sbom.ts";
 
 export interface Baked {
@@ -22,9 +23,10 @@ const sha256 = (text: string): string => createHash("sha256").update(text).diges
 export const provenance = (plan: NodePlan, baked: Baked): string => {
   const { base, artifacts, lockDigest } = plan;
   if (artifacts === undefined || lockDigest === undefined) throw new Error("a bake has a lock");
+  const made = targetOf(plan.target).dependency(plan.target);
   const source =
-    plan.target.name === "huaweicloud"
-      ? [{ name: "source image", uri: `huaweicloud:${plan.target.region}:${plan.target.sourceImage}` }]
+    made !== undefined
+      ? [made]
       : base === undefined
         ? []
         : [{ name: `base ${base.name}`, uri: purlOf(base), digest: { sha256: base.sha256 } }];

@@ -55,3 +55,13 @@ export const renderTemplate = (name: string, source: string, data: object): stri
     throw error;
   }
 };
+
+/** The sources under templates/ and packer/, by path relative to bake's root. */
+export type Templates = Readonly<Record<string, string>>;
+
+/** @throws Error when it was not loaded. */
+export const template = (templates: Templates, name: string): string => {
+  const source = templates[name];
+  if (source === undefined) throw new Error(`template ${name} was not loaded`);
+  return source;
+};

@@ -1,57 +1,10 @@
 /** cloud-init user-data: of a node made from the golden image, of a host with a stock image, of the VM that Packer builds in. */
+import { environmentFile } from "../formats/lines.ts";
+import type { Instance } from "../node/concern.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
-import { environmentFile, gitConfigSection, gitConfigValue } from "../formats/lines.ts";
 import type { ProfilePath } from "../profile/source.ts";
 import type { Origins } from "./review.ts";
 import { renderTemplate } from "./templates.ts";
-
-/** What one node gets at deploy time. */
-export interface Instance {
-  /** Absent: a placeholder stands in its place. The same goes for the other secrets that the profile names. */
-  readonly agentToken?: string;
-  readonly gitToken?: string;
-  /** `user:password` */
-  readonly proxyCredentials?: string;
-  /** A private key, as ssh-keygen writes it. */
-  readonly nodeKey?: string;
-  readonly authorizedKeys: readonly string[];
-  /** Goes to /etc/bake/instance.env: agent settings of this node alone. */
-  readonly environment: Readonly<Record<string, string>>;
-  /** Instead of the name that the cloud gives; without a domain. */
-  readonly hostname?: string;
-}
-
-/** Stands for a secret in out/: no secret is ever written there. */
-const placeholder = (name: string): string => `<secrets.${name}>`;
-
-/** Pulled in by /root/.gitconfig. */
-export const gitTokenFile = "/root/.gitconfig.d/private";
-
-/** HTTP_PROXY and its relatives. Lower case too: curl reads `http_proxy` in no other form. */
-export const proxyEnvironment = (
-  { url, except }: { readonly url: string; readonly except: readonly string[] },
-  credentials?: string,
-): string => {
-  const [user = "", ...password] = (credentials ?? "").split(":");
-  const address =
-    credentials === undefined
-      ? url
-      : url.replace("://", `://${encodeURIComponent(user)}:${encodeURIComponent(password.join(":"))}@`);
-  const variables = { HTTP_PROXY: address, HTTPS_PROXY: address, NO_PROXY: except.join(",") };
-  return environmentFile({
-    ...variables,
-    ...Object.fromEntries(Object.entries(variables).map(([name, value]) => [name.toLowerCase(), value])),
-  });
-};
-
-/** The header stands alone: an empty one first takes away what other files set (guide row G14, S8). */
-const gitTokenConfig = (url: string, token: string): string => {
-  const basic = Buffer.from(`x-access-token:${token}`).toString("base64");
-  return `[http ${gitConfigSection(url)}]\n\textraheader =\n\textraheader = ${gitConfigValue(`AUTHORIZATION: basic ${basic}`)}\n`;
-};
-
-/** What the Packer template replaces by the public key of the build. */
-export const buildKeyMarker = "bake-build-key";
 
 /** Root alone, by key: no default user of the distribution is made. */
 const rootOnly = (authorizedKeys: readonly string[]) => ({
@@ -76,57 +29,20 @@ const written = (path: string, permissions: string, content: string): WrittenFil
   content,
 });
 
-/** What one node gets, as data of the templates. */
-const nodeData = (plan: NodePlan, instance: Instance, header: string) => {
-  const { agents, network, ssh } = plan;
-  const secret = (origin: ProfilePath, path: string, content: string) => ({
-    origin,
-    file: written(path, "0600", content),
-  });
-  const token = instance.agentToken ?? placeholder("agentToken");
+/** What one node gets, as values of the templates. */
+const nodeValues = (plan: NodePlan, instance: Instance) => {
   const files = [
-    secret(
-      ["secrets", "agentToken"],
-      agents.token.path,
-      agents.token.via === "file" ? `${token}\n` : environmentFile({ BUILDKITE_AGENT_TOKEN: token }),
-    ),
-    ...(network.gitToken
-      ? [
-          secret(
-            ["secrets", "gitToken"],
-            gitTokenFile,
-            gitTokenConfig(network.gitTokenUrl, instance.gitToken ?? placeholder("gitToken")),
-          ),
-        ]
-      : []),
-    ...(network.proxyCredentials && network.httpProxy !== undefined
-      ? [
-          secret(
-            ["secrets", "proxyCredentials"],
-            "/etc/bake/secrets/proxy.env",
-            proxyEnvironment(network.httpProxy, instance.proxyCredentials ?? placeholder("proxyCredentials")),
-          ),
-        ]
-      : []),
-    ...(ssh.nodeKey === "delivered"
-      ? [
-          secret(
-            ["secrets", "nodeKey"],
-            "/etc/bake/secrets/node-key",
-            `${(instance.nodeKey ?? placeholder("nodeKey")).trimEnd()}\n`,
-          ),
-        ]
-      : []),
+    ...plan.userData.map(({ origin, path, content }) => ({ origin, file: written(path, "0600", content(instance)) })),
     ...(Object.keys(instance.environment).length === 0
       ? []
-      : [secret([], "/etc/bake/instance.env", environmentFile(instance.environment))]),
+      : [{ origin: [], file: written("/etc/bake/instance.env", "0600", environmentFile(instance.environment)) }]),
   ];
   return {
-    header,
-    users: rootOnly([...ssh.operatorKeys, ...instance.authorizedKeys]),
-    // Both, and the short one preferred: distributions of the Red Hat family take the full name otherwise.
+    header: plan.header,
+    users: rootOnly([...plan.loginKeys.map(({ key }) => key), ...instance.authorizedKeys]),
     secret: instance.agentToken !== undefined,
     named: instance.hostname !== undefined,
+    // Both, and the short one preferred: distributions of the Red Hat family take the full name otherwise.
     hostname:
       instance.hostname === undefined
         ? {}
@@ -139,9 +55,9 @@ const nodeData = (plan: NodePlan, instance: Instance, header: string) => {
     writeFiles: files.map(({ file }) => file),
     origins: new Map<string, ProfilePath>([
       ["/users", ["ssh"]],
-      ...ssh.operatorKeys.map((_, index): [string, ProfilePath] => [
+      ...plan.loginKeys.map(({ origin }, index): [string, ProfilePath] => [
         `/users/0/ssh_authorized_keys/${index}`,
-        ["ssh", "operatorKeys", index],
+        origin,
       ]),
       ...files.map(({ origin }, index): [string, ProfilePath] => [`/write_files/${index}`, origin]),
     ]),
@@ -149,10 +65,10 @@ const nodeData = (plan: NodePlan, instance: Instance, header: string) => {
 };
 
 /** Where the profile says what stands in a node's user-data. */
-export const userDataOrigins = (plan: NodePlan, instance: Instance): Origins => nodeData(plan, instance, "").origins;
+export const userDataOrigins = (plan: NodePlan, instance: Instance): Origins => nodeValues(plan, instance).origins;
 
-export const goldenUserData = (plan: NodePlan, instance: Instance, header: string, source: string): string => {
-  const { writeFiles, origins: _origins, ...data } = nodeData(plan, instance, header);
+export const goldenUserData = (plan: NodePlan, instance: Instance, source: string): string => {
+  const { writeFiles, origins: _origins, ...data } = nodeValues(plan, instance);
   return renderTemplate("golden.yaml", source, { ...data, files: { write_files: writeFiles } });
 };
 
@@ -175,11 +91,10 @@ const stockFolder = "/var/lib/bake/stock";
 export const stockUserData = (
   plan: NodePlan,
   instance: Instance,
-  header: string,
   source: string,
   { mirror, nodeFiles, script, unit }: Stock,
 ): string => {
-  const { writeFiles, origins: _origins, ...data } = nodeData(plan, instance, header);
+  const { writeFiles, origins: _origins, ...data } = nodeValues(plan, instance);
   return renderTemplate("stock.yaml", source, {
     ...data,
     files: {

@@ -216,9 +216,9 @@ describe("one after the other", () => {
   test("render names the exact version, and the node carries the file", async () => {
     expect((await run("render", "--profile", "site.yaml")).status).toBe(0);
     const plan = JSON.parse(readFileSync(join(folder, "out/site/plan.json"), "utf8")) as {
-      docker: { version: string };
+      facts: { docker: { version: string } };
     };
-    expect(plan.docker.version).toBe("27.5.1");
+    expect(plan.facts.docker.version).toBe("27.5.1");
     expect(readFileSync(join(folder, "out/site/provision/artifacts.tsv"), "utf8")).toContain(
       `file\topt/site/tool\t${sha256("a tool")}\t/opt/site/tool\t0755\n`,
     );

@@ -10,7 +10,7 @@ import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Blob, ContainerImage } from "../../src/artifact.ts";
 import { parseReference } from "../../src/lock/reference.ts";
-import { blobPath, dockerLoadManifest, dockerLoadMembers } from "../../src/render/docker-load.ts";
+import { blobPath, dockerLoadManifest, dockerLoadMembers } from "../../src/node/images/docker-load.ts";
 import { makeArchive } from "../registry.ts";
 
 const tree = process.env["BAKE_TEST_DOCKER"] ?? "";

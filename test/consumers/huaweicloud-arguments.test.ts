@@ -5,7 +5,7 @@
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { planNode } from "../../src/plan/plan.ts";
+import { planFor } from "../../src/commands/plan.ts";
 import { root } from "../../src/host/root.ts";
 import { readProfile, render, trialLock } from "../plan-of.ts";
 
@@ -37,7 +37,7 @@ const types: Readonly<Record<string, "string" | "number" | "bool" | "list(string
 
 const templateOf = (path: string, locked: boolean): string => {
   const profile = readProfile(join(root, path));
-  const plan = planNode({ name: "cloud", profile, target: "huaweicloud", ...(locked && { lock: trialLock }) });
+  const plan = planFor({ name: "cloud", profile, target: "huaweicloud", ...(locked && { lock: trialLock }) });
   return render(plan).files.find((file) => file.path === "packer/huaweicloud.pkr.hcl")?.content ?? "";
 };
 

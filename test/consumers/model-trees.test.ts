@@ -10,7 +10,7 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { runProcess } from "../../src/host/host.ts";
 import type { Model } from "../../src/artifact.ts";
-import { modelTree } from "../../src/plan/model-tree.ts";
+import { modelTree } from "../../src/node/models/model-tree.ts";
 
 const contents: Readonly<Record<string, string>> = {
   "config.json": "{}",

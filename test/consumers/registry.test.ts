@@ -12,7 +12,7 @@ import { type Architecture, type ContainerImage } from "../../src/artifact.ts";
 import { Lock, lockVersion } from "../../src/lock/lock.ts";
 import { blobRequests, movedTag, newerImages, resolveImage } from "../../src/lock/sources/oci.ts";
 import { makeRegistry, type Registry } from "../../src/lock/sources/registry.ts";
-import type { ImageRequirement } from "../../src/lock/requirement.ts";
+import type { ImageRequirement } from "../../src/node/requirement.ts";
 import { login, makeArchive, push, putManifest, startRegistry, type TestRegistry } from "../registry.ts";
 
 const crane = process.env["BAKE_TEST_CRANE"] ?? "";

@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse } from "yaml";
 import { toTar } from "../../src/formats/tar.ts";
-import { nodeArchive, stockInstanceUserData, stockTemplateNames, type Templates } from "../../src/render/tree.ts";
+import { nodeArchive, stockInstanceUserData, stockTemplateNames } from "../../src/render/stock.ts";
+import { type Templates } from "../../src/render/templates.ts";
 import { sizes, userDataLimit } from "../../src/render/user-data-forms.ts";
 import { root } from "../../src/host/root.ts";
 import { cloudConfigProblems } from "../cloud-config-schema.ts";
@@ -16,7 +17,8 @@ import { render, trialPlan } from "../plan-of.ts";
 import { verifyUnits } from "../systemd-verify.ts";
 
 const plan = trialPlan();
-const { files } = render(plan);
+const rendered = render(plan);
+const { files } = rendered;
 const templates: Templates = Object.fromEntries(
   stockTemplateNames.map((name) => [name, readFileSync(join(root, name), "utf8")]),
 );
@@ -25,7 +27,7 @@ const userData = (mirror = "http://mirror.example.com/bake/"): string =>
     plan,
     templates,
     { agentToken: "bkct_EXAMPLE", authorizedKeys: [], environment: {}, hostname: "npu-0008" },
-    { mirror, files },
+    { mirror, rendered },
   );
 interface Written {
   readonly write_files: readonly { readonly path: string; readonly permissions: string; readonly content: string }[];
@@ -68,7 +70,7 @@ test("tar unpacks the archive into what a bake uploads", () => {
   const archive = join(folder, "node.tar");
   const into = join(folder, "unpacked");
   mkdirSync(into);
-  writeFileSync(archive, nodeArchive(files));
+  writeFileSync(archive, nodeArchive(rendered));
   execFileSync("tar", ["--extract", "--file", archive, "--directory", into]);
   // A stock image has found its user-data: nobody tells it another place.
   const datasource = "etc/cloud/cloud.cfg.d/90_bake.cfg";
@@ -125,7 +127,7 @@ test("node's files that are not those of the digest are never unpacked", async (
   expect(output).toBe(
     [
       `bake-stock: fetching the node's files from http://127.0.0.1:${port}`,
-      `bake-stock: the node's files do not match their digest: expected sha256 ${digest(nodeArchive(files))}, found ${digest(answer)}; tried again in 30 s`,
+      `bake-stock: the node's files do not match their digest: expected sha256 ${digest(nodeArchive(rendered))}, found ${digest(answer)}; tried again in 30 s`,
       "",
     ].join("\n"),
   );

@@ -5,7 +5,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { planNode } from "../../src/plan/plan.ts";
+import { planFor } from "../../src/commands/plan.ts";
 import { root } from "../../src/host/root.ts";
 import { substitute } from "../../src/trial/substitutions.ts";
 import { readProfile, render, trialLock, trialPlan, unlockedPlan } from "../plan-of.ts";
@@ -37,8 +37,8 @@ describe("2cards, trial, locked", () => {
 const planOf = (name: string, path: string, kind: "trial" | "locked" | "unlocked") => {
   const profile = readProfile(join(root, path));
   return kind === "trial"
-    ? planNode({ name, profile: substitute(profile).profile, lock: trialLock, trial: true })
-    : planNode({ name, profile, ...(kind === "locked" && { lock: trialLock }) });
+    ? planFor({ name, profile: substitute(profile).profile, lock: trialLock, trial: true })
+    : planFor({ name, profile, ...(kind === "locked" && { lock: trialLock }) });
 };
 
 describe.each([

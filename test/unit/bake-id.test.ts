@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { planNode } from "../../src/plan/plan.ts";
+import { planFor } from "../../src/commands/plan.ts";
 import { substitute } from "../../src/trial/substitutions.ts";
 import { readProfile, render, trialLock, trialPlan } from "../plan-of.ts";
 
 const profile = substitute(readProfile()).profile;
-const idOf = (change: Partial<Parameters<typeof planNode>[0]>): string | undefined =>
-  render(planNode({ name: "2cards", profile, lock: trialLock, trial: true, ...change })).bakeId;
+const idOf = (change: Partial<Parameters<typeof planFor>[0]>): string | undefined =>
+  render(planFor({ name: "2cards", profile, lock: trialLock, trial: true, ...change })).bakeId;
 
 describe("bake id", () => {
   const original = render(trialPlan()).bakeId;

@@ -18,9 +18,9 @@ import {
 import { type HostOutput, onHostScript, parseOutputs, visit, visitInput } from "../../src/check/on-host.ts";
 import type { Ssh } from "../../src/vm/ssh.ts";
 import { type Host, runProcess } from "../../src/host/host.ts";
-import type { Check, CheckLevel, GossResource } from "../../src/plan/check.ts";
+import type { Check, CheckLevel, GossResource } from "../../src/node/check.ts";
 import { root } from "../../src/host/root.ts";
-import { planNode } from "../../src/plan/plan.ts";
+import { planFor } from "../../src/commands/plan.ts";
 import { readProfile, trialPlan, unlockedPlan } from "../plan-of.ts";
 
 const goss = process.env["BAKE_TEST_GOSS"] ?? "";
@@ -97,7 +97,7 @@ describe("a host that was set up by hand", () => {
 
   it("a disk that must be a certain one stays so", () => {
     const profile = readProfile();
-    const adopting = planNode({
+    const adopting = planFor({
       name: "adopt",
       profile: {
         ...profile,

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { ContainerImage } from "../../src/artifact.ts";
-import { dockerLoadManifest, dockerLoadMembers } from "../../src/render/docker-load.ts";
+import { dockerLoadManifest, dockerLoadMembers } from "../../src/node/images/docker-load.ts";
 
 const blob = (digit: string) => ({ digest: `sha256:${digit.repeat(64)}`, size: 1, mediaType: "any" });
 

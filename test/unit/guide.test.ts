@@ -1,7 +1,7 @@
 /** No row of the guide is forgotten: a check that a VM runs, something seen from outside the VM, or a reason. */
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { guideRows, mistakes, notProven } from "../../src/plan/guide.ts";
+import { guideRows, mistakes, notProven } from "../../src/node/guide.ts";
 import { root } from "../../src/host/root.ts";
 import { render, trialPlan, unlockedPlan } from "../plan-of.ts";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { agentConfigValue } from "../../src/formats/lines.ts";
 import { loadProfile } from "../../src/profile/load.ts";
-import { planNode } from "../../src/plan/plan.ts";
+import { planFor } from "../../src/commands/plan.ts";
 import { root } from "../../src/host/root.ts";
 import { hostileStrings, seed } from "../hostile.ts";
 import { readProfile, render } from "../plan-of.ts";
@@ -31,7 +31,7 @@ test(`${count} strings in the fields of a profile`, { timeout: 300_000 }, () => 
     accepted += 1;
     if (path.join(".") === "agents.environment.NAME") environment.push(text);
     // Whatever the schema takes, every writer must take.
-    const { files } = render(planNode({ name: "hostile", profile: loaded.profile }));
+    const { files } = render(planFor({ name: "hostile", profile: loaded.profile }));
     if (path.join(".") === "agents.settings.NAME") {
       const cfg = files.find((file) => file.path.endsWith("/buildkite-agent.cfg"))?.content;
       expect(cfg, what).toContain(`=${agentConfigValue(text)}\n`);
@@ -44,7 +44,7 @@ test(`${count} strings in the fields of a profile`, { timeout: 300_000 }, () => 
     ...right,
     agents: { ...right.agents, environment: Object.fromEntries(environment.map((text, index) => [`V${index}`, text])) },
   };
-  const file = render(planNode({ name: "hostile", profile })).files.find(
+  const file = render(planFor({ name: "hostile", profile })).files.find(
     ({ path }) => path === "node/etc/bake/agent.env",
   );
   const names = environment.map((_, index) => `V${index}`).join(" ");

@@ -8,8 +8,9 @@ import { makeLock } from "../../src/lock/make.ts";
 import { findOutdated, type Look } from "../../src/lock/outdated.ts";
 import { parseLock } from "../../src/lock/read.ts";
 import { staleness } from "../../src/lock/stale.ts";
-import { requirementsOf, withLockedVersions } from "../../src/lock/requirements.ts";
-import type { Requirement } from "../../src/lock/requirement.ts";
+import { requirementsOf } from "../../src/lock/requirements.ts";
+import { withLockedVersions } from "../../src/plan/locked-versions.ts";
+import type { Requirement } from "../../src/node/requirement.ts";
 import type { Profile } from "../../src/profile/schema.ts";
 import { readProfile, trialLock } from "../plan-of.ts";
 
@@ -209,9 +210,9 @@ describe("what a profile asks for", () => {
     const locked = [
       { kind: "docker-static", version: "27.5.1" },
       { kind: "goss", version: "9.9.9" },
-    ];
-    expect(withLockedVersions(open, locked).docker.version).toBe("27.5.1");
-    expect(withLockedVersions(open, locked).checks.gossVersion).toBe("0.4.9");
+    ] as const;
+    expect(withLockedVersions(open, requirementsOf(open), locked).docker.version).toBe("27.5.1");
+    expect(withLockedVersions(open, requirementsOf(open), locked).checks.gossVersion).toBe("0.4.9");
   });
 });
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Model } from "../../src/artifact.ts";
-import { modelTree } from "../../src/plan/model-tree.ts";
+import { modelTree } from "../../src/node/models/model-tree.ts";
 
 const [first, second] = ["1a".repeat(20), "2b".repeat(20)];
 const file = (path: string, digit: string, size: number) => ({

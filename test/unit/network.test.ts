@@ -1,13 +1,13 @@
 /** Whom a node talks to, and by which way. */
 import { expect, test } from "vitest";
-import { planNode } from "../../src/plan/plan.ts";
+import { planFor } from "../../src/commands/plan.ts";
 import { allowlist } from "../../src/render/allowlist.ts";
 import { readProfile } from "../plan-of.ts";
 
 const planWith = (except: string[]) => {
   const profile = readProfile();
   const httpProxy = { url: "http://proxy.example.com:3128", except };
-  return planNode({ name: "proxied", profile: { ...profile, network: { ...profile.network, httpProxy } } });
+  return planFor({ name: "proxied", profile: { ...profile, network: { ...profile.network, httpProxy } } });
 };
 const tried = (except: string[]): string[] =>
   planWith(except)

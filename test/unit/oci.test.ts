@@ -5,7 +5,7 @@ import { BakeError } from "../../src/errors.ts";
 import type { ContainerImage } from "../../src/artifact.ts";
 import { blobRequests, resolveImage } from "../../src/lock/sources/oci.ts";
 import type { Registry } from "../../src/lock/sources/registry.ts";
-import type { ImageRequirement } from "../../src/lock/requirement.ts";
+import type { ImageRequirement } from "../../src/node/requirement.ts";
 
 const digestOf = (text: string): string => `sha256:${createHash("sha256").update(text).digest("hex")}`;
 

@@ -3,12 +3,14 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { planNode } from "../../src/plan/plan.ts";
+import { planFor } from "../../src/commands/plan.ts";
 import { diagnosticsOf, loadProfile } from "../../src/profile/load.ts";
 import { formatText } from "../../src/profile/report/text.ts";
 import { reviewUserData } from "../../src/render/review.ts";
-import { instanceUserData, templateNames, type Templates } from "../../src/render/tree.ts";
-import { type Instance, userDataOrigins } from "../../src/render/user-data.ts";
+import { instanceUserData, templateNames } from "../../src/render/tree.ts";
+import { type Templates } from "../../src/render/templates.ts";
+import { type Instance } from "../../src/node/concern.ts";
+import { userDataOrigins } from "../../src/render/user-data.ts";
 import { root } from "../../src/host/root.ts";
 import { cloudConfigProblems } from "../cloud-config-schema.ts";
 
@@ -30,7 +32,7 @@ const { profile, tree, texts } = loadProfile(
   join(root, "profiles"),
 );
 if (profile === undefined || tree === undefined) throw new Error("the profile is wrong");
-const plan = planNode({ name: "site", profile });
+const plan = planFor({ name: "site", profile });
 const templates: Templates = Object.fromEntries(templateNames(plan).map((name) => [name, read(join(root, name))]));
 const instance: Instance = { agentToken: "token", gitToken: "git", authorizedKeys: [], environment: { A: "b" } };
 const text = instanceUserData(plan, templates, instance);

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { type CheckResult, judge, notChecked, parseReport, withOutputs } from "../../src/check/results.ts";
 import { formatFailures, formatRows, formatTotals, hasFindings, rowResults } from "../../src/check/rows.ts";
-import type { Check, CheckLevel } from "../../src/plan/check.ts";
-import { guideRows } from "../../src/plan/guide.ts";
+import type { Check, CheckLevel } from "../../src/node/check.ts";
+import { guideRows } from "../../src/node/guide.ts";
 
 const check = (id: string, rows: string[], level: CheckLevel = "gating", type = "command"): Check => ({
   id,

@@ -7,7 +7,7 @@ import { Lock } from "../../src/lock/lock.ts";
 import { resolverOf } from "../../src/lock/sources/index.ts";
 import { changedFiles } from "../../src/lock/sources/model-files.ts";
 import type { Context } from "../../src/lock/sources/resolver.ts";
-import type { ModelRequirement } from "../../src/lock/requirement.ts";
+import type { ModelRequirement } from "../../src/node/requirement.ts";
 import {
   huggingfaceEntry,
   huggingfaceRoutes,

@@ -5,7 +5,7 @@ import { BakeError } from "../../src/errors.ts";
 import { Lock } from "../../src/lock/lock.ts";
 import { resolverOf } from "../../src/lock/sources/index.ts";
 import type { Context } from "../../src/lock/sources/resolver.ts";
-import type { BaseRequirement, FileRequirement, ReleaseRequirement } from "../../src/lock/requirement.ts";
+import type { BaseRequirement, FileRequirement, ReleaseRequirement } from "../../src/node/requirement.ts";
 import {
   agentRoutes,
   buildxRoutes,

@@ -1,7 +1,8 @@
 /** The trial's golden image for tests that boot it: baked once, into the cache, and again only when something changed. */
 import { currentProcess } from "../../src/host/lock-file.ts";
-import { vmSizeOf } from "../../src/plan/target.ts";
+import { planTarget, targetOf } from "../../src/targets/index.ts";
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -9,9 +10,14 @@ import { chooseAccelerator } from "../../src/vm/accelerator.ts";
 import { makeSshKey } from "../../src/vm/ssh.ts";
 import { bootVm, type Vm, type VmOptions } from "../../src/vm/machine.ts";
 import { type Host, runProcess } from "../../src/host/host.ts";
+import { planNode } from "../../src/plan/plan.ts";
+import type { Profile } from "../../src/profile/schema.ts";
+import { substitute } from "../../src/trial/substitutions.ts";
+import { readProfile } from "../plan-of.ts";
 import type { NodePlan } from "../../src/plan/node-plan.ts";
-import { instanceUserData, templateNames, type Templates } from "../../src/render/tree.ts";
-import type { Instance } from "../../src/render/user-data.ts";
+import { instanceUserData, templateNames } from "../../src/render/tree.ts";
+import { type Templates } from "../../src/render/templates.ts";
+import type { Instance } from "../../src/node/concern.ts";
 import { readTemplates, root } from "../../src/host/root.ts";
 
 export const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "bake");
@@ -20,9 +26,31 @@ export interface GoldenImage {
   /** `out/<profile>-trial`, as bake made it. */
   readonly folder: string;
   readonly image: string;
+  /** With a trial's replacements. */
+  readonly profile: Profile;
   readonly plan: NodePlan;
   readonly templates: Templates;
 }
+
+/** What was planned and rendered for a trial's image, from its profile and the lock's artifacts in its plan.json. */
+export const madeFrom = async (
+  name: string,
+  profileFile: string,
+  { folder, image }: Pick<GoldenImage, "folder" | "image">,
+): Promise<GoldenImage> => {
+  const { base, artifacts, lockDigest } = JSON.parse(await readFile(join(folder, "plan.json"), "utf8")) as Required<
+    Pick<NodePlan, "base" | "artifacts" | "lockDigest">
+  >;
+  const { profile } = substitute(readProfile(profileFile));
+  const plan = planNode({
+    name,
+    profile,
+    target: planTarget(name, profile, "qemu"),
+    trial: true,
+    locked: { base, artifacts, digest: lockDigest },
+  });
+  return { folder, image, profile, plan, templates: await readTemplates(templateNames(plan)) };
+};
 
 /** Runs bake in `cwd`; what it says is shown as it comes, since it takes minutes. */
 export const bake = (
@@ -52,9 +80,11 @@ export const goldenImage = async (profile = "2cards"): Promise<GoldenImage> => {
   const { code, output } = await bake(cwd, ["image", "--profile", profile, "--trial", "--no-check"]);
   if (code !== 0) throw new Error(`the golden image could not be baked:\n${output}`);
   const folder = join(cwd, `out/${profile}-trial`);
-  const plan = JSON.parse(await readFile(join(folder, "plan.json"), "utf8")) as NodePlan;
-  const templates = await readTemplates(templateNames(plan));
-  return { folder, image: join(folder, "image.qcow2"), plan, templates };
+  const own = join(cwd, "profiles", `${profile}.yaml`);
+  return madeFrom(profile, existsSync(own) ? own : join(root, "profiles", `${profile}.yaml`), {
+    folder,
+    image: join(folder, "image.qcow2"),
+  });
 };
 
 /** Processes and clock as they are; says nothing. */
@@ -120,7 +150,7 @@ export const startVm = async (
       image,
       workDir: folder,
       logDir: folder,
-      ...vmSizeOf(plan.target),
+      ...targetOf(plan.target).vmSize(plan.target),
       // KVM is tried with the image itself, once per boot of this machine.
       accelerator: await chooseAccelerator({ host, image }),
       ...options,

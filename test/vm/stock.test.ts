@@ -7,11 +7,11 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { chooseAccelerator } from "../../src/vm/accelerator.ts";
 import { checkImage, type CheckReport, dataDiskFor } from "../../src/check/check-image.ts";
 import type { NodePlan } from "../../src/plan/node-plan.ts";
-import { stockInstanceUserData, stockTemplateNames, templateNames } from "../../src/render/tree.ts";
+import { stockInstanceUserData, stockTemplateNames } from "../../src/render/stock.ts";
+import { renderTree, templateNames } from "../../src/render/tree.ts";
 import { readTemplates } from "../../src/host/root.ts";
 import { Store } from "../../src/store/store.ts";
 import { bake, cache, goldenImage, testHost } from "./golden-image.ts";
-import { renderedFiles } from "./rendered-files.ts";
 
 /** Serves a mirror as any web server would. @returns what was asked for, too. */
 const serve = async (folder: string): Promise<{ server: Server; port: number; asked: string[] }> => {
@@ -54,7 +54,7 @@ describe("a stock image with stock user-data", () => {
     const { bakeId } = JSON.parse(readFileSync(join(golden.folder, "image.json"), "utf8")) as { bakeId: string };
     const image = new Store(join(cache, "store")).path(plan.base?.sha256 ?? "");
     const templates = await readTemplates([...templateNames(plan), ...stockTemplateNames]);
-    const files = renderedFiles(golden.folder);
+    const rendered = renderTree(plan, templates);
     report = await checkImage(host, {
       plan,
       templates,
@@ -65,7 +65,7 @@ describe("a stock image with stock user-data", () => {
       logDir,
       brief: true,
       userDataFor: (instance) =>
-        stockInstanceUserData(plan, templates, instance, { mirror: `http://10.0.2.2:${serving.port}/`, files }),
+        stockInstanceUserData(plan, templates, instance, { mirror: `http://10.0.2.2:${serving.port}/`, rendered }),
     });
   });
 

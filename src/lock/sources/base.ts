@@ -1,7 +1,7 @@
 import { BakeError } from "../../errors.ts";
 import type { Base } from "../../artifact.ts";
 import { statusOf } from "../web.ts";
-import type { BaseRequirement } from "../requirement.ts";
+import type { BaseRequirement } from "../../node/requirement.ts";
 import { lockBytes } from "./bytes.ts";
 import { type Context, entryOf, type Resolver } from "./resolver.ts";
 

@@ -1,7 +1,7 @@
 import { BakeError } from "../../errors.ts";
 import type { Release } from "../../artifact.ts";
 import { shownUrl } from "../../store/http.ts";
-import type { ReleaseRequirement } from "../requirement.ts";
+import type { ReleaseRequirement } from "../../node/requirement.ts";
 import { lockBytes } from "./bytes.ts";
 import { type Context, entryOf, type Resolver } from "./resolver.ts";
 import { exactVersion, newestFirst } from "./versions.ts";

@@ -1,5 +1,5 @@
 import type { PlainFile } from "../../artifact.ts";
-import type { FileRequirement } from "../requirement.ts";
+import type { FileRequirement } from "../../node/requirement.ts";
 import { lockBytes } from "./bytes.ts";
 import { entryOf, type Resolver } from "./resolver.ts";
 

@@ -1,5 +1,5 @@
 import type { Artifact } from "../../artifact.ts";
-import type { ImageRequirement, Requirement } from "../requirement.ts";
+import type { ImageRequirement, Requirement } from "../../node/requirement.ts";
 import { base } from "./base.ts";
 import { buildkiteAgent } from "./buildkite-agent.ts";
 import { buildx } from "./buildx.ts";

@@ -2,7 +2,7 @@
 import { BakeError } from "../../errors.ts";
 import type { Model } from "../../artifact.ts";
 import { shownUrl } from "../../store/http.ts";
-import type { ModelRequirement } from "../requirement.ts";
+import type { ModelRequirement } from "../../node/requirement.ts";
 
 export type ModelFile = Model["files"][number];
 

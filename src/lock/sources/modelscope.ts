@@ -3,7 +3,7 @@ import { BakeError } from "../../errors.ts";
 import type { Model } from "../../artifact.ts";
 import { shownUrl } from "../../store/http.ts";
 import { statusOf } from "../web.ts";
-import type { ModelRequirement } from "../requirement.ts";
+import type { ModelRequirement } from "../../node/requirement.ts";
 import { parseAnswer } from "./json.ts";
 import { type ModelFile, requireModelName, requireUsablePaths } from "./model-files.ts";
 import { type Context, entryOf, type Resolver } from "./resolver.ts";

@@ -4,7 +4,7 @@ import { BakeError } from "../../errors.ts";
 import type { Architecture, Blob, ContainerImage } from "../../artifact.ts";
 import { filesOf, goArchitecture, ociDigest } from "../../artifact.ts";
 import { newerTags, parseReference } from "../reference.ts";
-import type { ImageRequirement, Sources } from "../requirement.ts";
+import type { ImageRequirement, Sources } from "../../node/requirement.ts";
 import type { Registry } from "./registry.ts";
 
 interface From {

@@ -1,7 +1,7 @@
 /** Releases as GitHub lists them, and what the release resolvers share. */
 import * as z from "zod";
 import type { Release } from "../../artifact.ts";
-import type { ReleaseRequirement } from "../requirement.ts";
+import type { ReleaseRequirement } from "../../node/requirement.ts";
 import { lockBytes } from "./bytes.ts";
 import { parseAnswer } from "./json.ts";
 import { type Context, entryOf, type Resolver } from "./resolver.ts";

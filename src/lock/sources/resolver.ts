@@ -1,6 +1,6 @@
 import type { Artifact } from "../../artifact.ts";
 import type { Web } from "../web.ts";
-import type { Sources, Requirement } from "../requirement.ts";
+import type { Sources, Requirement } from "../../node/requirement.ts";
 
 export interface Context {
   readonly web: Web;

@@ -23,10 +23,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { scanImage } from "../../../src/check/scan-image.ts";
 import { type Secret, startScan } from "../../../src/check/secret-scan.ts";
-import type { NodePlan } from "../../../src/plan/node-plan.ts";
-import { templateNames } from "../../../src/render/tree.ts";
-import { readTemplates, root } from "../../../src/host/root.ts";
-import { type GoldenImage, testHost } from "../golden-image.ts";
+import { root } from "../../../src/host/root.ts";
+import { type GoldenImage, madeFrom, testHost } from "../golden-image.ts";
 
 const canary = (prefix: string): string => `${prefix}${randomBytes(30).toString("base64url").replaceAll(/[-_]/g, "7")}`;
 
@@ -406,8 +404,7 @@ export const bakeWithCanaries = (): Canaries => {
       }),
     golden: async () => {
       const out = join(folder, "out/canaries-trial");
-      const plan = JSON.parse(readFileSync(join(out, "plan.json"), "utf8")) as NodePlan;
-      return { folder: out, image: image(), plan, templates: await readTemplates(templateNames(plan)) };
+      return madeFrom("canaries", join(folder, "profiles/canaries.yaml"), { folder: out, image: image() });
     },
   };
 };

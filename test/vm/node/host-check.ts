@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Vm } from "../../../src/vm/machine.ts";
+import type { Profile } from "../../../src/profile/schema.ts";
 import { loadProfile } from "../../../src/profile/load.ts";
 import type { NodePlan } from "../../../src/plan/node-plan.ts";
 import { root } from "../../../src/host/root.ts";
@@ -18,6 +19,7 @@ let folder = "";
 let wrappers = "";
 let vm: Vm;
 let plan: NodePlan;
+let settings: Profile;
 let target = "";
 /** Where the profile and the image are: the command compares bake ids with it. */
 let bakeFolder = "";
@@ -105,7 +107,7 @@ export const checkByHand = (node: OtherNode): void => {
       wrappers = join(folder, "bin");
       mkdirSync(wrappers);
       ({ vm } = node.started);
-      ({ plan } = node.golden);
+      ({ plan, profile: settings } = node.golden);
       ({ profile } = node.canaries);
       bakeFolder = node.canaries.folder();
       target = `root@127.0.0.1:${vm.sshPort}`;
@@ -136,12 +138,16 @@ export const checkByHand = (node: OtherNode): void => {
       expect(code, stderr).toBe(0);
       const { profile: read } = loadProfile(readFileSync(join(bakeFolder, "profiles/read.yaml"), "utf8"), "read.yaml");
       expect(read).toMatchObject({
-        agents: { version: plan.agents.version, spawn: 2, cards: 4, queue: "ascend" },
-        docker: { version: plan.docker.version, dataRoot: plan.docker.dataRoot },
-        buildx: { version: plan.buildx.version },
-        builders: { image: plan.builders.image },
-        storage: { disk: { adopt: `UUID=${plan.storage.uuid}` }, mount: plan.storage.mount, filesystem: "ext4" },
-        network: { pypiCache: plan.network.pypiCache, gitProxy: plan.network.gitProxy },
+        agents: { version: plan.facts.agents.version, spawn: 2, cards: 4, queue: "ascend" },
+        docker: { version: plan.facts.docker.version, dataRoot: plan.facts.docker.dataRoot },
+        buildx: { version: plan.facts.buildx.version },
+        builders: { image: plan.facts.builders.image },
+        storage: {
+          disk: { adopt: `UUID=${plan.facts.storage.uuid}` },
+          mount: plan.facts.storage.mount,
+          filesystem: "ext4",
+        },
+        network: { pypiCache: settings.network.pypiCache, gitProxy: settings.network.gitProxy },
         targets: { qemu: { architecture: "x86_64" } },
       });
       expect(await changedSince("/run/before")).toBe("");
@@ -185,7 +191,7 @@ docker buildx rm cachebuilder2
 docker stop -t 5 $(docker ps -q)
 systemctl stop docker.socket docker.service
 mkdir -p /var/lib/docker
-cp -a ${plan.docker.dataRoot}/. /var/lib/docker
+cp -a ${plan.facts.docker.dataRoot}/. /var/lib/docker
 python3 - <<'END'
 import json
 path = '/etc/docker/daemon.json'

@@ -115,7 +115,7 @@ export const bootAfterCut = async (
         "journalctl -b -o cat --no-pager -u bake-first-boot -u bake-storage -u bake-images -u bake-builders | grep '^bake-[a-z-]*: '",
       ),
       why:
-        ready && builders.length === golden.plan.builders.names.length
+        ready && builders.length === golden.plan.facts.builders.names.length
           ? ""
           : await output(
               "cat /run/bake/status.json; HOME=/root docker buildx ls; journalctl -b --no-pager -n 80 -u 'bake-*' -u docker -u mnt.mount; lsblk -f; docker ps -a",

@@ -1,5 +1,5 @@
 /** A locked model as files: laid out as the clients of its hub keep it, so that they read it without a network. */
-import type { Model } from "../artifact.ts";
+import type { Model } from "../../artifact.ts";
 
 interface ModelTreeEntry {
   /** Below the hub's cache: `~/.cache/modelscope`, or `$HF_HOME` (`~/.cache/huggingface`). */

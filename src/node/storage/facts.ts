@@ -1,7 +1,7 @@
 /** The data disk (guide rows G16–G18). */
-import type { Profile } from "../profile/schema.ts";
+import type { Profile } from "../../profile/schema.ts";
 
-export interface StoragePlan {
+export interface StorageFacts {
   /** `blank`: made on an empty disk. `adopt`: exists already and is never formatted. */
   readonly kind: "blank" | "adopt";
   readonly select: "nvme" | "any";
@@ -28,7 +28,7 @@ const deviceTimeout = 300;
 
 const gib = 2 ** 30;
 
-export const planStorage = ({ storage }: Profile): StoragePlan => {
+export const storageFacts = ({ storage }: Profile): StorageFacts => {
   const { disk, filesystem, mount, uuid } = storage;
   const source = "adopt" in disk ? disk.adopt : `UUID=${uuid}`;
   return {

@@ -1,5 +1,5 @@
 /** What `docker load` reads: images as lists of blobs, in an archive that a node puts together as it streams. */
-import type { ContainerImage } from "../artifact.ts";
+import type { ContainerImage } from "../../artifact.ts";
 
 /** Where a blob lies below a node's images, and in the archive. A layer that images share lies there once. */
 export const blobPath = (digest: string): string => `blobs/${digest.replace(":", "/")}`;

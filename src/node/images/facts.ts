@@ -1,8 +1,8 @@
 /** Images that are in Docker's store before the first job (guide rows G24, G27). */
-import type { Artifact } from "../artifact.ts";
-import type { Profile } from "../profile/schema.ts";
+import type { Artifact } from "../../artifact.ts";
+import type { Profile } from "../../profile/schema.ts";
 
-export interface ImagePlan {
+export interface ImageFacts {
   readonly reference: string;
   /** From the lock: what `docker image inspect` must show, and the folder with manifest.json and the list of the blobs. */
   readonly locked?: { readonly imageId: string; readonly folder: string };
@@ -12,7 +12,7 @@ export interface ImagePlan {
 export const imagesFolder = "/opt/bake/images";
 
 /** @throws RangeError when a lock is given that does not name one of the profile's images. */
-export const planImages = ({ images, builders }: Profile, locked: readonly Artifact[] | undefined): ImagePlan[] =>
+export const imageFacts = ({ images, builders }: Profile, locked: readonly Artifact[] | undefined): ImageFacts[] =>
   [builders.image, ...images].map((reference) => {
     if (locked === undefined) return { reference };
     const image = locked.find((each) => each.kind === "container-image" && each.name === reference);

@@ -1,0 +1,155 @@
+/** What holds of the agents of a node (guide rows G2–G10). Pure. */
+import type { Profile } from "../../profile/schema.ts";
+import { advisory, byHand, gating, line, literal, ofCommand, show, systemdSpan } from "../check-commands.ts";
+import type { Check } from "../check.ts";
+import { notPlaceholder } from "../secret-placeholder.ts";
+import type { AgentFacts } from "./facts.ts";
+import { places, type TokenPlace } from "./service.ts";
+
+/** A line of buildkite-agent.cfg, with or without quotes. */
+const setting = (key: string, value: string): string => `/^${literal(key)} *[=:] *"?${literal(value)}"?$/`;
+
+/** Reads the environment of the running agent: what jobs inherit, whoever set it. */
+const agentEnvironment =
+  "tr '\\0' '\\n' <\"/proc/$(systemctl show -p MainPID --value buildkite-agent.service)/environ\"";
+
+/** In the order of what depends on what: the binary and its configuration first, the running agents last. */
+export const agentChecks = ({ agents, network }: Profile, facts: AgentFacts, token: TokenPlace): Check[] => [
+  ofCommand(
+    gating,
+    { id: "agent-version", rows: ["G2"], title: `Buildkite agent is ${agents.version}` },
+    `${places.binary} --version`,
+    { stdout: [`/version ${literal(agents.version)}([+, ]|$)/`] },
+  ),
+  gating({ id: "agent-config", rows: ["G3", "G4"], title: "the agent's configuration is for root alone" }, [
+    "file",
+    "agent-config",
+    { path: places.config, exists: true, filetype: "file", mode: "0600", owner: "root", group: "root" },
+  ]),
+  ofCommand(
+    gating,
+    {
+      id: "agent-token",
+      rows: ["G3"],
+      title: "the agent's token is there, for root alone",
+      live: true,
+      help: "golden user-data brings it; bake-token < FILE puts another in its place",
+      ...byHand(
+        "agent-token",
+        { title: "the agent's token is in its configuration", help: `token="..." in ${places.config}` },
+        `grep -Eq '^ *token *[=:] *"?[^" ]' ${places.config}`,
+      ),
+    },
+    // Not the placeholder of a user-data that nobody put the secrets into.
+    token.via === "file"
+      ? `stat -c '%a %U' ${token.path} && grep -q '^[${notPlaceholder}]' ${token.path}`
+      : `stat -c '%a %U' ${token.path} && grep -Eq '^BUILDKITE_AGENT_TOKEN="?[^"${notPlaceholder.slice(1)}]' ${token.path}`,
+    { stdout: [line("600 root")] },
+  ),
+  gating({ id: "agent-settings", rows: ["G4"], title: "buildkite-agent.cfg says what the profile says" }, [
+    "file",
+    "agent-settings",
+    {
+      path: places.config,
+      exists: true,
+      contents: [
+        setting("spawn", String(agents.spawn)),
+        `/^tags *[=:] *"?([^"]*,)?queue=${literal(agents.queue)}[,"]?/`,
+        setting("git-clone-flags", agents.gitCloneFlags),
+        setting("git-fetch-flags", agents.gitFetchFlags),
+        ...Object.entries(agents.settings).map(([key, value]) => setting(key, String(value))),
+      ],
+    },
+  ]),
+  gating({ id: "agent-name", rows: ["G4", "G5"], title: `agents are named ${facts.nameTemplate}` }, [
+    "file",
+    "agent-name",
+    { path: places.config, exists: true, contents: [setting("name", facts.nameTemplate)] },
+  ]),
+  ofCommand(
+    advisory,
+    {
+      id: "agent-unit",
+      rows: ["G7"],
+      title: "the service stops the agents only after their jobs, and restarts them after a crash",
+      help: "KillMode=mixed and a TimeoutStopSec above the longest job",
+    },
+    show("buildkite-agent.service", ["FragmentPath", "KillMode", "Restart", "TimeoutStopUSec"]),
+    {
+      stdout: [
+        line("FragmentPath=/etc/systemd/system/buildkite-agent.service"),
+        line("KillMode=mixed"),
+        line("Restart=on-failure"),
+        line(`TimeoutStopUSec=${systemdSpan(agents.stopTimeout)}`),
+      ],
+    },
+  ),
+  ofCommand(
+    advisory,
+    {
+      id: "agent-order",
+      rows: ["G5", "G7"],
+      title: "the agents start after network, hostname, Docker and the gate",
+      help: "the hostname is sent once, at registration: it must be final by then",
+      ...byHand(
+        "agent-order",
+        {
+          title: "the agents start after network and Docker",
+          help: "After=network-online.target docker.service: a job would come before Docker is up",
+        },
+        "systemctl show -p After --value buildkite-agent.service | tr ' ' '\\n'",
+        { stdout: ["network-online.target", "docker.service"].map(line) },
+      ),
+    },
+    `systemctl show -p After --value buildkite-agent.service | tr ' ' '\\n' && systemctl show -p LoadState cloud-config.service`,
+    {
+      stdout: [
+        ...["network-online.target", "docker.service", "cloud-config.service", "bake-ready.service"].map(line),
+        line("LoadState=loaded"),
+      ],
+    },
+  ),
+  ofCommand(
+    advisory,
+    {
+      id: "agent-environment",
+      rows: ["G7", "G8", ...(network.pypiCache === undefined ? [] : ["G12"])],
+      title: "jobs find HOME and what the profile sets in their environment",
+    },
+    agentEnvironment,
+    {
+      stdout: [
+        line("HOME=/root"),
+        ...(network.pypiCache === undefined
+          ? []
+          : [line(`PYPI_CACHE_HOST=${network.pypiCache.host}`), line(`PYPI_CACHE_PORT=${network.pypiCache.port}`)]),
+        ...Object.entries(agents.environment).map(([name, value]) => line(`${name}=${value}`)),
+      ],
+    },
+  ),
+  advisory(
+    {
+      id: "agent-running",
+      rows: ["G7", "G9"],
+      title: "the agent service is enabled and runs",
+      help: "bake-status says what it waits for",
+    },
+    ["service", "agent-running", { name: "buildkite-agent.service", enabled: true, running: true }],
+  ),
+  ofCommand(
+    advisory,
+    {
+      id: "agent-health",
+      rows: ["G6", "G10"],
+      title: `the running agents answer at ${agents.healthAddress}`,
+      help: "set health-check-addr; never start a second set of agents for a test",
+    },
+    `curl -fsS --max-time 10 http://${agents.healthAddress}/`,
+    { stdout: ["/^OK/"] },
+  ),
+  ofCommand(
+    advisory,
+    { id: "agent-journal", rows: ["G10"], title: "the agents' log is in the journal" },
+    "journalctl -u buildkite-agent.service -b -n 1 -o cat | grep -q .",
+  ),
+];

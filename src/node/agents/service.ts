@@ -1,0 +1,47 @@
+/** The agents' service: where its files lie, and how the token reaches it (guide rows G2–G4). Pure. */
+import type { Profile } from "../../profile/schema.ts";
+
+const prefix = "/root/.buildkite-agent";
+
+export const places = {
+  prefix,
+  binary: `${prefix}/bin/buildkite-agent`,
+  config: `${prefix}/buildkite-agent.cfg`,
+  builds: `${prefix}/builds`,
+  hooks: `${prefix}/hooks`,
+  plugins: `${prefix}/plugins`,
+} as const;
+
+/** `token="file://…"` works from this release on (facts: buildkite-agent 3.133.0). */
+const readsTokenFile = (version: string): boolean => {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return major > 3 || (major === 3 && minor >= 133);
+};
+
+/** `file` is read by the agent itself, `environment` by systemd for older agents. */
+export interface TokenPlace {
+  readonly via: "file" | "environment";
+  readonly path: string;
+}
+
+/** How the token reaches an agent of this version. */
+export const tokenPlace = (version: string): TokenPlace =>
+  readsTokenFile(version)
+    ? { via: "file", path: "/etc/bake/secrets/agent-token" }
+    : { via: "environment", path: "/etc/bake/secrets/agent-token.env" };
+
+/** The agent's default endpoint moved with 3.122.0 (facts: network requirements of Buildkite's agents). */
+export const agentApi = ({ agents }: Profile): URL => {
+  if (agents.endpoint !== undefined) return new URL(agents.endpoint);
+  const [major = 0, minor = 0] = agents.version.split(".").map(Number);
+  return new URL(`https://${major > 3 || minor >= 122 ? "agent-edge.buildkite.com" : "agent.buildkite.com"}/`);
+};
+
+/** Environment of the agents, which their jobs inherit; an environment file of its own brings HOME. */
+export const jobEnvironment = ({ agents, network }: Profile): Readonly<Record<string, string>> => ({
+  ...(network.pypiCache !== undefined && {
+    PYPI_CACHE_HOST: network.pypiCache.host,
+    PYPI_CACHE_PORT: String(network.pypiCache.port),
+  }),
+  ...agents.environment,
+});

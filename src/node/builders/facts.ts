@@ -1,0 +1,16 @@
+/** The builders cachebuilder1 … cachebuilder<spawn> (guide row G24). Pure. */
+import type { Profile } from "../../profile/schema.ts";
+
+export interface BuilderFacts {
+  readonly image: string;
+  /** What the node calls it: no registry answers there, so that a builder takes what was loaded. */
+  readonly localImage: string;
+  /** One for each agent, in their order. */
+  readonly names: readonly string[];
+}
+
+export const builderFacts = ({ builders }: Profile, names: readonly string[]): BuilderFacts => ({
+  image: builders.image,
+  localImage: `localhost:1/${builders.image}`,
+  names,
+});

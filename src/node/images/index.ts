@@ -1,0 +1,129 @@
+/** Images that are in Docker's store before the first job: carried as blobs, loaded and compared (guide rows G24, G27). */
+import { type ContainerImage, filesOf } from "../../artifact.ts";
+import { environmentFile, tsv } from "../../formats/lines.ts";
+import { shellWord } from "../../formats/shell.ts";
+import { asksDocker, gating, line, ofCommand } from "../check-commands.ts";
+import type { Concern, Destination, Install, NodeFile } from "../concern.ts";
+import { blobPath, dockerLoadManifest, dockerLoadMembers } from "./docker-load.ts";
+import { type ImageFacts, imagesFolder } from "./facts.ts";
+
+/** Beside the blobs of each image: what `docker load` reads first, and which blobs it gets. Two names may mean one image. */
+const loadFiles = (images: readonly ImageFacts[], artifacts: readonly ContainerImage[]): NodeFile[] => {
+  const folders = new Map<string, string[]>();
+  for (const { reference, locked } of images) {
+    if (locked !== undefined) folders.set(locked.folder, [...(folders.get(locked.folder) ?? []), reference]);
+  }
+  return [...folders].flatMap(([folder, references]) => {
+    const image = artifacts.find(({ name }) => name === references[0]);
+    return image === undefined
+      ? []
+      : [
+          {
+            path: `${folder}/manifest.json`,
+            content: dockerLoadManifest(image, references),
+            ofBake: true,
+            order: 190,
+          },
+          {
+            path: `${folder}/blobs.txt`,
+            content: `${dockerLoadMembers(image).join("\n")}\n`,
+            ofBake: true,
+            order: 190,
+          },
+        ];
+  });
+};
+
+/** Every blob but the manifest, which is written anew. */
+const blobs = (artifact: ContainerImage): Install => ({
+  artifact,
+  rows: filesOf(artifact)
+    .filter(({ sha256 }) => !artifact.manifest.digest.endsWith(sha256))
+    .map(({ name, sha256 }) => ["image-blob", name, sha256, `${imagesFolder}/${blobPath(`sha256:${sha256}`)}`, "0644"]),
+});
+
+/** `quay.io/ascend/cann:9.1.0` → `quay.io`; a name without a registry is Docker Hub's. */
+const registryOf = (reference: string): string => {
+  const [first = ""] = reference.split("/");
+  return reference.includes("/") && /[.:]/.test(first) ? first : "registry-1.docker.io";
+};
+
+export const images: Concern = {
+  name: "images",
+  requirements: ({ builders, images: named }, architecture) => [
+    {
+      kind: "container-image",
+      name: builders.image,
+      asked: builders.image,
+      architecture,
+      path: ["builders", "image"],
+    },
+    ...named.map((image, index) => ({
+      kind: "container-image" as const,
+      name: image,
+      asked: image,
+      architecture,
+      path: ["images", index],
+    })),
+  ],
+  contribute: ({ profile, facts: { images: planned, builders, storage }, locked, header }) => {
+    const carried = (locked?.artifacts ?? []).flatMap((each) => (each.kind === "container-image" ? [each] : []));
+    const registries = (references: readonly string[], when: Destination["when"], why: string, order: number) =>
+      [...new Set(references.map(registryOf))].map((host): Destination => ({ host, port: 443, when, why, order }));
+    return {
+      files: [
+        {
+          path: "/etc/bake/images.env",
+          content: `# ${header}\n${environmentFile({ IMAGES_FOLDER: `${storage.stateFolder}/images` })}`,
+          order: 110,
+        },
+        {
+          path: "/opt/bake/images.tsv",
+          content: tsv(
+            planned.flatMap(({ reference, locked: found }) =>
+              found === undefined ? [] : [[reference, found.imageId, found.folder]],
+            ),
+          ),
+          ofBake: true,
+          order: 180,
+        },
+        ...loadFiles(planned, carried),
+      ],
+      units: [{ name: "bake-images.service", order: 70 }],
+      scripts: [{ name: "bake-images", order: 40 }],
+      installs: carried.map(blobs),
+      checks: planned.map(({ reference, locked: found }, index) =>
+        ofCommand(
+          gating,
+          {
+            id: `image-${index + 1}`,
+            rows: [reference === builders.image ? "G24" : "G27"],
+            title: `image ${reference} is in Docker's store`,
+            help: "journalctl -u bake-images",
+          },
+          asksDocker(`image inspect --format '{{.Id}}' ${shellWord(reference)}`),
+          { stdout: found === undefined ? [] : [line(found.imageId)] },
+        ),
+      ),
+      destinations: [
+        ...registries(profile.images, "job", "base image: its tag is resolved on every build", 50),
+        ...registries([builders.image, ...profile.images], "bake", "container images that are pre-loaded", 120),
+      ],
+      page: {
+        chain: [{ text: "bake-images", order: 50 }],
+        boot: [
+          {
+            text: "`bake-images` loads the images that the lock names and compares their image IDs. One whose loading was cut off by the power is\n  compared layer by layer, and loaded again when it is not whole.",
+            order: 50,
+          },
+        ],
+        paths: [{ paths: [imagesFolder], what: "archives of pre-loaded images", order: 30 }],
+      },
+      needsLock: [
+        { what: "node/opt/bake/images.tsv", order: 20 },
+        { what: `node${imagesFolder}/`, order: 30 },
+        { what: "image IDs in node/opt/bake/checks/gating.yaml", order: 80 },
+      ],
+    };
+  },
+};

@@ -1,0 +1,51 @@
+/** The site's PyPI cache, which jobs find by their environment (guide row G12). */
+import { gating, ofCommand, reachable } from "./check-commands.ts";
+import type { Check } from "./check.ts";
+import type { Concern } from "./concern.ts";
+
+const isAddress = (host: string): boolean => /^[\d.]+$/.test(host);
+
+const checksOf = ({ host, port }: { readonly host: string; readonly port: number }): Check[] => [
+  ...(isAddress(host)
+    ? [
+        ofCommand(
+          gating,
+          {
+            id: "pypi-cache-route",
+            rows: ["G12"],
+            title: "no Docker network hides the PyPI cache",
+            help: "docker network ls; remove the network, or move default-address-pools",
+          },
+          `ip -o route get ${host}`,
+          { stdout: ["!/dev (docker|br-)/"] },
+        ),
+      ]
+    : []),
+  {
+    id: "pypi-cache",
+    rows: ["G12"],
+    title: `the PyPI cache answers at ${host}:${port}`,
+    level: "site",
+    help: "ask for access for the outward address of this host",
+    resource: reachable("pypi-cache", host, port, 2000),
+  },
+];
+
+export const pypiCache: Concern = {
+  name: "pypi-cache",
+  contribute: ({ profile: { network } }) =>
+    network.pypiCache === undefined
+      ? {}
+      : {
+          checks: checksOf(network.pypiCache),
+          destinations: [
+            {
+              ...network.pypiCache,
+              when: "node",
+              why: "PyPI cache (ask for the outward address of the host)",
+              checked: true,
+              order: 30,
+            },
+          ],
+        },
+};

@@ -1,0 +1,191 @@
+/** The data disk: found, made once, mounted (guide rows G16–G18). */
+import { environmentFile, fstabField } from "../../formats/lines.ts";
+import { shellWord } from "../../formats/shell.ts";
+import { ofCommand, advisory, byHand, gating, line, literal } from "../check-commands.ts";
+import type { Check } from "../check.ts";
+import type { Concern, Page } from "../concern.ts";
+import type { StorageFacts } from "./facts.ts";
+
+const gib = 2 ** 30;
+
+const checksOf = (storage: StorageFacts): Check[] => {
+  const mount = shellWord(storage.mount);
+  const [key = "", value = ""] = storage.source.split("=");
+  return [
+    ofCommand(
+      gating,
+      {
+        id: "data-disk-mounted",
+        rows: ["G16", "G17", "G18"],
+        title: `${storage.mount} is the data disk (${storage.source}, ${storage.filesystem})`,
+        live: true,
+        help: "journalctl -u bake-storage says which disks were looked at and why none was taken",
+        ...(storage.kind === "blank" &&
+          byHand(
+            "data-disk-mounted",
+            {
+              title: `a disk of its own is mounted at ${storage.mount}`,
+              help: `mount the data disk at ${storage.mount} by a line in fstab: Docker would fill the system disk`,
+            },
+            `findmnt -nro FSTYPE --mountpoint ${mount}`,
+            { stdout: ["/^(ext4|xfs)$/"], timeout: 30_000 },
+          )),
+      },
+      `findmnt -nro ${key},FSTYPE --mountpoint ${mount}`,
+      { stdout: [line(`${value} ${storage.filesystem}`)], timeout: 30_000 },
+    ),
+    ofCommand(
+      gating,
+      {
+        id: "data-disk-writable",
+        rows: ["G18"],
+        title: `${storage.mount} is writable`,
+        live: true,
+        help: "a file system that met an error goes read-only: dmesg has the error, fsck after a backup",
+      },
+      // Newer kernels leave "rw" in the options of an ext4 that takes no writes any more; its count of errors tells. A shut
+      // down xfs answers no stat. Nothing is written: hosts are asked the same.
+      `options=,$(findmnt -nro OPTIONS --mountpoint ${mount}), && case $options in *,emergency_ro,* | *,shutdown,*) exit 1 ;; *,rw,*) ;; *) exit 1 ;; esac && stat ${mount} >/dev/null && device=$(basename "$(readlink "/sys/dev/block/$(findmnt -nro MAJ:MIN --mountpoint ${mount})")") && test "$(cat "/sys/fs/ext4/$device/errors_count" 2>/dev/null || echo 0)" = 0`,
+      { timeout: 30_000 },
+    ),
+    ofCommand(
+      gating,
+      {
+        id: "data-disk-room",
+        rows: ["G16"],
+        title: `${storage.mount} has ${storage.minFreeBytes / gib} GiB free`,
+        live: true,
+        help: `du -xhd1 ${storage.mount}; build caches (docker-cache*) are never pruned by Docker`,
+      },
+      `test "$(df -B1 --output=avail ${mount} | tail -n 1)" -ge ${storage.minFreeBytes}`,
+      { timeout: 30_000 },
+    ),
+    ofCommand(
+      advisory,
+      {
+        id: "data-disk-fstab",
+        rows: ["G18"],
+        title: `fstab mounts ${storage.source} at ${storage.mount} and lets the boot go on without it`,
+        ...(storage.kind === "blank" &&
+          byHand(
+            "data-disk-fstab",
+            {
+              title: `fstab mounts a disk by UUID at ${storage.mount} and lets the boot go on without it`,
+              help: "UUID=... of blkid, and nofail: a missing disk would end the boot in emergency mode",
+            },
+            `findmnt -snro SOURCE,OPTIONS ${mount}`,
+            { stdout: ["/^UUID=\\S+ (.*,)?nofail(,|$)/"] },
+          )),
+      },
+      `findmnt -snro SOURCE,OPTIONS ${mount}`,
+      { stdout: [`/^${literal(storage.source)} (.*,)?nofail(,|$)/`] },
+    ),
+  ];
+};
+
+/** As systemd escapes a path: `/mnt/data-1` is mounted by `mnt-data\\x2d1.mount`. */
+const mountUnit = (mount: string): string => `'${mount.slice(1).replaceAll("-", "\\x2d").replaceAll("/", "-")}.mount'`;
+
+const pageOf = (storage: StorageFacts): Page => {
+  const adopted = storage.kind === "adopt";
+  const picked = { only: "the single blank disk", first: "the first blank disk", largest: "the largest blank disk" };
+  return {
+    summary: [
+      { label: "data disk", text: `\`${storage.source}\` (${storage.filesystem}) at \`${storage.mount}\``, order: 40 },
+    ],
+    chain: [{ text: `bake-storage -> ${storage.mount}`, order: 20 }],
+    boot: [
+      {
+        text: `\`bake-storage\` ${
+          adopted
+            ? `waits for ${storage.source}, which exists already, and never formats anything.`
+            : `looks for the file system with the fleet's UUID. If there is none it makes one on ${
+                picked[storage.pick]
+              }: no partition, no signature, not in use. It writes down what it is about to do before it does it, so that a file system cut off half-way is recognised and made again.`
+        } With any doubt it says why, formats nothing, and Docker does not start.`,
+        order: 10,
+      },
+      {
+        text: `\`${storage.mount}\` is mounted \`nofail\`, so that a host with a broken disk can be reached; Docker requires the mount, so that\n  it never fills the system disk.`,
+        order: 20,
+      },
+    ],
+    sections: [
+      {
+        text: `### Replace the data disk
+
+1. \`systemctl stop buildkite-agent\`, then \`poweroff\`.
+2. Take the old disk out and attach ${adopted ? `one with ${storage.source}` : `one blank disk of at least ${storage.minBytes / gib} GiB. One that was used before: \`wipefs -a\` it first, elsewhere`}.
+3. Boot, and look at \`bake-status\`.${
+          adopted ? "" : ` bake-storage waits for the earlier disk for a minute, says so, and then makes the new one.`
+        }
+
+Images are loaded again from \`/opt/bake/images\`, builders made again, and the node's key pair is copied back from \`/root/.ssh\`.
+Build caches and whatever jobs kept below \`${storage.mount}\` are gone. A disk of another node is taken as it is, with that node's key
+pair: \`bake-identity\` then refuses, and says which of the two to remove.
+
+When bake-storage refused a disk and that was put right (so that \`${storage.mount}\` is not mounted), this goes without a reboot:
+\`systemctl restart bake-storage && systemctl start ${mountUnit(storage.mount)} docker bake-images bake-builders bake-ready\`.`,
+        order: 30,
+      },
+    ],
+    paths: [
+      {
+        paths: [storage.stateFolder],
+        what: "what bake keeps on the data disk: the node's key pair, and which images are whole",
+        order: 70,
+      },
+    ],
+  };
+};
+
+export const storage: Concern = {
+  name: "storage",
+  contribute: ({ facts: { storage: disk }, header }) => {
+    const fileSystemTools = disk.filesystem === "xfs" ? "xfsprogs" : "e2fsprogs";
+    return {
+      files: [
+        {
+          path: "/etc/bake/storage.env",
+          content: `# ${header}\n${environmentFile({
+            STORAGE_KIND: disk.kind,
+            STORAGE_SELECT: disk.select,
+            STORAGE_PICK: disk.pick,
+            STORAGE_ADOPT: disk.kind === "adopt" ? disk.source : "",
+            STORAGE_FILESYSTEM: disk.filesystem,
+            STORAGE_UUID: disk.uuid,
+            STORAGE_LABEL: disk.label,
+            STORAGE_MIN_BYTES: String(disk.minBytes),
+            STORAGE_MOUNT: disk.mount,
+            STORAGE_WAIT: "60",
+          })}`,
+          order: 100,
+        },
+      ],
+      provision: [{ name: "fstab", content: `${disk.fstab.map(fstabField).join(" ")}\n` }],
+      directories: [{ path: disk.mount, order: 10 }],
+      units: [{ name: "bake-storage.service", order: 20 }],
+      scripts: [{ name: "bake-storage", order: 20 }],
+      packages: [{ action: "install", apt: fileSystemTools, dnf: fileSystemTools, order: 120 }],
+      checks: checksOf(disk),
+      explain: [
+        {
+          what: "data disk",
+          value:
+            disk.kind === "adopt"
+              ? `${disk.source}, never formatted`
+              : `the ${disk.pick === "only" ? "one" : disk.pick} blank ${disk.select === "nvme" ? "NVMe disk" : "disk"} becomes ${disk.source}`,
+          because: ["storage.disk", "storage.uuid"],
+          order: 60,
+        },
+        {
+          what: "fstab",
+          value: disk.fstab.join(" "),
+          because: ["storage.disk", "storage.mount", "storage.filesystem", "storage.uuid"],
+          order: 70,
+        },
+      ],
+      page: pageOf(disk),
+    };
+  },
+};

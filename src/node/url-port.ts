@@ -1,0 +1,2 @@
+/** The port that a URL means. */
+export const portOf = ({ port, protocol }: URL): number => Number(port || (protocol === "http:" ? 80 : 443));

@@ -1,0 +1,31 @@
+/** Whom a node talks to, each once, and what goes by the HTTP proxy. Pure. */
+import type { Destination, PlannedDestination } from "../node/concern.ts";
+import type { HttpProxy } from "../node/facts.ts";
+import { inOrder } from "./order.ts";
+
+/** Whether an entry of NO_PROXY covers a host: the host itself, or a domain that it is in. Networks cover no name. */
+const isExcepted = (host: string, entry: string): boolean => {
+  const domain = entry.replace(/^\*?\./, "");
+  return host === domain || host.endsWith(`.${domain}`);
+};
+
+const isSame = (a: PlannedDestination, b: PlannedDestination): boolean =>
+  a.host === b.host && a.port === b.port && a.protocol === b.protocol && a.when === b.when;
+
+/** Of two that are the same the first one stays. The build machine has a way of its own, and a proxy carries TCP alone. */
+export const planDestinations = (
+  destinations: readonly Destination[],
+  proxy: HttpProxy | undefined,
+): PlannedDestination[] => {
+  const all = inOrder(destinations).map(
+    ({ order: _order, protocol = "tcp", ...rest }): PlannedDestination => ({ ...rest, protocol }),
+  );
+  const unique = all.filter((one, index) => all.findIndex((other) => isSame(one, other)) === index);
+  if (proxy === undefined) return unique;
+  const direct = [...proxy.except, new URL(proxy.url).hostname];
+  return unique.map((one) =>
+    one.when === "bake" || one.protocol === "udp" || direct.some((entry) => isExcepted(one.host, entry))
+      ? one
+      : { ...one, through: "proxy" },
+  );
+};

@@ -1,0 +1,2 @@
+/** What the Packer template replaces by the public key of the build. */
+export const buildKeyMarker = "bake-build-key";

@@ -1,0 +1,99 @@
+/** A server in Huawei Cloud, of which an image is made. */
+import { toYaml } from "../formats/yaml.ts";
+import { type HuaweiCloudTarget, metadataAddress } from "../node/target.ts";
+import type { NodePlan } from "../plan/node-plan.ts";
+import type { Target } from "./target.ts";
+
+/** What the cloud takes as a name, whatever the profile's file is called. */
+const defaultName = (profile: string): string =>
+  `bake-${profile.replace(/[^A-Za-z0-9._-]+/g, "-")}`.slice(0, 63).replace(/[^A-Za-z0-9]+$/, "");
+
+/** A tag's value, a name: what the cloud does not take in one becomes a hyphen. */
+const tagValue = (text: string): string => text.replace(/[^A-Za-z0-9._-]/g, "-").slice(0, 43);
+
+/** Tags of the profile and bake's own, by name. */
+const tagsOf = (
+  { tags }: HuaweiCloudTarget,
+  { profile, lockDigest }: NodePlan,
+  bakeId: string | undefined,
+): { name: string; value: string }[] =>
+  Object.entries({
+    ...tags,
+    "bake-profile": tagValue(profile),
+    ...(bakeId !== undefined && { "bake-id": bakeId }),
+    ...(lockDigest !== undefined && { "bake-lock": lockDigest }),
+  })
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, value]) => ({ name, value }));
+
+export const huaweicloud: Target<HuaweiCloudTarget> = {
+  plan: (profileName, { targets }) => {
+    if (targets.huaweicloud === undefined) return undefined;
+    const {
+      system: _system,
+      imageName = defaultName(profileName),
+      availabilityZone,
+      publicIp,
+      mirror,
+      enterpriseProject,
+      ...rest
+    } = targets.huaweicloud;
+    return {
+      name: "huaweicloud",
+      ...rest,
+      imageName,
+      ...(availabilityZone !== undefined && { availabilityZone }),
+      ...(publicIp !== undefined && { publicIp }),
+      ...(mirror !== undefined && { mirror }),
+      ...(enterpriseProject !== undefined && { enterpriseProject }),
+    };
+  },
+  concern: {
+    name: "huaweicloud",
+    contribute: ({ header }) => ({
+      files: [
+        {
+          // Where cloud-init is told its datasource. Named, not searched for: a search may find nothing in this cloud
+          // (facts: ds-identify).
+          path: "/etc/cloud/cloud.cfg.d/90_bake.cfg",
+          content: `# ${header}\n${toYaml({
+            datasource_list: ["OpenStack"],
+            datasource: {
+              OpenStack: {
+                metadata_urls: [`http://${metadataAddress}`],
+                max_wait: 120,
+                timeout: 5,
+                // The network is the image's own, by DHCP.
+                apply_network_config: false,
+              },
+            },
+          })}`,
+          bakeOnly: true,
+          order: 165,
+        },
+      ],
+      needsLock: [{ what: "the tags bake-id and bake-lock in packer/huaweicloud.pkr.hcl", order: 70 }],
+    }),
+  },
+  source: ({ sourceImage }) => sourceImage,
+  needsBase: false,
+  template: "huaweicloud.pkr.hcl",
+  templateValues: (plan, node, bakeId) => ({
+    ...plan,
+    zoned: plan.availabilityZone !== undefined,
+    inProject: plan.enterpriseProject !== undefined,
+    public: plan.publicIp !== undefined,
+    ...(plan.publicIp !== undefined && { addressType: plan.publicIp.type, bandwidth: plan.publicIp.bandwidth }),
+    upload: plan.mirror === undefined,
+    artifactsVariable: `BAKE_ARTIFACTS=${plan.mirror?.replace(/\/+$/, "") ?? "file:///var/tmp/bake/artifacts"}`,
+    // No line breaks and no angle brackets there.
+    imageDescription: node.header.replace(/[^\x20-\x7e]|[<>]/g, "").slice(0, 1024),
+    imageTimeout: `${plan.imageTimeout}m`,
+    tags: tagsOf(plan, node, bakeId),
+  }),
+  // The cloud's metadata bring it.
+  buildKeys: [],
+  vmSize: () => ({ memoryMiB: 2048, cpus: 2 }),
+  dependency: ({ region, sourceImage }) => ({ name: "source image", uri: `huaweicloud:${region}:${sourceImage}` }),
+  folder: (profileName) => `${profileName}-huaweicloud`,
+};
