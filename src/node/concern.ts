@@ -65,6 +65,8 @@ export interface Package extends Ordered {
   readonly action: "install" | "remove" | "hold";
   readonly apt?: string;
   readonly dnf?: string;
+  /** Paths of the profile that it follows from. */
+  readonly because?: readonly string[];
 }
 
 /** A line of sysctl.d. */

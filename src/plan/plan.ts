@@ -1,6 +1,6 @@
 /** Profile (and lock, when there is one) → NodePlan: the merge of what concerns contribute. Everything else renders or checks it. */
 import { compareArtifacts, type Locked } from "../artifact.ts";
-import type { Concern, Consequence, Contribution, Page } from "../node/concern.ts";
+import type { Concern, Consequence, Contribution, Package, Page } from "../node/concern.ts";
 import { factsOf } from "../node/facts.ts";
 import { concerns } from "../node/index.ts";
 import type { TargetPlan } from "../node/target.ts";
@@ -45,25 +45,50 @@ const pageOf = (contributions: readonly Contribution[]): Required<Page> => {
   };
 };
 
-/** @throws RangeError when the lock does not name what the profile asks for, or a value that its format cannot hold. */
-export const planNode = ({ name, profile: asked, target, locked, trial = false }: PlanInput): NodePlan => {
-  const all = [...concerns, target.concern];
+/** What the concerns are given: the profile with the exact versions of the lock, and what is shared. */
+const inputOf = (all: readonly Concern[], { name, profile: asked, target, locked, trial = false }: PlanInput) => {
   const { architecture } = target.plan;
   const requirements = all.flatMap((concern) => concern.requirements?.(asked, architecture) ?? []);
   const profile = locked === undefined ? asked : withLockedVersions(asked, requirements, locked.artifacts);
-  const facts = factsOf(profile, locked);
-  const header = headerOf(name, trial);
-  const input = { name, profile, facts, target: target.plan, trial, header, ...(locked !== undefined && { locked }) };
-  const contributed = all.map((concern) => ({ concern, contribution: concern.contribute(input) }));
+  return {
+    name,
+    profile,
+    facts: factsOf(profile, locked),
+    target: target.plan,
+    trial,
+    header: headerOf(name, trial),
+    ...(locked !== undefined && { locked }),
+  };
+};
+
+/** By the names of EulerOS and openEuler. */
+const packageConsequence = (packages: readonly Package[], action: Package["action"], what: string): Consequence => {
+  const named = packages.flatMap((each) => (each.action === action && each.dnf !== undefined ? [each] : []));
+  return {
+    what,
+    value: named.map(({ dnf }) => dnf).join(" "),
+    because: [...new Set(named.flatMap(({ because = [] }) => because))],
+  };
+};
+
+/** What each concern, and then the target, is given and contributes. Pure. @throws RangeError as `planNode`. */
+export const contributionsOf = (asked: PlanInput) => {
+  const all = [...concerns, asked.target.concern];
+  const input = inputOf(all, asked);
+  return { input, contributed: all.map((concern) => ({ concern, contribution: concern.contribute(input) })) };
+};
+
+/**
+ * Pure.
+ * @throws RangeError when the lock does not name what the profile asks for, or for a value that its format cannot hold.
+ */
+export const planNode = (asked: PlanInput): NodePlan => {
+  const { name, target, locked, trial = false } = asked;
+  const { input, contributed } = contributionsOf(asked);
+  const { facts, header } = input;
   const contributions = contributed.map(({ contribution }) => contribution);
   const destinations = planDestinations(collected(contributions, "destinations"), facts.httpProxy);
   const packages = inOrder(collected(contributions, "packages"));
-  const named = (action: "install" | "remove"): string =>
-    packages.flatMap((each) => (each.action === action && each.dnf !== undefined ? [each.dnf] : [])).join(" ");
-  const packageConsequences: Consequence[] = [
-    { what: "packages installed", value: named("install"), because: ["storage.filesystem"] },
-    { what: "packages removed", value: named("remove"), because: [] },
-  ];
   return {
     profile: name,
     trial,
@@ -85,7 +110,11 @@ export const planNode = ({ name, profile: asked, target, locked, trial = false }
     installs: collected(contributions, "installs").toSorted((a, b) => compareArtifacts(a.artifact, b.artifact)),
     userData: inOrder(collected(contributions, "userData")),
     loginKeys: collected(contributions, "loginKeys"),
-    explain: [...inOrder(collected(contributions, "explain")), ...packageConsequences],
+    explain: [
+      ...inOrder(collected(contributions, "explain")),
+      packageConsequence(packages, "install", "packages installed"),
+      packageConsequence(packages, "remove", "packages removed"),
+    ],
     page: pageOf(contributions),
     needsLock: inOrder(collected(contributions, "needsLock")),
     ...(locked !== undefined && {

@@ -166,7 +166,15 @@ export const storage: Concern = {
       directories: [{ path: disk.mount, order: 10 }],
       units: [{ name: "bake-storage.service", order: 20 }],
       scripts: [{ name: "bake-storage", order: 20 }],
-      packages: [{ action: "install", apt: fileSystemTools, dnf: fileSystemTools, order: 120 }],
+      packages: [
+        {
+          action: "install",
+          apt: fileSystemTools,
+          dnf: fileSystemTools,
+          because: ["storage.filesystem"],
+          order: 120,
+        },
+      ],
       checks: checksOf(disk),
       explain: [
         {

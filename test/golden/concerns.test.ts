@@ -1,0 +1,64 @@
+/**
+ * What each concern contributes by itself, from the profile that sets everything: one small file a concern, so that a change of
+ * one is reviewed there. `npm test -- -u` rewrites them.
+ */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { stringify } from "yaml";
+import type { Contribution, Instance } from "../../src/node/concern.ts";
+import { concerns } from "../../src/node/index.ts";
+import { root } from "../../src/host/root.ts";
+import { planTarget } from "../../src/targets/index.ts";
+import { substitute } from "../../src/trial/substitutions.ts";
+import { contributionsOf } from "../../src/plan/plan.ts";
+import { readProfile, trialLock } from "../plan-of.ts";
+import { lockedFor } from "../../src/lock/lock.ts";
+
+const folder = join(import.meta.dirname, "concerns");
+const { profile } = substitute(readProfile(join(root, "test/golden/everything/profile.yaml")));
+const target = planTarget("everything", profile, "qemu");
+const { contributed } = contributionsOf({
+  name: "everything",
+  profile,
+  target,
+  trial: true,
+  locked: lockedFor(trialLock, target.plan.architecture),
+});
+
+const bakeId = "the-bake-id";
+const instance: Instance = { authorizedKeys: [], environment: {} };
+
+/** Texts in the place of what makes them. */
+const shown = ({ files, userData, installs, ...rest }: Contribution): object => ({
+  ...(files !== undefined && {
+    files: files.map((file) => ({
+      ...file,
+      content: typeof file.content === "string" ? file.content : file.content(bakeId),
+    })),
+  }),
+  ...rest,
+  ...(installs !== undefined && { installs: installs.map(({ rows }) => rows) }),
+  ...(userData !== undefined && { userData: userData.map((file) => ({ ...file, content: file.content(instance) })) }),
+});
+
+describe("what a concern contributes", () => {
+  test.each(contributed.map(({ concern, contribution }) => [concern.name, contribution] as const))(
+    "%s",
+    async (name, contribution) => {
+      const requirements = [...concerns, target.concern]
+        .find((concern) => concern.name === name)
+        ?.requirements?.(profile, target.plan.architecture);
+      const text = stringify(
+        { ...(requirements !== undefined && { requirements }), ...shown(contribution) },
+        { lineWidth: 0, aliasDuplicateObjects: false },
+      );
+      await expect(text).toMatchFileSnapshot(join(folder, `${name}.yaml`));
+    },
+  );
+
+  test("nothing else is expected", () => {
+    const expected = contributed.map(({ concern }) => `${concern.name}.yaml`);
+    expect(readdirSync(folder).filter((name) => !expected.includes(name))).toEqual([]);
+  });
+});
