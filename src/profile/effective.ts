@@ -1,7 +1,7 @@
 /** Every value that a profile has in the end, and where it was set. Pure. */
 import type { Note } from "./diagnostics.ts";
 import { Profile } from "./schema.ts";
-import { descriptionAt } from "./shape.ts";
+import { descriptionAt } from "./schema-questions.ts";
 import { isWritten, placeOf, type ProfilePath, rangeOf, spell, type Tree } from "./source.ts";
 
 export interface Effective {

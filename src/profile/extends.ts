@@ -5,7 +5,7 @@
  */
 import { dirname, join, normalize } from "node:path";
 import type { Diagnostic } from "./diagnostics.ts";
-import { childTypes, isChoice, isList, isProfileRelative, rootTypes, type Type } from "./shape.ts";
+import { childTypes, isChoice, isList, isProfileRelative, rootTypes, type Type } from "./schema-questions.ts";
 import {
   chainOf,
   type Entry,

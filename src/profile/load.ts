@@ -4,7 +4,8 @@ import { type ReadText, readChain } from "./extends.ts";
 import { rules } from "./rules/index.ts";
 import type { Problem } from "./rules/rule.ts";
 import type { Profile } from "./schema.ts";
-import { checkShape, type ShapeProblem } from "./shape.ts";
+import { checkShape } from "./shape.ts";
+import type { ShapeProblem } from "./shape-problems.ts";
 import {
   chainOf,
   redactorOf,
@@ -49,7 +50,10 @@ const located = (place: Place): Pick<Diagnostic, "file" | "line" | "column" | "l
   notes: chainOf(place.source),
 });
 
-const shapeDiagnostic = (tree: Tree, { path, at, found, message, ...problem }: ShapeProblem): Diagnostic => {
+const shapeDiagnostic = (
+  tree: Tree,
+  { path, at, found, message, meant: _meant, ...problem }: ShapeProblem,
+): Diagnostic => {
   const place = at === "key" ? keyPlaceOf(tree, path) : placeOf(tree, path);
   const shown =
     found === undefined ? message : `${message} ${isHidden(place) ? "a value that is not shown" : kindOf(found)}`;
