@@ -1,9 +1,8 @@
 /** Where the image is baked. */
 import type { Architecture } from "../artifact.ts";
-import type { Profile } from "../profile/schema.ts";
+import { type Profile, type TargetName, targetNames } from "../profile/schema.ts";
 
-const targetNames = ["qemu", "huaweicloud"] as const;
-export type TargetName = (typeof targetNames)[number];
+export type { TargetName };
 
 export interface QemuTarget {
   readonly name: "qemu";

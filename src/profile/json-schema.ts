@@ -64,7 +64,14 @@ const forEditors = (schema: Schema): Schema => {
 
 export const profileSchema = (): Schema => {
   const { $schema, properties, ...rest } = forEditors(
-    z.toJSONSchema(Profile, { target: "draft-7", io: "input" }) as Schema,
+    z.toJSONSchema(Profile, {
+      target: "draft-7",
+      io: "input",
+      // All that stands where nothing is said, not the empty map that it is made from.
+      override: ({ zodSchema, jsonSchema }) => {
+        if (zodSchema instanceof z.ZodPrefault) jsonSchema.default = zodSchema.parse(undefined);
+      },
+    }) as Schema,
   );
   return {
     $schema,
