@@ -1,3 +1,5 @@
+import type { ErrorCode } from "./error-codes.ts";
+
 /**
  * A failure that the user can act on: what is wrong and what to do, under a stable code.
  * Problems *inside* a profile are diagnostics (profile/diagnostics.ts); everything else that stops a command is a BakeError.
@@ -5,11 +7,11 @@
 export class BakeError extends Error {
   override readonly name = "BakeError";
   /** Stable, `BK` and three digits. BK1xx profile, BK2xx lock and store, BK3xx host and tools, BK4xx build, BK5xx check, BK6xx user-data. */
-  readonly code: string;
+  readonly code: ErrorCode;
   /** What the user can do about it, one sentence or command a line. */
   readonly help: string | undefined;
 
-  constructor(code: string, message: string, help?: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, help?: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
     this.help = help;

@@ -1,4 +1,5 @@
 /** A problem of a profile, located in the user's YAML. */
+import type { ErrorCode } from "../error-codes.ts";
 
 export interface Range {
   readonly file: string;
@@ -21,7 +22,7 @@ export interface Note {
 export interface Diagnostic extends Range {
   readonly severity: "error" | "warning";
   /** Stable: `BK1xx`. */
-  readonly code: string;
+  readonly code: ErrorCode;
   readonly message: string;
   /** Short text beside the caret. */
   readonly label?: string;

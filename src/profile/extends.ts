@@ -4,6 +4,7 @@
  * the two of `storage.disk`, the whole value replaces.
  */
 import { dirname, join, normalize } from "node:path";
+import type { ErrorCode } from "../error-codes.ts";
 import type { Diagnostic } from "./diagnostics.ts";
 import { childTypes, isChoice, isList, isProfileRelative, rootTypes, type Type } from "./schema-questions.ts";
 import {
@@ -40,7 +41,7 @@ export interface Chain {
 /** Longer chains are a mistake, such as a folder that links to itself. */
 const longestChain = 16;
 
-const problem = (code: string, at: Place, message: string, more: Partial<Diagnostic> = {}): Diagnostic => ({
+const problem = (code: ErrorCode, at: Place, message: string, more: Partial<Diagnostic> = {}): Diagnostic => ({
   severity: "error",
   code,
   message,

@@ -1,4 +1,5 @@
 /** Profile text → merged tree with positions → shape → rules → Profile and diagnostics. Pure: files are read by the function passed in. */
+import type { ErrorCode } from "../error-codes.ts";
 import { type Diagnostic, sortDiagnostics } from "./diagnostics.ts";
 import { type ReadText, readChain } from "./extends.ts";
 import { rules } from "./rules/index.ts";
@@ -72,7 +73,7 @@ const placeOfProblem = (tree: Tree, { path, orAt, at }: Problem): Place => {
 };
 
 /** Problems of a profile as diagnostics, where their values are written. */
-export const diagnosticsOf = (tree: Tree, code: string, problems: readonly Problem[]): Diagnostic[] =>
+export const diagnosticsOf = (tree: Tree, code: ErrorCode, problems: readonly Problem[]): Diagnostic[] =>
   problems.map((problem) => ({
     severity: problem.severity ?? "error",
     code,

@@ -1,5 +1,6 @@
 /** What zod finds wrong, as problems that a user can act on. Pure. */
 import * as z from "zod";
+import type { ErrorCode } from "../error-codes.ts";
 import {
   exampleOf,
   isList,
@@ -18,7 +19,7 @@ export interface ShapeProblem {
   readonly path: ProfilePath;
   /** Whether the key at the end of `path` is meant, or its value. */
   readonly at: "key" | "value";
-  readonly code: "BK102" | "BK103" | "BK104";
+  readonly code: Extract<ErrorCode, "BK102" | "BK103" | "BK104">;
   /** Without what stands there: `agents.spawn cannot be`. */
   readonly message: string;
   /** The wrong value is shown at the end of the message, unless it may be a secret. */

@@ -20,7 +20,7 @@ export const formatSarif = (diagnostics: readonly Diagnostic[], version: string)
           driver: {
             name: "bake",
             version,
-            rules: ids.map((id) => ({ id, shortDescription: { text: errorCodes[id]?.title ?? id } })),
+            rules: ids.map((id) => ({ id, shortDescription: { text: errorCodes[id].title } })),
           },
         },
         columnKind: "utf16CodeUnits",

@@ -1,3 +1,4 @@
+import type { ErrorCode } from "../../error-codes.ts";
 import type { Profile } from "../schema.ts";
 
 export interface Problem {
@@ -16,7 +17,7 @@ export interface Problem {
 /** What a person who knows the field would see. One small file a rule, with a fixture for each of its answers. */
 export interface Rule {
   /** Stable; docs/errors.md explains it. */
-  readonly code: string;
+  readonly code: ErrorCode;
   /**
    * Paths of the profile that it reads: it is not asked while the shape of one of them is wrong; of `map{}` it reads the
    * names alone. A rule that looks at all
