@@ -6,6 +6,7 @@ import { BakeError } from "../errors.ts";
 import { lockPath } from "../lock/read.ts";
 import type { Diagnostic } from "../profile/diagnostics.ts";
 import { type LoadedProfile, loadProfile } from "../profile/load.ts";
+import { rules } from "../profile/rules/index.ts";
 import type { Profile } from "../profile/schema.ts";
 import { formatText } from "../profile/report/text.ts";
 import { closest } from "../profile/suggest.ts";
@@ -58,7 +59,7 @@ export const readProfileFile = async (asked: string): Promise<ProfileFile> => {
       file,
       lockFile:
         nearer.startsWith("..") && dirname(place) === own ? join("profiles", `${name}.lock.json`) : lockPath(file),
-      ...loadProfile(text, file, readIfThere, own),
+      ...loadProfile(text, file, { rules, read: readIfThere, own }),
     };
   }
   const known = isPath

@@ -23,6 +23,8 @@ export interface Diagnostic extends Range {
   readonly severity: "error" | "warning";
   /** Stable: `BK1xx`. */
   readonly code: ErrorCode;
+  /** The setting that is wrong, `agents.spawn` or `images[0]`; absent when the problem is none of one setting. */
+  readonly path?: string;
   readonly message: string;
   /** Short text beside the caret. */
   readonly label?: string;

@@ -21,7 +21,7 @@ import {
 } from "./source.ts";
 
 /** The text of a profile, undefined when there is no such file. @throws BakeError BK105 when it cannot be read. */
-export type ReadText = (path: string) => string | undefined;
+type ReadText = (path: string) => string | undefined;
 
 /** Where profiles come from. */
 export interface Library {
