@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import type { Host } from "../host/host.ts";
 import { fromHome } from "../profile/secret-values.ts";
 import { isSecretName, saysWhere } from "../secrets/names.ts";
+import { decodeLogin } from "../secrets/url-with-login.ts";
 import { type Secret, shortestSecret } from "./secret-scan.ts";
 
 /** Where a profile says that a secret comes from. */
@@ -27,7 +28,7 @@ const fromEnvironment = (environment: Readonly<Record<string, string | undefined
     // A proxy or a mirror with a password in its URL.
     const password = /^[a-z][a-z0-9+.-]*:\/\/[^\s:@/]*:([^\s@/]+)@/i.exec(value)?.[1];
     if (password === undefined) return [];
-    const plain = decodeURIComponent(password.replaceAll(/%(?![0-9a-f]{2})/gi, "%25"));
+    const plain = decodeLogin(password);
     return plain.length < shortestSecret ? [] : [{ name: `password in environment variable ${name}`, value: plain }];
   });
 

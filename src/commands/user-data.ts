@@ -11,6 +11,7 @@ import { instanceUserData, stockInstanceUserData, stockTemplateNames, templateNa
 import { type Instance, userDataOrigins } from "../render/user-data.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { inForm, isBakeUserData, sizes, type UserDataForm } from "../render/user-data-forms.ts";
+import { withoutSecretShapes } from "../secrets/shapes.ts";
 import { readTemplates } from "../host/root.ts";
 import { makeHost, storeOf } from "./host.ts";
 import { type Asked, planAsked, readAsked, reportReview, stockTarget } from "./planned.ts";
@@ -117,7 +118,7 @@ const stockOf = async (asked: Asked, given: string | undefined): Promise<Writing
       "BK605",
       mirror === undefined
         ? "a stock image becomes a node from a mirror, and none is named"
-        : `${JSON.stringify(mirror)} is no mirror's URL`,
+        : `${JSON.stringify(withoutSecretShapes(mirror))} is no mirror's URL`,
       "Give --mirror http://host/path, or targets.huaweicloud.mirror. bake fetch --to makes a mirror.",
     );
   }

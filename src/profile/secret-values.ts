@@ -1,4 +1,5 @@
 /** The profile's secrets as they come from files and variables: read, and looked at. Nothing here keeps or prints a value. */
+import { tokenPlaceholder } from "../secrets/table.ts";
 import type { Profile } from "./schema.ts";
 
 type SecretName = keyof Profile["secrets"];
@@ -30,8 +31,10 @@ const why = (error: unknown): string => {
 };
 
 /** Left from a guide or an example: the whole value says so. */
-const placeholder =
-  /^(<.*>|bk[a-z]{2}_x+|x{3,}|todo|fixme|token|secret|password|your[-_ ].*|(replace|change)[-_ ]?me|\$\{?[A-Za-z_]\w*\}?)$/i;
+const placeholder = new RegExp(
+  String.raw`^(<.*>|${tokenPlaceholder}|x{3,}|todo|fixme|token|secret|password|your[-_ ].*|(replace|change)[-_ ]?me|\$\{?[A-Za-z_]\w*\}?)$`,
+  "i",
+);
 
 /** What the agent, git and bake-token take as a token. */
 const isToken = (value: string): string | undefined => {

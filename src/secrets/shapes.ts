@@ -1,10 +1,14 @@
 /** What gives a secret away by its shape alone, whoever wrote it and wherever. */
+import { nameWord, privateKeyLine, tokenForms } from "./table.ts";
 
 /** Tokens of Buildkite, GitHub, GitLab, Hugging Face and Slack, and JSON web tokens. */
 export const tokenShapes: readonly RegExp[] = [
-  /\bbk[a-z]{2}_[A-Za-z0-9._-]{4,}/g,
-  /\b(?:gh[a-z]_[A-Za-z0-9_]{8,}|github_pat_[A-Za-z0-9_]{8,}|glpat-[A-Za-z0-9_-]{8,}|hf_[A-Za-z0-9]{16,}|xox[a-z]-[A-Za-z0-9-]{8,})/g,
-  /\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?/g,
+  new RegExp(
+    `\\b(?:${Object.values(tokenForms)
+      .map(({ prefix, body }) => prefix + body)
+      .join("|")})`,
+    "g",
+  ),
 ];
 
 /** Access key IDs (20 capitals and digits) and secret keys (40 letters and digits of each kind, which a digest in hex is not). */
@@ -14,7 +18,7 @@ export const accessKeyShapes: readonly RegExp[] = [
 ];
 
 /** All of it; of one that was cut off, everything that follows. */
-const privateKey = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|$(?![\s\S]))/g;
+const privateKey = new RegExp(`${privateKeyLine("BEGIN")}[\\s\\S]*?(?:${privateKeyLine("END")}|$(?![\\s\\S]))`, "g");
 
 const withinText: readonly RegExp[] = [
   // Everything before the @ of a URL's address, also a token alone, a password with slashes, and what a copy broke; `git@` is
@@ -27,7 +31,7 @@ const withinText: readonly RegExp[] = [
   // Headers, parameters, and settings as a shell writes them.
   /(?<=authorization\s*[:=]\s*(?:basic|bearer)\s+)[A-Za-z0-9+/._~=-]{6,}/gi,
   /(?<=[?&](?:access_|private_|auth_)?token=)[^\s"'&#]{4,}/gi,
-  /(?<=(?:^|[\s"'])[A-Za-z_]*(?:TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|SECRET_KEY|ACCESS_KEY|PRIVATE_KEY)=)(?!\d{1,6}(?!\S))[^\s"'$]{4,}/g,
+  new RegExp(`(?<=(?:^|[\\s"'])[A-Za-z_]*(?:${nameWord.toUpperCase()})=)(?!\\d{1,6}(?!\\S))[^\\s"'$]{4,}`, "g"),
 ];
 
 const find = (text: string, shapes: readonly RegExp[]): (readonly [start: number, end: number])[] =>
