@@ -6,7 +6,7 @@ import type { ErrorCode } from "./error-codes.ts";
  */
 export class BakeError extends Error {
   override readonly name = "BakeError";
-  /** Stable, `BK` and three digits. BK1xx profile, BK2xx lock and store, BK3xx host and tools, BK4xx build, BK5xx check, BK6xx user-data. */
+  /** Stable. BK1xx profile, BK2xx lock and store, BK3xx host and tools, BK4xx build, BK5xx check, BK6xx user-data. */
   readonly code: ErrorCode;
   /** What the user can do about it, one sentence or command a line. */
   readonly help: string | undefined;
@@ -18,7 +18,7 @@ export class BakeError extends Error {
   }
 }
 
-/** Lines of a list in a message, indented; of a long one the first, and how many there are besides. */
+/** Lines of a list in a message, indented; of a long one the first, and how many there are besides. Pure. */
 export const listed = (lines: readonly string[], most: number): string =>
   [
     ...lines.slice(0, most).map((line) => `  ${line}`),

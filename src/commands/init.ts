@@ -140,7 +140,11 @@ const replaceable = [
   { path: "builders.image", key: "buildkitImage", rule: "BK121" },
 ] as const;
 
-/** Pure. @returns the profile's text, and what of the host is not in it, one line each. */
+/**
+ * The text of a new profile, from answers that a host gave. Pure.
+ * @param file What the profile will be called, for its own checks.
+ * @returns the text, and what of the host is not in it, one line each.
+ */
 export const withVerified = (answers: Answers, file: string): { text: string; notes: string[] } => {
   const notes: string[] = [];
   let rest = answers;
@@ -227,7 +231,11 @@ const openPrompt = (): { ask: Ask; close: () => void } => {
   };
 };
 
-/** @returns the exit code: 1 when what was answered does not validate, 130 when the questions were broken off. */
+/**
+ * Asks, writes `profiles/<name>.yaml` and the schema beside it, and tells what to do next. Never writes over a profile.
+ * @returns the exit code: 0 when it was written, 1 when what was answered does not validate, 2 when it cannot
+ * be done, 130 when the questions were broken off.
+ */
 export const init = async (name: string, options: InitOptions): Promise<number> => {
   const { ask, close } = openPrompt();
   try {

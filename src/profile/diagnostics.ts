@@ -34,7 +34,7 @@ export interface Diagnostic extends Range {
 
 const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
-/** By file, in the order of `files` (the profile asked for, then what it extends), then position, code and message. */
+/** By file, in the order of `files` (the profile asked for, then what it extends), then position, code and message. Pure. */
 export const sortDiagnostics = (diagnostics: readonly Diagnostic[], files: readonly string[]): Diagnostic[] =>
   diagnostics.toSorted(
     (a, b) =>

@@ -19,7 +19,10 @@ const leaves = (value: unknown, path: ProfilePath): { path: ProfilePath; value: 
   return entries.length === 0 ? [{ path, value }] : entries.flatMap(([key, each]) => leaves(each, [...path, key]));
 };
 
-/** In the order of the schema. */
+/**
+ * Every single value, and empty maps and lists, in the order of the schema. Pure.
+ * @param tree What is written, merged: where values were set.
+ */
 export const effectiveValues = (profile: Profile, tree: Tree): Effective[] =>
   Object.keys(Profile.shape)
     .flatMap((key) => leaves(profile[key as keyof Profile], [key]))

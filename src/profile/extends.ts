@@ -199,7 +199,7 @@ const withoutExtends = (tree: Tree): Tree =>
   tree.kind === "map" ? { ...tree, entries: new Map([...tree.entries].filter(([key]) => key !== "extends")) } : tree;
 
 /**
- * Reads the chain and merges it. Problems: BK101 (YAML), BK102 (extends is no path), BK106 (not there), BK107 (a circle),
+ * Reads the chain and merges it. Pure, but for `library.read`, whose errors come through. Problems: BK101 (YAML), BK102 (extends is no path), BK106 (not there), BK107 (a circle),
  * BK108 (append or remove without effect).
  */
 export const readChain = (file: string, text: string, library: Library): Chain => {

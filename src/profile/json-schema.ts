@@ -62,6 +62,7 @@ const forEditors = (schema: Schema): Schema => {
   return inner["type"] === "array" ? orEdit(inner) : inner;
 };
 
+/** The whole schema, as plain data in draft 7 of JSON Schema. Pure. */
 export const profileSchema = (): Schema => {
   const { $schema, properties, ...rest } = forEditors(
     z.toJSONSchema(Profile, {

@@ -71,7 +71,7 @@ const placeOfProblem = (tree: Tree, { path, orAt, at }: Problem): Place => {
   return at === "key" ? keyPlaceOf(tree, written) : placeOf(tree, written);
 };
 
-/** Problems of a profile as diagnostics, where their values are written. */
+/** Problems of a profile as diagnostics, where their values are written. Pure. Values in their words are shown as they are. */
 export const diagnosticsOf = (tree: Tree, code: ErrorCode, problems: readonly Problem[]): Diagnostic[] =>
   problems.map((problem) => ({
     severity: problem.severity ?? "error",

@@ -19,6 +19,7 @@ export { hubOf } from "./schema/artifacts.ts";
 export { isPublicKey } from "./schema/ssh.ts";
 export { type TargetName, targetNames } from "./schema/targets.ts";
 
+/** All of it. The order of sections is the order in which everything tells of them. */
 export const Profile = z.strictObject({
   agents: Agents.describe("The Buildkite agents of the node."),
   docker: Docker.describe("The Docker engine of the node."),

@@ -17,7 +17,7 @@ export interface SecretReader {
   readonly readFile: (path: string) => Promise<{ readonly text: string; readonly mode: number }>;
 }
 
-/** `~/token`, as a shell would have it. */
+/** A path with `~/` at its beginning as a shell would have it; others as they are. Pure. */
 export const fromHome = (path: string, environment: SecretReader["environment"]): string =>
   path.startsWith("~/") && environment["HOME"] !== undefined ? `${environment["HOME"]}${path.slice(1)}` : path;
 
@@ -77,7 +77,10 @@ const shapes: Readonly<Record<SecretName, (value: string) => string | undefined>
   nodeKey: isPrivateKey,
 };
 
-/** Reads every secret that the profile names. All problems at once. */
+/**
+ * Reads every secret that the profile names, through `reader` alone. All problems at once: it throws nothing.
+ * @returns the values that are right; the others are among the problems.
+ */
 export const readSecrets = async (secrets: Profile["secrets"], reader: SecretReader): Promise<SecretValues> => {
   const values: Partial<Record<SecretName, string>> = {};
   const problems: string[] = [];

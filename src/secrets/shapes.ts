@@ -21,8 +21,8 @@ export const accessKeyShapes: readonly RegExp[] = [
 const privateKey = new RegExp(`${privateKeyLine("BEGIN")}[\\s\\S]*?(?:${privateKeyLine("END")}|$(?![\\s\\S]))`, "g");
 
 const withinText: readonly RegExp[] = [
-  // Everything before the @ of a URL's address, also a token alone, a password with slashes, and what a copy broke; `git@` is
-  // no secret, a port before a path does not count, and an @ in a query is none of an address.
+  // Everything before the @ of a URL's address. It may be a token alone, or a password with slashes or broken by a copy.
+  // `git@` is no secret. A port before a path is no password. An @ in a query belongs to no address.
   /(?<=:\/\/)(?!git@)[^\s"'<>/?#@]+(?:@[^\s"'<>/?#@]*)*(?=@)/g,
   /(?<=:\/\/)[^\s"'<>/?#@:]*:(?!\d{1,5}[/?#])[^"'<>\n]*?(?=@[A-Za-z0-9[])/g,
   /(?<=:\/\/)[^\s"'<>/?#@:]+:\d{1,5}\/[^\s"'<>?#/]*(?=@[A-Za-z0-9[])/g,
@@ -39,7 +39,7 @@ const find = (text: string, shapes: readonly RegExp[]): (readonly [start: number
     [...text.matchAll(shape)].map((match) => [match.index, match.index + match[0].length] as const),
   );
 
-/** Where in a text something lies that has the shape of a secret: from and to, as offsets. Rather too much than too little. */
+/** Where in a text something lies that has the shape of a secret: from and to, as offsets. Rather too much than too little. Pure. */
 export const findSecretShapes = (text: string): readonly (readonly [start: number, end: number])[] =>
   find(text, [...tokenShapes, ...accessKeyShapes, privateKey, ...withinText]);
 
@@ -47,13 +47,25 @@ export const findSecretShapes = (text: string): readonly (readonly [start: numbe
 const isPath = (text: string): boolean =>
   /^[~.]{0,2}(?:\/[A-Za-z0-9._-]+)+\/?(?::[~.]{0,2}(?:\/[A-Za-z0-9._-]+)+\/?)*$/.test(text);
 
-/** Whether a value as a whole is or holds a secret: sure enough to refuse it. */
+/** Whether a value as a whole is or holds a secret: sure enough to refuse it. Pure. */
 export const looksSecret = (text: string): boolean =>
   find(text, [privateKey, ...withinText]).length > 0 ||
   (!isPath(text) && find(text, [...tokenShapes, ...accessKeyShapes]).length > 0);
 
-/** A text for a message, without what has the shape of a secret. */
+/** By where they begin; those that overlap are one: two shapes may find the same secret. */
+const joined = (ranges: readonly (readonly [start: number, end: number])[]): [start: number, end: number][] =>
+  ranges
+    .toSorted((a, b) => a[0] - b[0])
+    .reduce<[start: number, end: number][]>((found, [start, end]) => {
+      const last = found.at(-1);
+      if (last !== undefined && start < last[1]) last[1] = Math.max(last[1], end);
+      else found.push([start, end]);
+      return found;
+    }, []);
+
+/** A text for a message, with `***` for what has the shape of a secret. Pure. */
 export const withoutSecretShapes = (text: string): string =>
-  findSecretShapes(text)
-    .toSorted((a, b) => b[0] - a[0])
-    .reduce((shown, [start, end]) => `${shown.slice(0, start)}***${shown.slice(end)}`, text);
+  joined(findSecretShapes(text)).reduceRight(
+    (shown, [start, end]) => `${shown.slice(0, start)}***${shown.slice(end)}`,
+    text,
+  );

@@ -46,6 +46,6 @@ export const githubKinds = "gh[pousr]_";
 /** What a guide writes in the place of a Buildkite token: bkct_xxx. */
 export const tokenPlaceholder = `${tokenForms.buildkite.prefix}x+`;
 
-/** The line before or behind a private key. @param kind `RSA `, `OPENSSH `, or any. */
+/** The line before or behind a private key. Pure. @param kind `RSA `, `OPENSSH `, or any. */
 export const privateKeyLine = (edge: "BEGIN" | "END", kind = "[A-Z0-9 ]*"): string =>
   `-----${edge} ${kind}PRIVATE KEY-----`;

@@ -1,4 +1,4 @@
-/** A login in a URL, as the text has it. A `%` that encodes nothing stands for itself, as do bytes that are no UTF-8. */
+/** A login in a URL, as the text has it. A `%` that encodes nothing stands for itself, as do bytes that are no UTF-8. Pure. */
 export const decodeLogin = (text: string): string => {
   try {
     return decodeURIComponent(text.replaceAll(/%(?![0-9a-f]{2})/gi, "%25"));

@@ -99,6 +99,15 @@ test.each(["TOKEN", "PASSWORD", "PASSPHRASE", "CREDENTIALS", "API_KEY", "ACCESS_
   },
 );
 
+test("two shapes of one secret hide it once, and nothing beside it", () => {
+  expect(withoutSecretShapes("at https://bob:canary-1@mirror.example/bake or ssh://git@host")).toBe(
+    "at https://***@mirror.example/bake or ssh://git@host",
+  );
+  expect(withoutSecretShapes("X_TOKEN=bkct_canary1 and Y_SECRET=ghp_canary12 end")).toBe(
+    "X_TOKEN=*** and Y_SECRET=*** end",
+  );
+});
+
 describe("in a profile that does not parse", () => {
   const sections = ["extends", ...Object.keys(Profile.shape)].filter((key) => key !== "secrets");
 

@@ -9,6 +9,7 @@ const location = (file: string, region: Readonly<Record<string, number>>) => ({
   },
 });
 
+/** One log with one run, as JSON text with its end of line. Pure. @param version Of bake. */
 export const formatSarif = (diagnostics: readonly Diagnostic[], version: string): string => {
   const ids = [...new Set(diagnostics.map(({ code }) => code))].toSorted();
   const log = {

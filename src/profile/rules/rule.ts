@@ -19,9 +19,8 @@ export interface Rule {
   /** Stable; docs/errors.md explains it. */
   readonly code: ErrorCode;
   /**
-   * Paths of the profile that it reads: it is not asked while the shape of one of them is wrong; of `map{}` it reads the
-   * names alone. A rule that looks at all
-   * values, at each by itself, is not asked about those that are wrong.
+   * Paths of the profile that it reads: it is not asked while the shape of one of them is wrong. Of `map{}` it reads the
+   * names alone. A rule that looks at every value by itself is not asked about those that are wrong.
    */
   readonly reads: readonly string[] | "each by itself";
   /** Pure. */

@@ -14,7 +14,7 @@ export const cidr = z
 /** The source of a regular expression for 1 to 65535, without leading zeros. */
 export const port = "(?:[1-9]\\d{0,3}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d{2}|655[0-2]\\d|6553[0-5])";
 
-/** A host in a URL says whether it can be one: digits and dots must be an IPv4 address, colons an IPv6 address. */
+/** Whether a text can be a host, as a URL takes it: digits and dots must be an IPv4 address, colons an IPv6 address. Pure. */
 export const isHost = (text: string): boolean => {
   if (!/^[A-Za-z0-9.:-]+$/.test(text) || text.includes("..") || /^[.-]|[.-]$/.test(text)) return false;
   try {
@@ -26,14 +26,17 @@ export const isHost = (text: string): boolean => {
   }
 };
 
-/** ASCII without quotes, backslashes and blanks: every format that a URL lands in takes these. */
+/**
+ * An http or https URL of ASCII without quotes, backslashes and blanks: every format that it lands in takes these.
+ * @param example Shown in messages and by editors.
+ */
 export const httpUrl = (example: string) =>
   z
     .url({ protocol: /^https?$/, error: `expected an http or https URL such as ${example}` })
     .regex(/^[!#-&(-;=?-[\]_a-z~]*$/, `expected an http or https URL such as ${example}`)
     .meta({ examples: [example] });
 
-/** One that the lock keeps: a lock is committed, and shown. */
+/** An `httpUrl` without a login, because the lock keeps it: a lock is committed, and shown. */
 export const lockedUrl = (example: string) =>
   httpUrl(example).regex(/^[^/]*\/\/[^/?#@]+(?:[/?#]|$)/, "expected a URL without a user or a password");
 

@@ -11,6 +11,7 @@ const agentValue = z
     "expected one line without double quotes and backslashes, and without # beside a single quote",
   );
 
+/** `agents`: what buildkite-agent.cfg and the environment of jobs are made from. */
 export const Agents = z.strictObject({
   version: version("3.137.0").describe("Buildkite agent release (v3)."),
   spawn: z

@@ -18,6 +18,7 @@ const sha256 = z
   .regex(/^[0-9a-f]{64}$/, "expected a sha256: 64 hex digits in lower case")
   .describe("Digest of the file, when you know it.");
 
+/** One of `files`: fetched by URL, laid down on the node. */
 export const File = z.strictObject({
   url: lockedUrl("https://example.com/tool.tar.gz").describe("Where the file is downloaded when the lock is made."),
   path: absolutePath.meta({ examples: ["/opt/site/tool"] }).describe("Where it lies on the node; owned by root."),
@@ -43,17 +44,19 @@ const revision = z
   .optional()
   .describe("Branch, tag or commit; the lock holds the commit. The hub's main branch without it.");
 
+/** One of `models`, of one of two hubs. */
 export const Model = z.union([
   z.strictObject({ modelscope: modelName.describe("A model of ModelScope."), revision }),
   z.strictObject({ huggingface: modelName.describe("A model of Hugging Face."), revision }),
 ]);
 
-/** Which hub a model is of, and its name there. */
+/** Which hub a model is of, and its name there. Pure. */
 export const hubOf = (model: z.infer<typeof Model>) =>
   "modelscope" in model
     ? ({ hub: "modelscope", name: model.modelscope } as const)
     : ({ hub: "huggingface", name: model.huggingface } as const);
 
+/** One of `pins`: why a version stays, and until when. */
 export const Pin = z.strictObject({
   reason: oneLine.optional().describe("Why it stays at this version."),
   link: httpUrl("https://example.com/issues/1").optional().describe("Where to read more."),

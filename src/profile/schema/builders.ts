@@ -3,6 +3,7 @@ import * as z from "zod";
 import { registryMirrors } from "./address.ts";
 import { imageReference } from "./artifacts.ts";
 
+/** `builders`: one for each agent. */
 export const Builders = z.strictObject({
   image: imageReference.describe(
     "BuildKit image of the builders cachebuilder1 … cachebuilder<spawn>, pinned and pre-loaded.",

@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { isHost, lockedUrl, port, registryMirrors } from "./address.ts";
 
+/** `sources`: where each kind of artifact is found, or a mirror of it. */
 export const Sources = z.strictObject({
   docker: lockedUrl("https://download.docker.com/linux/static/stable")
     .default("https://download.docker.com/linux/static/stable")

@@ -107,4 +107,5 @@ export type TargetName = keyof typeof targetSettings;
 /** In the order of the table. */
 export const targetNames = Object.keys(targetSettings) as readonly TargetName[];
 
+/** `targets`: each of the table, or not. */
 export const Targets = z.strictObject(targetSettings).partial();

@@ -1,7 +1,7 @@
 /** Types of single values that several sections share. */
 import * as z from "zod";
 
-/** Exact, or `26.1.x`: the lock holds the exact one. */
+/** A version, exact or such as `26.1.x`: the lock holds the exact one. @param example Shown in messages and by editors. */
 export const version = (example: string) =>
   z
     .string()
