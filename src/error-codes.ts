@@ -1,15 +1,15 @@
 /**
  * What each code means. A code never changes its meaning; docs/errors.md is made from this table and from the examples of
- * the tests.
+ * the tests. One table of one thing, so it may be long.
  */
 
-interface ErrorCode {
+interface Meaning {
   readonly title: string;
   /** Why it is an error, and what is behind it: one paragraph. */
   readonly text: string;
 }
 
-export const errorCodes: Readonly<Record<string, ErrorCode>> = {
+export const errorCodes = {
   BK100: {
     title: "no such profile",
     text: "A name is looked for as `profiles/<name>.yaml` in the current folder, then among bake's own; anything with a `/` or an ending is a path.",
@@ -389,4 +389,7 @@ export const errorCodes: Readonly<Record<string, ErrorCode>> = {
     text: "A stock image holds nothing of the node: it fetches everything by digest from a mirror that `bake fetch --to` has made.",
   },
   BK604: { title: "a wrong option of user-data", text: "A host name or a file of public keys that cannot be one." },
-};
+} as const satisfies Readonly<Record<`BK${number}`, Meaning>>;
+
+/** A code of the table: another one does not compile. */
+export type ErrorCode = keyof typeof errorCodes;

@@ -6,7 +6,8 @@ export type Path = readonly (string | number)[];
 
 /** Values, items of lists, and names in maps (with `name` in place of the key). */
 const texts = (type: z.core.$ZodType, path: Path = []): { path: Path; key: boolean }[] => {
-  if (type instanceof z.ZodOptional || type instanceof z.ZodDefault) return texts(type.unwrap(), path);
+  if (type instanceof z.ZodOptional || type instanceof z.ZodDefault || type instanceof z.ZodPrefault)
+    return texts(type.unwrap(), path);
   if (type instanceof z.ZodUnion) return type.options.flatMap((option) => texts(option, path));
   if (type instanceof z.ZodObject)
     return Object.entries(type.shape as Record<string, z.core.$ZodType>).flatMap(([key, child]) =>

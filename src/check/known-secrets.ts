@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import type { Host } from "../host/host.ts";
 import { fromHome } from "../profile/secret-values.ts";
 import { isSecretName, saysWhere } from "../secrets/names.ts";
+import { decodeLogin } from "../secrets/url-with-login.ts";
 import { type Secret, shortestSecret } from "./secret-scan.ts";
 
 /** Where a profile says that a secret comes from. */
@@ -27,13 +28,13 @@ const fromEnvironment = (environment: Readonly<Record<string, string | undefined
     // A proxy or a mirror with a password in its URL.
     const password = /^[a-z][a-z0-9+.-]*:\/\/[^\s:@/]*:([^\s@/]+)@/i.exec(value)?.[1];
     if (password === undefined) return [];
-    const plain = decodeURIComponent(password.replaceAll(/%(?![0-9a-f]{2})/gi, "%25"));
+    const plain = decodeLogin(password);
     return plain.length < shortestSecret ? [] : [{ name: `password in environment variable ${name}`, value: plain }];
   });
 
 /**
  * The profile's secrets as far as they are on this machine, and what its environment holds besides. A bake needs none of
- * them: one that is not there is not looked for.
+ * them: one that is not there is not looked for. Reads files; one that cannot be read is one that is not there.
  */
 export const knownSecrets = async (
   sources: SecretSources,
@@ -58,7 +59,7 @@ export const knownSecrets = async (
   return { secrets: [...secrets, ...others], unknown };
 };
 
-/** A host whose commands do not inherit the variables that the profile's secrets come from, whatever their names. */
+/** A host whose commands do not inherit the variables that the profile's secrets come from, whatever their names. Pure: the host itself stays as it is. */
 export const withholdSecrets = (host: Host, sources: SecretSources): Host => {
   const withhold = Object.values(sources).flatMap((source) =>
     source !== undefined && "env" in source ? [source.env] : [],

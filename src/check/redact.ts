@@ -1,6 +1,7 @@
 /** Takes secrets out of text that leaves the machine. Pure. Rather too much than too little. */
 
 import { accessKeyShapes, tokenShapes } from "../secrets/shapes.ts";
+import { accessKeyWord, nameWord, nameWords, otherNames, privateKeyLine } from "../secrets/table.ts";
 
 const mark = "[redacted]";
 
@@ -8,19 +9,27 @@ const mark = "[redacted]";
 const value = String.raw`(?:\\?"(?:[^"\\\n]|\\[^"\n]|\\"(?=[^\s,}\]]))*\\?"|'[^'\n]*'|[^\s"',;&}\]]+)`;
 
 /** Names whose values are secrets, as the last word of a longer name too: BUILDKITE_AGENT_TOKEN, db.password, X-Auth-Token. */
-const names =
-  "(?:[A-Za-z0-9_.-]*(?:token|secret|passwd|password|passphrase|api[-_]?key|access[-_]?key(?:[-_]?id)?|secret[-_]?key|private[-_]?key|credentials?|identitytoken)|(?:[A-Za-z0-9]+[-_.])?(?:ak|sk)|pwd|auth)";
+const names = `(?:[A-Za-z0-9_.-]*(?:${nameWord}|access[-_]?key[-_]?id|[-_]pwd|${otherNames})|(?:[A-Za-z0-9]+[-_.])?${accessKeyWord}|pwd|auth)`;
+
+/** Options of commands whose values are secrets. */
+const options = [nameWords.token, nameWords.password, nameWords.passphrase, nameWords.secret].join("|");
 
 type Rule = readonly [pattern: RegExp, replacement: string];
 
 const rules: readonly Rule[] = [
   // A block that ends, across lines of a journal too; of one that was cut off, the lines that look like its body.
   [
-    /-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----(?:(?!-----BEGIN)[\s\S])*?-----END \1PRIVATE KEY-----/g,
+    new RegExp(
+      String.raw`${privateKeyLine("BEGIN", "([A-Z0-9 ]*)")}(?:(?!-----BEGIN)[\s\S])*?${privateKeyLine("END", "\\1")}`,
+      "g",
+    ),
     `-----BEGIN $1PRIVATE KEY----- ${mark}`,
   ],
   [
-    /(-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----)(?! \[redacted\])(?:[^\n]*\n?[^\n]*[A-Za-z0-9+/=]{20,}[^\n]*)*/g,
+    new RegExp(
+      String.raw`(${privateKeyLine("BEGIN")})(?! \[redacted\])(?:[^\n]*\n?[^\n]*[A-Za-z0-9+/=]{20,}[^\n]*)*`,
+      "g",
+    ),
     `$1 ${mark}`,
   ],
   // Headers: all of the value, whatever the scheme.
@@ -33,10 +42,7 @@ const rules: readonly Rule[] = [
   ...tokenShapes.map((shape): Rule => [shape, mark]),
   // Options of commands, then settings by name. A path is where a secret lies, not what it is.
   [
-    new RegExp(
-      String.raw`(--?(?:token|password|passphrase|secret|access-token|api-key)(?:\s+|=))(?!\\?"?file:\/\/)${value}`,
-      "gi",
-    ),
+    new RegExp(String.raw`(--?(?:${options}|access-token|api-key)(?:\s+|=))(?!\\?"?file:\/\/)${value}`, "gi"),
     `$1${mark}`,
   ],
   [
@@ -66,6 +72,7 @@ const forms = (secret: string): string[] => {
 const shortest = 4;
 
 /**
+ * A text without what is, or is named as, a secret: `[redacted]` stands in its place. Pure; run again it changes nothing.
  * @param exact Values that must not be seen, in whatever place: also line by line, in base64, in URLs and in JSON.
  */
 export const redact = (text: string, exact: readonly string[] = []): string => {

@@ -10,6 +10,7 @@
  * 200 MB/s; `indexOf` for each of them came to 70.
  */
 import { createHash } from "node:crypto";
+import { githubKinds, tokenForms } from "../secrets/table.ts";
 
 /** A value that must not be found. */
 export interface Secret {
@@ -173,42 +174,42 @@ const shapes: readonly Shape[] = [
   {
     // All bodies have 38 characters or more; a little room for one that was cut off.
     what: "Buildkite token",
-    anchor: /bk[a-z]{2,3}_/,
+    anchor: new RegExp(tokenForms.buildkite.prefix),
     before: 0,
     after: 300,
-    pattern: /^bk[a-z]{2,3}_([A-Za-z0-9_.-]{32,})/,
+    pattern: new RegExp(`^${tokenForms.buildkite.prefix}([A-Za-z0-9_.-]{32,})`),
     holds: ([, body = ""]) => random(body),
   },
   {
     what: "GitHub token",
-    anchor: /gh[pousr]_/,
+    anchor: new RegExp(githubKinds),
     before: 0,
     after: 260,
-    pattern: /^gh[pousr]_([A-Za-z0-9]{36,251})(?![A-Za-z0-9_])/,
+    pattern: new RegExp(`^${githubKinds}([A-Za-z0-9]{36,251})(?![A-Za-z0-9_])`),
     holds: ([, body = ""]) => random(body),
   },
   {
     what: "GitHub fine-grained token",
-    anchor: /github_pat_/,
+    anchor: new RegExp(tokenForms.githubFineGrained.prefix),
     before: 0,
     after: 100,
-    pattern: /^github_pat_([A-Za-z0-9]{22}_[A-Za-z0-9]{59})(?![A-Za-z0-9_])/,
+    pattern: new RegExp(`^${tokenForms.githubFineGrained.prefix}([A-Za-z0-9]{22}_[A-Za-z0-9]{59})(?![A-Za-z0-9_])`),
     holds: ([, body = ""]) => random(body),
   },
   {
     what: "GitLab token",
-    anchor: /glpat-/,
+    anchor: new RegExp(tokenForms.gitlab.prefix),
     before: 0,
     after: 100,
-    pattern: /^glpat-([A-Za-z0-9_-]{20,64})(?![A-Za-z0-9_-])/,
+    pattern: new RegExp(`^${tokenForms.gitlab.prefix}([A-Za-z0-9_-]{20,64})(?![A-Za-z0-9_-])`),
     holds: ([, body = ""]) => random(body),
   },
   {
     what: "Hugging Face token",
-    anchor: /hf_/,
+    anchor: new RegExp(tokenForms.huggingFace.prefix),
     before: 0,
     after: 48,
-    pattern: /^hf_([A-Za-z0-9]{34})(?![A-Za-z0-9_])/,
+    pattern: new RegExp(`^${tokenForms.huggingFace.prefix}([A-Za-z0-9]{34})(?![A-Za-z0-9_])`),
     holds: ([, body = ""]) => /[A-Z]/.test(body) && /[a-z]/.test(body) && new Set(body).size >= 10,
   },
   {

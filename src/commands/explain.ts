@@ -4,7 +4,7 @@ import type { Consequence } from "../node/concern.ts";
 import { planFor } from "./plan.ts";
 import { type Effective, effectiveValues } from "../profile/effective.ts";
 import type { Profile } from "../profile/schema.ts";
-import { descriptionAt } from "../profile/shape.ts";
+import { descriptionAt } from "../profile/schema-questions.ts";
 import type { Tree } from "../profile/source.ts";
 import { closest } from "../profile/suggest.ts";
 

@@ -13,7 +13,7 @@ import { provenance } from "../render/provenance.ts";
 import { writeTree } from "../render/write.ts";
 import type { Store } from "../store/store.ts";
 import { bakeNeeds, installPackages } from "../toolchain/packages.ts";
-import { type TargetName } from "../node/target.ts";
+import type { TargetName } from "../profile/schema.ts";
 import { targetsOf } from "../targets/index.ts";
 import { ensurePacker, ensureTool, packerEnvironment } from "../toolchain/tools.ts";
 import { formatSubstitutions } from "../trial/substitutions.ts";

@@ -9,6 +9,7 @@ import { formatSshTarget, parseSshTarget, sshToHost } from "../vm/ssh.ts";
 import { BakeError } from "../errors.ts";
 import { loadProfile } from "../profile/load.ts";
 import { type Answers, newProfile } from "../profile/new-profile.ts";
+import { rules } from "../profile/rules/index.ts";
 import { readTemplates, root } from "../host/root.ts";
 import { withoutSecretShapes } from "../secrets/shapes.ts";
 import { makeHost } from "./host.ts";
@@ -139,15 +140,18 @@ const replaceable = [
   { path: "builders.image", key: "buildkitImage", rule: "BK121" },
 ] as const;
 
-/** @returns the profile's text, and what of the host is not in it, one line each. */
-const withVerified = (answers: Answers, file: string): { text: string; notes: string[] } => {
+/**
+ * The text of a new profile, from answers that a host gave. Pure.
+ * @param file What the profile will be called, for its own checks.
+ * @returns the text, and what of the host is not in it, one line each.
+ */
+export const withVerified = (answers: Answers, file: string): { text: string; notes: string[] } => {
   const notes: string[] = [];
   let rest = answers;
   for (const { path, key, rule } of replaceable) {
-    const { diagnostics } = loadProfile(newProfile(rest, schemaBeside), file);
+    const { diagnostics } = loadProfile(newProfile(rest, schemaBeside), file, { rules });
     const wrong = diagnostics.some(
-      ({ severity, code, message }) =>
-        severity === "error" && (code === rule || message.startsWith(`${path} cannot be`)),
+      (each) => each.severity === "error" && (each.code === rule || (each.code === "BK102" && each.path === path)),
     );
     if (!wrong || rest[key] === undefined) continue;
     notes.push(`${path}: the host has ${rest[key]}, a verified one stands in its place`);
@@ -227,7 +231,11 @@ const openPrompt = (): { ask: Ask; close: () => void } => {
   };
 };
 
-/** @returns the exit code: 1 when what was answered does not validate, 130 when the questions were broken off. */
+/**
+ * Asks, writes `profiles/<name>.yaml` and the schema beside it, and tells what to do next. Never writes over a profile.
+ * @returns the exit code: 0 when it was written, 1 when what was answered does not validate, 2 when it cannot
+ * be done, 130 when the questions were broken off.
+ */
 export const init = async (name: string, options: InitOptions): Promise<number> => {
   const { ask, close } = openPrompt();
   try {
@@ -238,7 +246,7 @@ export const init = async (name: string, options: InitOptions): Promise<number> 
     const reading = options.fromHost === undefined ? { answers: {}, notes: [] } : await readFrom(options.fromHost);
     const { text, notes } = withVerified(await answersFrom(options, reading.answers, ask), file);
     for (const note of [...reading.notes, ...notes]) process.stderr.write(`note: ${note}\n`);
-    const loaded = loadProfile(text, file);
+    const loaded = loadProfile(text, file, { rules });
     printDiagnostics(loaded);
     if (loaded.profile === undefined) {
       process.stderr.write("nothing was written\n");

@@ -7,7 +7,7 @@ import { staleness } from "../lock/stale.ts";
 import { requirementsOf } from "../lock/requirements.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { planFor } from "./plan.ts";
-import { type TargetName } from "../node/target.ts";
+import type { TargetName } from "../profile/schema.ts";
 import { targetsOf } from "../targets/index.ts";
 import type { Profile } from "../profile/schema.ts";
 import type { Origins } from "../render/review.ts";

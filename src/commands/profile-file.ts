@@ -6,6 +6,7 @@ import { BakeError } from "../errors.ts";
 import { lockPath } from "../lock/read.ts";
 import type { Diagnostic } from "../profile/diagnostics.ts";
 import { type LoadedProfile, loadProfile } from "../profile/load.ts";
+import { rules } from "../profile/rules/index.ts";
 import type { Profile } from "../profile/schema.ts";
 import { formatText } from "../profile/report/text.ts";
 import { closest } from "../profile/suggest.ts";
@@ -58,7 +59,7 @@ export const readProfileFile = async (asked: string): Promise<ProfileFile> => {
       file,
       lockFile:
         nearer.startsWith("..") && dirname(place) === own ? join("profiles", `${name}.lock.json`) : lockPath(file),
-      ...loadProfile(text, file, readIfThere, own),
+      ...loadProfile(text, file, { rules, read: readIfThere, own }),
     };
   }
   const known = isPath
@@ -85,7 +86,7 @@ const useColor = (): boolean => process.stderr.isTTY === true && !process.env["N
 
 const count = (number: number, word: string): string => `${number} ${word}${number === 1 ? "" : "s"}`;
 
-/** Prints diagnostics to standard error, and how many there are. */
+/** Prints diagnostics to standard error, and how many there are. In colour on a terminal, unless NO_COLOR is set. */
 export const printDiagnostics = ({ diagnostics, texts }: LoadedProfile): void => {
   for (const diagnostic of diagnostics) {
     process.stderr.write(`${formatText(diagnostic, texts.get(diagnostic.file), useColor())}\n\n`);
@@ -100,13 +101,13 @@ export const printDiagnostics = ({ diagnostics, texts }: LoadedProfile): void =>
   if (totals.length > 0) process.stderr.write(`${totals.join(", ")}\n`);
 };
 
-/** The profile, or nothing after its problems were printed. */
+/** Prints the problems of a profile, warnings too. @returns the profile; undefined when it has errors. */
 export const requireProfile = (file: ProfileFile): Profile | undefined => {
   printDiagnostics(file);
   return file.profile;
 };
 
-/** Prints a failure that is no diagnostic. @returns the exit code. */
+/** Prints a BakeError to standard error. @returns the exit code, 2. @throws whatever else it is given: a bug. */
 export const reportFailure = (error: unknown): number => {
   if (!(error instanceof BakeError)) throw error;
   process.stderr.write(`error[${error.code}]: ${error.message}\n`);

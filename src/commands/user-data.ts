@@ -6,12 +6,14 @@ import { BakeError } from "../errors.ts";
 import { planFor } from "./plan.ts";
 import { isPublicKey } from "../profile/schema.ts";
 import { readSecrets } from "../profile/secret-values.ts";
+import { userDataLimit } from "../profile/user-data-limit.ts";
 import { instanceUserData, templateNames } from "../render/tree.ts";
 import { stockInstanceUserData, stockTemplateNames } from "../render/stock.ts";
-import { type Instance } from "../node/concern.ts";
+import type { Instance } from "../node/concern.ts";
 import { userDataOrigins } from "../render/user-data.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
-import { inForm, isBakeUserData, sizes, type UserDataForm, userDataLimit } from "../render/user-data-forms.ts";
+import { inForm, isBakeUserData, sizes, type UserDataForm } from "../render/user-data-forms.ts";
+import { withoutSecretShapes } from "../secrets/shapes.ts";
 import { readTemplates } from "../host/root.ts";
 import { makeHost, storeOf } from "./host.ts";
 import { type Asked, planAsked, readAsked, reportReview, stockTarget } from "./planned.ts";
@@ -35,8 +37,6 @@ const say = (text: string): void => void process.stderr.write(`${text}\n`);
 /** A label of a host name: agents' names begin with it. */
 const hostLabel = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
-const publicKey = /^(?:ssh-|ecdsa-sha2-|sk-)[a-z0-9@.-]+ [A-Za-z0-9+/]+=*(?: [^\0\r\n]*)?$/;
-
 const readKeys = async (files: readonly string[]): Promise<string[]> =>
   (
     await Promise.all(
@@ -48,7 +48,7 @@ const readKeys = async (files: readonly string[]): Promise<string[]> =>
           .split("\n")
           .map((line) => line.trim())
           .filter((line) => line !== "" && !line.startsWith("#"));
-        if (keys.length === 0 || keys.some((key) => !publicKey.test(key) || !isPublicKey(key))) {
+        if (keys.length === 0 || keys.some((key) => !isPublicKey(key))) {
           throw new BakeError(
             "BK604",
             `${file} holds no public keys as in authorized_keys`,
@@ -120,7 +120,7 @@ const stockOf = async (asked: Asked, given: string | undefined): Promise<Writing
       "BK605",
       mirror === undefined
         ? "a stock image becomes a node from a mirror, and none is named"
-        : `${JSON.stringify(mirror)} is no mirror's URL`,
+        : `${JSON.stringify(withoutSecretShapes(mirror))} is no mirror's URL`,
       "Give --mirror http://host/path, or targets.huaweicloud.mirror. bake fetch --to makes a mirror.",
     );
   }

@@ -7,6 +7,7 @@ import type { Host } from "../host/host.ts";
 import { downloadAll, type DownloadRequest, type TransferEvent } from "../store/download.ts";
 import { type Store, storePath } from "../store/store.ts";
 import { TransferProgress } from "../store/transfer-progress.ts";
+import { UrlWithLogin } from "../secrets/url-with-login.ts";
 import { downloadEdges } from "./ask.ts";
 import type { LockedFile } from "../artifact.ts";
 
@@ -52,27 +53,17 @@ export const fetchFiles = async (
 
 export const isMirrorUrl = (mirror: string): boolean => /^https?:\/\//i.test(mirror);
 
-const decoded = (text: string): string => {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-};
-
 /** A mirror's URL, and the login that was given with it. @throws BakeError BK216 */
 const readMirror = async (mirror: string): Promise<{ readonly root: string; readonly authorization?: string }> => {
   if (isMirrorUrl(mirror)) {
-    const url = URL.canParse(mirror) ? new URL(mirror) : undefined;
-    if (url === undefined || url.search !== "") {
+    const url = UrlWithLogin.parse(mirror);
+    if (url === undefined || url.query !== "") {
       throw new BakeError("BK216", "the URL of the mirror is none, or has a query", "It is https://host/path.");
     }
-    const login = `${decoded(url.username)}:${decoded(url.password)}`;
-    url.username = "";
-    url.password = "";
+    const authorization = url.basicAuthorization();
     return {
-      root: url.href.replace(/\/+$/, ""),
-      ...(login !== ":" && { authorization: `Basic ${Buffer.from(login).toString("base64")}` }),
+      root: url.withoutLogin().replace(/\/+$/, ""),
+      ...(authorization !== undefined && { authorization }),
     };
   }
   const isFolder = await stat(mirror).then(

@@ -1,5 +1,6 @@
 /** Where the image is baked, as data of the plan. What a target means and does is in src/targets/ and src/bake/. */
 import type { Architecture } from "../artifact.ts";
+import type { TargetName } from "../profile/schema.ts";
 
 export interface QemuTarget {
   readonly name: "qemu";
@@ -40,7 +41,6 @@ export interface TargetPlans {
   readonly huaweicloud: HuaweiCloudTarget;
 }
 
-export type TargetName = keyof TargetPlans;
 export type TargetPlan = TargetPlans[TargetName];
 
 /** Where clouds hand out user-data and credentials, Huawei Cloud among them. */

@@ -1,4 +1,5 @@
 /** A problem of a profile, located in the user's YAML. */
+import type { ErrorCode } from "../error-codes.ts";
 
 export interface Range {
   readonly file: string;
@@ -21,7 +22,9 @@ export interface Note {
 export interface Diagnostic extends Range {
   readonly severity: "error" | "warning";
   /** Stable: `BK1xx`. */
-  readonly code: string;
+  readonly code: ErrorCode;
+  /** The setting that is wrong, `agents.spawn` or `images[0]`; absent when the problem is none of one setting. */
+  readonly path?: string;
   readonly message: string;
   /** Short text beside the caret. */
   readonly label?: string;
@@ -31,7 +34,7 @@ export interface Diagnostic extends Range {
 
 const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
-/** By file, in the order of `files` (the profile asked for, then what it extends), then position, code and message. */
+/** By file, in the order of `files` (the profile asked for, then what it extends), then position, code and message. Pure. */
 export const sortDiagnostics = (diagnostics: readonly Diagnostic[], files: readonly string[]): Diagnostic[] =>
   diagnostics.toSorted(
     (a, b) =>

@@ -1,7 +1,7 @@
 /** Every value that a profile has in the end, and where it was set. Pure. */
 import type { Note } from "./diagnostics.ts";
 import { Profile } from "./schema.ts";
-import { descriptionAt } from "./shape.ts";
+import { descriptionAt } from "./schema-questions.ts";
 import { isWritten, placeOf, type ProfilePath, rangeOf, spell, type Tree } from "./source.ts";
 
 export interface Effective {
@@ -19,7 +19,10 @@ const leaves = (value: unknown, path: ProfilePath): { path: ProfilePath; value: 
   return entries.length === 0 ? [{ path, value }] : entries.flatMap(([key, each]) => leaves(each, [...path, key]));
 };
 
-/** In the order of the schema. */
+/**
+ * Every single value, and empty maps and lists, in the order of the schema. Pure.
+ * @param tree What is written, merged: where values were set.
+ */
 export const effectiveValues = (profile: Profile, tree: Tree): Effective[] =>
   Object.keys(Profile.shape)
     .flatMap((key) => leaves(profile[key as keyof Profile], [key]))

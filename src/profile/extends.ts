@@ -4,8 +4,9 @@
  * the two of `storage.disk`, the whole value replaces.
  */
 import { dirname, join, normalize } from "node:path";
+import type { ErrorCode } from "../error-codes.ts";
 import type { Diagnostic } from "./diagnostics.ts";
-import { childTypes, isChoice, isList, isProfileRelative, rootTypes, type Type } from "./shape.ts";
+import { childTypes, isChoice, isList, isProfileRelative, rootTypes, type Type } from "./schema-questions.ts";
 import {
   chainOf,
   type Entry,
@@ -20,7 +21,7 @@ import {
 } from "./source.ts";
 
 /** The text of a profile, undefined when there is no such file. @throws BakeError BK105 when it cannot be read. */
-export type ReadText = (path: string) => string | undefined;
+type ReadText = (path: string) => string | undefined;
 
 /** Where profiles come from. */
 export interface Library {
@@ -40,7 +41,7 @@ export interface Chain {
 /** Longer chains are a mistake, such as a folder that links to itself. */
 const longestChain = 16;
 
-const problem = (code: string, at: Place, message: string, more: Partial<Diagnostic> = {}): Diagnostic => ({
+const problem = (code: ErrorCode, at: Place, message: string, more: Partial<Diagnostic> = {}): Diagnostic => ({
   severity: "error",
   code,
   message,
@@ -198,7 +199,7 @@ const withoutExtends = (tree: Tree): Tree =>
   tree.kind === "map" ? { ...tree, entries: new Map([...tree.entries].filter(([key]) => key !== "extends")) } : tree;
 
 /**
- * Reads the chain and merges it. Problems: BK101 (YAML), BK102 (extends is no path), BK106 (not there), BK107 (a circle),
+ * Reads the chain and merges it. Pure, but for `library.read`, whose errors come through. Problems: BK101 (YAML), BK102 (extends is no path), BK106 (not there), BK107 (a circle),
  * BK108 (append or remove without effect).
  */
 export const readChain = (file: string, text: string, library: Library): Chain => {

@@ -2,6 +2,8 @@
 import { type Document, isAlias, isMap, isNode, isScalar, isSeq, type Node, visit } from "yaml";
 import { findSecretShapes, looksSecret } from "../secrets/shapes.ts";
 import { isSecretName } from "../secrets/names.ts";
+import { nameWord } from "../secrets/table.ts";
+import { Profile } from "./schema.ts";
 
 type Range = readonly [start: number, end: number];
 
@@ -21,15 +23,23 @@ const path = /^(?:~|\.{1,2})?\/[A-Za-z0-9._/-]*$/;
 const isSource = (key: string, value: unknown): boolean =>
   typeof value === "string" && (sourceShapes.get(key) ?? path).test(value) && !looksSecret(value);
 
+/** The other keys that a profile can begin a line with. */
+const otherSections = ["extends", ...Object.keys(Profile.shape)].filter((key) => key !== "secrets");
+
+/** A key at the beginning of a line, in quotes too. */
+const keyLine = (names: string): string => `["']?(?:${names})["']?[ \\t]*:`;
+
 /** In a document that does not parse: from `secrets:` to the next key of the profile, or to the end. */
-const secretsPart =
-  /^secrets[ \t]*:[\s\S]*?(?=^(?:agents|buildx|builders|checks|docker|extends|images|network|ssh|storage|targets)[ \t]*:|(?![\s\S]))/gm;
+const secretsPart = new RegExp(
+  `^${keyLine("secrets")}[\\s\\S]*?(?=^${keyLine(otherSections.join("|"))}|(?![\\s\\S]))`,
+  "gm",
+);
 
 /** What may be shown there. */
-const words = new Set(["secrets", "agentToken", "gitToken", "proxyCredentials", "nodeKey", "file", "env"]);
+const words = new Set(["secrets", ...Object.keys(Profile.shape.secrets.shape), ...sourceShapes.keys()]);
 
 /** Names in any spelling, also where no secret belongs: too much is hidden rather than too little. */
-const secretKey = /token|secret|passw|passphrase|credential|(?:^|_)pass$|pwd$|api[-_]?key|private[-_]?key/i;
+const secretKey = new RegExp(`${nameWord}|passw|(?:^|_)pass$|pwd$`, "i");
 
 /** `none`, a path, a number of few digits: what settings say whose names sound like secrets. */
 const isWhere = (node: Node): boolean =>
@@ -42,6 +52,10 @@ const isWord = (key: string): boolean => /^[A-Za-z]{1,16}$/.test(key);
 /** Where `files` are from. */
 const isFileUrl = (key: string): boolean => key === "url" || key === "checksums";
 
+/**
+ * Where secrets lie in a profile's text, as offsets from and to, by where they begin; they may overlap. Pure.
+ * @param document The text as parsed, with errors or without.
+ */
 export const hiddenRanges = (document: Document, text: string): Range[] => {
   const found: Range[] = [...findSecretShapes(text)];
   /** A tag or an anchor stands before the node: `!Passw0rd` is one to YAML. */
@@ -99,7 +113,7 @@ export const hiddenRanges = (document: Document, text: string): Range[] => {
     for (const part of text.matchAll(secretsPart)) {
       for (const word of part[0].matchAll(/[^\s:{}[\],]+/g)) {
         const start = part.index + word.index;
-        if (!words.has(word[0])) found.push([start, start + word[0].length]);
+        if (!words.has(word[0].replace(/^["']|["']$/g, ""))) found.push([start, start + word[0].length]);
       }
     }
   }

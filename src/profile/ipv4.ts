@@ -22,11 +22,12 @@ export const ipv4Range = (network: string): Ipv4Range | undefined => {
   return { first, last: first + size - 1 };
 };
 
+/** Whether two ranges have an address in common. Pure. */
 export const overlap = (a: Ipv4Range, b: Ipv4Range): boolean => a.first <= b.last && b.first <= a.last;
 
 const address = (value: number): string =>
   [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join(".");
 
-/** `10.0.0.0/8` of `10.1.2.3/8`. */
+/** The network that an address with a prefix length is in: `10.0.0.0/8` of `10.1.2.3/8`. Pure. */
 export const networkOf = (network: string): string =>
   `${address(ipv4Range(network)?.first ?? 0)}/${network.split("/")[1] ?? "32"}`;

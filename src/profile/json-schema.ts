@@ -62,9 +62,17 @@ const forEditors = (schema: Schema): Schema => {
   return inner["type"] === "array" ? orEdit(inner) : inner;
 };
 
+/** The whole schema, as plain data in draft 7 of JSON Schema. Pure. */
 export const profileSchema = (): Schema => {
   const { $schema, properties, ...rest } = forEditors(
-    z.toJSONSchema(Profile, { target: "draft-7", io: "input" }) as Schema,
+    z.toJSONSchema(Profile, {
+      target: "draft-7",
+      io: "input",
+      // All that stands where nothing is said, not the empty map that it is made from.
+      override: ({ zodSchema, jsonSchema }) => {
+        if (zodSchema instanceof z.ZodPrefault) jsonSchema.default = zodSchema.parse(undefined);
+      },
+    }) as Schema,
   );
   return {
     $schema,

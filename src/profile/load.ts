@@ -1,10 +1,11 @@
-/** Profile text → merged tree with positions → shape → rules → Profile and diagnostics. Pure: files are read by the function passed in. */
+/** Profile text → merged tree with positions → shape → rules → Profile and diagnostics. Pure: files are read by the function passed in, rules are those passed in. */
+import type { ErrorCode } from "../error-codes.ts";
 import { type Diagnostic, sortDiagnostics } from "./diagnostics.ts";
-import { type ReadText, readChain } from "./extends.ts";
-import { rules } from "./rules/index.ts";
-import type { Problem } from "./rules/rule.ts";
+import { type Library, readChain } from "./extends.ts";
+import type { Problem, Rule } from "./rules/rule.ts";
 import type { Profile } from "./schema.ts";
-import { checkShape, type ShapeProblem } from "./shape.ts";
+import { checkShape } from "./shape.ts";
+import type { ShapeProblem } from "./shape-problems.ts";
 import {
   chainOf,
   redactorOf,
@@ -49,11 +50,14 @@ const located = (place: Place): Pick<Diagnostic, "file" | "line" | "column" | "l
   notes: chainOf(place.source),
 });
 
-const shapeDiagnostic = (tree: Tree, { path, at, found, message, ...problem }: ShapeProblem): Diagnostic => {
+const shapeDiagnostic = (
+  tree: Tree,
+  { path, at, found, message, meant: _meant, ...problem }: ShapeProblem,
+): Diagnostic => {
   const place = at === "key" ? keyPlaceOf(tree, path) : placeOf(tree, path);
   const shown =
     found === undefined ? message : `${message} ${isHidden(place) ? "a value that is not shown" : kindOf(found)}`;
-  return { severity: "error", ...problem, message: shown, ...located(place) };
+  return { severity: "error", ...problem, path: spell(path), message: shown, ...located(place) };
 };
 
 /** Whether one path lies at or below the other. */
@@ -67,11 +71,12 @@ const placeOfProblem = (tree: Tree, { path, orAt, at }: Problem): Place => {
   return at === "key" ? keyPlaceOf(tree, written) : placeOf(tree, written);
 };
 
-/** Problems of a profile as diagnostics, where their values are written. */
-export const diagnosticsOf = (tree: Tree, code: string, problems: readonly Problem[]): Diagnostic[] =>
+/** Problems of a profile as diagnostics, where their values are written. Pure. Values in their words are shown as they are. */
+export const diagnosticsOf = (tree: Tree, code: ErrorCode, problems: readonly Problem[]): Diagnostic[] =>
   problems.map((problem) => ({
     severity: problem.severity ?? "error",
     code,
+    path: spell(problem.path),
     message: problem.message,
     ...(problem.label !== undefined && { label: problem.label }),
     ...(problem.help !== undefined && { help: problem.help }),
@@ -79,7 +84,12 @@ export const diagnosticsOf = (tree: Tree, code: string, problems: readonly Probl
   }));
 
 /** What rules say of values whose shape is right. */
-const ruleDiagnostics = (profile: Profile, tree: Tree, wrong: readonly ProfilePath[]): Diagnostic[] => {
+const ruleDiagnostics = (
+  rules: readonly Rule[],
+  profile: Profile,
+  tree: Tree,
+  wrong: readonly ProfilePath[],
+): Diagnostic[] => {
   const unknown = wrong.map(spell);
   const isKnown = (path: string): boolean =>
     path.endsWith("{}")
@@ -96,16 +106,19 @@ const ruleDiagnostics = (profile: Profile, tree: Tree, wrong: readonly ProfilePa
     );
 };
 
+export interface LoadSettings extends Partial<Library> {
+  /** What is looked at besides the shape. */
+  readonly rules: readonly Rule[];
+}
+
 /**
+ * Reads a profile: what it extends, its shape, and what the rules say. Pure, but for `read`, whose errors come through.
  * @param file As shown to the user; what the profile extends is looked for relative to it.
- * @param read Gives the texts of the profiles that this one extends.
- * @param own Folder of bake's own profiles, which can be extended by name.
  */
 export const loadProfile = (
   text: string,
   file: string,
-  read: ReadText = () => undefined,
-  own?: string,
+  { rules, read = () => undefined, own }: LoadSettings,
 ): LoadedProfile => {
   const { sources, tree, problems } = readChain(file, text, { read, ...(own !== undefined && { own }) });
   const texts = new Map(sources.map((source) => [source.file, shownText(source)]));
@@ -116,6 +129,7 @@ export const loadProfile = (
     sortDiagnostics(
       found.map((each) => ({
         ...each,
+        ...(each.path !== undefined && { path: redact(each.path) }),
         message: redact(each.message),
         ...(each.label !== undefined && { label: redact(each.label) }),
         ...(each.help !== undefined && { help: redact(each.help) }),
@@ -127,7 +141,7 @@ export const loadProfile = (
   const diagnostics = shown([
     ...problems,
     ...shape.problems.map((problem) => shapeDiagnostic(tree, problem)),
-    ...(shape.profile === undefined ? [] : ruleDiagnostics(shape.profile, tree, shape.mended)),
+    ...(shape.profile === undefined ? [] : ruleDiagnostics(rules, shape.profile, tree, shape.mended)),
   ]);
   const failed = diagnostics.some(({ severity }) => severity === "error") || shape.profile === undefined;
   return { ...(!failed && { profile: shape.profile }), diagnostics, texts, tree };

@@ -42,7 +42,10 @@ const scalar = (value: string | number): string => {
   return new Document(node).toString({ lineWidth: 0, doubleQuotedMinMultiLineLength: 1e9 }).trimEnd();
 };
 
-/** @param schema Path of the schema, as seen from the profile. */
+/**
+ * The text of a profile with these answers; values that only some profiles have stand in comments. Pure.
+ * @param schema Path of the schema, as seen from the profile.
+ */
 export const newProfile = (answers: Answers, schema: string): string => {
   const { npus, cards } = answers;
   const spawn = answers.spawn ?? Math.max(1, Math.floor(npus / cards));

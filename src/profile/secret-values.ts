@@ -1,4 +1,5 @@
 /** The profile's secrets as they come from files and variables: read, and looked at. Nothing here keeps or prints a value. */
+import { tokenPlaceholder } from "../secrets/table.ts";
 import type { Profile } from "./schema.ts";
 
 type SecretName = keyof Profile["secrets"];
@@ -16,7 +17,7 @@ export interface SecretReader {
   readonly readFile: (path: string) => Promise<{ readonly text: string; readonly mode: number }>;
 }
 
-/** `~/token`, as a shell would have it. */
+/** A path with `~/` at its beginning as a shell would have it; others as they are. Pure. */
 export const fromHome = (path: string, environment: SecretReader["environment"]): string =>
   path.startsWith("~/") && environment["HOME"] !== undefined ? `${environment["HOME"]}${path.slice(1)}` : path;
 
@@ -30,8 +31,10 @@ const why = (error: unknown): string => {
 };
 
 /** Left from a guide or an example: the whole value says so. */
-const placeholder =
-  /^(<.*>|bk[a-z]{2}_x+|x{3,}|todo|fixme|token|secret|password|your[-_ ].*|(replace|change)[-_ ]?me|\$\{?[A-Za-z_]\w*\}?)$/i;
+const placeholder = new RegExp(
+  String.raw`^(<.*>|${tokenPlaceholder}|x{3,}|todo|fixme|token|secret|password|your[-_ ].*|(replace|change)[-_ ]?me|\$\{?[A-Za-z_]\w*\}?)$`,
+  "i",
+);
 
 /** What the agent, git and bake-token take as a token. */
 const isToken = (value: string): string | undefined => {
@@ -74,7 +77,10 @@ const shapes: Readonly<Record<SecretName, (value: string) => string | undefined>
   nodeKey: isPrivateKey,
 };
 
-/** Reads every secret that the profile names. All problems at once. */
+/**
+ * Reads every secret that the profile names, through `reader` alone. All problems at once: it throws nothing.
+ * @returns the values that are right; the others are among the problems.
+ */
 export const readSecrets = async (secrets: Profile["secrets"], reader: SecretReader): Promise<SecretValues> => {
   const values: Partial<Record<SecretName, string>> = {};
   const problems: string[] = [];

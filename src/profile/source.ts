@@ -38,7 +38,7 @@ export type Tree = { readonly at: Place } & (
     }
 );
 
-/** Of what lies on several lines, the part on the first. */
+/** A place by line and column. Of what lies on several lines, the part on the first. Pure. */
 export const rangeOf = ({ source, start, end: whole }: Place): Range => {
   const { line, col } = source.lines.linePos(start);
   const lineEnd = source.text.indexOf("\n", start);
@@ -46,18 +46,18 @@ export const rangeOf = ({ source, start, end: whole }: Place): Range => {
   return { file: source.file, line: Math.max(1, line), column: Math.max(1, col), length: Math.max(1, end - start) };
 };
 
-/** Whether the place holds what must not be shown. */
+/** Whether the place holds what must not be shown. Pure. */
 export const isHidden = ({ source, start, end }: Place): boolean =>
   source.hidden.some(([from, to]) => from < Math.max(end, start + 1) && start < to);
 
-/** Which profiles led to this one, the nearest first. */
+/** Which profiles led to this one, the nearest first. Pure. */
 export const chainOf = (source: Source): Note[] => {
   if (source.extendedBy === undefined) return [];
   const { file, line, column } = rangeOf(source.extendedBy);
   return [{ message: "extended here", file, line, column }, ...chainOf(source.extendedBy.source)];
 };
 
-/** The text with every hidden character replaced, so that columns stay true. */
+/** The text with every hidden character replaced, so that columns stay true. Pure. */
 export const shownText = ({ text, hidden }: Pick<Source, "text" | "hidden">): string => {
   let shown = text;
   for (const [start, end] of hidden) {
@@ -66,7 +66,10 @@ export const shownText = ({ text, hidden }: Pick<Source, "text" | "hidden">): st
   return shown;
 };
 
-/** For messages that repeat a source, such as the parser's: without what is hidden in it or has the shape of a secret. */
+/**
+ * For messages that repeat a source, such as the parser's. Pure.
+ * @returns what takes out of a message what is hidden in the sources, and what has the shape of a secret.
+ */
 export const redactorOf = (sources: readonly Pick<Source, "text" | "hidden">[]): ((message: string) => string) => {
   const secrets = sources
     .flatMap(({ text, hidden }) => hidden.map(([start, end]) => text.slice(start, end).trim()))
@@ -89,7 +92,7 @@ export interface Parsed {
   readonly problems: readonly Diagnostic[];
 }
 
-/** Parses one file as YAML 1.2. Its problems have the code BK101. */
+/** Parses one file as YAML 1.2. Its problems have the code BK101. Pure. @param extendedBy The `extends:` that led here. */
 export const parseSource = (file: string, text: string, extendedBy?: Place): Parsed => {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false, version: "1.2" });
@@ -189,7 +192,7 @@ export const parseSource = (file: string, text: string, extendedBy?: Place): Par
   }
 };
 
-/** The tree as plain data. */
+/** The tree as plain data. Pure. */
 export const valueOf = (tree: Tree): unknown =>
   tree.kind === "scalar"
     ? tree.value
@@ -208,10 +211,10 @@ const childOf = (tree: Tree | undefined, step: string | number): Tree | undefine
 
 const treeAt = (tree: Tree, path: ProfilePath): Tree | undefined => path.reduce<Tree | undefined>(childOf, tree);
 
-/** Whether the whole way to `path` is written. */
+/** Whether the whole way to `path` is written. Pure. */
 export const isWritten = (tree: Tree, path: ProfilePath): boolean => treeAt(tree, path) !== undefined;
 
-/** The value at `path`; when it is not there, the key (or first character) of what should hold it. */
+/** The value at `path`; when it is not there, the key (or first character) of what should hold it. Pure. */
 export const placeOf = (tree: Tree, path: ProfilePath): Place => {
   let node = tree;
   let key: Place | undefined;
@@ -227,14 +230,14 @@ export const placeOf = (tree: Tree, path: ProfilePath): Place => {
   return node.at;
 };
 
-/** Where the last key of `path` is written; falls back to the value's place. */
+/** Where the last key of `path` is written; falls back to the value's place. Pure. */
 export const keyPlaceOf = (tree: Tree, path: ProfilePath): Place => {
   const holder = treeAt(tree, path.slice(0, -1));
   const entry = holder?.kind === "map" ? holder.entries.get(String(path.at(-1))) : undefined;
   return entry?.key ?? placeOf(tree, path);
 };
 
-/** `agents.spawn`, `images[0]` */
+/** A path as text: `agents.spawn`, `images[0]`. Pure. */
 export const spell = (path: ProfilePath): string =>
   path.reduce<string>(
     (text, step) => (typeof step === "number" ? `${text}[${step}]` : text === "" ? step : `${text}.${step}`),

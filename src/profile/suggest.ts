@@ -1,4 +1,4 @@
-/** The candidate nearest to a misspelt word, when it is near enough to be meant. */
+/** The candidate nearest to a misspelt word, when it is near enough to be meant: one wrong letter, two in a longer word. Pure. */
 export const closest = (word: string, candidates: readonly string[]): string | undefined => {
   const ranked = candidates
     .map((candidate) => ({ candidate, distance: editDistance(word.toLowerCase(), candidate.toLowerCase()) }))

@@ -3,9 +3,6 @@ import { gunzipSync, gzipSync } from "node:zlib";
 
 export type UserDataForm = "yaml" | "gzip" | "base64";
 
-/** Bytes that Huawei Cloud takes, before base64; gzip counts as it is (facts: ECS API reference, user_data). */
-export const userDataLimit = 32_000;
-
 const compress = (text: string): Buffer => gzipSync(text, { level: 9 });
 
 /** The same text is always the same bytes. `base64` is of the gzip file, in one line. */

@@ -1,10 +1,14 @@
 /** What gives a secret away by its shape alone, whoever wrote it and wherever. */
+import { nameWord, privateKeyLine, tokenForms } from "./table.ts";
 
 /** Tokens of Buildkite, GitHub, GitLab, Hugging Face and Slack, and JSON web tokens. */
 export const tokenShapes: readonly RegExp[] = [
-  /\bbk[a-z]{2}_[A-Za-z0-9._-]{4,}/g,
-  /\b(?:gh[a-z]_[A-Za-z0-9_]{8,}|github_pat_[A-Za-z0-9_]{8,}|glpat-[A-Za-z0-9_-]{8,}|hf_[A-Za-z0-9]{16,}|xox[a-z]-[A-Za-z0-9-]{8,})/g,
-  /\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?/g,
+  new RegExp(
+    `\\b(?:${Object.values(tokenForms)
+      .map(({ prefix, body }) => prefix + body)
+      .join("|")})`,
+    "g",
+  ),
 ];
 
 /** Access key IDs (20 capitals and digits) and secret keys (40 letters and digits of each kind, which a digest in hex is not). */
@@ -14,11 +18,11 @@ export const accessKeyShapes: readonly RegExp[] = [
 ];
 
 /** All of it; of one that was cut off, everything that follows. */
-const privateKey = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|$(?![\s\S]))/g;
+const privateKey = new RegExp(`${privateKeyLine("BEGIN")}[\\s\\S]*?(?:${privateKeyLine("END")}|$(?![\\s\\S]))`, "g");
 
 const withinText: readonly RegExp[] = [
-  // Everything before the @ of a URL's address, also a token alone, a password with slashes, and what a copy broke; `git@` is
-  // no secret, a port before a path does not count, and an @ in a query is none of an address.
+  // Everything before the @ of a URL's address. It may be a token alone, or a password with slashes or broken by a copy.
+  // `git@` is no secret. A port before a path is no password. An @ in a query belongs to no address.
   /(?<=:\/\/)(?!git@)[^\s"'<>/?#@]+(?:@[^\s"'<>/?#@]*)*(?=@)/g,
   /(?<=:\/\/)[^\s"'<>/?#@:]*:(?!\d{1,5}[/?#])[^"'<>\n]*?(?=@[A-Za-z0-9[])/g,
   /(?<=:\/\/)[^\s"'<>/?#@:]+:\d{1,5}\/[^\s"'<>?#/]*(?=@[A-Za-z0-9[])/g,
@@ -27,7 +31,7 @@ const withinText: readonly RegExp[] = [
   // Headers, parameters, and settings as a shell writes them.
   /(?<=authorization\s*[:=]\s*(?:basic|bearer)\s+)[A-Za-z0-9+/._~=-]{6,}/gi,
   /(?<=[?&](?:access_|private_|auth_)?token=)[^\s"'&#]{4,}/gi,
-  /(?<=(?:^|[\s"'])[A-Za-z_]*(?:TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|SECRET_KEY|ACCESS_KEY|PRIVATE_KEY)=)(?!\d{1,6}(?!\S))[^\s"'$]{4,}/g,
+  new RegExp(`(?<=(?:^|[\\s"'])[A-Za-z_]*(?:${nameWord.toUpperCase()})=)(?!\\d{1,6}(?!\\S))[^\\s"'$]{4,}`, "g"),
 ];
 
 const find = (text: string, shapes: readonly RegExp[]): (readonly [start: number, end: number])[] =>
@@ -35,7 +39,7 @@ const find = (text: string, shapes: readonly RegExp[]): (readonly [start: number
     [...text.matchAll(shape)].map((match) => [match.index, match.index + match[0].length] as const),
   );
 
-/** Where in a text something lies that has the shape of a secret: from and to, as offsets. Rather too much than too little. */
+/** Where in a text something lies that has the shape of a secret: from and to, as offsets. Rather too much than too little. Pure. */
 export const findSecretShapes = (text: string): readonly (readonly [start: number, end: number])[] =>
   find(text, [...tokenShapes, ...accessKeyShapes, privateKey, ...withinText]);
 
@@ -43,13 +47,25 @@ export const findSecretShapes = (text: string): readonly (readonly [start: numbe
 const isPath = (text: string): boolean =>
   /^[~.]{0,2}(?:\/[A-Za-z0-9._-]+)+\/?(?::[~.]{0,2}(?:\/[A-Za-z0-9._-]+)+\/?)*$/.test(text);
 
-/** Whether a value as a whole is or holds a secret: sure enough to refuse it. */
+/** Whether a value as a whole is or holds a secret: sure enough to refuse it. Pure. */
 export const looksSecret = (text: string): boolean =>
   find(text, [privateKey, ...withinText]).length > 0 ||
   (!isPath(text) && find(text, [...tokenShapes, ...accessKeyShapes]).length > 0);
 
-/** A text for a message, without what has the shape of a secret. */
+/** By where they begin; those that overlap are one: two shapes may find the same secret. */
+const joined = (ranges: readonly (readonly [start: number, end: number])[]): [start: number, end: number][] =>
+  ranges
+    .toSorted((a, b) => a[0] - b[0])
+    .reduce<[start: number, end: number][]>((found, [start, end]) => {
+      const last = found.at(-1);
+      if (last !== undefined && start < last[1]) last[1] = Math.max(last[1], end);
+      else found.push([start, end]);
+      return found;
+    }, []);
+
+/** A text for a message, with `***` for what has the shape of a secret. Pure. */
 export const withoutSecretShapes = (text: string): string =>
-  findSecretShapes(text)
-    .toSorted((a, b) => b[0] - a[0])
-    .reduce((shown, [start, end]) => `${shown.slice(0, start)}***${shown.slice(end)}`, text);
+  joined(findSecretShapes(text)).reduceRight(
+    (shown, [start, end]) => `${shown.slice(0, start)}***${shown.slice(end)}`,
+    text,
+  );

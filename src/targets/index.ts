@@ -1,15 +1,12 @@
 /** Every target by its name. What each of them does to bake is in src/bake/. */
-import type { TargetName, TargetPlan, TargetPlans } from "../node/target.ts";
+import type { TargetPlan, TargetPlans } from "../node/target.ts";
 import type { PlanInput } from "../plan/plan.ts";
-import type { Profile } from "../profile/schema.ts";
+import { type Profile, type TargetName, targetNames } from "../profile/schema.ts";
 import { huaweicloud } from "./huaweicloud.ts";
 import { qemu } from "./qemu.ts";
 import type { Target } from "./target.ts";
 
 const targets: { readonly [Name in TargetName]: Target<TargetPlans[Name]> } = { qemu, huaweicloud };
-
-/** The local one first. */
-const targetNames = Object.keys(targets) as TargetName[];
 
 /** What the target of a plan means. */
 export const targetOf = ({ name }: Pick<TargetPlan, "name">): Target<TargetPlan> =>

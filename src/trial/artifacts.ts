@@ -21,7 +21,7 @@ const packages = [
   "busybox-static",
   "libseccomp2",
   "libc6",
-]; // prettier-ignore
+];
 
 /**
  * The libraries of Debian's Docker besides libc: runc's libseccomp.so.2, dockerd's libsystemd.so.0 (which brings libcap).

@@ -48,7 +48,7 @@ const packages = [
   "procps",
   "python3",
   "less",
-]; // prettier-ignore
+];
 
 /** A small VM needs neither manuals nor translations (licences stay), and no fsync of every file that dpkg unpacks. */
 const dpkgOptions = [

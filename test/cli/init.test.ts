@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { newProfile } from "../../src/profile/new-profile.ts";
 import { loadProfile } from "../../src/profile/load.ts";
+import { rules } from "../../src/profile/rules/index.ts";
 import { root } from "../../src/host/root.ts";
 import { hostileStrings } from "../hostile.ts";
 
@@ -28,7 +29,7 @@ test("with options it asks nothing, and what it writes validates and renders", (
   expect(stdout).toContain("next: bake validate --profile site --explain");
   expect(bake("validate", "--profile", "site")).toMatchObject({ status: 0, stderr: "" });
   expect(bake("render", "--profile", "site").status).toBe(0);
-  const { profile } = loadProfile(readFileSync(join(folder, "profiles/site.yaml"), "utf8"), "site.yaml");
+  const { profile } = loadProfile(readFileSync(join(folder, "profiles/site.yaml"), "utf8"), "site.yaml", { rules });
   expect(profile).toMatchObject({
     agents: { spawn: 2, cards: 4, npus: 8, queue: "npu" },
     network: {
@@ -87,7 +88,7 @@ test("no answer gets out of its place", () => {
       },
       "./profile.schema.json",
     );
-    const { diagnostics, tree } = loadProfile(written, "p.yaml");
+    const { diagnostics, tree } = loadProfile(written, "p.yaml", { rules });
     // One text may be refused at several places, but it never is another key, nor the end of the document.
     expect(
       diagnostics.filter(({ code }) => code === "BK101" || code === "BK103"),

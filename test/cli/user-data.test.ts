@@ -160,3 +160,10 @@ test("wrong options", () => {
   expect(bake(["--authorized-key", "token"]).stderr.toString()).toContain("error[BK604]: token holds no public keys");
   expect(bake(["--format", "xml"]).status).toBe(2);
 });
+
+test("a mirror with a login is refused, and its login is not repeated", () => {
+  const { status, stderr } = bake(["--stock", "--mirror", "https://somebody:hunter2@mirror.example/bake"]);
+  expect(status).toBe(2);
+  expect(stderr.toString()).toContain('error[BK605]: "https://***@mirror.example/bake" is no mirror\'s URL');
+  expect(stderr.toString()).not.toMatch(/hunter|somebody/);
+});

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { agentConfigValue } from "../../src/formats/lines.ts";
 import { loadProfile } from "../../src/profile/load.ts";
+import { rules } from "../../src/profile/rules/index.ts";
 import { planFor } from "../../src/commands/plan.ts";
 import { root } from "../../src/host/root.ts";
 import { hostileStrings, seed } from "../hostile.ts";
@@ -23,7 +24,7 @@ test(`${count} strings in the fields of a profile`, { timeout: 300_000 }, () => 
     const { path, key } = profileTexts[index % profileTexts.length] ?? { path: [], key: false };
     const what = `seed ${seed}: ${path.join(".")} ${JSON.stringify(text.slice(0, 200))}`;
     const source = JSON.stringify(withAt(right, { path, key }, text)).replaceAll("\u007f", "\\u007f");
-    const loaded = loadProfile(source, "p.yaml");
+    const loaded = loadProfile(source, "p.yaml", { rules });
     if (loaded.profile === undefined) {
       expect(loaded.diagnostics.length, what).toBeGreaterThan(0);
       continue;

@@ -321,7 +321,7 @@ describe("making a lock", () => {
       again,
       resolve: async (requirement) => {
         asked.push(requirement.name);
-        if (requirement.name === "goss") throw new BakeError("BK999", "no goss today");
+        if (requirement.name === "goss") throw new BakeError("BK230", "no goss today");
         return answer(requirement, `${requirement.asked}-new`);
       },
     });

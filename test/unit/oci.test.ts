@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { BakeError } from "../../src/errors.ts";
+import type { ErrorCode } from "../../src/error-codes.ts";
 import type { ContainerImage } from "../../src/artifact.ts";
 import { blobRequests, resolveImage } from "../../src/lock/sources/oci.ts";
 import type { Registry } from "../../src/lock/sources/registry.ts";
@@ -73,7 +74,7 @@ const manifestOf = (config: unknown, value: object = {}) => {
 const only = "Only Docker and OCI images can be baked.";
 
 describe("an image is refused", () => {
-  it.each([
+  it.each<[what: string, registry: Registry, code: ErrorCode, message: string, help: string]>([
     [
       "in schema 1",
       registryOf({ schemaVersion: 1, name: "team/image", fsLayers: [] }),

@@ -9,6 +9,8 @@ import { formatGithub } from "../../src/profile/report/github.ts";
 import { formatSarif } from "../../src/profile/report/sarif.ts";
 import { formatText } from "../../src/profile/report/text.ts";
 import { rules } from "../../src/profile/rules/index.ts";
+import { userDataSize } from "../../src/profile/rules/user-data-size.ts";
+import { userDataLimit } from "../../src/profile/user-data-limit.ts";
 import type { Profile } from "../../src/profile/schema.ts";
 import { root } from "../../src/host/root.ts";
 import { readProfile } from "../plan-of.ts";
@@ -20,7 +22,7 @@ const right = readFileSync(join(negative, "right.yaml"), "utf8");
 /** Loads `profile.yaml` from texts in memory; `right.yaml` is among them. */
 const load = (files: Readonly<Record<string, string>>) => {
   const all: Readonly<Record<string, string>> = { "right.yaml": right, ...files };
-  return loadProfile(all["profile.yaml"] ?? "", "profile.yaml", (path) => all[path]);
+  return loadProfile(all["profile.yaml"] ?? "", "profile.yaml", { rules, read: (path) => all[path] });
 };
 
 const errors = (diagnostics: readonly Diagnostic[]): string[] =>
@@ -80,7 +82,7 @@ describe("extends", () => {
       "/own/shared.yaml": "nonsense: 1\n",
       "/own/right.yaml": right,
     };
-    const of = (text: string) => loadProfile(text, "p/site.yaml", (path) => files[path], "/own");
+    const of = (text: string) => loadProfile(text, "p/site.yaml", { rules, read: (path) => files[path], own: "/own" });
     expect(of("extends: shared\n").diagnostics).toEqual([]);
     expect(of("extends: right\n").diagnostics).toEqual([]);
     expect(of("extends: rihgt\n").diagnostics).toMatchObject([
@@ -147,7 +149,7 @@ test.each(profileTexts.map((text) => [text.path.join("."), text] as const))(
     const profile = readProfile();
     // Of another shape, and beside it more NPUs than there are, which a rule finds.
     const wrong = withAt({ ...profile, agents: { ...profile.agents, spawn: 64 } }, text, text.key ? "not a name!" : []);
-    const { diagnostics } = loadProfile(JSON.stringify(wrong), "profile.yaml");
+    const { diagnostics } = loadProfile(JSON.stringify(wrong), "profile.yaml", { rules });
     expect(
       errors(diagnostics).filter((each) => each.startsWith("BK119")),
       errors(diagnostics).join("\n"),
@@ -359,4 +361,45 @@ describe("reports", () => {
       expect(JSON.stringify(loaded.diagnostics), text).not.toContain("not-by-shape-0001");
     }
   });
+});
+
+describe("the setting that is wrong", () => {
+  const paths = (files: Readonly<Record<string, string>>) =>
+    load(files).diagnostics.map(({ code, path }) => [code, path]);
+
+  test("is told beside the words: by its shape, by a rule, by a key that nobody knows", () => {
+    expect(
+      paths({
+        "profile.yaml":
+          "extends: right.yaml\nagents: { spawn: many, spwan: 1 }\ndocker: { version: 25.0.4 }\nimages: [a]\n",
+      }),
+    ).toEqual([
+      ["BK102", "agents.spawn"],
+      ["BK103", "agents.spwan"],
+      ["BK112", "docker.version"],
+      ["BK102", "images[0]"],
+    ]);
+    // None where the text as a whole is wrong.
+    expect(paths({ "profile.yaml": "a: [\n" })).toEqual([["BK101", undefined]]);
+  });
+
+  test("holds no secret, when somebody wrote one as a key", () => {
+    const folder = join(negative, "leaks");
+    const text = readFileSync(join(folder, "profile.yaml"), "utf8").replace("../right", "right");
+    const { diagnostics } = load({ "profile.yaml": text });
+    expect(diagnostics.length).toBeGreaterThan(10);
+    expect(JSON.stringify(diagnostics)).not.toContain("EXAMPLE");
+  });
+});
+
+test.each([
+  ["at the limit", 0, []],
+  ["a byte above it", 1, ["BK133"]],
+])("user-data %s of what the cloud takes", (_, more, codes) => {
+  const profile = readProfile();
+  const rest = 3000;
+  // Each key stands in a line of its own.
+  const key = "k".repeat(userDataLimit - rest - 9 + more);
+  const found = [...userDataSize.find({ ...profile, ssh: { ...profile.ssh, operatorKeys: [key] } })];
+  expect(found.map(() => userDataSize.code)).toEqual(codes);
 });

@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { planFor } from "../../src/commands/plan.ts";
 import { diagnosticsOf, loadProfile } from "../../src/profile/load.ts";
+import { rules } from "../../src/profile/rules/index.ts";
 import { formatText } from "../../src/profile/report/text.ts";
 import { reviewUserData } from "../../src/render/review.ts";
 import { instanceUserData, templateNames } from "../../src/render/tree.ts";
@@ -25,12 +26,11 @@ secrets:
   gitToken: { env: GIT_TOKEN }
 `;
 const read = (path: string): string => readFileSync(path, "utf8");
-const { profile, tree, texts } = loadProfile(
-  profileText,
-  "site.yaml",
-  (path) => (existsSync(path) ? read(path) : undefined),
-  join(root, "profiles"),
-);
+const { profile, tree, texts } = loadProfile(profileText, "site.yaml", {
+  rules,
+  read: (path) => (existsSync(path) ? read(path) : undefined),
+  own: join(root, "profiles"),
+});
 if (profile === undefined || tree === undefined) throw new Error("the profile is wrong");
 const plan = planFor({ name: "site", profile });
 const templates: Templates = Object.fromEntries(templateNames(plan).map((name) => [name, read(join(root, name))]));

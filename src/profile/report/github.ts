@@ -4,6 +4,7 @@ import type { Diagnostic } from "../diagnostics.ts";
 const data = (text: string): string => text.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
 const property = (text: string): string => data(text).replaceAll(":", "%3A").replaceAll(",", "%2C");
 
+/** One workflow command, in one line without its end. Pure. */
 export const formatGithub = ({
   severity,
   code,

@@ -9,6 +9,7 @@ const location = (file: string, region: Readonly<Record<string, number>>) => ({
   },
 });
 
+/** One log with one run, as JSON text with its end of line. Pure. @param version Of bake. */
 export const formatSarif = (diagnostics: readonly Diagnostic[], version: string): string => {
   const ids = [...new Set(diagnostics.map(({ code }) => code))].toSorted();
   const log = {
@@ -20,7 +21,7 @@ export const formatSarif = (diagnostics: readonly Diagnostic[], version: string)
           driver: {
             name: "bake",
             version,
-            rules: ids.map((id) => ({ id, shortDescription: { text: errorCodes[id]?.title ?? id } })),
+            rules: ids.map((id) => ({ id, shortDescription: { text: errorCodes[id].title } })),
           },
         },
         columnKind: "utf16CodeUnits",

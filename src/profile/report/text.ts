@@ -22,7 +22,10 @@ const blank = (text: string): string =>
 /** Characters of a long line that are shown around the place. */
 const window = { before: 60, after: 100 };
 
-/** @param text What may be shown of `diagnostic.file`; without it there is no source line. */
+/**
+ * A diagnostic as several lines, without the end of the last. Pure.
+ * @param text What may be shown of `diagnostic.file`; without it there is no source line.
+ */
 export const formatText = (diagnostic: Diagnostic, text: string | undefined, color: boolean): string => {
   const c = pc.createColors(color);
   const paint = diagnostic.severity === "error" ? c.red : c.yellow;

@@ -24,6 +24,7 @@ import type { Rule } from "./rule.ts";
 import { targets } from "./targets.ts";
 import { userDataSize } from "./user-data-size.ts";
 
+/** All rules. Their order does not matter: diagnostics are sorted by place. */
 export const rules: readonly Rule[] = [
   addressPools,
   agentEnvironment,

@@ -1,6 +1,9 @@
+import { tokenPlaceholder } from "../../secrets/table.ts";
 import { spell } from "../source.ts";
 import type { Rule } from "./rule.ts";
 import { textsOf } from "./values.ts";
+
+const isTokenPlaceholder = new RegExp(`^${tokenPlaceholder}$`, "i");
 
 const isPlaceholder = (text: string): boolean =>
   /^<[^>]*>$/.test(text) ||
@@ -8,8 +11,9 @@ const isPlaceholder = (text: string): boolean =>
   /^(TODO|FIXME)$/.test(text) ||
   /^(replace|change)[ _-]?(me|this)$|^your[ _-](token|ip|host|key|proxy|queue)$/i.test(text) ||
   /\breplace with\b/i.test(text) ||
-  // 172.22.0.xx, bkct_xxx
-  /^\d{1,3}(\.(\d{1,3}|x{1,3})){2}\.x{1,3}$|^bk[a-z]{2}_x+$/i.test(text);
+  // 172.22.0.xx
+  /^\d{1,3}(\.(\d{1,3}|x{1,3})){2}\.x{1,3}$/i.test(text) ||
+  isTokenPlaceholder.test(text);
 
 /** What a copied guide or an example leaves to fill in (S11), and variables that are set to nothing. */
 export const placeholders: Rule = {

@@ -1,3 +1,4 @@
+import type { ErrorCode } from "../../error-codes.ts";
 import type { Profile } from "../schema.ts";
 
 export interface Problem {
@@ -16,11 +17,10 @@ export interface Problem {
 /** What a person who knows the field would see. One small file a rule, with a fixture for each of its answers. */
 export interface Rule {
   /** Stable; docs/errors.md explains it. */
-  readonly code: string;
+  readonly code: ErrorCode;
   /**
-   * Paths of the profile that it reads: it is not asked while the shape of one of them is wrong; of `map{}` it reads the
-   * names alone. A rule that looks at all
-   * values, at each by itself, is not asked about those that are wrong.
+   * Paths of the profile that it reads: it is not asked while the shape of one of them is wrong. Of `map{}` it reads the
+   * names alone. A rule that looks at every value by itself is not asked about those that are wrong.
    */
   readonly reads: readonly string[] | "each by itself";
   /** Pure. */

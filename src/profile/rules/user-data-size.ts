@@ -1,7 +1,5 @@
+import { userDataLimit } from "../user-data-limit.ts";
 import type { Rule } from "./rule.ts";
-
-/** Bytes that the cloud takes, before base64 (facts: ECS API reference, user_data). */
-const limit = 32_000;
 
 /** What golden user-data holds besides keys: files with secrets, names, comments. */
 const rest = 3_000;
@@ -17,8 +15,8 @@ export const userDataSize: Rule = {
   reads: ["ssh.operatorKeys"],
   find: ({ ssh: { operatorKeys } }) => {
     const bytes = rest + operatorKeys.reduce((sum, key) => sum + Buffer.byteLength(key) + 9, 0);
-    if (bytes <= limit) return [];
-    const fits = bytes * compressed <= limit;
+    if (bytes <= userDataLimit) return [];
+    const fits = bytes * compressed <= userDataLimit;
     return [
       {
         path: ["ssh", "operatorKeys"],

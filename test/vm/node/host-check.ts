@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Vm } from "../../../src/vm/machine.ts";
 import type { Profile } from "../../../src/profile/schema.ts";
 import { loadProfile } from "../../../src/profile/load.ts";
+import { rules } from "../../../src/profile/rules/index.ts";
 import type { NodePlan } from "../../../src/plan/node-plan.ts";
 import { root } from "../../../src/host/root.ts";
 import { testHost } from "../golden-image.ts";
@@ -136,7 +137,9 @@ export const checkByHand = (node: OtherNode): void => {
       await onNode("touch /run/before && sleep 1");
       const { code, stderr } = await bake("init", "read", "--from-host", target);
       expect(code, stderr).toBe(0);
-      const { profile: read } = loadProfile(readFileSync(join(bakeFolder, "profiles/read.yaml"), "utf8"), "read.yaml");
+      const { profile: read } = loadProfile(readFileSync(join(bakeFolder, "profiles/read.yaml"), "utf8"), "read.yaml", {
+        rules,
+      });
       expect(read).toMatchObject({
         agents: { version: plan.facts.agents.version, spawn: 2, cards: 4, queue: "ascend" },
         docker: { version: plan.facts.docker.version, dataRoot: plan.facts.docker.dataRoot },

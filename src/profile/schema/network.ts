@@ -1,0 +1,70 @@
+/** What the node reaches, and by way of what. */
+import * as z from "zod";
+import { cidr, httpUrl, isHost } from "./address.ts";
+import { token } from "./text.ts";
+
+/** What NO_PROXY means something by: a host, a domain with a leading dot, an address, an IPv4 network. */
+const isProxyException = (text: string): boolean => cidr.safeParse(text).success || isHost(text.replace(/^\*?\./, ""));
+
+export const Network = z.strictObject({
+  pypiCache: z
+    .strictObject({
+      host: z
+        .string()
+        .refine(isHost, "expected an IP address or a host name, without a port")
+        .meta({ examples: ["172.22.0.80"] })
+        .describe("IP address or name, as the nodes see it."),
+      port: z
+        .int()
+        .min(1)
+        .max(65535)
+        .meta({ examples: [30367] })
+        .describe("TCP port."),
+    })
+    .optional()
+    .describe("The PyPI cache that jobs find as PYPI_CACHE_HOST and PYPI_CACHE_PORT."),
+  gitProxy: z
+    .strictObject({
+      for: httpUrl("https://github.com/").describe("URL prefix that is rewritten."),
+      via: httpUrl("https://git-proxy.example.com/https://github.com/").describe("What it is rewritten to."),
+    })
+    .optional()
+    .describe("Rewrites git URLs (url.<via>.insteadOf)."),
+  httpProxy: z
+    .strictObject({
+      url: httpUrl("http://proxy.example.com:3128").regex(
+        /^[^@]*$/,
+        "expected a URL without credentials: secrets.proxyCredentials says where they come from",
+      ),
+      except: z
+        .array(
+          z
+            .string()
+            .refine(
+              isProxyException,
+              "expected a host, a domain such as .example.com, or a network such as 10.0.0.0/8",
+            ),
+        )
+        .default([])
+        .describe("Reached without the proxy, besides loopback, the PyPI cache and the metadata service."),
+    })
+    .optional()
+    .describe("HTTP proxy of Docker, the builders, the agents and their jobs."),
+  vpc: z
+    .array(cidr)
+    .default([])
+    .describe("Networks of the site, such as the VPC's: Docker's address pools must stay away from them."),
+  metadata: z
+    .strictObject({
+      closed: z
+        .boolean()
+        .default(true)
+        .describe("Once the node is ready, nothing on it reaches 169.254.169.254 until the next boot."),
+      exceptUsers: z
+        .array(token("a user name"))
+        .default([])
+        .describe("Users of the node that still reach it, such as a monitoring agent's; never root."),
+    })
+    .prefault({})
+    .describe("The cloud's metadata service, which hands out user-data and credentials to whoever asks."),
+});

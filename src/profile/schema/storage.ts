@@ -1,0 +1,54 @@
+/** The settings of the data disk. */
+import * as z from "zod";
+import { absolutePath } from "./text.ts";
+
+export const Storage = z.strictObject({
+  disk: z
+    .union([
+      z.strictObject({
+        blank: z
+          .enum(["nvme", "any"])
+          .describe("Take the one disk without any signature: among NVMe disks, or among all."),
+        pick: z
+          .enum(["only", "first", "largest"])
+          .default("only")
+          .describe(
+            "When several are blank: only refuses, first takes the lowest in the order of their slots, largest the largest.",
+          ),
+      }),
+      z.strictObject({
+        adopt: z
+          .string()
+          .regex(
+            /^(?:UUID=[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|LABEL=[A-Za-z0-9._-]{1,16})$/,
+            "expected LABEL=… or UUID=… of a file system that exists, as blkid writes it: small letters, whole",
+          )
+          .meta({ examples: ["UUID=85805e4a-2b1f-4ba6-9d5e-0f6b7bd92a4e"] })
+          .describe("Mount a file system that exists already; it is never formatted."),
+      }),
+    ])
+    .describe("Which disk holds the data."),
+  filesystem: z
+    .enum(["ext4", "xfs"])
+    .default("ext4")
+    .describe("File system made on a blank disk, or found on an adopted one."),
+  minSize: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(100)
+    .describe("GiB below which a blank disk is not taken for the data disk."),
+  minFree: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(10)
+    .describe("GiB that must be free on the data disk; with less the node takes no jobs."),
+  mount: absolutePath.default("/mnt").describe("Where the data disk is mounted."),
+  uuid: z
+    .uuid("expected a UUID of small letters and digits such as 7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001")
+    // As blkid writes it, which compares letter by letter.
+    .regex(/^[^A-F]*$/, "expected a UUID of small letters and digits such as 7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001")
+    .default("7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001")
+    .describe("UUID of the file system: one for the whole fleet, so that a disk stays ours across profiles and bakes."),
+});
