@@ -8,6 +8,7 @@ import type { Store } from "../store/store.ts";
 import { ensureCrane } from "../toolchain/tools.ts";
 import { followFile } from "./follow.ts";
 import { type Artifact, filesOf, type Model } from "../artifact.ts";
+import { isSupportedDocker } from "../profile/docker-releases.ts";
 import type { Look } from "./outdated.ts";
 import { resolverOf } from "./sources/index.ts";
 import { changedFiles } from "./sources/model-files.ts";
@@ -52,9 +53,9 @@ export const downloadEdges = (
 /** Nobody on the way reads a token: TLS, or this machine. */
 const isPrivateWay = (url: string): boolean => /^(?:https:|http:\/\/(?:localhost|127\.0\.0\.1)(?:[:/]|$))/.test(url);
 
-/** Docker 29 and later are no node's (rule BK112); nobody is told of them. */
+/** Of releases that no node can have (rule BK112) nobody is told. */
 const isForNodes = ({ kind }: Requirement, version: string): boolean =>
-  kind !== "docker-static" || /^2[678]\./.test(version);
+  kind !== "docker-static" || isSupportedDocker(version);
 
 /** A file of ModelScope is asked for at its commit, and where its server takes none at the branch; the digest tells them apart. */
 const placesOf = (url: string, { hub, asked }: Model): string[] => {
