@@ -1,6 +1,7 @@
 /** What changes on a node between two locks, in versions, digests and bytes. Pure. */
 import { type Architecture, type Artifact, digestOf, filesOf } from "../artifact.ts";
-import { type Lock } from "./lock.ts";
+import { parseImageReference } from "../formats/image-reference.ts";
+import type { Lock } from "./lock.ts";
 
 /** What is known of an artifact; of an image's record neither size nor files. */
 export interface Item {
@@ -51,7 +52,9 @@ export const itemsOf = ({ artifacts }: Lock): Item[] => artifacts.map(itemOf);
 
 /** An image is the same one under another tag; everything else goes by its name. */
 const keyOf = ({ kind, name, architecture }: Item): string =>
-  [kind, kind === "container-image" ? name.replace(/:[^:/]+$/, "") : name, architecture ?? ""].join(" ");
+  [kind, kind === "container-image" ? (parseImageReference(name)?.withoutTag ?? name) : name, architecture ?? ""].join(
+    " ",
+  );
 
 const all = (items: readonly Item[]): ReadonlyMap<string, number> | undefined =>
   items.some(({ files }) => files === undefined)

@@ -1,17 +1,31 @@
 /** Profile → requirements: every artifact that it asks for, once for each architecture that it bakes for. */
+import { imageReferenceOf } from "../formats/image-reference.ts";
+import { isOpenVersion } from "../formats/version.ts";
 import { hubOf, type Profile } from "../profile/schema.ts";
 import type { Architecture } from "../artifact.ts";
 import type { Requirement } from "./requirement.ts";
 
-/** A pin is named as the artifact, or as an image without its tag. */
-export const pinFor = (pins: Profile["pins"], name: string): Profile["pins"][string] | undefined =>
-  pins[name] ?? pins[name.replace(/:[^:/]+$/, "")];
+/** What a pin for the artifact is named: as the artifact, or as an image without its tag. The closer name first. */
+const pinNames = ({ kind, name }: Pick<Requirement, "kind" | "name">): string[] =>
+  kind === "container-image" ? [name, imageReferenceOf(name).withoutTag] : [name];
+
+/**
+ * The pin that a profile has for an artifact, by the closest of its names. Pure.
+ * @throws RangeError for an image whose name was not validated
+ */
+export const pinFor = (
+  pins: Profile["pins"],
+  requirement: Pick<Requirement, "kind" | "name">,
+): Profile["pins"][string] | undefined => {
+  const name = pinNames(requirement).find((each) => Object.hasOwn(pins, each));
+  return name === undefined ? undefined : pins[name];
+};
 
 const architecturesOf = ({ targets: { qemu, huaweicloud } }: Profile): Architecture[] =>
   [...new Set([qemu, huaweicloud].flatMap((target) => (target === undefined ? [] : [target.architecture])))].toSorted();
 
 const withPin = (profile: Profile, requirement: Requirement): Requirement => {
-  const { reason, link, reviewAt } = pinFor(profile.pins, requirement.name) ?? {};
+  const { reason, link, reviewAt } = pinFor(profile.pins, requirement) ?? {};
   const pin = {
     ...(reason !== undefined && { reason }),
     ...(link !== undefined && { link }),
@@ -85,14 +99,8 @@ export const requirementsOf = (profile: Profile): Requirement[] => {
   return [...architecturesOf(profile).flatMap(each), ...everywhere].map((requirement) => withPin(profile, requirement));
 };
 
-/** Names of artifacts that a pin can be for. */
-export const pinnable = (profile: Profile): string[] => [
-  ...new Set(
-    requirementsOf(profile).flatMap(({ kind, name }) =>
-      kind === "container-image" ? [name, name.replace(/:[^:/]+$/, "")] : [name],
-    ),
-  ),
-];
+/** Names of artifacts that a pin of the profile can be for, each once. Pure. */
+export const pinnable = (profile: Profile): string[] => [...new Set(requirementsOf(profile).flatMap(pinNames))];
 
 /** Profile with the exact versions that a lock holds in the place of `26.1.x`. */
 export const withLockedVersions = (
@@ -100,7 +108,7 @@ export const withLockedVersions = (
   artifacts: readonly { readonly kind: string; readonly version: string }[],
 ): Profile => {
   const versionOf = (kind: string, asked: string): string =>
-    asked.endsWith(".x") ? (artifacts.find((each) => each.kind === kind)?.version ?? asked) : asked;
+    isOpenVersion(asked) ? (artifacts.find((each) => each.kind === kind)?.version ?? asked) : asked;
   const { agents, docker, buildx, checks } = profile;
   return {
     ...profile,
