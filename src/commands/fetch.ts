@@ -6,7 +6,7 @@ import { BakeError, listed } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import { askSources, requireLocal } from "../lock/ask.ts";
 import { fetchFiles, isMirrorUrl, requestsOfMirror } from "../lock/fetch.ts";
-import { type Artifact, filesOf, type LockedFile } from "../artifact.ts";
+import { type Artifact, filesOf, type LockedFile, reachesNode } from "../artifact.ts";
 import { targetsOf } from "../plan/target.ts";
 import { nodeArchive } from "../render/tree.ts";
 import { fillMirror, type MirrorFile } from "../store/mirror.ts";
@@ -108,10 +108,7 @@ export const fetchPlanned = (
     host,
     store,
     asked,
-    [
-      ...(base === undefined || target.name !== "qemu" ? [] : [base]),
-      ...artifacts.filter(({ kind }) => kind !== "model"),
-    ],
+    [...(base === undefined || target.name !== "qemu" ? [] : [base]), ...artifacts.filter(reachesNode)],
     from,
   );
 

@@ -1,7 +1,7 @@
 /** Where a lock and its profile have parted: what only one of the two has. Pure. */
 import type { Problem } from "../profile/rules/rule.ts";
 import { shownUrl } from "../store/http.ts";
-import type { Artifact } from "../artifact.ts";
+import { type Artifact, kindOf } from "../artifact.ts";
 import type { Lock } from "./lock.ts";
 import type { Requirement } from "./requirement.ts";
 
@@ -54,18 +54,6 @@ const missing = (lock: Lock, requirements: readonly Requirement[], file: string)
       help,
     }));
 
-/** Where in a profile each kind is asked for, and what a message calls it before its name. */
-const kinds: Readonly<Record<Artifact["kind"], { readonly section: Problem["path"]; readonly noun: string }>> = {
-  base: { section: ["targets", "qemu"], noun: "the base " },
-  "docker-static": { section: ["docker"], noun: "" },
-  buildx: { section: ["buildx"], noun: "" },
-  "buildkite-agent": { section: ["agents"], noun: "" },
-  goss: { section: ["checks"], noun: "" },
-  "container-image": { section: ["images"], noun: "the image " },
-  model: { section: ["models"], noun: "the model " },
-  file: { section: ["files"], noun: "the file " },
-};
-
 /** Of another version or source it is said that the lock does not hold the one that is asked for. */
 const isRequired = (artifact: Artifact, requirements: readonly Requirement[]): boolean =>
   requirements.some(
@@ -77,9 +65,9 @@ const unasked = (lock: Lock, requirements: readonly Requirement[], file: string)
   lock.artifacts
     .filter((artifact) => !isRequired(artifact, requirements))
     .map((artifact) => ({
-      path: kinds[artifact.kind].section,
+      path: kindOf(artifact).section,
       at: "key",
-      message: `${file} holds ${kinds[artifact.kind].noun}${artifact.name}${forArchitecture(artifact)}, which the profile does not ask for`,
+      message: `${file} holds ${kindOf(artifact).noun}${artifact.name}${forArchitecture(artifact)}, which the profile does not ask for`,
       label: "no longer asked for",
       help,
     }));
