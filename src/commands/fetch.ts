@@ -11,6 +11,7 @@ import { targetsOf } from "../plan/target.ts";
 import { nodeArchive } from "../render/tree.ts";
 import { fillMirror, type MirrorFile } from "../store/mirror.ts";
 import type { Store } from "../store/store.ts";
+import { ensureCrane } from "../toolchain/tools.ts";
 import { endOf, makeHost, storeOf } from "./host.ts";
 import { type Asked, planAsked, type Planned, readAsked } from "./planned.ts";
 
@@ -92,7 +93,10 @@ const fetchArtifacts = async (
     host.progress.note(`  all ${files.length} files are in the store`);
     return;
   }
-  const sources = await askSources(host, store, { sources: asked.profile.sources });
+  const sources = await askSources(host, store, {
+    sources: asked.profile.sources,
+    crane: () => ensureCrane(host),
+  });
   await fetchFiles(host, store, await sources.requests(missing), { json });
 };
 

@@ -17,6 +17,7 @@ import { diagnosticsOf } from "../profile/load.ts";
 import type { Profile } from "../profile/schema.ts";
 import { closest } from "../profile/suggest.ts";
 import { placeOf, rangeOf } from "../profile/source.ts";
+import { ensureCrane } from "../toolchain/tools.ts";
 import { formatChange } from "./diff.ts";
 import { endOf, makeHost, storeOf } from "./host.ts";
 import { reportStaleness } from "./planned.ts";
@@ -109,7 +110,7 @@ export const updateLock = async (
   again: (requirement: Requirement) => boolean,
 ): Promise<Lock | undefined> => {
   const store = storeOf(host);
-  const sources = await askSources(host, store, { sources: profile.sources });
+  const sources = await askSources(host, store, { sources: profile.sources, crane: () => ensureCrane(host) });
   const made = await makeLock({
     profile: file.name,
     requirements: requirementsOf(profile),
@@ -177,7 +178,7 @@ const outdated = async (
   if (previous === undefined)
     throw new BakeError("BK204", `${file.file} has no lock: nothing to compare`, "Make one: bake lock.");
   const store = storeOf(host);
-  const { look } = await askSources(host, store, { sources: profile.sources });
+  const { look } = await askSources(host, store, { sources: profile.sources, crane: () => ensureCrane(host) });
   const findings = await findOutdated(profile, previous, requirementsOf(profile), {
     ...look,
     today: new Date(host.now()).toISOString().slice(0, 10),

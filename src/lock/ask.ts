@@ -5,7 +5,6 @@ import type { Host } from "../host/host.ts";
 import { downloadAll, type DownloadEdges, type DownloadRequest } from "../store/download.ts";
 import { makeHttp, withFiles } from "../store/http.ts";
 import type { Store } from "../store/store.ts";
-import { ensureCrane } from "../toolchain/tools.ts";
 import { followFile } from "./follow.ts";
 import { type Artifact, filesOf, type Model } from "../artifact.ts";
 import { isSupportedDocker } from "../profile/docker-releases.ts";
@@ -71,10 +70,24 @@ const newerThan = (locked: string, versions: readonly string[]): readonly string
   return all.slice(0, all.indexOf(locked));
 };
 
+export interface AskSourcesOptions {
+  /** Of the profile. */
+  readonly sources: Sources;
+  /** Path of crane, which speaks with registries. Called once, and only when an image is asked for: it may have to be built. */
+  readonly crane: () => Promise<string>;
+  /** Where a URL is asked for instead. */
+  readonly rewrite?: (url: string) => string;
+}
+
+/**
+ * The sources of a profile, ready to be asked. Nothing is asked yet; answers and downloads go into the store. Of the
+ * environment it reads HF_TOKEN, and what HTTP needs.
+ * @throws BakeError as `resolve` and `look` say, and what `crane` throws, when they are called
+ */
 export const askSources = async (
   host: Host,
   store: Store,
-  { sources: given, rewrite }: { readonly sources: Sources; readonly rewrite?: (url: string) => string },
+  { sources: given, crane, rewrite }: AskSourcesOptions,
 ): Promise<AskedSources> => {
   const sources = normalized(given);
   const edges = downloadEdges(host, store, rewrite);
@@ -102,10 +115,9 @@ export const askSources = async (
     localFile: (path: string) => store.add(path),
     ...(hasToken && { huggingfaceToken: token }),
   };
-  // Only profiles with images need it, and it may have to be built.
   let made: Promise<Registry> | undefined;
   const registry = (): Promise<Registry> =>
-    (made ??= ensureCrane(host).then((crane) => makeRegistry(host, crane, { insecure: sources.insecureRegistries })));
+    (made ??= crane().then((path) => makeRegistry(host, path, { insecure: sources.insecureRegistries })));
   const resolve = async (requirement: Requirement): Promise<Artifact> => {
     if (requirement.kind !== "container-image") return resolverOf(requirement).resolve(requirement, context);
     const { image, manifest, config } = await resolveImage(requirement, { registry: await registry(), sources });
