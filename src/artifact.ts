@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import * as z from "zod";
 
+/** As a profile and the kernel name them. */
 export const architectures = ["x86_64", "aarch64"] as const;
 export type Architecture = (typeof architectures)[number];
 
@@ -120,6 +121,7 @@ export type Model = z.infer<typeof Model>;
 export type Base = z.infer<typeof Base>;
 export type Blob = z.infer<typeof Blob>;
 
+/** One artifact, of any kind, as a lock holds it. */
 export const Artifact = z.discriminatedUnion("kind", [Base, Release, PlainFile, ContainerImage, Model]);
 export type Artifact = z.infer<typeof Artifact>;
 
@@ -296,7 +298,7 @@ export const kindOf = <A extends Artifact>({ kind }: A): KindOf<A> => kinds[kind
 /** Whether anything of it comes to a node, or is the disk that the node's image is made on. */
 export const reachesNode = (artifact: Artifact): boolean => kindOf(artifact).install !== "none";
 
-/** Every file of an artifact: what is downloaded, stored, compared and carried. */
+/** Every file of an artifact: what is downloaded, stored, compared and carried. Sizes are in bytes. */
 export const filesOf = (artifact: Artifact): LockedFile[] => {
   const { architecture } = artifact;
   const parts = kindOf(artifact).parts(artifact);

@@ -100,7 +100,7 @@ const fetchArtifacts = async (
   await fetchFiles(host, store, await sources.requests(missing), { json });
 };
 
-/** What a bake of this plan takes out of the store. */
+/** Brings into the store what a bake of this plan takes out of it. @throws BakeError as `fetchFiles`, BK211 when `offline`, BK246 */
 export const fetchPlanned = (
   host: Host,
   store: Store,
@@ -134,7 +134,10 @@ const mirrored = async (asked: Asked, host: Host, store: Store): Promise<MirrorF
   return [...files.values()];
 };
 
-/** @returns the exit code. */
+/**
+ * `bake fetch`: fills the store, and with `to` a mirror.
+ * @returns the exit code: 0 ok, 1 for a profile with problems, 2 failure
+ */
 export const fetch = async (options: FetchOptions): Promise<number> => {
   const { host } = await makeHost(options.json === true ? process.stderr : process.stdout);
   try {

@@ -34,7 +34,10 @@ export interface LockOptions {
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
 
-/** @returns the exit code: 0 ok, 1 findings, 2 failure. */
+/**
+ * `bake lock`, or one of its questions: `--check`, `--outdated`.
+ * @returns the exit code: 0 ok, 1 findings, 2 failure
+ */
 export const lock = async (options: LockOptions): Promise<number> => {
   const { host } = await makeHost(process.stderr);
   try {
@@ -101,7 +104,12 @@ const trustLine = (artifacts: readonly Artifact[]): string | undefined => {
     : `trusted on first use, since nobody publishes a digest: ${[...new Set(first)].join(", ")}`;
 };
 
-/** Brings the lock of a profile up to date. @returns undefined after problems were printed; then nothing was written. */
+/**
+ * Brings the lock of a profile up to date, and prints what changed.
+ * @param again Whether a requirement is asked for although the previous lock answers it.
+ * @returns undefined after problems were printed; then nothing was written
+ * @throws BakeError BK518 when the lock cannot be written, and what `makeLock` throws
+ */
 export const updateLock = async (
   host: Host,
   file: ProfileFile,

@@ -33,7 +33,10 @@ const normalized = (sources: Sources): Sources =>
     Object.entries(sources).map(([name, value]) => [name, typeof value === "string" ? withoutSlash(value) : value]),
   ) as unknown as Sources;
 
-/** The real edges of downloads. */
+/**
+ * The real edges of downloads: HTTP, clock and randomness.
+ * @param rewrite Where a URL is asked for instead.
+ */
 export const downloadEdges = (
   host: Host,
   store: Store,
@@ -172,7 +175,7 @@ export const askSources = async (
   };
 };
 
-/** @throws BakeError BK246 for a file of this machine that the store lacks: nobody has it to download. */
+/** @throws BakeError BK246 for a base that was a file of this machine and that the store lacks: nobody has it to download. */
 export const requireLocal = async (store: Store, artifacts: readonly Artifact[]): Promise<void> => {
   for (const artifact of artifacts) {
     if (artifact.kind !== "base" || !artifact.url.startsWith("file:") || (await store.has(artifact.sha256))) continue;

@@ -48,6 +48,7 @@ const itemOf = (artifact: Artifact): Item => {
 const sum = (files: ReadonlyMap<string, number>): number =>
   [...files.values()].reduce((total, size) => total + size, 0);
 
+/** What a lock holds, as `difference` compares it: sizes in bytes. Pure. */
 export const itemsOf = ({ artifacts }: Lock): Item[] => artifacts.map(itemOf);
 
 /** An image is the same one under another tag; everything else goes by its name. */
@@ -64,7 +65,10 @@ const all = (items: readonly Item[]): ReadonlyMap<string, number> | undefined =>
 const freshIn = (files: ReadonlyMap<string, number>, there: ReadonlyMap<string, number>): number =>
   [...files].reduce((total, [sha256, size]) => (there.has(sha256) ? total : total + size), 0);
 
-/** Sorted by kind, name and architecture; of two images of one repository the same tag goes with the same tag first. */
+/**
+ * What changes from one side to the other, sorted by kind, name and architecture. Of two images of one repository the same tag
+ * goes with the same tag first. Sizes are in bytes. Pure.
+ */
 export const difference = (before: readonly Item[], after: readonly Item[]): Difference => {
   const left = [...before];
   const take = (wanted: Item, exact: boolean): Item | undefined => {

@@ -64,7 +64,10 @@ const nameSameImage = (one: string, other: string): boolean => {
   return a !== undefined && b !== undefined && isSameImage(a, b);
 };
 
-/** Sorted as the requirements are. Sources are asked a few at a time. */
+/**
+ * What has been overtaken since the lock was made, in the order of the requirements. Sources are asked a few at a time. Pure but for
+ * `look`; a BakeError of it becomes a finding, "not answered".
+ */
 export const findOutdated = async (
   profile: Profile,
   lock: Lock,

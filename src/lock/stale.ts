@@ -16,11 +16,11 @@ const isFor = (artifact: Artifact, requirement: Requirement): boolean =>
     requirement.sha256 === undefined ||
     ("sha256" in artifact && artifact.sha256 === requirement.sha256));
 
-/** The artifact that answers a requirement. */
+/** The artifact that answers a requirement; undefined when there is none. Pure. */
 export const lockedAs = (lock: Lock, requirement: Requirement): Artifact | undefined =>
   lock.artifacts.find((artifact) => isFor(artifact, requirement));
 
-/** For messages: a file's URL may be signed in its query. */
+/** What was asked for, as a message may show it: a file's URL may be signed in its query. Pure. */
 export const shownAsked = ({ kind, asked }: Pick<Requirement | Artifact, "kind" | "asked">): string =>
   kind === "file" ? shownUrl(asked) : asked;
 
@@ -72,7 +72,11 @@ const unasked = (lock: Lock, requirements: readonly Requirement[], file: string)
       help,
     }));
 
-/** In the profile's words: every requirement that the lock does not answer, and every artifact that no requirement asks for. */
+/**
+ * Where lock and profile have parted, in the profile's words: every requirement that the lock does not answer, and every artifact
+ * that no requirement asks for. Pure.
+ * @param file Name of the lock, as messages show it.
+ */
 export const staleness = (lock: Lock, requirements: readonly Requirement[], file: string): Problem[] => [
   ...missing(lock, requirements, file),
   ...unasked(lock, requirements, file),
