@@ -10,6 +10,7 @@ export const lockVersion = 1;
 const identityOf = ({ kind, name, architecture }: Artifact): string =>
   `${kind === name ? "" : `${kind} `}${name}${architecture === undefined ? "" : ` for ${architecture}`}`;
 
+/** The shape of a lock's file. */
 export const Lock = z.strictObject({
   lockVersion: z.literal(lockVersion),
   profile: z.string(),
@@ -25,7 +26,11 @@ export const Lock = z.strictObject({
 });
 export type Lock = z.infer<typeof Lock>;
 
-/** Sorted, keys in one order, two blanks: the same lock has the same bytes, and a changed artifact changes its lines alone. */
+/**
+ * A lock as the text of its file. Sorted, keys in one order, two blanks: the same lock has the same bytes, and a changed artifact
+ * changes its lines alone. Pure.
+ * @throws ZodError for what is no lock
+ */
 export const formatLock = (lock: Lock): string =>
   `${JSON.stringify(Lock.parse({ ...lock, artifacts: lock.artifacts.toSorted(compareArtifacts) }), null, 2)}\n`;
 

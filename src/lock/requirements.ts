@@ -1,16 +1,29 @@
 /** Profile → requirements: every artifact that it asks for, once for each architecture that it bakes for. Pure. */
-import type { Architecture, Artifact } from "../artifact.ts";
+import { type Architecture, artifactKinds } from "../artifact.ts";
+import { imageReferenceOf } from "../formats/image-reference.ts";
 import { concerns } from "../node/index.ts";
 import type { Requirement } from "../node/requirement.ts";
 import type { Profile } from "../profile/schema.ts";
 import { planTarget, targetsOf } from "../targets/index.ts";
 
-/** A pin is named as the artifact, or as an image without its tag. */
-export const pinFor = (pins: Profile["pins"], name: string): Profile["pins"][string] | undefined =>
-  pins[name] ?? pins[name.replace(/:[^:/]+$/, "")];
+/** What a pin for the artifact is named: as the artifact, or as an image without its tag. The closer name first. */
+const pinNames = ({ kind, name }: Pick<Requirement, "kind" | "name">): string[] =>
+  kind === "container-image" ? [name, imageReferenceOf(name).withoutTag] : [name];
+
+/**
+ * The pin that a profile has for an artifact, by the closest of its names. Pure.
+ * @throws RangeError for an image whose name was not validated
+ */
+export const pinFor = (
+  pins: Profile["pins"],
+  requirement: Pick<Requirement, "kind" | "name">,
+): Profile["pins"][string] | undefined => {
+  const name = pinNames(requirement).find((each) => Object.hasOwn(pins, each));
+  return name === undefined ? undefined : pins[name];
+};
 
 const withPin = (profile: Profile, requirement: Requirement): Requirement => {
-  const { reason, link, reviewAt } = pinFor(profile.pins, requirement.name) ?? {};
+  const { reason, link, reviewAt } = pinFor(profile.pins, requirement) ?? {};
   const pin = {
     ...(reason !== undefined && { reason }),
     ...(link !== undefined && { link }),
@@ -19,21 +32,14 @@ const withPin = (profile: Profile, requirement: Requirement): Requirement => {
   return Object.keys(pin).length === 0 ? requirement : { ...requirement, pin };
 };
 
-/** What a bake starts from first, then releases, images, models, files: as they are asked for and told. */
-const kinds: readonly Artifact["kind"][] = [
-  "base",
-  "docker-static",
-  "buildx",
-  "buildkite-agent",
-  "goss",
-  "container-image",
-  "model",
-  "file",
-];
+/** In the order of the table of kinds: what a bake starts from first. */
+const byKind = (a: Requirement, b: Requirement): number =>
+  artifactKinds.indexOf(a.kind) - artifactKinds.indexOf(b.kind);
 
-const byKind = (a: Requirement, b: Requirement): number => kinds.indexOf(a.kind) - kinds.indexOf(b.kind);
-
-/** Those that all architectures share come last. */
+/**
+ * Every artifact that a profile asks for: those of each architecture that it bakes for, then those that serve all. Pure.
+ * @throws RangeError as `pinFor`
+ */
 export const requirementsOf = (profile: Profile): Requirement[] => {
   const targets = targetsOf(profile).map((name) => planTarget("", profile, name));
   const architectures: Architecture[] = [...new Set(targets.map(({ plan }) => plan.architecture))].toSorted();
@@ -51,11 +57,5 @@ export const requirementsOf = (profile: Profile): Requirement[] => {
   );
 };
 
-/** Names of artifacts that a pin can be for. */
-export const pinnable = (profile: Profile): string[] => [
-  ...new Set(
-    requirementsOf(profile).flatMap(({ kind, name }) =>
-      kind === "container-image" ? [name, name.replace(/:[^:/]+$/, "")] : [name],
-    ),
-  ),
-];
+/** Names of artifacts that a pin of the profile can be for, each once. Pure. */
+export const pinnable = (profile: Profile): string[] => [...new Set(requirementsOf(profile).flatMap(pinNames))];

@@ -1,3 +1,4 @@
+import { isOpenVersion } from "../formats/version.ts";
 import type { Artifact } from "../artifact.ts";
 import type { Requirement } from "../node/requirement.ts";
 import type { Profile } from "../profile/schema.ts";
@@ -17,7 +18,7 @@ export const withLockedVersions = (
   artifacts: readonly Pick<Artifact, "kind" | "version">[],
 ): Profile =>
   requirements
-    .filter(({ asked }) => asked.endsWith(".x"))
+    .filter(({ asked }) => isOpenVersion(asked))
     .reduce((exact, { kind, path }) => {
       const locked = artifacts.find((artifact) => artifact.kind === kind);
       return locked === undefined ? exact : (withValue(exact, path, locked.version) as Profile);

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { chmod, cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
+import { isAtLeast } from "../formats/version.ts";
 import { exists } from "../host/exists.ts";
 import type { Host } from "../host/host.ts";
 import { type Architecture, goArchitecture } from "../artifact.ts";
@@ -100,16 +101,6 @@ const releases: Partial<Record<GoTool, Release>> = {
   },
 };
 
-/** Whether dotted version `a` is at least `b`. */
-export const atLeast = (a: string, b: string): boolean => {
-  const [left, right] = [a, b].map((version) => version.split(".").map(Number)) as [number[], number[]];
-  for (let index = 0; index < right.length; index++) {
-    const difference = (left[index] ?? 0) - (right[index] ?? 0);
-    if (difference !== 0) return difference > 0;
-  }
-  return true;
-};
-
 /** What a tool's go.mod says: the version of the tool, and the Go that builds it. */
 export const readPins = (goMod: string, module: string): { version: string; go: string } => {
   const version = goMod
@@ -151,15 +142,15 @@ const goVersion = (host: Host): Promise<string | undefined> =>
  */
 const requireGo = async (host: Host, needed: string): Promise<void> => {
   let found = await goVersion(host);
-  if (found !== undefined && atLeast(found, needed)) return;
+  if (found !== undefined && isAtLeast(found, needed)) return;
   const candidate = await aptCandidate(host, "golang-go");
   // Debian's package is named by the first two numbers only; the third is seen once it is there.
-  if (candidate !== undefined && atLeast(candidate, needed.split(".").slice(0, 2).join("."))) {
+  if (candidate !== undefined && isAtLeast(candidate, needed.split(".").slice(0, 2).join("."))) {
     await aptInstall(host, [
       { package: "golang-go", provides: "go", why: "builds the tools from their pinned modules" },
     ]);
     found = await goVersion(host);
-    if (found !== undefined && atLeast(found, needed)) return;
+    if (found !== undefined && isAtLeast(found, needed)) return;
   }
   throw new BakeError(
     "BK303",
@@ -353,7 +344,7 @@ const findOnPath = async (host: Host, tool: GoTool): Promise<Place | undefined> 
       host.signal.throwIfAborted();
       return undefined;
     });
-  if (version === undefined || !atLeast(version, look.least)) return undefined;
+  if (version === undefined || !isAtLeast(version, look.least)) return undefined;
   return { path: () => tool, version, origin: "PATH" };
 };
 
@@ -411,7 +402,7 @@ export const ensureTools = async <Name extends ToolName>(
     const wanted = await Promise.all(missing.map(async (tool) => (await pinsOf(tool)).go));
     await requireGo(
       host,
-      wanted.reduce((a, b) => (atLeast(a, b) ? a : b)),
+      wanted.reduce((a, b) => (isAtLeast(a, b) ? a : b)),
     );
   }
   await twoAtOnce(missing, (tool) =>

@@ -1,4 +1,5 @@
 /** The agents' service: where its files lie, and how the token reaches it (guide rows G2–G4). Pure. */
+import { isAtLeast } from "../../formats/version.ts";
 import type { Profile } from "../../profile/schema.ts";
 
 const prefix = "/root/.buildkite-agent";
@@ -13,10 +14,7 @@ export const places = {
 } as const;
 
 /** `token="file://…"` works from this release on (facts: buildkite-agent 3.133.0). */
-const readsTokenFile = (version: string): boolean => {
-  const [major = 0, minor = 0] = version.split(".").map(Number);
-  return major > 3 || (major === 3 && minor >= 133);
-};
+const readsTokenFile = (version: string): boolean => isAtLeast(version, "3.133.0");
 
 /** `file` is read by the agent itself, `environment` by systemd for older agents. */
 export interface TokenPlace {
@@ -33,8 +31,9 @@ export const tokenPlace = (version: string): TokenPlace =>
 /** The agent's default endpoint moved with 3.122.0 (facts: network requirements of Buildkite's agents). */
 export const agentApi = ({ agents }: Profile): URL => {
   if (agents.endpoint !== undefined) return new URL(agents.endpoint);
-  const [major = 0, minor = 0] = agents.version.split(".").map(Number);
-  return new URL(`https://${major > 3 || minor >= 122 ? "agent-edge.buildkite.com" : "agent.buildkite.com"}/`);
+  return new URL(
+    `https://${isAtLeast(agents.version, "3.122.0") ? "agent-edge.buildkite.com" : "agent.buildkite.com"}/`,
+  );
 };
 
 /** Environment of the agents, which their jobs inherit; an environment file of its own brings HOME. */

@@ -1,4 +1,6 @@
 /** A pinned BuildKit builder for each agent (guide row G24). */
+import { imageReferenceOf } from "../../formats/image-reference.ts";
+import { isAtLeast } from "../../formats/version.ts";
 import { environmentFile } from "../../formats/lines.ts";
 import { toToml } from "../../formats/toml.ts";
 import type { Profile } from "../../profile/schema.ts";
@@ -9,8 +11,8 @@ import type { Facts } from "../facts.ts";
 
 /** From BuildKit 0.17 on a limit of its own, before that one number in MB that both keeps and limits. */
 const knowsMaxUsedSpace = (image: string): boolean => {
-  const [, major, minor] = /:v(\d+)\.(\d+)/.exec(image) ?? [];
-  return major === undefined || Number(major) > 0 || Number(minor) >= 17;
+  const { tag } = imageReferenceOf(image);
+  return !/^v\d+\.\d/.test(tag) || isAtLeast(tag, "0.17.0");
 };
 
 /** buildkitd.toml by section and key. */
@@ -29,10 +31,8 @@ const configOf = ({ builders }: Profile): Parameters<typeof toToml>[0] => ({
 });
 
 /** `--config` was renamed in 0.13.0 (docker/buildx: commands/create.go). */
-const buildkitdConfigFlag = (version: string): string => {
-  const [major = 0, minor = 0] = version.split(".").map(Number);
-  return major > 0 || minor >= 13 ? "--buildkitd-config" : "--config";
-};
+const buildkitdConfigFlag = (version: string): string =>
+  isAtLeast(version, "0.13.0") ? "--buildkitd-config" : "--config";
 
 const imageIdOf = ({ builders, images }: Facts): string | undefined =>
   images.find(({ reference }) => reference === builders.image)?.locked?.imageId;

@@ -1,5 +1,6 @@
 /** Images that are in Docker's store before the first job: carried as blobs, loaded and compared (guide rows G24, G27). */
 import { type ContainerImage, filesOf } from "../../artifact.ts";
+import { imageReferenceOf } from "../../formats/image-reference.ts";
 import { environmentFile, tsv } from "../../formats/lines.ts";
 import { shellWord } from "../../formats/shell.ts";
 import { asksDocker, gating, line, ofCommand } from "../check-commands.ts";
@@ -42,12 +43,6 @@ const blobs = (artifact: ContainerImage): Install => ({
     .map(({ name, sha256 }) => ["image-blob", name, sha256, `${imagesFolder}/${blobPath(`sha256:${sha256}`)}`, "0644"]),
 });
 
-/** `quay.io/ascend/cann:9.1.0` → `quay.io`; a name without a registry is Docker Hub's. */
-const registryOf = (reference: string): string => {
-  const [first = ""] = reference.split("/");
-  return reference.includes("/") && /[.:]/.test(first) ? first : "registry-1.docker.io";
-};
-
 export const images: Concern = {
   name: "images",
   requirements: ({ builders, images: named }, architecture) => [
@@ -69,7 +64,9 @@ export const images: Concern = {
   contribute: ({ profile, facts: { images: planned, builders, storage }, locked, header }) => {
     const carried = (locked?.artifacts ?? []).flatMap((each) => (each.kind === "container-image" ? [each] : []));
     const registries = (references: readonly string[], when: Destination["when"], why: string, order: number) =>
-      [...new Set(references.map(registryOf))].map((host): Destination => ({ host, port: 443, when, why, order }));
+      [...new Set(references.map((reference) => imageReferenceOf(reference).pullHost))].map(
+        (host): Destination => ({ host, port: 443, when, why, order }),
+      );
     return {
       files: [
         {

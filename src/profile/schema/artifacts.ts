@@ -1,14 +1,15 @@
 /** What is locked and fetched: images, models, files, and why a version stays. */
 import * as z from "zod";
+import { imageReferenceForm, longestImageReference } from "../../formats/image-reference.ts";
 import { httpUrl, lockedUrl } from "./address.ts";
 import { absolutePath, environmentName, oneLine, token } from "./text.ts";
 
 /** A tag is required: images without one are deleted by the first `docker system prune -f` (facts: run-npu-test.sh). */
 export const imageReference = z
   .string()
-  .max(255)
+  .max(longestImageReference)
   .regex(
-    /^(?:[a-z0-9.-]+(?::\d+)?\/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/,
+    imageReferenceForm,
     "expected an image with a tag and without a digest, such as quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12",
   )
   .meta({ examples: ["quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12"] });
