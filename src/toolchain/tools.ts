@@ -6,7 +6,7 @@ import { BakeError } from "../errors.ts";
 import { exists } from "../host/exists.ts";
 import type { Host } from "../host/host.ts";
 import { type Architecture, goArchitecture } from "../artifact.ts";
-import { currentProcess } from "../host/lock-file.ts";
+import { currentProcess } from "../host/process-identity.ts";
 import { root } from "../host/root.ts";
 import { type Http, makeHttp, reasonOf } from "../store/http.ts";
 import { aptCandidate, aptInstall, onceWithNetwork } from "./packages.ts";
