@@ -1,9 +1,9 @@
 /** What crane does with registries: logins, tokens, references, manifests. */
 import { BakeError } from "../../errors.ts";
 import type { Host } from "../../host/host.ts";
-import { withoutSecretShapes } from "../../secrets/shapes.ts";
 import { makeHttp } from "../../store/http.ts";
 import { isLoopback } from "../../store/url.ts";
+import { lastWordOf } from "../last-word.ts";
 
 /**
  * A registry as resolvers see it. Repositories and references have their host in front, `docker.io` among them:
@@ -62,15 +62,6 @@ const isPrivate = (registry: string): boolean =>
     registry,
   );
 
-/** crane's last word, without what a signed URL or a header would give away. */
-const lastWord = (stderr: string): string =>
-  withoutSecretShapes(
-    (stderr.trim().split("\n").at(-1) ?? "")
-      .replace(/^Error: /, "")
-      .replace(/\?[^\s":]*/g, "")
-      .slice(0, 500),
-  );
-
 const missing = /\b(?:MANIFEST|NAME|BLOB)_UNKNOWN\b|\bNOT_FOUND\b|\b404 Not Found\b/;
 const refused = /\bUNAUTHORIZED\b|\bDENIED\b|\b401 Unauthorized\b|\b403 Forbidden\b/;
 
@@ -79,7 +70,7 @@ const loginHelp = (registry: string): string =>
 
 const failure = (reference: string, stderr: string): BakeError => {
   const registry = hostOf(reference);
-  const said = lastWord(stderr);
+  const said = lastWordOf(stderr);
   // A repository of one letter: Docker has it, crane does not.
   if (stderr.includes("could not parse reference")) {
     return new BakeError(
