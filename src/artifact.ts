@@ -1,7 +1,11 @@
-/** Artifacts: what was asked, where it comes from, and the digest of its bytes. A lock is a list of them. */
+/**
+ * Artifacts: what was asked, where it comes from, and the digest of its bytes. A lock is a list of them. What differs from kind to
+ * kind stands in one table, `kinds`. Pure.
+ */
 import { createHash } from "node:crypto";
 import * as z from "zod";
 
+/** As a profile and the kernel name them. */
 export const architectures = ["x86_64", "aarch64"] as const;
 export type Architecture = (typeof architectures)[number];
 
@@ -49,7 +53,8 @@ const bytes = {
   checksums: url.optional(),
 };
 
-const releaseKinds = ["docker-static", "buildx", "buildkite-agent", "goss"] as const;
+/** Programs by their releases. */
+export const releaseKinds = ["docker-static", "buildx", "buildkite-agent", "goss"] as const;
 
 const Release = z.strictObject({ kind: z.enum(releaseKinds), ...entry, ...bytes });
 
@@ -116,6 +121,7 @@ export type Model = z.infer<typeof Model>;
 export type Base = z.infer<typeof Base>;
 export type Blob = z.infer<typeof Blob>;
 
+/** One artifact, of any kind, as a lock holds it. */
 export const Artifact = z.discriminatedUnion("kind", [Base, Release, PlainFile, ContainerImage, Model]);
 export type Artifact = z.infer<typeof Artifact>;
 
@@ -134,33 +140,169 @@ export const ociDigest = (text: string): string => `sha256:${createHash("sha256"
 
 const hex = (digestOfBlob: string): string => digestOfBlob.slice("sha256:".length);
 
-const partsOf = (artifact: Artifact): LockedFile[] => {
-  switch (artifact.kind) {
-    case "container-image":
-      return [
-        { name: `${artifact.name} manifest`, sha256: hex(artifact.manifest.digest), size: artifact.manifest.size },
-        { name: `${artifact.name} config`, sha256: hex(artifact.config.digest), size: artifact.config.size },
-        ...artifact.layers.map((layer, index) => ({
-          name: `${artifact.name} layer ${index + 1} of ${artifact.layers.length}`,
-          sha256: hex(layer.digest),
-          size: layer.size,
-        })),
-      ];
-    case "model":
-      return artifact.files.map((file) => ({
-        name: `${artifact.name} ${file.path}`,
-        sha256: file.sha256,
-        size: file.size,
-      }));
-    default:
-      return [{ name: artifact.name, sha256: artifact.sha256, size: artifact.size }];
-  }
+type Kind = Artifact["kind"];
+type ArtifactOf<K extends Kind> = K extends Release["kind"] ? Release : Extract<Artifact, { readonly kind: K }>;
+
+/** A package URL by its parts (package-url/purl-spec), none of them encoded. */
+interface PackageUrl {
+  readonly type: "generic" | "github" | "huggingface" | "oci";
+  /** Namespace and name. */
+  readonly name: string;
+  readonly version: string;
+  /** One that is undefined is left out. */
+  readonly qualifiers?: Readonly<Record<string, string | undefined>>;
+}
+
+/** What bake has to know of a kind of artifacts. */
+interface KindOf<A extends Artifact> {
+  /** Before its name in a message: `the image `. Empty where the name says it. */
+  readonly noun: string;
+  /** Where a profile asks for it. */
+  readonly section: readonly string[];
+  /** Of CycloneDX 1.6. */
+  readonly cyclonedxType: "application" | "container" | "file" | "machine-learning-model" | "operating-system";
+  readonly packageUrl: (artifact: A) => PackageUrl;
+  /** Whether it is unpacked on a node, as root: then it is looked through before. */
+  readonly isArchive: boolean;
+  /**
+   * How it comes to a node. `disk`: the image is made on it. `release`: provision.sh knows its place. `file`: at the place that
+   * the profile names. `image-blobs`: blob by blob. `none`: it does not reach a node yet.
+   */
+  readonly install: "disk" | "release" | "file" | "image-blobs" | "none";
+  /** The files that it consists of. */
+  readonly parts: (artifact: A) => LockedFile[];
+  /** One digest for all of it, as hex. */
+  readonly digest: (artifact: A) => string;
+}
+
+type OneFile = Base | Release | PlainFile;
+
+const oneFile = {
+  parts: ({ name, sha256: found, size: bytesOfIt }: OneFile): LockedFile[] => [
+    { name, sha256: found, size: bytesOfIt },
+  ],
+  digest: ({ sha256: found }: OneFile): string => found,
 };
 
-/** Every file of an artifact: what is downloaded, stored, compared and carried. */
+/** A query may be a signature; the digest says which bytes they are. */
+const downloadQualifiers = (artifact: OneFile): Readonly<Record<string, string | undefined>> => ({
+  arch: artifact.architecture,
+  checksum: `sha256:${artifact.sha256}`,
+  download_url: /^https?:/.test(artifact.url) ? artifact.url.replace(/[?#].*$/, "") : undefined,
+});
+
+const genericUrl = (artifact: OneFile): PackageUrl => ({
+  type: "generic",
+  name: artifact.name,
+  version: artifact.version,
+  qualifiers: downloadQualifiers(artifact),
+});
+
+/** A program by its releases. */
+const program = {
+  noun: "",
+  cyclonedxType: "application",
+  install: "release",
+  ...oneFile,
+} as const;
+
+const gitHubUrl =
+  (repository: string) =>
+  (artifact: Release): PackageUrl => ({
+    type: "github",
+    name: repository,
+    version: `v${artifact.version}`,
+    qualifiers: downloadQualifiers(artifact),
+  });
+
+/** Every kind. One that is missing, and a row that lacks something, do not compile. */
+const kinds: { readonly [K in Kind]: KindOf<ArtifactOf<K>> } = {
+  base: {
+    noun: "the base ",
+    section: ["targets", "qemu"],
+    cyclonedxType: "operating-system",
+    packageUrl: genericUrl,
+    isArchive: false,
+    install: "disk",
+    ...oneFile,
+  },
+  "docker-static": {
+    ...program,
+    section: ["docker"],
+    packageUrl: (artifact) => ({ ...genericUrl(artifact), name: "docker" }),
+    isArchive: true,
+  },
+  buildx: { ...program, section: ["buildx"], packageUrl: gitHubUrl("docker/buildx"), isArchive: false },
+  "buildkite-agent": { ...program, section: ["agents"], packageUrl: gitHubUrl("buildkite/agent"), isArchive: true },
+  goss: { ...program, section: ["checks"], packageUrl: gitHubUrl("goss-org/goss"), isArchive: false },
+  file: {
+    noun: "the file ",
+    section: ["files"],
+    cyclonedxType: "file",
+    packageUrl: genericUrl,
+    isArchive: false,
+    install: "file",
+    ...oneFile,
+  },
+  "container-image": {
+    noun: "the image ",
+    section: ["images"],
+    cyclonedxType: "container",
+    packageUrl: ({ registry, repository, manifest, architecture, version }) => ({
+      type: "oci",
+      name: (repository.split("/").at(-1) ?? "").toLowerCase(),
+      version: manifest.digest,
+      qualifiers: {
+        arch: architecture && goArchitecture[architecture],
+        repository_url: `${registry}/${repository}`,
+        tag: version,
+      },
+    }),
+    isArchive: false,
+    install: "image-blobs",
+    parts: ({ name, manifest, config, layers }) => [
+      { name: `${name} manifest`, sha256: hex(manifest.digest), size: manifest.size },
+      { name: `${name} config`, sha256: hex(config.digest), size: config.size },
+      ...layers.map((layer, index) => ({
+        name: `${name} layer ${index + 1} of ${layers.length}`,
+        sha256: hex(layer.digest),
+        size: layer.size,
+      })),
+    ],
+    // The image ID.
+    digest: ({ config }) => hex(config.digest),
+  },
+  model: {
+    noun: "the model ",
+    section: ["models"],
+    cyclonedxType: "machine-learning-model",
+    packageUrl: ({ hub, name, version }) =>
+      hub === "huggingface"
+        ? { type: "huggingface", name, version }
+        : { type: "generic", name: `modelscope/${name}`, version },
+    isArchive: false,
+    install: "none",
+    parts: ({ name, files }) =>
+      files.map((file) => ({ name: `${name} ${file.path}`, sha256: file.sha256, size: file.size })),
+    // Of its list of files.
+    digest: ({ files }) =>
+      createHash("sha256")
+        .update(files.map(({ path, sha256: found }) => `${found}  ${path}\n`).join(""))
+        .digest("hex"),
+  },
+};
+
+/** What is known of an artifact's kind. Its functions take this artifact. */
+export const kindOf = <A extends Artifact>({ kind }: A): KindOf<A> => kinds[kind] as unknown as KindOf<A>;
+
+/** Whether anything of it comes to a node, or is the disk that the node's image is made on. */
+export const reachesNode = (artifact: Artifact): boolean => kindOf(artifact).install !== "none";
+
+/** Every file of an artifact: what is downloaded, stored, compared and carried. Sizes are in bytes. */
 export const filesOf = (artifact: Artifact): LockedFile[] => {
   const { architecture } = artifact;
-  return architecture === undefined ? partsOf(artifact) : partsOf(artifact).map((file) => ({ ...file, architecture }));
+  const parts = kindOf(artifact).parts(artifact);
+  return architecture === undefined ? parts : parts.map((file) => ({ ...file, architecture }));
 };
 
 /** Smaller first: kind, name, architecture. */
@@ -169,12 +311,5 @@ export const compareArtifacts = (a: Artifact, b: Artifact): number => {
   return key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0;
 };
 
-/** One digest for an artifact: of its file, of an image its ID, of a model its list of files. */
-export const digestOf = (artifact: Artifact): string =>
-  artifact.kind === "container-image"
-    ? hex(artifact.config.digest)
-    : artifact.kind === "model"
-      ? createHash("sha256")
-          .update(artifact.files.map(({ path, sha256: found }) => `${found}  ${path}\n`).join(""))
-          .digest("hex")
-      : artifact.sha256;
+/** One digest for an artifact, as hex: of its file, of an image its ID, of a model its list of files. */
+export const digestOf = (artifact: Artifact): string => kindOf(artifact).digest(artifact);

@@ -1,7 +1,7 @@
 /** Archives that are unpacked on a node as root: looked through before anything is built from them. */
 import { BakeError, listed } from "../errors.ts";
 import type { Host } from "../host/host.ts";
-import type { Artifact } from "../artifact.ts";
+import { type Artifact, kindOf } from "../artifact.ts";
 import type { Store } from "../store/store.ts";
 
 /** What is wrong with one line of `tar --list --verbose`; undefined when nothing is. */
@@ -51,13 +51,10 @@ export const requirePlainArchive = async (host: Host, name: string, path: string
   throw new BakeError("BK217", `${name} holds what no release does: ${path}\n${listed(problems, mostListed)}`, help);
 };
 
-/** Kinds that are archives, unpacked on the node. */
-const archives: ReadonlySet<string> = new Set(["docker-static", "buildkite-agent"]);
-
 /** Looks through every archive among these, in the store. @throws BakeError BK217 */
 export const requirePlainArchives = async (host: Host, store: Store, artifacts: readonly Artifact[]): Promise<void> => {
   for (const artifact of artifacts) {
-    if (archives.has(artifact.kind) && "sha256" in artifact) {
+    if (kindOf(artifact).isArchive && "sha256" in artifact) {
       await requirePlainArchive(host, artifact.name, store.path(artifact.sha256));
     }
   }

@@ -9,7 +9,7 @@ import { makeSshKey } from "../vm/ssh.ts";
 import { BakeError, listed } from "../errors.ts";
 import { requirePlainArchives } from "./archive.ts";
 import type { Host } from "../host/host.ts";
-import { digestOf, filesOf, type LockedFile } from "../artifact.ts";
+import { digestOf, filesOf, type LockedFile, reachesNode } from "../artifact.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { freeBytes } from "../host/disk-space.ts";
 import { currentProcess } from "../host/process-identity.ts";
@@ -101,17 +101,15 @@ export type Provenance = (
   times: { readonly started: number; readonly finished: number },
 ) => string;
 
-/** Every file that a bake reads out of the store; models do not reach the node yet. */
+/** Every file that a bake reads out of the store. */
 export const lockedInputs = ({ base, artifacts = [] }: NodePlan): (LockedFile & { readonly isDisk: boolean })[] =>
-  [...(base === undefined ? [] : [base]), ...artifacts]
-    .filter(({ kind }) => kind !== "model")
-    .flatMap((artifact) =>
-      filesOf(artifact).map((file) => ({
-        ...file,
-        name: artifact.kind === "base" ? `base ${artifact.name}` : file.name,
-        isDisk: artifact.kind === "base",
-      })),
-    );
+  [...(base === undefined ? [] : [base]), ...artifacts].filter(reachesNode).flatMap((artifact) =>
+    filesOf(artifact).map((file) => ({
+      ...file,
+      name: artifact.kind === "base" ? `base ${artifact.name}` : file.name,
+      isDisk: artifact.kind === "base",
+    })),
+  );
 
 /**
  * Reads every file again, and looks into archives.

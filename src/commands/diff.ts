@@ -110,6 +110,7 @@ const signed = (bytes: number): string => `${bytes < 0 ? "" : "+"}${formatBytes(
 
 const short = (digest: string): string => `sha256:${digest.slice(0, 12)}`;
 
+/** One change as a line for people: what, from which version to which, sizes. Pure. */
 export const formatChange = ({ change, name, architecture, from, to, fresh }: Change): string => {
   const title = `${change === "added" ? "+" : change === "removed" ? "-" : "~"} ${name}${architecture === undefined ? "" : ` (${architecture})`}`;
   const version =
@@ -149,7 +150,10 @@ const withoutFiles = (item: Item | undefined): Omit<Item, "files"> | undefined =
   return rest;
 };
 
-/** @returns the exit code: 0 when nothing differs, 1 when something does. */
+/**
+ * Prints what differs between two sides, as text or as JSON.
+ * @returns the exit code: 0 when nothing differs, 1 when something does, 2 for a failure
+ */
 export const diff = async (a: string, b: string, options: { json?: boolean }): Promise<number> => {
   try {
     const [from, to] = [await sideOf(a), await sideOf(b)];

@@ -6,11 +6,12 @@ import { BakeError, listed } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import { askSources, requireLocal } from "../lock/ask.ts";
 import { fetchFiles, isMirrorUrl, requestsOfMirror } from "../lock/fetch.ts";
-import { type Artifact, filesOf, type LockedFile } from "../artifact.ts";
+import { type Artifact, filesOf, type LockedFile, reachesNode } from "../artifact.ts";
 import { targetsOf } from "../plan/target.ts";
 import { nodeArchive } from "../render/tree.ts";
 import { fillMirror, type MirrorFile } from "../store/mirror.ts";
 import type { Store } from "../store/store.ts";
+import { ensureCrane } from "../toolchain/ensure.ts";
 import { endOf, makeHost, storeOf } from "./host.ts";
 import { type Asked, planAsked, type Planned, readAsked } from "./planned.ts";
 
@@ -92,11 +93,14 @@ const fetchArtifacts = async (
     host.progress.note(`  all ${files.length} files are in the store`);
     return;
   }
-  const sources = await askSources(host, store, { sources: asked.profile.sources });
+  const sources = await askSources(host, store, {
+    sources: asked.profile.sources,
+    crane: () => ensureCrane(host),
+  });
   await fetchFiles(host, store, await sources.requests(missing), { json });
 };
 
-/** What a bake of this plan takes out of the store. */
+/** Brings into the store what a bake of this plan takes out of it. @throws BakeError as `fetchFiles`, BK211 when `offline`, BK246 */
 export const fetchPlanned = (
   host: Host,
   store: Store,
@@ -108,10 +112,7 @@ export const fetchPlanned = (
     host,
     store,
     asked,
-    [
-      ...(base === undefined || target.name !== "qemu" ? [] : [base]),
-      ...artifacts.filter(({ kind }) => kind !== "model"),
-    ],
+    [...(base === undefined || target.name !== "qemu" ? [] : [base]), ...artifacts.filter(reachesNode)],
     from,
   );
 
@@ -133,7 +134,10 @@ const mirrored = async (asked: Asked, host: Host, store: Store): Promise<MirrorF
   return [...files.values()];
 };
 
-/** @returns the exit code. */
+/**
+ * `bake fetch`: fills the store, and with `to` a mirror.
+ * @returns the exit code: 0 ok, 1 for a profile with problems, 2 failure
+ */
 export const fetch = async (options: FetchOptions): Promise<number> => {
   const { host } = await makeHost(options.json === true ? process.stderr : process.stdout);
   try {

@@ -17,6 +17,7 @@ import { diagnosticsOf } from "../profile/load.ts";
 import type { Profile } from "../profile/schema.ts";
 import { closest } from "../profile/suggest.ts";
 import { placeOf, rangeOf } from "../profile/source.ts";
+import { ensureCrane } from "../toolchain/ensure.ts";
 import { formatChange } from "./diff.ts";
 import { endOf, makeHost, storeOf } from "./host.ts";
 import { reportStaleness } from "./planned.ts";
@@ -33,7 +34,10 @@ export interface LockOptions {
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
 
-/** @returns the exit code: 0 ok, 1 findings, 2 failure. */
+/**
+ * `bake lock`, or one of its questions: `--check`, `--outdated`.
+ * @returns the exit code: 0 ok, 1 findings, 2 failure
+ */
 export const lock = async (options: LockOptions): Promise<number> => {
   const { host } = await makeHost(process.stderr);
   try {
@@ -100,7 +104,12 @@ const trustLine = (artifacts: readonly Artifact[]): string | undefined => {
     : `trusted on first use, since nobody publishes a digest: ${[...new Set(first)].join(", ")}`;
 };
 
-/** Brings the lock of a profile up to date. @returns undefined after problems were printed; then nothing was written. */
+/**
+ * Brings the lock of a profile up to date, and prints what changed.
+ * @param again Whether a requirement is asked for although the previous lock answers it.
+ * @returns undefined after problems were printed; then nothing was written
+ * @throws BakeError BK518 when the lock cannot be written, and what `makeLock` throws
+ */
 export const updateLock = async (
   host: Host,
   file: ProfileFile,
@@ -109,7 +118,7 @@ export const updateLock = async (
   again: (requirement: Requirement) => boolean,
 ): Promise<Lock | undefined> => {
   const store = storeOf(host);
-  const sources = await askSources(host, store, { sources: profile.sources });
+  const sources = await askSources(host, store, { sources: profile.sources, crane: () => ensureCrane(host) });
   const made = await makeLock({
     profile: file.name,
     requirements: requirementsOf(profile),
@@ -177,7 +186,7 @@ const outdated = async (
   if (previous === undefined)
     throw new BakeError("BK204", `${file.file} has no lock: nothing to compare`, "Make one: bake lock.");
   const store = storeOf(host);
-  const { look } = await askSources(host, store, { sources: profile.sources });
+  const { look } = await askSources(host, store, { sources: profile.sources, crane: () => ensureCrane(host) });
   const findings = await findOutdated(profile, previous, requirementsOf(profile), {
     ...look,
     today: new Date(host.now()).toISOString().slice(0, 10),

@@ -6,9 +6,9 @@ import { downloadEdges } from "../store/download-edges.ts";
 import type { Store } from "../store/store.ts";
 import type { DownloadRequest } from "../store/transfer.ts";
 import { isConfidential } from "../store/url.ts";
-import { ensureCrane } from "../toolchain/ensure.ts";
 import { followFile } from "./follow.ts";
 import { type Artifact, filesOf, type Model } from "../artifact.ts";
+import { isSupportedDocker } from "../profile/docker-releases.ts";
 import type { Look } from "./outdated.ts";
 import { resolverOf } from "./sources/index.ts";
 import { changedFiles } from "./sources/model-files.ts";
@@ -34,9 +34,9 @@ const normalized = (sources: Sources): Sources =>
     Object.entries(sources).map(([name, value]) => [name, typeof value === "string" ? withoutSlash(value) : value]),
   ) as unknown as Sources;
 
-/** Docker 29 and later are no node's (rule BK112); nobody is told of them. */
+/** Of releases that no node can have (rule BK112) nobody is told. */
 const isForNodes = ({ kind }: Requirement, version: string): boolean =>
-  kind !== "docker-static" || /^2[678]\./.test(version);
+  kind !== "docker-static" || isSupportedDocker(version);
 
 /** A file of ModelScope is asked for at its commit, and where its server takes none at the branch; the digest tells them apart. */
 const placesOf = (url: string, { hub, asked }: Model): string[] => {
@@ -52,10 +52,24 @@ const newerThan = (locked: string, versions: readonly string[]): readonly string
   return all.slice(0, all.indexOf(locked));
 };
 
+export interface AskSourcesOptions {
+  /** Of the profile. */
+  readonly sources: Sources;
+  /** Path of crane, which speaks with registries. Called once, and only when an image is asked for: it may have to be built. */
+  readonly crane: () => Promise<string>;
+  /** Where a URL is asked for instead. */
+  readonly rewrite?: (url: string) => string;
+}
+
+/**
+ * The sources of a profile, ready to be asked. Nothing is asked yet; answers and downloads go into the store. Of the
+ * environment it reads HF_TOKEN, and what HTTP needs.
+ * @throws BakeError as `resolve` and `look` say, and what `crane` throws, when they are called
+ */
 export const askSources = async (
   host: Host,
   store: Store,
-  { sources: given, rewrite }: { readonly sources: Sources; readonly rewrite?: (url: string) => string },
+  { sources: given, crane, rewrite }: AskSourcesOptions,
 ): Promise<AskedSources> => {
   const sources = normalized(given);
   const edges = downloadEdges(host, store, rewrite);
@@ -86,10 +100,9 @@ export const askSources = async (
     localFile: (path: string) => store.add(path),
     ...(hasToken && { huggingfaceToken: token }),
   };
-  // Only profiles with images need it, and it may have to be built.
   let made: Promise<Registry> | undefined;
   const registry = (): Promise<Registry> =>
-    (made ??= ensureCrane(host).then((crane) => makeRegistry(host, crane, { insecure: sources.insecureRegistries })));
+    (made ??= crane().then((path) => makeRegistry(host, path, { insecure: sources.insecureRegistries })));
   const resolve = async (requirement: Requirement): Promise<Artifact> => {
     if (requirement.kind !== "container-image") return resolverOf(requirement).resolve(requirement, context);
     const { image, manifest, config } = await resolveImage(requirement, { registry: await registry(), sources });
@@ -144,7 +157,7 @@ export const askSources = async (
   };
 };
 
-/** @throws BakeError BK246 for a file of this machine that the store lacks: nobody has it to download. */
+/** @throws BakeError BK246 for a base that was a file of this machine and that the store lacks: nobody has it to download. */
 export const requireLocal = async (store: Store, artifacts: readonly Artifact[]): Promise<void> => {
   for (const artifact of artifacts) {
     if (artifact.kind !== "base" || !artifact.url.startsWith("file:") || (await store.has(artifact.sha256))) continue;

@@ -1,6 +1,7 @@
 /** What changes on a node between two locks, in versions, digests and bytes. Pure. */
 import { type Architecture, type Artifact, digestOf, filesOf } from "../artifact.ts";
-import { type Lock } from "./lock.ts";
+import { parseImageReference } from "../formats/image-reference.ts";
+import type { Lock } from "./lock.ts";
 
 /** What is known of an artifact; of an image's record neither size nor files. */
 export interface Item {
@@ -47,11 +48,14 @@ const itemOf = (artifact: Artifact): Item => {
 const sum = (files: ReadonlyMap<string, number>): number =>
   [...files.values()].reduce((total, size) => total + size, 0);
 
+/** What a lock holds, as `difference` compares it: sizes in bytes. Pure. */
 export const itemsOf = ({ artifacts }: Lock): Item[] => artifacts.map(itemOf);
 
 /** An image is the same one under another tag; everything else goes by its name. */
 const keyOf = ({ kind, name, architecture }: Item): string =>
-  [kind, kind === "container-image" ? name.replace(/:[^:/]+$/, "") : name, architecture ?? ""].join(" ");
+  [kind, kind === "container-image" ? (parseImageReference(name)?.withoutTag ?? name) : name, architecture ?? ""].join(
+    " ",
+  );
 
 const all = (items: readonly Item[]): ReadonlyMap<string, number> | undefined =>
   items.some(({ files }) => files === undefined)
@@ -61,7 +65,10 @@ const all = (items: readonly Item[]): ReadonlyMap<string, number> | undefined =>
 const freshIn = (files: ReadonlyMap<string, number>, there: ReadonlyMap<string, number>): number =>
   [...files].reduce((total, [sha256, size]) => (there.has(sha256) ? total : total + size), 0);
 
-/** Sorted by kind, name and architecture; of two images of one repository the same tag goes with the same tag first. */
+/**
+ * What changes from one side to the other, sorted by kind, name and architecture. Of two images of one repository the same tag
+ * goes with the same tag first. Sizes are in bytes. Pure.
+ */
 export const difference = (before: readonly Item[], after: readonly Item[]): Difference => {
   const left = [...before];
   const take = (wanted: Item, exact: boolean): Item | undefined => {

@@ -26,7 +26,9 @@ const withUniqueNames = (files: readonly FileRequest[]): FileRequest[] => {
 };
 
 /**
- * Downloads what the store lacks.
+ * Downloads what the store lacks, and shows how far it is.
+ * @param json Events go to standard output, one JSON object a line, and nothing else is shown.
+ * @param rewrite Where a URL is asked for instead.
  * @throws BakeError as `downloadAll`.
  */
 export const fetchFiles = async (
@@ -51,6 +53,7 @@ export const fetchFiles = async (
   });
 };
 
+/** Whether a mirror is named by a URL, not by a folder. Pure. */
 export const isMirrorUrl = (mirror: string): boolean => /^https?:\/\//i.test(mirror);
 
 const decoded = (text: string): string => {
@@ -86,7 +89,11 @@ const readMirror = async (mirror: string): Promise<{ readonly root: string; read
   throw new BakeError("BK216", `${shown} is no mirror: neither a folder nor an http or https URL`);
 };
 
-/** What is asked for at a mirror, a folder or a URL. @throws BakeError BK216 */
+/**
+ * What is asked for at a mirror, for each of these files.
+ * @param mirror A folder, or a URL that may hold a login: that goes into a header.
+ * @throws BakeError BK216 when it is neither
+ */
 export const requestsOfMirror = async (files: readonly LockedFile[], mirror: string): Promise<FileRequest[]> => {
   const { root, authorization } = await readMirror(mirror);
   return files.map((file) => ({

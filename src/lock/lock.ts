@@ -9,6 +9,7 @@ export const lockVersion = 1;
 const identityOf = ({ kind, name, architecture }: Artifact): string =>
   `${kind === name ? "" : `${kind} `}${name}${architecture === undefined ? "" : ` for ${architecture}`}`;
 
+/** The shape of a lock's file. */
 export const Lock = z.strictObject({
   lockVersion: z.literal(lockVersion),
   profile: z.string(),
@@ -24,7 +25,7 @@ export const Lock = z.strictObject({
 });
 export type Lock = z.infer<typeof Lock>;
 
-/** What of a lock goes to a node of this architecture, and the base that it is baked from. */
+/** What of a lock goes to a node of this architecture, and the base that it is baked from. Pure. */
 export const lockedFor = (
   { artifacts }: Lock,
   architecture: Architecture,
@@ -34,6 +35,10 @@ export const lockedFor = (
   return { ...(base !== undefined && { base }), artifacts: mine.filter((each) => each.kind !== "base") };
 };
 
-/** Sorted, keys in one order, two blanks: the same lock has the same bytes, and a changed artifact changes its lines alone. */
+/**
+ * A lock as the text of its file. Sorted, keys in one order, two blanks: the same lock has the same bytes, and a changed artifact
+ * changes its lines alone. Pure.
+ * @throws ZodError for what is no lock
+ */
 export const formatLock = (lock: Lock): string =>
   `${JSON.stringify(Lock.parse({ ...lock, artifacts: lock.artifacts.toSorted(compareArtifacts) }), null, 2)}\n`;

@@ -42,7 +42,12 @@ const withPin = (artifact: Artifact, { pin = {} }: Requirement): Artifact => {
   return { ...rest, ...pin };
 };
 
-/** @throws what `resolve` throws, unless it is a BakeError. */
+/**
+ * The lock of these requirements. What the previous one answers is taken over with today's pin, unless it is asked `again`; all else
+ * is resolved, a few at a time. Writes nothing; pure but for `resolve` and `onStart`.
+ * @returns a BakeError of `resolve` as unanswered, beside its requirement
+ * @throws what else `resolve` throws
+ */
 export const makeLock = async (input: MakeLockInput): Promise<MadeLock> => {
   const { previous, requirements } = input;
   const answers = await mapLimited(

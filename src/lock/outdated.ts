@@ -1,11 +1,11 @@
 /** What of a lock has been overtaken: newer versions, tags that moved, pins past their day, what CI uses now. Pure but for what is passed in. */
 import { mapLimited } from "../host/map-limited.ts";
 import { BakeError } from "../errors.ts";
+import { isSameImage, parseImageReference } from "../formats/image-reference.ts";
 import type { Profile } from "../profile/schema.ts";
 import type { ProfilePath } from "../profile/source.ts";
 import type { Artifact } from "../artifact.ts";
 import type { Lock } from "./lock.ts";
-import { isSameImage } from "./reference.ts";
 import { lockedAs, shownAsked } from "./stale.ts";
 import type { Requirement } from "./requirement.ts";
 import { pinFor } from "./requirements.ts";
@@ -58,7 +58,16 @@ const orNotAnswered = async (subject: Omit<Finding, "what">, ask: () => Promise<
   }
 };
 
-/** Sorted as the requirements are. Sources are asked a few at a time. */
+/** Two names of one image; what is no reference names none. */
+const nameSameImage = (one: string, other: string): boolean => {
+  const [a, b] = [parseImageReference(one), parseImageReference(other)];
+  return a !== undefined && b !== undefined && isSameImage(a, b);
+};
+
+/**
+ * What has been overtaken since the lock was made, in the order of the requirements. Sources are asked a few at a time. Pure but for
+ * `look`; a BakeError of it becomes a finding, "not answered".
+ */
 export const findOutdated = async (
   profile: Profile,
   lock: Lock,
@@ -74,7 +83,7 @@ export const findOutdated = async (
       path: requirement.path,
     };
     if (locked === undefined) return [{ ...subject, what: "not in the lock" }];
-    const pin = pinFor(profile.pins, requirement.name);
+    const pin = pinFor(profile.pins, requirement);
     const reviewAt = pin?.reviewAt;
     const due = reviewAt !== undefined && reviewAt <= look.today;
     const follows = pin?.follows;
@@ -104,8 +113,9 @@ export const findOutdated = async (
         ? []
         : await orNotAnswered(subject, async () => {
             const used = await look.follow(follows);
-            const same = requirement.kind === "container-image" && isSameImage(used, requirement.name);
-            return same || used === requirement.name || used === locked.version
+            return (requirement.kind === "container-image" && nameSameImage(used, requirement.name)) ||
+              used === requirement.name ||
+              used === locked.version
               ? []
               : [{ ...subject, what: "CI uses another", now: used, detail: `${follows.variable} in ${follows.file}` }];
           })),

@@ -1,5 +1,6 @@
 /** What a profile wants, one requirement an artifact: what resolvers are asked. */
 import type { Architecture, Model, Release } from "../artifact.ts";
+import type { Profile } from "../profile/schema.ts";
 
 interface Named {
   /** As the lock names the artifact. */
@@ -48,22 +49,13 @@ export interface BaseRequirement extends Named {
 
 export type Requirement = ReleaseRequirement | FileRequirement | ImageRequirement | ModelRequirement | BaseRequirement;
 
-/** Where each kind of artifact is asked for: base URLs without a trailing slash. The profile's `sources`. */
-export interface Sources {
-  /** Below it `x86_64/docker-27.5.1.tgz`. */
-  readonly docker: string;
-  /** Below it `v0.20.0/buildx-v0.20.0.linux-amd64`. */
-  readonly buildx: string;
-  readonly agent: string;
-  readonly goss: string;
-  /** Answers `/repos/<owner>/<name>/releases` as GitHub's API does: asked for open versions and by `--outdated` alone. */
-  readonly releases: string;
-  /** openEuler's images: below it `openEuler-22.03-LTS-SP4/virtual_machine_img/x86_64/…`. */
-  readonly openeuler: string;
-  readonly modelscope: string;
-  readonly huggingface: string;
-  /** Mirrors by registry, asked in this order before the registry itself: `docker.io` → `mirror.example.com:5000/path`. */
-  readonly registries: Readonly<Record<string, readonly string[]>>;
-  /** Hosts, with their ports, that speak plain http. */
-  readonly insecureRegistries: readonly string[];
-}
+type OfProfile = Profile["sources"];
+
+/** Where each kind of artifact is asked for, and by which mirrors: the profile's `sources`, which nobody changes. */
+export type Sources = {
+  readonly [Name in keyof OfProfile]: OfProfile[Name] extends string
+    ? string
+    : OfProfile[Name] extends readonly string[]
+      ? readonly string[]
+      : Readonly<Record<string, readonly string[]>>;
+};

@@ -1,17 +1,31 @@
 /** Profile → requirements: every artifact that it asks for, once for each architecture that it bakes for. */
+import { imageReferenceOf } from "../formats/image-reference.ts";
+import { isOpenVersion } from "../formats/version.ts";
 import { hubOf, type Profile } from "../profile/schema.ts";
-import type { Architecture } from "../artifact.ts";
+import { type Architecture, type Release, releaseKinds } from "../artifact.ts";
 import type { Requirement } from "./requirement.ts";
 
-/** A pin is named as the artifact, or as an image without its tag. */
-export const pinFor = (pins: Profile["pins"], name: string): Profile["pins"][string] | undefined =>
-  pins[name] ?? pins[name.replace(/:[^:/]+$/, "")];
+/** What a pin for the artifact is named: as the artifact, or as an image without its tag. The closer name first. */
+const pinNames = ({ kind, name }: Pick<Requirement, "kind" | "name">): string[] =>
+  kind === "container-image" ? [name, imageReferenceOf(name).withoutTag] : [name];
+
+/**
+ * The pin that a profile has for an artifact, by the closest of its names. Pure.
+ * @throws RangeError for an image whose name was not validated
+ */
+export const pinFor = (
+  pins: Profile["pins"],
+  requirement: Pick<Requirement, "kind" | "name">,
+): Profile["pins"][string] | undefined => {
+  const name = pinNames(requirement).find((each) => Object.hasOwn(pins, each));
+  return name === undefined ? undefined : pins[name];
+};
 
 const architecturesOf = ({ targets: { qemu, huaweicloud } }: Profile): Architecture[] =>
   [...new Set([qemu, huaweicloud].flatMap((target) => (target === undefined ? [] : [target.architecture])))].toSorted();
 
 const withPin = (profile: Profile, requirement: Requirement): Requirement => {
-  const { reason, link, reviewAt } = pinFor(profile.pins, requirement.name) ?? {};
+  const { reason, link, reviewAt } = pinFor(profile.pins, requirement) ?? {};
   const pin = {
     ...(reason !== undefined && { reason }),
     ...(link !== undefined && { link }),
@@ -20,11 +34,52 @@ const withPin = (profile: Profile, requirement: Requirement): Requirement => {
   return Object.keys(pin).length === 0 ? requirement : { ...requirement, pin };
 };
 
-/** A name of a plain file: its place on the node. */
+interface ReleaseSetting {
+  /** As the lock names it. */
+  readonly name: string;
+  /** Where its version stands in a profile. */
+  readonly path: readonly string[];
+  readonly version: (profile: Profile) => string;
+  readonly withVersion: (profile: Profile, version: string) => Profile;
+}
+
+/** Programs whose releases a profile names, one a kind: a kind that is missing does not compile. */
+const releases: Readonly<Record<Release["kind"], ReleaseSetting>> = {
+  "docker-static": {
+    name: "docker",
+    path: ["docker", "version"],
+    version: ({ docker }) => docker.version,
+    withVersion: (profile, version) => ({ ...profile, docker: { ...profile.docker, version } }),
+  },
+  buildx: {
+    name: "buildx",
+    path: ["buildx", "version"],
+    version: ({ buildx }) => buildx.version,
+    withVersion: (profile, version) => ({ ...profile, buildx: { ...profile.buildx, version } }),
+  },
+  "buildkite-agent": {
+    name: "buildkite-agent",
+    path: ["agents", "version"],
+    version: ({ agents }) => agents.version,
+    withVersion: (profile, version) => ({ ...profile, agents: { ...profile.agents, version } }),
+  },
+  goss: {
+    name: "goss",
+    path: ["checks", "gossVersion"],
+    version: ({ checks }) => checks.gossVersion,
+    withVersion: (profile, version) => ({ ...profile, checks: { ...profile.checks, gossVersion: version } }),
+  },
+};
+
+/** A name of a plain file: its place on the node. Pure. */
 export const fileName = (path: string): string => path.replace(/^\/+/, "");
 
+/**
+ * Every artifact that a profile asks for: those of each architecture that it bakes for, then those that serve all. Pure.
+ * @throws RangeError as `pinFor`
+ */
 export const requirementsOf = (profile: Profile): Requirement[] => {
-  const { agents, docker, buildx, builders, checks, images, models, files, targets } = profile;
+  const { builders, images, models, files, targets } = profile;
   const everywhere: Requirement[] = [
     ...models.map((model, index): Requirement => {
       const { hub, name } = hubOf(model);
@@ -61,16 +116,10 @@ export const requirementsOf = (profile: Profile): Requirement[] => {
           },
         ]
       : []),
-    { kind: "docker-static", name: "docker", asked: docker.version, architecture, path: ["docker", "version"] },
-    { kind: "buildx", name: "buildx", asked: buildx.version, architecture, path: ["buildx", "version"] },
-    {
-      kind: "buildkite-agent",
-      name: "buildkite-agent",
-      asked: agents.version,
-      architecture,
-      path: ["agents", "version"],
-    },
-    { kind: "goss", name: "goss", asked: checks.gossVersion, architecture, path: ["checks", "gossVersion"] },
+    ...releaseKinds.map((kind): Requirement => {
+      const { name, path, version } = releases[kind];
+      return { kind, name, asked: version(profile), architecture, path };
+    }),
     { kind: "container-image", name: builders.image, asked: builders.image, architecture, path: ["builders", "image"] },
     ...images.map(
       (image, index): Requirement => ({
@@ -85,28 +134,16 @@ export const requirementsOf = (profile: Profile): Requirement[] => {
   return [...architecturesOf(profile).flatMap(each), ...everywhere].map((requirement) => withPin(profile, requirement));
 };
 
-/** Names of artifacts that a pin can be for. */
-export const pinnable = (profile: Profile): string[] => [
-  ...new Set(
-    requirementsOf(profile).flatMap(({ kind, name }) =>
-      kind === "container-image" ? [name, name.replace(/:[^:/]+$/, "")] : [name],
-    ),
-  ),
-];
+/** Names of artifacts that a pin of the profile can be for, each once. Pure. */
+export const pinnable = (profile: Profile): string[] => [...new Set(requirementsOf(profile).flatMap(pinNames))];
 
-/** Profile with the exact versions that a lock holds in the place of `26.1.x`. */
+/** Profile with the exact versions that a lock holds in the place of `26.1.x`. Pure. */
 export const withLockedVersions = (
   profile: Profile,
   artifacts: readonly { readonly kind: string; readonly version: string }[],
-): Profile => {
-  const versionOf = (kind: string, asked: string): string =>
-    asked.endsWith(".x") ? (artifacts.find((each) => each.kind === kind)?.version ?? asked) : asked;
-  const { agents, docker, buildx, checks } = profile;
-  return {
-    ...profile,
-    agents: { ...agents, version: versionOf("buildkite-agent", agents.version) },
-    docker: { ...docker, version: versionOf("docker-static", docker.version) },
-    buildx: { ...buildx, version: versionOf("buildx", buildx.version) },
-    checks: { ...checks, gossVersion: versionOf("goss", checks.gossVersion) },
-  };
-};
+): Profile =>
+  releaseKinds.reduce((changed, kind) => {
+    const { version, withVersion } = releases[kind];
+    const locked = artifacts.find((each) => each.kind === kind)?.version;
+    return locked !== undefined && isOpenVersion(version(changed)) ? withVersion(changed, locked) : changed;
+  }, profile);

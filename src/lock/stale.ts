@@ -1,7 +1,7 @@
 /** Where a lock and its profile have parted: what only one of the two has. Pure. */
 import type { Problem } from "../profile/rules/rule.ts";
 import { shownUrl } from "../store/http.ts";
-import type { Artifact } from "../artifact.ts";
+import { type Artifact, kindOf } from "../artifact.ts";
 import type { Lock } from "./lock.ts";
 import type { Requirement } from "./requirement.ts";
 
@@ -16,11 +16,11 @@ const isFor = (artifact: Artifact, requirement: Requirement): boolean =>
     requirement.sha256 === undefined ||
     ("sha256" in artifact && artifact.sha256 === requirement.sha256));
 
-/** The artifact that answers a requirement. */
+/** The artifact that answers a requirement; undefined when there is none. Pure. */
 export const lockedAs = (lock: Lock, requirement: Requirement): Artifact | undefined =>
   lock.artifacts.find((artifact) => isFor(artifact, requirement));
 
-/** For messages: a file's URL may be signed in its query. */
+/** What was asked for, as a message may show it: a file's URL may be signed in its query. Pure. */
 export const shownAsked = ({ kind, asked }: Pick<Requirement | Artifact, "kind" | "asked">): string =>
   kind === "file" ? shownUrl(asked) : asked;
 
@@ -54,18 +54,6 @@ const missing = (lock: Lock, requirements: readonly Requirement[], file: string)
       help,
     }));
 
-/** Where in a profile each kind is asked for, and what a message calls it before its name. */
-const kinds: Readonly<Record<Artifact["kind"], { readonly section: Problem["path"]; readonly noun: string }>> = {
-  base: { section: ["targets", "qemu"], noun: "the base " },
-  "docker-static": { section: ["docker"], noun: "" },
-  buildx: { section: ["buildx"], noun: "" },
-  "buildkite-agent": { section: ["agents"], noun: "" },
-  goss: { section: ["checks"], noun: "" },
-  "container-image": { section: ["images"], noun: "the image " },
-  model: { section: ["models"], noun: "the model " },
-  file: { section: ["files"], noun: "the file " },
-};
-
 /** Of another version or source it is said that the lock does not hold the one that is asked for. */
 const isRequired = (artifact: Artifact, requirements: readonly Requirement[]): boolean =>
   requirements.some(
@@ -77,14 +65,18 @@ const unasked = (lock: Lock, requirements: readonly Requirement[], file: string)
   lock.artifacts
     .filter((artifact) => !isRequired(artifact, requirements))
     .map((artifact) => ({
-      path: kinds[artifact.kind].section,
+      path: kindOf(artifact).section,
       at: "key",
-      message: `${file} holds ${kinds[artifact.kind].noun}${artifact.name}${forArchitecture(artifact)}, which the profile does not ask for`,
+      message: `${file} holds ${kindOf(artifact).noun}${artifact.name}${forArchitecture(artifact)}, which the profile does not ask for`,
       label: "no longer asked for",
       help,
     }));
 
-/** In the profile's words: every requirement that the lock does not answer, and every artifact that no requirement asks for. */
+/**
+ * Where lock and profile have parted, in the profile's words: every requirement that the lock does not answer, and every artifact
+ * that no requirement asks for. Pure.
+ * @param file Name of the lock, as messages show it.
+ */
 export const staleness = (lock: Lock, requirements: readonly Requirement[], file: string): Problem[] => [
   ...missing(lock, requirements, file),
   ...unasked(lock, requirements, file),

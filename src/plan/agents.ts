@@ -1,4 +1,5 @@
 /** Buildkite agents: names, what each one owns, configuration (guide rows G2–G10, G24–G28). */
+import { isAtLeast } from "../formats/version.ts";
 import type { Profile } from "../profile/schema.ts";
 
 /** What the CI script derives from an agent's name (run-npu-test.sh: `([0-9]+)-([0-9]+)cards$`). */
@@ -44,10 +45,7 @@ export interface AgentPlan {
 const prefix = "/root/.buildkite-agent";
 
 /** `token="file://…"` works from this release on (facts: buildkite-agent 3.133.0). */
-const readsTokenFile = (version: string): boolean => {
-  const [major = 0, minor = 0] = version.split(".").map(Number);
-  return major > 3 || (major === 3 && minor >= 133);
-};
+const readsTokenFile = (version: string): boolean => isAtLeast(version, "3.133.0");
 
 export const planAgents = ({ agents, storage }: Profile): AgentPlan => ({
   version: agents.version,

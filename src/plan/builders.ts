@@ -1,4 +1,6 @@
 /** The builders cachebuilder1 … cachebuilder<spawn> (guide row G24). */
+import { imageReferenceOf } from "../formats/image-reference.ts";
+import { isAtLeast } from "../formats/version.ts";
 import type { Profile } from "../profile/schema.ts";
 
 export interface BuildersPlan {
@@ -12,8 +14,8 @@ export interface BuildersPlan {
 
 /** From BuildKit 0.17 on a limit of its own, before that one number in MB that both keeps and limits. */
 const knowsMaxUsedSpace = (image: string): boolean => {
-  const [, major, minor] = /:v(\d+)\.(\d+)/.exec(image) ?? [];
-  return major === undefined || Number(major) > 0 || Number(minor) >= 17;
+  const { tag } = imageReferenceOf(image);
+  return !/^v\d+\.\d/.test(tag) || isAtLeast(tag, "0.17.0");
 };
 
 export const planBuilders = ({ builders }: Profile, names: readonly string[]): BuildersPlan => ({

@@ -1,4 +1,6 @@
 /** PyPI cache, git, HTTP proxy, metadata service, and whom a node talks to (guide rows G11–G14). */
+import { imageReferenceOf } from "../formats/image-reference.ts";
+import { isAtLeast } from "../formats/version.ts";
 import type { Profile } from "../profile/schema.ts";
 
 export interface NetworkPlan {
@@ -32,17 +34,13 @@ const agentHost = ({ agents }: Profile): { host: string; port: number } => {
     const { hostname, port, protocol } = new URL(agents.endpoint);
     return { host: hostname, port: Number(port || (protocol === "http:" ? 80 : 443)) };
   }
-  const [major = 0, minor = 0] = agents.version.split(".").map(Number);
-  return { host: major > 3 || minor >= 122 ? "agent-edge.buildkite.com" : "agent.buildkite.com", port: 443 };
+  return { host: isAtLeast(agents.version, "3.122.0") ? "agent-edge.buildkite.com" : "agent.buildkite.com", port: 443 };
 };
 
 const portOf = ({ port, protocol }: URL): number => Number(port || (protocol === "http:" ? 80 : 443));
 
 /** `quay.io/ascend/cann:9.1.0` → `quay.io`; a name without a registry is Docker Hub's. */
-const registryOf = (reference: string): string => {
-  const [first = ""] = reference.split("/");
-  return reference.includes("/") && /[.:]/.test(first) ? first : "registry-1.docker.io";
-};
+const registryOf = (reference: string): string => imageReferenceOf(reference).pullHost;
 
 const planDestinations = (profile: Profile): Destination[] => {
   const { network, builders, images, buildx } = profile;

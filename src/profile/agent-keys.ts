@@ -3,6 +3,7 @@
  * one would go unnoticed (S27). Read off `AgentStartConfig` of the agent's source (buildkite/agent: clicommand/agent_start.go)
  * at 21 releases from 3.46.1 to 3.138.0.
  */
+import { compareReleases } from "../formats/version.ts";
 
 interface Keys {
   /** The newest release looked at that does not know these keys yet. */
@@ -116,22 +117,17 @@ const table: readonly Keys[] = [
   },
 ];
 
-const compare = (a: string, b: string): number => {
-  const [left, right] = [a, b].map((version) => version.split(/[.-]/).map(Number));
-  for (const position of [0, 1, 2]) {
-    const difference = (left?.[position] ?? 0) - (right?.[position] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return 0;
-};
-
-/** Every key that this release of the agent reads, as far as the table can tell. */
+/**
+ * Every key that this release of the agent reads, as far as the table can tell, sorted. Pure.
+ * @param version exact, or open (`3.46.x`): then of the newest release of its line
+ * @throws RangeError for what is no version
+ */
 export const agentKeys = (version: string): string[] =>
   table
     .filter(
       ({ absentIn, goneIn }) =>
-        (absentIn === undefined || compare(version, absentIn) > 0) &&
-        (goneIn === undefined || compare(version, goneIn) < 0),
+        (absentIn === undefined || compareReleases(version, absentIn) > 0) &&
+        (goneIn === undefined || compareReleases(version, goneIn) < 0),
     )
     .flatMap(({ keys }) => keys)
     .toSorted();

@@ -1,6 +1,7 @@
 /** The shape of a profile: the only place for types, defaults and their descriptions. */
 import * as z from "zod";
 import { architectures } from "../artifact.ts";
+import { imageReferenceForm, longestImageReference } from "../formats/image-reference.ts";
 
 /** Exact, or `26.1.x`: the lock holds the exact one. */
 const version = (example: string) =>
@@ -31,9 +32,9 @@ const token = (what: string) =>
 /** A tag is required: images without one are deleted by the first `docker system prune -f` (facts: run-npu-test.sh). */
 const imageReference = z
   .string()
-  .max(255)
+  .max(longestImageReference)
   .regex(
-    /^(?:[a-z0-9.-]+(?::\d+)?\/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/,
+    imageReferenceForm,
     "expected an image with a tag and without a digest, such as quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12",
   )
   .meta({ examples: ["quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12"] });

@@ -1,6 +1,6 @@
 /** What was baked from what: an in-toto statement with a SLSA v1 provenance predicate. Pure. */
 import { createHash } from "node:crypto";
-import { digestOf } from "../artifact.ts";
+import { digestOf, reachesNode } from "../artifact.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { purlOf } from "./sbom.ts";
 
@@ -18,7 +18,10 @@ export interface Baked {
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 
-/** @throws Error for a plan without a lock: then nothing is baked. */
+/**
+ * The statement as JSON, the same for the same plan and bake. Pure.
+ * @throws Error for a plan without a lock: then nothing is baked.
+ */
 export const provenance = (plan: NodePlan, baked: Baked): string => {
   const { base, artifacts, lockDigest } = plan;
   if (artifacts === undefined || lockDigest === undefined) throw new Error("a bake has a lock");
@@ -52,13 +55,11 @@ export const provenance = (plan: NodePlan, baked: Baked): string => {
               digest: { sha256: sha256(text) },
             })),
             ...source,
-            ...artifacts
-              .filter(({ kind }) => kind !== "model")
-              .map((artifact) => ({
-                name: artifact.name,
-                uri: purlOf(artifact),
-                digest: { sha256: digestOf(artifact) },
-              })),
+            ...artifacts.filter(reachesNode).map((artifact) => ({
+              name: artifact.name,
+              uri: purlOf(artifact),
+              digest: { sha256: digestOf(artifact) },
+            })),
           ],
         },
         runDetails: {

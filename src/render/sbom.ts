@@ -1,15 +1,7 @@
 /** The software bill of materials: what the image carries besides its base's own packages, as CycloneDX 1.6. Pure. */
 import { createHash } from "node:crypto";
-import { type Artifact, type Base, digestOf, goArchitecture } from "../artifact.ts";
+import { type Artifact, type Base, digestOf, kindOf, reachesNode } from "../artifact.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
-
-/** Where releases live, as package URLs name them. */
-const releasePurls: Readonly<Record<string, (version: string) => string>> = {
-  "docker-static": (version) => `pkg:generic/docker@${version}`,
-  buildx: (version) => `pkg:github/docker/buildx@v${version}`,
-  "buildkite-agent": (version) => `pkg:github/buildkite/agent@v${version}`,
-  goss: (version) => `pkg:github/goss-org/goss@v${version}`,
-};
 
 const encode = (text: string): string => encodeURIComponent(text).replaceAll("%2F", "/").replaceAll("%3A", ":");
 
@@ -20,45 +12,14 @@ const qualifiers = (values: Readonly<Record<string, string | undefined>>): strin
   return pairs.length === 0 ? "" : `?${pairs.join("&")}`;
 };
 
-/** The package URL of an artifact (package-url/purl-spec: types generic, github, oci, huggingface). */
+/** The package URL of an artifact (package-url/purl-spec). Pure. */
 export const purlOf = (artifact: Artifact): string => {
-  switch (artifact.kind) {
-    case "container-image":
-      return `pkg:oci/${encode((artifact.repository.split("/").at(-1) ?? "").toLowerCase())}@${encodeURIComponent(artifact.manifest.digest)}${qualifiers(
-        {
-          arch: artifact.architecture && goArchitecture[artifact.architecture],
-          repository_url: `${artifact.registry}/${artifact.repository}`,
-          tag: artifact.version,
-        },
-      )}`;
-    case "model":
-      return artifact.hub === "huggingface"
-        ? `pkg:huggingface/${encode(artifact.name)}@${artifact.version}`
-        : `pkg:generic/modelscope/${encode(artifact.name)}@${artifact.version}`;
-    default: {
-      const purl =
-        releasePurls[artifact.kind]?.(encode(artifact.version)) ??
-        `pkg:generic/${encode(artifact.name)}@${encode(artifact.version)}`;
-      // A query may be a signature; the digest says which bytes they are.
-      const download = /^https?:/.test(artifact.url) ? artifact.url.replace(/[?#].*$/, "") : undefined;
-      return `${purl}${qualifiers({ arch: artifact.architecture, checksum: `sha256:${artifact.sha256}`, download_url: download })}`;
-    }
-  }
-};
-
-const cyclonedxTypes: Readonly<Record<Artifact["kind"], string>> = {
-  base: "operating-system",
-  "docker-static": "application",
-  buildx: "application",
-  "buildkite-agent": "application",
-  goss: "application",
-  file: "file",
-  "container-image": "container",
-  model: "machine-learning-model",
+  const { type, name, version, qualifiers: pairs = {} } = kindOf(artifact).packageUrl(artifact);
+  return `pkg:${type}/${encode(name)}@${encodeURIComponent(version)}${qualifiers(pairs)}`;
 };
 
 const component = (artifact: Artifact) => ({
-  type: cyclonedxTypes[artifact.kind],
+  type: kindOf(artifact).cyclonedxType,
   "bom-ref": `${artifact.kind}/${artifact.name}`,
   name: artifact.name,
   version: artifact.version,
@@ -81,13 +42,16 @@ const uuidOf = (text: string): string => {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 };
 
-/** Models do not reach the node yet, so they are not in it. */
+/** What the image holds, or was made on. */
 const carried = ({ base, artifacts = [] }: NodePlan): (Artifact | Base)[] => [
   ...(base === undefined ? [] : [base]),
-  ...artifacts.filter(({ kind }) => kind !== "model"),
+  ...artifacts.filter(reachesNode),
 ];
 
-/** @param bakeId Of the image; names the bill. */
+/**
+ * The bill of materials of an image as JSON, the same for the same plan. Pure.
+ * @param bakeId Of the image; names the bill.
+ */
 export const sbom = (plan: NodePlan, bakeId: string): string =>
   `${JSON.stringify(
     {

@@ -20,6 +20,7 @@ import {
 import { sbom } from "./sbom.ts";
 import { toTar } from "../formats/tar.ts";
 import { toToml } from "../formats/toml.ts";
+import { isAtLeast } from "../formats/version.ts";
 import { toYaml } from "../formats/yaml.ts";
 import { renderTemplate } from "./templates.ts";
 import {
@@ -100,10 +101,8 @@ const headerOf = ({ profile, trial }: NodePlan): string =>
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
 /** `--config` was renamed in 0.13.0 (docker/buildx: commands/create.go). */
-const buildkitdConfigFlag = (version: string): string => {
-  const [major = 0, minor = 0] = version.split(".").map(Number);
-  return major > 0 || minor >= 13 ? "--buildkitd-config" : "--config";
-};
+const buildkitdConfigFlag = (version: string): string =>
+  isAtLeast(version, "0.13.0") ? "--buildkitd-config" : "--config";
 
 const agentConfig = ({ agents }: NodePlan, header: string, bakeId: string | undefined): string => {
   const settings: [string, string][] = [

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import type { Architecture } from "../artifact.ts";
 import { BakeError } from "../errors.ts";
+import { isAtLeast } from "../formats/version.ts";
 import { exists } from "../host/exists.ts";
 import type { Host } from "../host/host.ts";
 import { type GoTool, moduleOf, releaseOf, type ToolName } from "./catalog.ts";
@@ -9,7 +10,6 @@ import { versionOnPath } from "./find.ts";
 import { buildTool, builtBefore, pinsOf, requireGo } from "./go.ts";
 import { onceWithNetwork } from "./packages.ts";
 import { fetchRelease, releaseFile } from "./release.ts";
-import { atLeast } from "./version.ts";
 
 /** Two at once: more gains nothing on small machines. All of them have ended when this returns or throws. */
 const twoAtOnce = async <T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> => {
@@ -92,7 +92,7 @@ export const ensureTools = async <Name extends ToolName>(
     const wanted = await Promise.all(missing.map(async (tool) => (await pinsOf(tool)).go));
     await requireGo(
       host,
-      wanted.reduce((a, b) => (atLeast(a, b) ? a : b)),
+      wanted.reduce((a, b) => (isAtLeast(a, b) ? a : b)),
     );
   }
   await twoAtOnce(missing, (tool) =>

@@ -1,8 +1,8 @@
 /** Tools that are on PATH already. */
+import { isAtLeast } from "../formats/version.ts";
 import type { Host } from "../host/host.ts";
 import { type GoTool, onPath } from "./catalog.ts";
 import { packerEnvironment } from "./packer-environment.ts";
-import { atLeast } from "./version.ts";
 
 /**
  * Looks for a tool on PATH.
@@ -19,5 +19,5 @@ export const versionOnPath = async (host: Host, tool: GoTool): Promise<string | 
       host.signal.throwIfAborted();
       return undefined;
     });
-  return version !== undefined && atLeast(version, look.least) ? version : undefined;
+  return version !== undefined && isAtLeast(version, look.least) ? version : undefined;
 };

@@ -4,13 +4,13 @@ import { cp, mkdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Architecture, goArchitecture } from "../artifact.ts";
 import { BakeError } from "../errors.ts";
+import { isAtLeast } from "../formats/version.ts";
 import { exists } from "../host/exists.ts";
 import type { Host } from "../host/host.ts";
 import { currentProcess } from "../host/process-identity.ts";
 import { root } from "../host/root.ts";
 import { goModules, type GoTool } from "./catalog.ts";
 import { aptCandidate, aptInstall } from "./packages.ts";
-import { atLeast } from "./version.ts";
 
 /**
  * What a tool's go.mod says: the version of the tool, and the Go that builds it. Pure.
@@ -59,15 +59,15 @@ const goVersion = (host: Host): Promise<string | undefined> =>
  */
 export const requireGo = async (host: Host, needed: string): Promise<void> => {
   let found = await goVersion(host);
-  if (found !== undefined && atLeast(found, needed)) return;
+  if (found !== undefined && isAtLeast(found, needed)) return;
   const candidate = await aptCandidate(host, "golang-go");
   // Debian's package is named by the first two numbers only; the third is seen once it is there.
-  if (candidate !== undefined && atLeast(candidate, needed.split(".").slice(0, 2).join("."))) {
+  if (candidate !== undefined && isAtLeast(candidate, needed.split(".").slice(0, 2).join("."))) {
     await aptInstall(host, [
       { package: "golang-go", provides: "go", why: "builds the tools from their pinned modules" },
     ]);
     found = await goVersion(host);
-    if (found !== undefined && atLeast(found, needed)) return;
+    if (found !== undefined && isAtLeast(found, needed)) return;
   }
   throw new BakeError(
     "BK303",

@@ -4,7 +4,7 @@ import { chmod, copyFile, cp, mkdir, rename, symlink, writeFile } from "node:fs/
 import { dirname, join } from "node:path";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
-import { parseReference } from "../lock/reference.ts";
+import { imageReferenceOf } from "../formats/image-reference.ts";
 import { sha256File } from "../store/store.ts";
 import { buildGoTools } from "../toolchain/ensure.ts";
 import { toolDigest } from "../toolchain/go.ts";
@@ -147,7 +147,7 @@ export const assembleSource = async (host: Host, source: string, folder: string)
   return progress.step("trial:assemble", "assemble artifacts in their official layouts", async (update) => {
     const addImage = async (reference: string, image: PackedImage): Promise<void> => {
       update(reference);
-      const { repository, tag } = parseReference(reference);
+      const { repository, tag } = imageReferenceOf(reference);
       for (const name of [tag, image.manifest.digest])
         await write(`v2/${repository}/manifests/${name}`, image.manifest.text);
       await write(`v2/${repository}/blobs/${image.config.digest}`, image.config.text);

@@ -5,6 +5,7 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
+import { imageReferenceOf } from "../formats/image-reference.ts";
 import { standInBase } from "./base.ts";
 import type { Host } from "../host/host.ts";
 import { askSources } from "../lock/ask.ts";
@@ -16,16 +17,20 @@ import { readLock, writeLock } from "../lock/read.ts";
 import { requirementsOf } from "../lock/requirements.ts";
 import type { Profile } from "../profile/schema.ts";
 import type { Store } from "../store/store.ts";
+import { ensureCrane } from "../toolchain/ensure.ts";
 import { assembleSource, dockerLibraryPackages, sourceKey } from "./artifacts.ts";
 import { debianMirror } from "./debian.ts";
 import { serveSource } from "./source-server.ts";
+import { trialVersions } from "./substitutions.ts";
 import { currentProcess } from "../host/process-identity.ts";
 
 /** Stands in the URLs of a trial's lock: a name that never exists (RFC 2606), since the source's port is another one each time. */
 const sourceHost = "trial.bake.invalid";
 
 /** Registries that the trial's images are named after. */
-const registries = ["docker.io", "bake.local"] as const;
+const registries = [trialVersions.buildkitImage, trialVersions.smallImage].map(
+  (image) => imageReferenceOf(image).registry,
+);
 
 /** A lock that an earlier run made, if it is whole and the store has all of it. */
 const knownLock = async (store: Store, file: string): Promise<Lock | undefined> => {
@@ -57,6 +62,7 @@ const lockFromSource = async (host: Host, store: Store, name: string, profile: P
           goss: `${from}/goss`,
           registries: Object.fromEntries(registries.map((registry) => [registry, [here]])),
         },
+        crane: () => ensureCrane(host),
         rewrite,
       });
       const requirements = requirementsOf(profile).filter(({ kind }) => kind !== "base");

@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Blob, ContainerImage } from "../../src/artifact.ts";
-import { parseReference } from "../../src/lock/reference.ts";
+import { imageReferenceOf } from "../../src/formats/image-reference.ts";
 import { blobPath, dockerLoadManifest, dockerLoadMembers } from "../../src/render/docker-load.ts";
 import { makeArchive } from "../registry.ts";
 
@@ -43,7 +43,7 @@ const makeImage = (
 ): ContainerImage => {
   const work = mkdtempSync(join(folder, "image-"));
   makeArchive(work, { layers });
-  const { tag, ...place } = parseReference(name);
+  const { tag, registry, repository } = imageReferenceOf(name);
   const config = store(readFileSync(join(work, "config.json")), "application/vnd.oci.image.config.v1+json");
   return {
     kind: "container-image",
@@ -51,7 +51,8 @@ const makeImage = (
     architecture: "x86_64",
     version: tag,
     asked: name,
-    ...place,
+    registry,
+    repository,
     tagDigest: config.digest,
     manifest: config,
     config,

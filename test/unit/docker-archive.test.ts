@@ -7,8 +7,8 @@ import { type Host, runProcess } from "../../src/host/host.ts";
 import { root } from "../../src/host/root.ts";
 import { system } from "../../src/host/system.ts";
 import { sha256File } from "../../src/store/store.ts";
+import { isAtLeast } from "../../src/formats/version.ts";
 import { readPins } from "../../src/toolchain/go.ts";
-import { atLeast } from "../../src/toolchain/version.ts";
 import { parseDebName } from "../../src/trial/debian.ts";
 import { imageConfig, type PackedImage, packImage } from "../../src/trial/docker-archive.ts";
 import { trialVersions } from "../../src/trial/substitutions.ts";
@@ -110,7 +110,7 @@ describe("versions", () => {
     ["1.24.0", "1.24.3", false],
     ["2", "1.99", true],
   ])("%s is at least %s: %s", (a, b, expected) => {
-    expect(atLeast(a, b)).toBe(expected);
+    expect(isAtLeast(a, b)).toBe(expected);
   });
 
   it.each([
@@ -120,7 +120,7 @@ describe("versions", () => {
   ])("toolchain/%s pins what a trial says", async (tool, module, version) => {
     const pins = readPins(await readFile(join(root, "toolchain", tool, "go.mod"), "utf8"), module);
     expect(pins.version).toBe(version);
-    expect(atLeast(pins.go, "1.24")).toBe(true);
+    expect(isAtLeast(pins.go, "1.24")).toBe(true);
   });
 
   it("are read from apt's file names", () => {

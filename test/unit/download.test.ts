@@ -117,7 +117,7 @@ const serve = (path: string, size = 100_000): DownloadRequest & { readonly sha25
 };
 
 /** Milliseconds since the epoch. */
-const now = Date.UTC(2026, 0, 1);
+const clock = Date.UTC(2026, 0, 1);
 
 const download = (
   requests: readonly DownloadRequest[],
@@ -131,7 +131,7 @@ const download = (
   const edges: DownloadEdges = {
     store: into,
     http: withFiles(watched(makeHttp())),
-    now: () => now,
+    now: () => clock,
     // Waiting is not what is tested; how long it would last is.
     sleep: async (milliseconds) => {
       slept.push(Math.round(milliseconds));
@@ -278,7 +278,7 @@ describe("a server that", () => {
 
   test("is busy is waited for as long as it asks, or longer each time", async () => {
     const file = serve("/file");
-    const soon = new Date(now + 30_000).toUTCString();
+    const soon = new Date(clock + 30_000).toUTCString();
     server.faults.set("/file", [
       { status: 429, retryAfter: "7" },
       { status: 503, retryAfter: soon },

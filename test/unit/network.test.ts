@@ -31,3 +31,14 @@ test("the allowlist says what the proxy must let through", () => {
   // The machine that bakes has no proxy by this profile.
   expect(page).toContain("| `download.docker.com` | 443 | Docker's static archive |\n");
 });
+
+test("an image of this machine is not taken for one of Docker Hub", () => {
+  const profile = readProfile();
+  const images = ["localhost/team/tools:1", "docker.io/library/busybox:1"];
+  const { network } = planNode({ name: "local", profile: { ...profile, images } });
+  const hosts = network.destinations.flatMap(({ host, when }) => (when === "job" ? [host] : []));
+  expect(hosts.filter((host) => host === "localhost" || host.includes("docker"))).toEqual([
+    "localhost",
+    "registry-1.docker.io",
+  ]);
+});

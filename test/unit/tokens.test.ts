@@ -82,7 +82,10 @@ describe("the token of a model hub", () => {
 
   test.each(ways)("to %s: %s", async (huggingface, confidential) => {
     const sources = { huggingface, insecureRegistries: [] } as unknown as Sources;
-    const { requests } = await askSources(hostWith({ HF_TOKEN: "hf-token" }), new Store(folder), { sources });
+    const { requests } = await askSources(hostWith({ HF_TOKEN: "hf-token" }), new Store(folder), {
+      sources,
+      crane: () => Promise.reject(new Error("no image is asked for")),
+    });
     const [request] = await requests([modelAt(huggingface)]);
     const [url = ""] = request?.urls ?? [];
     expect(await request?.headers?.(url)).toEqual(confidential ? { authorization: "Bearer hf-token" } : {});

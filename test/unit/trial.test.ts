@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { atLeast } from "../../src/toolchain/version.ts";
+import { isAtLeast } from "../../src/formats/version.ts";
 import { imageConfig } from "../../src/trial/docker-archive.ts";
 import { formatSubstitutions, substitute } from "../../src/trial/substitutions.ts";
 import { judge, parseReport, summarize } from "../../src/check/results.ts";
@@ -11,7 +11,7 @@ test.each([
   ["2", "1.11", true],
   ["1.24", "1.24.0", true],
 ])("%s at least %s: %s", (a, b, expected) => {
-  expect(atLeast(a, b)).toBe(expected);
+  expect(isAtLeast(a, b)).toBe(expected);
 });
 
 test("an image's configuration names its layer", () => {

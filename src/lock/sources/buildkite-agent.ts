@@ -1,6 +1,6 @@
 import { gitHubRelease } from "./releases.ts";
 import { goArchitecture } from "../../artifact.ts";
-import { majorOf } from "./versions.ts";
+import { majorOf } from "../../formats/version.ts";
 
 /** The Buildkite agent. Another major version has other settings (rule BK124): it is offered to nobody who did not ask for it. */
 export const buildkiteAgent = gitHubRelease({

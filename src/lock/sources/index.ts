@@ -1,4 +1,4 @@
-import type { Artifact } from "../../artifact.ts";
+import type { Artifact, Model } from "../../artifact.ts";
 import type { ImageRequirement, Requirement } from "../requirement.ts";
 import { base } from "./base.ts";
 import { buildkiteAgent } from "./buildkite-agent.ts";
@@ -10,9 +10,9 @@ import { huggingface } from "./huggingface.ts";
 import { modelscope } from "./modelscope.ts";
 import type { Resolver } from "./resolver.ts";
 
-const byHub = { modelscope, huggingface };
+const byHub = { modelscope, huggingface } satisfies Readonly<Record<Model["hub"], unknown>>;
 
-/** One a kind; container images come from registries (oci.ts). */
+/** One a kind, and a kind that is missing does not compile; container images come from registries (oci.ts). */
 const byKind = {
   "docker-static": dockerStatic,
   buildx,
@@ -20,7 +20,7 @@ const byKind = {
   goss,
   file: plainFile,
   base,
-};
+} satisfies Readonly<Record<Exclude<Artifact["kind"], "container-image" | "model">, unknown>>;
 
 /** Who finds the artifact of a requirement. */
 export const resolverOf = (requirement: Exclude<Requirement, ImageRequirement>): Resolver<Requirement, Artifact> =>

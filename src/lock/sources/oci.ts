@@ -3,7 +3,7 @@ import * as z from "zod";
 import { BakeError } from "../../errors.ts";
 import type { Architecture, Blob, ContainerImage } from "../../artifact.ts";
 import { filesOf, goArchitecture, ociDigest } from "../../artifact.ts";
-import { newerTags, parseReference } from "../reference.ts";
+import { newerTags, requireReference } from "../reference.ts";
 import type { ImageRequirement, Sources } from "../requirement.ts";
 import type { Registry } from "./registry.ts";
 
@@ -214,7 +214,7 @@ export const resolveImage = async (
   requirement: ImageRequirement,
   { registry, sources }: From,
 ): Promise<ResolvedImage> => {
-  const reference = parseReference(requirement.name);
+  const reference = requireReference(requirement.name);
   const { name, architecture } = requirement;
   const all = placesOf(reference, sources);
   const tagged = await firstAnswer(all, (place) => registry.manifest(`${place}:${reference.tag}`));
@@ -265,7 +265,7 @@ export const resolveImage = async (
 
 /** Tags that differ from the required one in their version alone and are newer, the newest first. @throws as the registry. */
 export const newerImages = async (requirement: ImageRequirement, { registry, sources }: From): Promise<string[]> => {
-  const reference = parseReference(requirement.name);
+  const reference = requireReference(requirement.name);
   const { answer } = await firstAnswer(placesOf(reference, sources), registry.tags);
   return newerTags(reference.tag, answer);
 };

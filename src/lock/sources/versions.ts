@@ -1,23 +1,15 @@
+/** What a version of a profile means, among those that a source has. */
 import { BakeError } from "../../errors.ts";
+import { compareVersions, isOpenVersion, isSameLine } from "../../formats/version.ts";
 
 const exact = /^\d+\.\d+\.\d+(?:-[0-9A-Za-z.]+)?$/;
-const line = /^(\d+\.\d+\.)x$/;
 
-const numbers = (version: string): number[] => version.split(".").map(Number);
-
-/** Newest first, none twice. Of `1.2.3`-like versions only. */
+/** Newest first, none twice. Pure. @throws RangeError for what is no version */
 export const newestFirst = (versions: readonly string[]): string[] =>
-  [...new Set(versions)].toSorted((a, b) => {
-    const [left, right] = [numbers(a), numbers(b)];
-    const differs = left.findIndex((number, index) => number !== right[index]);
-    return differs === -1 ? 0 : (right[differs] ?? 0) - (left[differs] ?? 0);
-  });
+  [...new Set(versions)].toSorted((a, b) => compareVersions(b, a));
 
-/** `27` of `27.5.1` and `27.5.x`. */
-export const majorOf = (version: string): string => version.split(".", 1)[0] ?? "";
-
-/** The oldest release that a requirement can mean: a list of releases, newest first, need not be read beyond it. */
-export const oldestMeant = (asked: string): string => asked.replace(line, (_, start: string) => `${start}0`);
+/** The oldest release that a requirement can mean: a list of releases, newest first, need not be read beyond it. Pure. */
+export const oldestMeant = (asked: string): string => (isOpenVersion(asked) ? asked.replace(/x$/, "0") : asked);
 
 /**
  * What `asked` means now: itself, or for `26.1.x` the newest patch release.
@@ -32,8 +24,7 @@ export const exactVersion = async (
   where: string,
 ): Promise<string> => {
   if (exact.test(asked)) return asked;
-  const start = line.exec(asked)?.[1];
-  if (start === undefined) {
+  if (!isOpenVersion(asked)) {
     throw new BakeError(
       "BK244",
       `${name}: ${asked} is not a version`,
@@ -41,7 +32,7 @@ export const exactVersion = async (
     );
   }
   const found = await versions();
-  const newest = found.find((version) => version.startsWith(start));
+  const newest = found.find((version) => isSameLine(version, asked));
   if (newest !== undefined) return newest;
   throw new BakeError(
     "BK236",

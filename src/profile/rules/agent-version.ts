@@ -1,3 +1,4 @@
+import { majorOf } from "../../formats/version.ts";
 import type { Rule } from "./rule.ts";
 
 /** Version 4 of the agent has other settings and other defaults; nothing of it was tried (guide row G2, S7). */
@@ -5,7 +6,7 @@ export const agentVersion: Rule = {
   code: "BK124",
   reads: ["agents.version"],
   find: ({ agents }) =>
-    agents.version.startsWith("3.")
+    majorOf(agents.version) === 3
       ? []
       : [
           {

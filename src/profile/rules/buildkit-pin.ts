@@ -1,3 +1,4 @@
+import { imageReferenceOf } from "../../formats/image-reference.ts";
 import type { Problem, Rule } from "./rule.ts";
 
 /** Kernels of bases by their names (facts: openEuler releases); of others the kernel is not known here. */
@@ -12,7 +13,7 @@ export const buildkitPin: Rule = {
   reads: ["builders.image", "targets"],
   find: ({ builders: { image }, targets: { qemu, huaweicloud } }): Problem[] => {
     const path = ["builders", "image"];
-    const tag = image.slice(image.lastIndexOf(":") + 1);
+    const { repository, tag } = imageReferenceOf(image);
     if (/^(latest|master|main|nightly|rootless|buildx-stable-\d+(-rootless)?)$/.test(tag)) {
       return [
         {
@@ -28,7 +29,7 @@ export const buildkitPin: Rule = {
       ...(huaweicloud === undefined ? [] : [huaweicloud.system]),
     ];
     const newKernel = bases.length > 0 && bases.every((base) => newKernels.test(base));
-    return /(^|\/)moby\/buildkit:/.test(image) && brokenOnOldKernels.test(tag) && !newKernel
+    return /(^|\/)moby\/buildkit$/.test(repository) && brokenOnOldKernels.test(tag) && !newKernel
       ? [
           {
             path,

@@ -1,7 +1,6 @@
+import { isSameLine } from "../../formats/version.ts";
 import { buildxPairOf } from "../buildx-pairs.ts";
 import type { Rule } from "./rule.ts";
-
-const minor = (version: string): string => version.split(".").slice(0, 2).join(".");
 
 /** Another minor release than the pair's was never tried with this Docker (guide row G22). */
 export const buildxPair: Rule = {
@@ -9,7 +8,7 @@ export const buildxPair: Rule = {
   reads: ["docker.version", "buildx"],
   find: ({ docker, buildx }) => {
     const pair = buildxPairOf(docker.version);
-    if (pair === undefined || minor(pair) === minor(buildx.version) || buildx.allowUnpaired) return [];
+    if (pair === undefined || isSameLine(pair, buildx.version) || buildx.allowUnpaired) return [];
     return [
       {
         path: ["buildx", "version"],

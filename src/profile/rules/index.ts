@@ -1,3 +1,4 @@
+import { pinnable } from "../../lock/requirements.ts";
 import { addressPools } from "./address-pools.ts";
 import { agentEnvironment } from "./agent-environment.ts";
 import { agentSettings } from "./agent-settings.ts";
@@ -16,7 +17,7 @@ import { modelListedTwice } from "./model-listed-twice.ts";
 import { mount } from "./mount.ts";
 import { nodeKey } from "./node-key.ts";
 import { npus } from "./npus.ts";
-import { pins } from "./pins.ts";
+import { pinsRule } from "./pins.ts";
 import { placeholders } from "./placeholders.ts";
 import { plainSecrets } from "./plain-secrets.ts";
 import { proxyCredentials } from "./proxy-credentials.ts";
@@ -43,7 +44,7 @@ export const rules: readonly Rule[] = [
   mount,
   nodeKey,
   npus,
-  pins,
+  pinsRule(pinnable),
   placeholders,
   plainSecrets,
   proxyCredentials,

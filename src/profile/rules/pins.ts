@@ -1,9 +1,12 @@
-import { pinnable } from "../../lock/requirements.ts";
+import type { Profile } from "../schema.ts";
 import { closest } from "../suggest.ts";
 import type { Rule } from "./rule.ts";
 
-/** A pin for nothing would be a note that nobody is reminded of. */
-export const pins: Rule = {
+/**
+ * A pin for nothing would be a note that nobody is reminded of.
+ * @param namesOf Names of the artifacts of a profile that a pin can be for.
+ */
+export const pinsRule = (namesOf: (profile: Profile) => readonly string[]): Rule => ({
   code: "BK134",
   reads: [
     "pins{}",
@@ -18,7 +21,7 @@ export const pins: Rule = {
     "checks.gossVersion",
   ],
   find: (profile) => {
-    const known = pinnable(profile);
+    const known = namesOf(profile);
     return Object.keys(profile.pins)
       .filter((name) => !known.includes(name))
       .map((name) => {
@@ -32,4 +35,4 @@ export const pins: Rule = {
         };
       });
   },
-};
+});
