@@ -26,6 +26,9 @@ const place = async (target: string, write: (fresh: string) => Promise<void>): P
 
 /**
  * Brings files into a mirror, each compared with its digest on the way. What is there already, and right, stays.
+ * @param folder The mirror; it is made.
+ * @param linked Hard links to the store's files, where the disk has them.
+ * @param update Called with the name of each file that is written.
  * @returns how many were written.
  * @throws BakeError BK201/BK202 for a file that the store lacks or that was changed, BK518 when the folder cannot be written.
  */

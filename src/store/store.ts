@@ -9,7 +9,7 @@ import { currentProcess } from "../host/process-identity.ts";
 import { randomName } from "../host/random-name.ts";
 import { touch } from "../host/touch.ts";
 
-/** Hashes a file as a stream. @returns lower-case hex and the size in bytes. */
+/** Hashes a file as a stream. @returns lower-case hex, and the size in bytes. @throws NodeJS.ErrnoException */
 export const sha256File = async (path: string): Promise<{ sha256: string; size: number }> => {
   const hash = createHash("sha256");
   let size = 0;
@@ -20,9 +20,10 @@ export const sha256File = async (path: string): Promise<{ sha256: string; size: 
   return { sha256: hash.digest("hex"), size };
 };
 
-/** Path of a digest below a store's root, as served to the build VM: `sha256/ab/cdef…`. */
+/** Path of a digest below a store's root, as served to the build VM: `sha256/ab/cdef…`. Pure. @param sha256 Lower-case hex. */
 export const storePath = (sha256: string): string => `sha256/${sha256.slice(0, 2)}/${sha256.slice(2)}`;
 
+/** A store in a folder. Several processes may use it at once. */
 export class Store {
   readonly root: string;
 
@@ -30,10 +31,12 @@ export class Store {
     this.root = root;
   }
 
+  /** Where a file of this digest lies, or would lie. Pure. */
   path(sha256: string): string {
     return join(this.root, storePath(sha256));
   }
 
+  /** Whether there is a file of this digest; neither its bytes nor its size are looked at. */
   async has(sha256: string): Promise<boolean> {
     return exists(this.path(sha256));
   }
@@ -54,12 +57,12 @@ export class Store {
     return (await this.use(sha256)) === size;
   }
 
-  /** Takes a copy of `file` in. @returns what the copy is. */
+  /** Takes a copy of `file` in. @returns digest and bytes of the copy. @throws NodeJS.ErrnoException */
   async add(file: string): Promise<{ sha256: string; size: number }> {
     return this.#take((temporary) => copyFile(file, temporary));
   }
 
-  /** Takes bytes in, such as a manifest that was read already. */
+  /** Takes bytes in, such as a manifest that was read already. @throws NodeJS.ErrnoException */
   async addContent(content: Uint8Array): Promise<{ sha256: string; size: number }> {
     return this.#take((temporary) => writeFile(temporary, content));
   }
