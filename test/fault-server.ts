@@ -2,11 +2,14 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 
-interface Fault {
+export interface Fault {
   /** Sends so many bytes of the body, then cuts the connection. */
   readonly cutAfter?: number;
   /** Sends so many bytes, then nothing for ever. */
   readonly stallAfter?: number;
+  /** Sends so many bytes, and the rest once `released` is settled. */
+  readonly holdAfter?: number;
+  readonly released?: Promise<void>;
   /** Says another length than the body has. */
   readonly length?: number;
   readonly status?: number;
@@ -41,6 +44,13 @@ export interface FaultServer {
   sent: number;
   /** Bytes a second, for all connections; 0: as fast as it goes. */
   rate: number;
+  /**
+   * Waits until the client has read what was sent: whoever has not loses it when it is cut off. A client in this process can
+   * say so; one in another gets 100 ms.
+   */
+  hasRead: (path: string, bytes: number) => Promise<void>;
+  /** Called when it sends nothing any more. */
+  onStall: (path: string, bytes: number) => void;
   readonly close: () => Promise<void>;
 }
 
@@ -55,21 +65,29 @@ export const startFaultServer = async (tls?: { readonly key: string; readonly ce
     requests: [] as FaultServer["requests"],
     sent: 0,
     rate: 0,
-  };
-  const send = async (response: ServerResponse, body: Buffer, { cutAfter, stallAfter }: Fault): Promise<void> => {
+    hasRead: (): Promise<void> => pause(100),
+    onStall: (): void => undefined,
+  } as Pick<FaultServer, "files" | "faults" | "requests" | "sent" | "rate" | "hasRead" | "onStall">;
+  const send = async (
+    path: string,
+    response: ServerResponse,
+    body: Buffer,
+    { cutAfter, stallAfter, holdAfter = body.length, released }: Fault,
+  ): Promise<void> => {
     const stop = cutAfter ?? stallAfter ?? body.length;
     const step = state.rate === 0 ? body.length : Math.max(1, Math.floor(state.rate / 50));
-    for (let at = 0; at < stop; at += step) {
-      const chunk = body.subarray(at, Math.min(stop, at + step));
+    for (let at = 0, end = 0; at < stop; at = end) {
+      if (at === holdAfter) await released;
+      end = Math.min(stop, at + step, at < holdAfter ? holdAfter : stop);
+      const chunk = body.subarray(at, end);
       if (response.destroyed) return;
       state.sent += chunk.length;
       if (!response.write(chunk)) await new Promise((done) => response.once("drain", done).once("close", done));
       if (state.rate > 0) await pause(20);
     }
-    if (stallAfter !== undefined) return;
-    if (cutAfter === undefined) response.end();
-    // A client that has not read yet when it is cut off loses what arrived: a busy machine needs its time.
-    else await pause(100).then(() => response.destroy());
+    if (stallAfter !== undefined) state.onStall(path, stallAfter);
+    else if (cutAfter === undefined) response.end();
+    else await state.hasRead(path, cutAfter).then(() => response.destroy());
   };
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
     const path = new URL(request.url ?? "/", "http://x").pathname;
@@ -106,7 +124,7 @@ export const startFaultServer = async (tls?: { readonly key: string; readonly ce
       }),
     });
     if (request.method === "HEAD") response.end();
-    else void send(response, body, fault);
+    else void send(path, response, body, fault);
   };
   const server: Server = tls === undefined ? createServer(handle) : createTlsServer(tls, handle);
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));

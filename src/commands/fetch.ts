@@ -11,7 +11,7 @@ import { targetsOf } from "../targets/index.ts";
 import { nodeArchive } from "../render/stock.ts";
 import { fillMirror, type MirrorFile } from "../store/mirror.ts";
 import type { Store } from "../store/store.ts";
-import { ensureCrane } from "../toolchain/tools.ts";
+import { ensureCrane } from "../toolchain/ensure.ts";
 import { endOf, makeHost, storeOf } from "./host.ts";
 import { type Asked, planAsked, type Planned, readAsked } from "./planned.ts";
 

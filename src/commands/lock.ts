@@ -17,7 +17,7 @@ import { diagnosticsOf } from "../profile/load.ts";
 import type { Profile } from "../profile/schema.ts";
 import { closest } from "../profile/suggest.ts";
 import { placeOf, rangeOf } from "../profile/source.ts";
-import { ensureCrane } from "../toolchain/tools.ts";
+import { ensureCrane } from "../toolchain/ensure.ts";
 import { formatChange } from "./diff.ts";
 import { endOf, makeHost, storeOf } from "./host.ts";
 import { reportStaleness } from "./planned.ts";

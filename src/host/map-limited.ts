@@ -1,4 +1,9 @@
-/** Calls `work` for each item, so many at a time; results in the order of the items. */
+/**
+ * Calls `work` for each item.
+ * @param limit Calls that run at a time.
+ * @returns the results, in the order of the items.
+ * @throws what the first failing call throws; others may still run then.
+ */
 export const mapLimited = async <T, R>(
   items: readonly T[],
   limit: number,

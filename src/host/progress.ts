@@ -9,13 +9,14 @@ export interface StepTime {
   readonly seconds: number;
 }
 
-/** `7 s`, `2 min 05 s`. */
+/** A time for people: `7.0 s`, `12 s`, `2 min 05 s`. Pure. */
 export const formatSeconds = (seconds: number): string => {
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
 };
 
+/** Where steps are shown. */
 export interface ProgressOutput {
   write(text: string): void;
   /** Whether a line can be written over. */
@@ -128,6 +129,7 @@ export class StepProgress implements Progress {
   }
 }
 
+/** Seconds of steps by their ids, as they were kept last; empty where there is no such file. */
 export const readDurations = async (path: string): Promise<Record<string, number>> => {
   try {
     return JSON.parse(await readFile(path, "utf8")) as Record<string, number>;
@@ -137,5 +139,6 @@ export const readDurations = async (path: string): Promise<Record<string, number
   }
 };
 
+/** Keeps the seconds of steps by their ids. @throws NodeJS.ErrnoException */
 export const writeDurations = (path: string, durations: Record<string, number>): Promise<void> =>
   writeFileAtomic(path, `${JSON.stringify(durations, null, 2)}\n`);

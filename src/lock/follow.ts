@@ -4,8 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
-import { withoutSecretShapes } from "../secrets/shapes.ts";
-import { shownUrl } from "../store/http.ts";
+import { lastWordOf } from "./last-word.ts";
 import type { Follows } from "./outdated.ts";
 
 /** `NAME=value`, `export NAME="value"`, `NAME: value`: shell, env files, YAML. The last one counts. */
@@ -19,19 +18,9 @@ export const assignedIn = (text: string, variable: string): string | undefined =
     ?.slice(1)
     .find((group) => group !== undefined);
 
-/** What git said last, or how it ended. Advice follows its `fatal:`, and URLs in it may hold credentials. */
-const reasonOf = ({ message, help = "" }: BakeError): string => {
-  const lines = help.split("\n").filter((line) => line.trim() !== "");
-  const said = lines.findLast((line) => /^(?:fatal|error): /.test(line)) ?? lines.at(-1) ?? message.split(": ").at(-1);
-  return withoutSecretShapes(
-    (said ?? "")
-      .trim()
-      .replace(/^(?:fatal|error): /, "")
-      .replace(/https?:\/\/[^\s'"<>]+/g, shownUrl)
-      .replace(/[\0-\x1f\x7f]+/g, " ")
-      .slice(0, 300),
-  );
-};
+/** What git said last, or how it ended. */
+const reasonOf = ({ message, help = "" }: BakeError): string =>
+  lastWordOf(help) || lastWordOf(message.split(": ").at(-1) ?? "");
 
 /**
  * Fetches the branch's last commit alone, with as little of it as the server gives.

@@ -4,7 +4,7 @@ import { chmod, copyFile, link, mkdir, rename, rm, stat, writeFile } from "node:
 import { dirname, join } from "node:path";
 import { BakeError } from "../errors.ts";
 import { sha256File, type Store, storePath } from "./store.ts";
-import { currentProcess } from "../host/lock-file.ts";
+import { currentProcess } from "../host/process-identity.ts";
 
 /** What is put into a mirror: a file of the store, or bytes that bake itself makes. */
 export type MirrorFile =
@@ -26,6 +26,9 @@ const place = async (target: string, write: (fresh: string) => Promise<void>): P
 
 /**
  * Brings files into a mirror, each compared with its digest on the way. What is there already, and right, stays.
+ * @param folder The mirror; it is made.
+ * @param linked Hard links to the store's files, where the disk has them.
+ * @param update Called with the name of each file that is written.
  * @returns how many were written.
  * @throws BakeError BK201/BK202 for a file that the store lacks or that was changed, BK518 when the folder cannot be written.
  */

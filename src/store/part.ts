@@ -1,9 +1,9 @@
 /**
- * A file on its way into the store: `tmp/<key>.<owner>.<number>.part`, and a `.json` beside it that says where its bytes come
- * from. Its owner alone writes to it, so that what was hashed is what lies there; what a former owner left is taken over, of
- * several who see it by one.
+ * A file on its way into the store: `tmp/<key>.<owner>.<number>.part`. A `.json` beside it says where its bytes come from. Its
+ * owner alone writes to it, so that what was hashed is what lies there. What a dead owner left is taken over, of several who
+ * see it by one.
  */
-import { createHash, type Hash, randomBytes } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import { constants, createReadStream } from "node:fs";
 import {
   copyFile,
@@ -19,7 +19,9 @@ import {
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
-import { here, isStale, ownerState, currentProcess } from "../host/lock-file.ts";
+import { currentProcess, isStale, ownerState, pidNamespace } from "../host/process-identity.ts";
+import { randomName } from "../host/random-name.ts";
+import { touch } from "../host/touch.ts";
 
 const Origin = z.object({
   /** For a person who looks at the folder: without user and query. */
@@ -53,7 +55,7 @@ const sizeOf = (path: string): Promise<number> =>
     () => 0,
   );
 
-/** Whether it says that there is no room. */
+/** Whether an error says that there is no room on the disk, or for this user. Pure. */
 export const isFull = (error: unknown): boolean =>
   ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
 
@@ -67,7 +69,7 @@ export interface TemporaryFile {
 
 const named = /^(?:([0-9a-f]{64})\.)?(?:([0-9a-f]{8}-\d+-\d*)|free)[.-]/;
 
-/** @param path A file of `tmp`. What has another name belongs to nobody. */
+/** What the name of a file in `tmp` says. Pure. @param path Of the file. What has another name belongs to nobody. */
 export const readTemporary = (path: string): TemporaryFile => {
   const [, key, owner = ""] = named.exec(path.slice(path.lastIndexOf("/") + 1)) ?? [];
   return { path, owner, ...(key !== undefined && { key }) };
@@ -78,11 +80,15 @@ const partsIn = async (folder: string): Promise<TemporaryFile[]> =>
     .filter((name) => name.endsWith(".part"))
     .map((name) => readTemporary(join(folder, name)));
 
-/** Of each key the bytes of its largest part that can be gone on with in its place; others are copied first. */
+/**
+ * Bytes that need not be fetched again, by key: of the largest part that can be resumed in its place. Parts of foreign owners
+ * are not counted, as they are copied first.
+ * @param folder The store's `tmp`; none is an empty one.
+ */
 export const partSizes = async (folder: string): Promise<ReadonlyMap<string, number>> => {
   const sizes = new Map<string, number>();
   for (const { path, key, owner } of await partsIn(folder)) {
-    if (key !== undefined && ownerState(owner) !== "elsewhere")
+    if (key !== undefined && ownerState(owner) !== "foreign")
       sizes.set(key, Math.max(sizes.get(key) ?? 0, await sizeOf(path)));
   }
   return sizes;
@@ -91,40 +97,40 @@ export const partSizes = async (folder: string): Promise<ReadonlyMap<string, num
 const besideOf = (part: string): string => part.replace(/\.part$/, ".json");
 
 const newName = (folder: string, key: string, owner: string): string =>
-  join(folder, `${key}.${owner}.${randomBytes(4).toString("hex")}.part`);
+  join(folder, `${key}.${owner}.${randomName(4)}.part`);
 
 const removePart = async (part: string): Promise<void> => {
   await rm(part, { force: true });
   await rm(besideOf(part), { force: true });
 };
 
-/** @returns whether `own` is there now. */
-const claim = async ({ path, owner }: TemporaryFile, own: string): Promise<boolean> => {
-  const elsewhere = ownerState(owner) === "elsewhere";
+/** Makes a part this process's own, under the name `target`. @returns whether `target` is there now. */
+const claim = async ({ path, owner }: TemporaryFile, target: string): Promise<boolean> => {
+  const foreign = ownerState(owner) === "foreign";
   try {
     // Whoever cannot be seen from here may still write to its file: that one is only copied.
-    if (elsewhere) await copyFile(path, own, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
-    else await rename(path, own);
+    if (foreign) await copyFile(path, target, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    else await rename(path, target);
   } catch (error) {
-    await rm(own, { force: true });
+    await rm(target, { force: true });
     // No room for two: from the beginning, then.
     if (isFull(error)) await removePart(path);
     return false;
   }
-  await rename(besideOf(path), besideOf(own)).catch(() => undefined);
-  if (elsewhere) await rm(path, { force: true });
+  await rename(besideOf(path), besideOf(target)).catch(() => undefined);
+  if (foreign) await rm(path, { force: true });
   return true;
 };
 
-/** The largest part of this key that nobody writes to becomes `own`; smaller ones go. */
-const takeOver = async (folder: string, key: string, own: string): Promise<boolean> => {
-  const left: { readonly part: TemporaryFile; readonly size: number }[] = [];
+/** The largest part of this key that nobody writes to is renamed to `target`; smaller ones are removed. @returns whether there was one. */
+const takeOver = async (folder: string, key: string, target: string): Promise<boolean> => {
+  const stale: { readonly part: TemporaryFile; readonly size: number }[] = [];
   for (const part of await partsIn(folder)) {
-    if (part.key === key && (await isStale(part.owner, part.path))) left.push({ part, size: await sizeOf(part.path) });
+    if (part.key === key && (await isStale(part.owner, part.path))) stale.push({ part, size: await sizeOf(part.path) });
   }
   let taken = false;
-  for (const { part, size } of left.toSorted((a, b) => b.size - a.size)) {
-    if (!taken && size > 0) taken = await claim(part, own);
+  for (const { part, size } of stale.toSorted((a, b) => b.size - a.size)) {
+    if (!taken && size > 0) taken = await claim(part, target);
     else await removePart(part.path);
   }
   return taken;
@@ -142,7 +148,7 @@ const setFree = async (part: string, key: string): Promise<void> => {
 };
 
 /** One that this user may not write to, such as root's, is of no use: it goes. */
-const openLeft = async (path: string): Promise<FileHandle | undefined> => {
+const openExisting = async (path: string): Promise<FileHandle | undefined> => {
   try {
     return await open(path, "r+");
   } catch (error) {
@@ -157,6 +163,7 @@ const mostQueued = 256 << 10;
 
 const nothing = Buffer.alloc(0);
 
+/** The part that this process writes. */
 export class Part {
   readonly #key: string;
   readonly #path: string;
@@ -183,18 +190,21 @@ export class Part {
     this.#origin = origin;
   }
 
-  /** Goes on with what is left of this key, or begins. @throws NodeJS.ErrnoException, and the signal's reason */
+  /**
+   * Resumes the largest part of this key whose owner is dead, or begins one. What was there is hashed again.
+   * @param folder The store's `tmp`; it is made.
+   * @throws NodeJS.ErrnoException, and the signal's reason
+   */
   static async open(folder: string, key: string, signal?: AbortSignal): Promise<Part> {
     await mkdir(folder, { recursive: true });
     const path = newName(folder, key, currentProcess());
-    const left = (await takeOver(folder, key, path)) ? await openLeft(path) : undefined;
-    if (left === undefined) return new Part(key, path, await open(path, "wx"), createHash("sha256"), 0);
+    const existing = (await takeOver(folder, key, path)) ? await openExisting(path) : undefined;
+    if (existing === undefined) return new Part(key, path, await open(path, "wx"), createHash("sha256"), 0);
     const hash = createHash("sha256");
     let size = 0;
     try {
-      // Whoever looks for what is left sees that it is not.
-      const now = new Date();
-      await left.utimes(now, now);
+      // A heartbeat: whoever looks for stale parts sees that this one is none.
+      await touch(path);
       // The state of a hash does not outlive its process.
       for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
         signal?.throwIfAborted();
@@ -202,11 +212,11 @@ export class Part {
         size += (chunk as Buffer).length;
       }
     } catch (error) {
-      await left.close();
+      await existing.close();
       await setFree(path, key);
       throw error;
     }
-    return new Part(key, path, left, hash, size, await readOrigin(besideOf(path)));
+    return new Part(key, path, existing, hash, size, await readOrigin(besideOf(path)));
   }
 
   /** Bytes. */
@@ -220,7 +230,7 @@ export class Part {
 
   /** To be told before the bytes come that are from there. */
   async setOrigin(origin: Omit<Origin, "place">): Promise<void> {
-    this.#origin = { ...origin, place: here() };
+    this.#origin = { ...origin, place: pidNamespace() };
     await writeFile(besideOf(this.#path), JSON.stringify(this.#origin));
   }
 
@@ -258,10 +268,9 @@ export class Part {
     if (size !== this.#size || nlink === 0) throw this.#lose();
     await mkdir(dirname(path), { recursive: true });
     // Of now, also where it was complete long ago.
-    const now = new Date();
-    await this.#file.utimes(now, now);
-    await this.#file.chmod(0o444);
     try {
+      await touch(this.#path);
+      await this.#file.chmod(0o444);
       await rename(this.#path, path);
     } catch (error) {
       await this.#file.chmod(0o644);

@@ -1,13 +1,15 @@
 /** The content-addressed store: `sha256/ab/cdef…` under the cache directory. A file is in it only under the hash of its bytes. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { chmod, copyFile, mkdir, open, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, open, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
 import { exists } from "../host/exists.ts";
-import { currentProcess } from "../host/lock-file.ts";
+import { currentProcess } from "../host/process-identity.ts";
+import { randomName } from "../host/random-name.ts";
+import { touch } from "../host/touch.ts";
 
-/** Hashes a file as a stream. @returns lower-case hex and the size in bytes. */
+/** Hashes a file as a stream. @returns lower-case hex, and the size in bytes. @throws NodeJS.ErrnoException */
 export const sha256File = async (path: string): Promise<{ sha256: string; size: number }> => {
   const hash = createHash("sha256");
   let size = 0;
@@ -18,9 +20,10 @@ export const sha256File = async (path: string): Promise<{ sha256: string; size: 
   return { sha256: hash.digest("hex"), size };
 };
 
-/** Path of a digest below a store's root, as served to the build VM: `sha256/ab/cdef…`. */
+/** Path of a digest below a store's root, as served to the build VM: `sha256/ab/cdef…`. Pure. @param sha256 Lower-case hex. */
 export const storePath = (sha256: string): string => `sha256/${sha256.slice(0, 2)}/${sha256.slice(2)}`;
 
+/** A store in a folder. Several processes may use it at once. */
 export class Store {
   readonly root: string;
 
@@ -28,10 +31,12 @@ export class Store {
     this.root = root;
   }
 
+  /** Where a file of this digest lies, or would lie. Pure. */
   path(sha256: string): string {
     return join(this.root, storePath(sha256));
   }
 
+  /** Whether there is a file of this digest; neither its bytes nor its size are looked at. */
   async has(sha256: string): Promise<boolean> {
     return exists(this.path(sha256));
   }
@@ -43,8 +48,7 @@ export class Store {
   async use(sha256: string): Promise<number | undefined> {
     const path = this.path(sha256);
     const found = await stat(path).catch(() => undefined);
-    const now = new Date();
-    if (found !== undefined) await utimes(path, now, now).catch(() => undefined);
+    if (found !== undefined) await touch(path).catch(() => undefined);
     return found?.size;
   }
 
@@ -53,12 +57,12 @@ export class Store {
     return (await this.use(sha256)) === size;
   }
 
-  /** Takes a copy of `file` in. @returns what the copy is. */
+  /** Takes a copy of `file` in. @returns digest and bytes of the copy. @throws NodeJS.ErrnoException */
   async add(file: string): Promise<{ sha256: string; size: number }> {
     return this.#take((temporary) => copyFile(file, temporary));
   }
 
-  /** Takes bytes in, such as a manifest that was read already. */
+  /** Takes bytes in, such as a manifest that was read already. @throws NodeJS.ErrnoException */
   async addContent(content: Uint8Array): Promise<{ sha256: string; size: number }> {
     return this.#take((temporary) => writeFile(temporary, content));
   }
@@ -66,7 +70,7 @@ export class Store {
   /** Whoever reads the store never sees half a file: what is written is synced, then renamed. */
   async #take(write: (temporary: string) => Promise<void>): Promise<{ sha256: string; size: number }> {
     await mkdir(join(this.root, "tmp"), { recursive: true });
-    const temporary = join(this.root, "tmp", `${currentProcess()}-${Math.random().toString(36).slice(2)}`);
+    const temporary = join(this.root, "tmp", `${currentProcess()}-${randomName()}`);
     try {
       await write(temporary);
       // Hash the copy, not the source: the source may change while it is read.

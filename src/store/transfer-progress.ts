@@ -2,8 +2,9 @@
 import { formatBytes } from "../formats/bytes.ts";
 import type { Update } from "../host/host.ts";
 import { formatSeconds } from "../host/progress.ts";
-import type { Downloaded, TransferEvent } from "./download.ts";
+import type { Downloaded, TransferEvent } from "./transfer.ts";
 
+/** What is to be downloaded, and where it is shown. Sizes in bytes. */
 export interface TransferProgressInput {
   readonly requests: readonly { readonly name: string; readonly size?: number }[];
   /** Milliseconds since the epoch. */
@@ -25,6 +26,7 @@ const bar = (part: number, width: number): string => {
   return `[${"#".repeat(full)}${"-".repeat(width - full)}]`;
 };
 
+/** Turns the events of downloads into lines. */
 export class TransferProgress {
   readonly #input: TransferProgressInput;
   readonly #running = new Map<string, { bytes: number; total: number | undefined }>();
@@ -40,6 +42,7 @@ export class TransferProgress {
     this.#sizes = new Map(input.requests.map(({ name, size }) => [name, size]));
   }
 
+  /** Takes an event in, and shows it when it is time. */
   on(event: TransferEvent): void {
     const { update } = this.#input;
     switch (event.type) {

@@ -11,6 +11,7 @@ interface Need {
   readonly why: string;
 }
 
+/** What a bake runs that no release brings along. */
 export const bakeNeeds: readonly Need[] = [
   { package: "qemu-system-x86", provides: "qemu-system-x86_64", why: "runs the build VM and the booted image" },
   { package: "qemu-utils", provides: "qemu-img", why: "makes and flattens disk images" },
@@ -57,7 +58,7 @@ const isThere = async (provides: string, host: Host): Promise<boolean> => {
   return false;
 };
 
-/** Those of `needs` that this host does not have. */
+/** Those of `needs` that this host does not have, by looking for the file that each provides. */
 export const missingPackages = async (host: Host, needs: readonly Need[]): Promise<Need[]> => {
   const there = await Promise.all(needs.map(({ provides }) => isThere(provides, host)));
   return needs.filter((_, index) => there[index] !== true);

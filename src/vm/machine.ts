@@ -239,7 +239,7 @@ const startQemu = async (host: Host, qemuArguments: readonly string[]): Promise<
       },
     )
     .finally(() => rm(folder, { recursive: true, force: true }));
-  const connecting = connectQmp(socket, 20_000);
+  const connecting = connectQmp(socket, 20_000, host.now);
   connecting.catch(() => undefined);
   const kill = async (): Promise<void> => {
     power.abort();

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { patchBootSector, recipeDigest, standInBase } from "../../src/trial/base.ts";
 import type { Host } from "../../src/host/host.ts";
+import { system } from "../../src/host/system.ts";
 import { Store } from "../../src/store/store.ts";
 
 describe("patchBootSector", () => {
@@ -47,6 +48,7 @@ describe("offline", () => {
   const none = (what: string) => (): Promise<never> => Promise.reject(new Error(what));
   const ask = () => {
     const host: Host = {
+      ...system,
       run: none("something was run"),
       now: () => 0,
       env: {},

@@ -21,6 +21,7 @@ import { type Host, runProcess } from "../../src/host/host.ts";
 import type { Check, CheckLevel, GossResource } from "../../src/node/check.ts";
 import { root } from "../../src/host/root.ts";
 import { planFor } from "../../src/commands/plan.ts";
+import { system } from "../../src/host/system.ts";
 import { readProfile, trialPlan, unlockedPlan } from "../plan-of.ts";
 
 const goss = process.env["BAKE_TEST_GOSS"] ?? "";
@@ -28,6 +29,7 @@ const script = readFileSync(join(root, onHostScript), "utf8");
 const { signal } = new AbortController();
 const run = runProcess(signal);
 const host: Host = {
+  ...system,
   run,
   now: () => 0,
   env: {},

@@ -21,36 +21,86 @@ import {
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { open } from "node:fs/promises";
+import type { Readable } from "node:stream";
+import { setImmediate } from "node:timers/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { BakeError } from "../../src/errors.ts";
-import { here } from "../../src/host/lock-file.ts";
-import {
-  downloadAll,
-  type DownloadEdges,
-  type Downloaded,
-  type DownloadOptions,
-  type DownloadRequest,
-  type TransferEvent,
-} from "../../src/store/download.ts";
-import { makeHttp, withFiles } from "../../src/store/http.ts";
+import { pidNamespace } from "../../src/host/process-identity.ts";
+import { downloadAll } from "../../src/store/download.ts";
+import { type Http, type HttpResponse, makeHttp, withFiles } from "../../src/store/http.ts";
+import { HttpError, reasonOf } from "../../src/store/http-error.ts";
 import { Part } from "../../src/store/part.ts";
 import { Store } from "../../src/store/store.ts";
-import { type FaultServer, startFaultServer } from "../fault-server.ts";
+import type {
+  DownloadEdges,
+  Downloaded,
+  DownloadOptions,
+  DownloadRequest,
+  TransferEvent,
+} from "../../src/store/transfer.ts";
+import { type Fault, type FaultServer, startFaultServer } from "../fault-server.ts";
 
 let folder = "";
 let store: Store;
 let server: FaultServer;
 let events: TransferEvent[] = [];
 let slept: number[] = [];
+/** Bytes that the client has read of the last answer for a path. */
+let read = new Map<string, number>();
+let bodies = new Map<string, Readable>();
+
+/** Until something is so: no time is meant, only turns of this process. */
+const until = async (isSo: () => boolean): Promise<void> => {
+  while (!isSo()) await setImmediate();
+};
+
+/** A fault that holds an answer after so many bytes, until it is released. */
+const held = (holdAfter: number): { readonly fault: Fault; readonly release: () => void } => {
+  let release = (): void => undefined;
+  const released = new Promise<void>((done) => {
+    release = done;
+  });
+  return { fault: { holdAfter, released }, release };
+};
+
+const hasRead = (path: string, bytes: number): Promise<void> => until(() => (read.get(path) ?? 0) >= bytes);
+
+/** The real client, which says what was read of a body once whoever reads it comes back for more. */
+const watched =
+  (http: Http): Http =>
+  async (url, options) => {
+    // Before it is asked for: the server may look at once.
+    read.set(new URL(url).pathname, 0);
+    const response = await http(url, options);
+    const { body } = response;
+    const path = new URL(response.url).pathname;
+    bodies.set(path, body);
+    const chunks = body[Symbol.asyncIterator].bind(body);
+    body[Symbol.asyncIterator] = async function* () {
+      for await (const chunk of { [Symbol.asyncIterator]: chunks }) {
+        yield chunk;
+        read.set(path, (read.get(path) ?? 0) + (chunk as Buffer).length);
+      }
+    };
+    return response;
+  };
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "bake-download-"));
   store = new Store(join(folder, "store"));
   server = await startFaultServer();
+  server.hasRead = hasRead;
+  // What undici does after its time: that it does so is seen below.
+  server.onStall = (path, bytes) =>
+    void hasRead(path, bytes).then(() =>
+      bodies.get(path)?.destroy(Object.assign(new Error("Body Timeout Error"), { code: "UND_ERR_BODY_TIMEOUT" })),
+    );
   events = [];
   slept = [];
+  read = new Map();
+  bodies = new Map();
 });
 afterEach(async () => {
   await server.close();
@@ -66,26 +116,33 @@ const serve = (path: string, size = 100_000): DownloadRequest & { readonly sha25
   return { name: path.slice(1), urls: [server.url(path)], sha256: digest(content), size };
 };
 
+/** Milliseconds since the epoch. */
+const clock = Date.UTC(2026, 0, 1);
+
 const download = (
   requests: readonly DownloadRequest[],
   {
     signal = new AbortController().signal,
+    onEvent = () => undefined,
     ...options
-  }: DownloadOptions & { limit?: number; signal?: AbortSignal } = {},
+  }: DownloadOptions & { limit?: number; signal?: AbortSignal; onEvent?: (event: TransferEvent) => void } = {},
   into = store,
 ): Promise<Downloaded[]> => {
   const edges: DownloadEdges = {
     store: into,
-    http: withFiles(makeHttp({ stall: 200 })),
-    now: Date.now,
+    http: withFiles(watched(makeHttp())),
+    now: () => clock,
     // Waiting is not what is tested; how long it would last is.
-    sleep: (milliseconds) => {
+    sleep: async (milliseconds) => {
       slept.push(Math.round(milliseconds));
-      return new Promise((done) => setTimeout(done, Math.min(milliseconds, 20)));
+      await setImmediate();
     },
     random: () => 0.5,
     signal,
-    onEvent: (event) => void events.push(event),
+    onEvent: (event) => {
+      events.push(event);
+      onEvent(event);
+    },
   };
   return downloadAll(requests, edges, { attempts: 3, ...options });
 };
@@ -221,15 +278,14 @@ describe("a server that", () => {
 
   test("is busy is waited for as long as it asks, or longer each time", async () => {
     const file = serve("/file");
-    const soon = new Date(Date.now() + 30_000).toUTCString();
+    const soon = new Date(clock + 30_000).toUTCString();
     server.faults.set("/file", [
       { status: 429, retryAfter: "7" },
       { status: 503, retryAfter: soon },
     ]);
     expect(await download([file])).toMatchObject([{ fetched: true }]);
     expect(slept[0]).toBe(7000);
-    expect(slept[1]).toBeGreaterThan(25_000);
-    expect(slept[1]).toBeLessThanOrEqual(30_000);
+    expect(slept[1]).toBe(30_000);
     const other = serve("/other");
     slept = [];
     server.faults.set("/other", [{ status: 500 }, { status: 503 }]);
@@ -330,7 +386,7 @@ describe("a file that nobody gives a digest of", () => {
     await failure([request]);
     const [record = ""] = parts().filter((name) => name.endsWith(".json"));
     const path = join(tmp(), record);
-    writeFileSync(path, readFileSync(path, "utf8").replace(here(), "0123abcd"));
+    writeFileSync(path, readFileSync(path, "utf8").replace(pidNamespace(), "0123abcd"));
     expect(await download([request])).toMatchObject([{ sha256 }]);
     expect(server.requests.at(-1)?.range).toBeUndefined();
   });
@@ -479,7 +535,7 @@ describe("TLS", () => {
       [request],
       {
         store,
-        http: makeHttp({ stall: 500, ...(certificates !== undefined && { env: { SSL_CERT_FILE: certificates } }) }),
+        http: makeHttp(certificates === undefined ? {} : { env: { SSL_CERT_FILE: certificates } }),
         now: Date.now,
         sleep: () => Promise.resolve(),
         random: () => 0,
@@ -521,7 +577,7 @@ describe("a proxy", () => {
         {
           store,
           // One without a scheme, as curl takes it too.
-          http: makeHttp({ stall: 500, env: { http_proxy: url.replace("http://", ""), HTTPS_PROXY: url } }),
+          http: makeHttp({ env: { http_proxy: url.replace("http://", ""), HTTPS_PROXY: url } }),
           now: Date.now,
           sleep: () => Promise.resolve(),
           random: () => 0,
@@ -652,10 +708,16 @@ test("an interrupt while a folder is copied from ends in the interrupt", async (
   const content = randomBytes(40_000_000);
   writeFileSync(path, content);
   const file = { name: "file", sha256: digest(content), size: content.length, mirror: true };
-  for (const wait of [0, 5, 20]) {
+  for (const moment of [undefined, "start", "progress"]) {
     const controller = new AbortController();
-    const running = download([{ ...file, urls: [pathToFileURL(path).href] }], { signal: controller.signal });
-    setTimeout(() => controller.abort(new Error("interrupted")), wait);
+    const interrupt = (): void => controller.abort(new Error("interrupted"));
+    const running = download([{ ...file, urls: [pathToFileURL(path).href] }], {
+      signal: controller.signal,
+      onEvent: ({ type }) => {
+        if (type === moment) interrupt();
+      },
+    });
+    if (moment === undefined) interrupt();
     await expect(running).rejects.toThrow("interrupted");
   }
   expect(await download([{ ...file, urls: [pathToFileURL(path).href] }])).toMatchObject([{ fetched: true }]);
@@ -675,8 +737,12 @@ test("many that find a stored file changed: it goes aside once, and comes once",
 describe("several", () => {
   test("at once for the same file: one fetches, the other waits and has it", async () => {
     const file = serve("/file");
-    server.rate = 500_000;
-    const both = await Promise.all([download([file]), download([file])]);
+    const { fault, release } = held(30_000);
+    server.faults.set("/file", [fault]);
+    const running = Promise.all([download([file]), download([file])]);
+    await until(() => events.some(({ type }) => type === "wait") && server.requests.length > 0);
+    release();
+    const both = await running;
     expect(both.flat().filter(({ fetched }) => fetched)).toHaveLength(1);
     expect(server.requests).toHaveLength(1);
     expect(events).toContainEqual({ type: "wait", name: "file", owner: process.pid });
@@ -684,7 +750,7 @@ describe("several", () => {
 
   test("a lock whose process is gone is taken over, and so is what it left", async () => {
     const file = serve("/file");
-    const left = `${here()}-999999999-1`;
+    const left = `${pidNamespace()}-999999999-1`;
     mkdirSync(tmp(), { recursive: true });
     writeFileSync(join(tmp(), `${file.sha256}.lock`), `${left} a`);
     const half = (server.files.get("/file") ?? Buffer.alloc(0)).subarray(0, 60_000);
@@ -706,11 +772,11 @@ describe("several", () => {
     try {
       writeSync(theirs, content.subarray(0, 60_000));
       const running = download([file]);
-      while (!events.some(({ type }) => type === "wait")) await new Promise((done) => setTimeout(done, 5));
+      await until(() => events.some(({ type }) => type === "wait"));
       expect(events).toEqual([{ type: "wait", name: "file", owner: 7 }]);
       silent(lock);
       silent(part);
-      while (!events.some(({ type }) => type === "start")) await new Promise((done) => setTimeout(done, 1));
+      await until(() => events.some(({ type }) => type === "start"));
       // It was stopped, and comes back.
       ftruncateSync(theirs, 0);
       writeSync(theirs, randomBytes(100_000), 0, 100_000, 0);
@@ -724,18 +790,19 @@ describe("several", () => {
   });
 
   test("a part that another process takes away or adds to is fetched anew", async () => {
-    for (const meddle of [(part: string) => rmSync(part), (part: string) => appendFileSync(part, "not of this file")]) {
-      const file = serve("/file");
-      server.rate = 400_000;
-      const before = server.requests.length;
+    for (const [path, meddle] of [
+      ["/removed", (part: string) => rmSync(part)],
+      ["/longer", (part: string) => appendFileSync(part, "not of this file")],
+    ] as const) {
+      const file = serve(path);
+      const { fault, release } = held(50_000);
+      server.faults.set(path, [fault]);
       const running = download([file]);
-      while (server.requests.length === before) await new Promise((done) => setTimeout(done, 5));
-      const own = (): string | undefined => parts().find((name) => name.endsWith(".part"));
-      while (own() === undefined) await new Promise((done) => setTimeout(done, 5));
-      await new Promise((done) => setTimeout(done, 60));
-      meddle(join(tmp(), own() ?? ""));
+      await hasRead(path, 50_000);
+      meddle(join(tmp(), parts().find((name) => name.endsWith(".part")) ?? ""));
+      release();
       expect(await running).toMatchObject([{ fetched: true }]);
-      expect(readFileSync(store.path(file.sha256))).toEqual(server.files.get("/file"));
+      expect(readFileSync(store.path(file.sha256))).toEqual(server.files.get(path));
       expect(parts()).toEqual([]);
     }
   });
@@ -765,9 +832,10 @@ describe("several", () => {
 
   test("no more than the limit at a time", async () => {
     const files = Array.from({ length: 6 }, (_, index) => serve(`/${index}`, 20_000));
-    server.rate = 200_000;
+    const { fault, release } = held(10_000);
+    for (const path of ["/0", "/1"]) server.faults.set(path, [fault]);
     let [running, most] = [0, 0];
-    await downloadAll(
+    const all = downloadAll(
       files,
       {
         store,
@@ -783,20 +851,64 @@ describe("several", () => {
       },
       { limit: 2 },
     );
+    await until(() => running === 2);
+    expect(server.requests).toHaveLength(2);
+    release();
+    await all;
     expect(most).toBe(2);
   });
 
   test("an interrupt leaves what can be gone on with", async () => {
     const file = serve("/file", 400_000);
-    server.rate = 1_000_000;
+    server.faults.set("/file", [held(200_000).fault]);
     const controller = new AbortController();
     const running = download([file], { signal: controller.signal });
-    while (!events.some(({ type }) => type === "start")) await new Promise((done) => setTimeout(done, 5));
-    setTimeout(() => controller.abort(new Error("interrupted")), 150);
+    await hasRead("/file", 200_000);
+    controller.abort(new Error("interrupted"));
     await expect(running).rejects.toThrow();
     expect(inStore()).toEqual([]);
-    server.rate = 0;
     expect(await download([file])).toMatchObject([{ fetched: true }]);
-    expect(server.requests.at(-1)?.range).toMatch(/^bytes=[1-9]\d+-$/);
+    expect(server.requests.at(-1)?.range).toBe("bytes=200000-");
+  });
+});
+
+describe("a client that waits in vain", () => {
+  /** However slow this machine is: asked until the question itself is answered in time. */
+  const answered = async (path: string): Promise<HttpResponse> => {
+    for (;;) {
+      try {
+        return await makeHttp({ stall: 50 })(server.url(path));
+      } catch (error) {
+        if (!(error instanceof HttpError && error.timedOut)) throw error;
+      }
+    }
+  };
+
+  test("for the rest of an answer says so", async () => {
+    serve("/file");
+    server.faults.set(
+      "/file",
+      Array.from({ length: 1000 }, () => ({ stallAfter: 40_000 })),
+    );
+    server.onStall = () => undefined;
+    const failed = await (await answered("/file")).body.toArray().catch(reasonOf);
+    expect(failed).toBe("it sends nothing any more");
+  });
+
+  test("for an answer says so", async () => {
+    const mute = createServer(() => undefined);
+    await new Promise<void>((done) => mute.listen(0, "127.0.0.1", done));
+    const address = mute.address();
+    const port = typeof address === "object" && address !== null ? address.port : 0;
+    try {
+      await expect(makeHttp({ stall: 50 })(`http://127.0.0.1:${port}/`)).rejects.toMatchObject({
+        message: "no answer in time",
+        transient: true,
+        timedOut: true,
+      });
+    } finally {
+      mute.close();
+      mute.closeAllConnections();
+    }
   });
 });

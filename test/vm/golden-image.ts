@@ -1,5 +1,5 @@
 /** The trial's golden image for tests that boot it: baked once, into the cache, and again only when something changed. */
-import { currentProcess } from "../../src/host/lock-file.ts";
+import { currentProcess } from "../../src/host/process-identity.ts";
 import { planTarget, targetOf } from "../../src/targets/index.ts";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -19,6 +19,7 @@ import { instanceUserData, templateNames } from "../../src/render/tree.ts";
 import { type Templates } from "../../src/render/templates.ts";
 import type { Instance } from "../../src/node/concern.ts";
 import { readTemplates, root } from "../../src/host/root.ts";
+import { system } from "../../src/host/system.ts";
 
 export const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "bake");
 
@@ -91,8 +92,8 @@ export const goldenImage = async (profile = "2cards"): Promise<GoldenImage> => {
 export const testHost = (): Host => {
   const { signal } = new AbortController();
   return {
+    ...system,
     run: runProcess(signal),
-    now: Date.now,
     env: process.env,
     cacheDir: cache,
     signal,
