@@ -1,6 +1,6 @@
 /** What `bake image` and `bake check` print of results: the table by guide row, failed checks, totals; or all of it as JSON. */
 import pc from "picocolors";
-import type { JobResult } from "../check/agent-api/server.ts";
+import type { JobResult } from "../check/agent-api/jobs.ts";
 import type { CheckReport } from "../check/check-image.ts";
 import type { CheckResult, Outcome, Subject } from "../check/results.ts";
 import { summarize } from "../check/results.ts";
