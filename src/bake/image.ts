@@ -4,7 +4,7 @@ import { join } from "node:path";
 import * as z from "zod";
 import { knownSecrets, type SecretSources, withholdSecrets } from "../check/known-secrets.ts";
 import { describeFinding, type ScanResult, scanImage } from "../check/scan-image.ts";
-import { panicsIn } from "../vm/panics.ts";
+import { panicsIn } from "../vm/console.ts";
 import { makeSshKey } from "../vm/ssh.ts";
 import { BakeError, listed } from "../errors.ts";
 import { requirePlainArchives } from "./archive.ts";

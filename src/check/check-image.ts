@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Accelerator } from "../vm/accelerator.ts";
 import { withWorkFolder } from "../bake/image.ts";
 import { BakeError } from "../errors.ts";
-import { panicsIn } from "../vm/panics.ts";
+import { panicsIn } from "../vm/console.ts";
 import type { Host } from "../host/host.ts";
 import type { CheckLevel } from "../plan/check.ts";
 import type { NodePlan } from "../plan/node-plan.ts";

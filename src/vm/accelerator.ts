@@ -4,6 +4,7 @@ import { access, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/p
 import { join, resolve } from "node:path";
 import * as z from "zod";
 import type { Host } from "../host/host.ts";
+import { optionValue } from "./qemu.ts";
 
 export interface Accelerator {
   readonly accel: "kvm" | "tcg";
@@ -14,9 +15,6 @@ export interface Accelerator {
 
 /** A guest that is going to start has said something by then, also behind a boot menu of five seconds. */
 const probeSeconds = 20;
-
-/** A comma ends an option's value, unless it is doubled. */
-const escaped = (path: string): string => path.replaceAll(",", ",,");
 
 /** A capture file without a packet is its header. */
 const emptyCapture = 24;
@@ -54,10 +52,10 @@ const timeGuestStart = async (
       [
         ...["-machine", "q35", ...accelArguments, "-m", "1024", "-nodefaults", "-no-reboot", "-display", "none"],
         ...["-vga", "std", "-serial", "stdio"],
-        ...["-drive", `file=${escaped(resolve(image))},if=virtio,format=qcow2,snapshot=on`],
+        ...["-drive", `file=${optionValue(resolve(image))},if=virtio,format=qcow2,snapshot=on`],
         // No boot ROM: only the guest's kernel can send a packet.
         ...["-netdev", "user,id=net,restrict=on,ipv6=off", "-device", "virtio-net-pci,netdev=net,romfile="],
-        ...["-object", `filter-dump,id=dump,netdev=net,file=${escaped(capture)}`],
+        ...["-object", `filter-dump,id=dump,netdev=net,file=${optionValue(capture)}`],
       ],
       {
         allowFailure: true,

@@ -45,14 +45,18 @@ const connect = (path: string): Promise<Socket> =>
     }).once("error", failed);
   });
 
-/** Connects to the socket that QEMU makes when it starts. @throws BakeError BK508 when it does not within `timeoutMs`. */
-export const connectQmp = async (path: string, timeoutMs: number): Promise<Qmp> => {
-  const until = Date.now() + timeoutMs;
+/**
+ * Connects to the socket that QEMU makes when it starts, and shakes hands.
+ * @param now The clock, in milliseconds.
+ * @throws BakeError BK508 when it does not answer within `timeoutMs`.
+ */
+export const connectQmp = async (path: string, timeoutMs: number, now: () => number): Promise<Qmp> => {
+  const until = now() + timeoutMs;
   for (;;) {
     try {
       return await converse(await connect(path));
     } catch (error) {
-      if (Date.now() > until) {
+      if (now() > until) {
         throw new BakeError("BK508", "QEMU's control socket does not answer", String(error), { cause: error });
       }
       await sleep(50);

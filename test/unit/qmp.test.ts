@@ -43,7 +43,7 @@ beforeEach(async () => {
     });
   });
   await new Promise<void>((done) => server.listen(join(folder, "qmp"), done));
-  qmp = await connectQmp(join(folder, "qmp"), 1000);
+  qmp = await connectQmp(join(folder, "qmp"), 1000, Date.now);
 });
 afterEach(() => {
   qmp?.close();
@@ -94,7 +94,7 @@ test("the end of QEMU ends everything that waits, and what comes after it", asyn
 });
 
 test("a socket that is not there is a failure, after the time given", async () => {
-  await expect(connectQmp(join(folder, "nobody"), 100)).rejects.toMatchObject({
+  await expect(connectQmp(join(folder, "nobody"), 100, Date.now)).rejects.toMatchObject({
     code: "BK508",
     message: "QEMU's control socket does not answer",
   });
