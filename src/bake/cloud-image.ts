@@ -7,10 +7,11 @@ import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import type { StepTime } from "../host/progress.ts";
+import { withWorkFolder } from "../host/work-folder.ts";
 import { withFolderLock } from "../render/write.ts";
 import { fillMirror } from "../store/mirror.ts";
 import type { Store } from "../store/store.ts";
-import { lockedInputs, type Provenance, recordedParts, recordParts, verifyInputs, withWorkFolder } from "./image.ts";
+import { lockedInputs, type Provenance, recordedParts, recordParts, verifyInputs } from "./image.ts";
 import { runPacker } from "./packer.ts";
 
 const CloudImageRecord = z.strictObject({

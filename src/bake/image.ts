@@ -1,5 +1,5 @@
 /** The qemu target: a rendered tree, artifacts and a base → a golden image, a file with a sha256. */
-import { copyFile, mkdir, readFile, readdir, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { knownSecrets, type SecretSources, withholdSecrets } from "../check/known-secrets.ts";
@@ -11,8 +11,10 @@ import { requirePlainArchives } from "./archive.ts";
 import type { Host } from "../host/host.ts";
 import { digestOf, filesOf, type LockedFile } from "../artifact.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
-import { isStale, currentProcess } from "../host/lock-file.ts";
+import { freeBytes } from "../host/disk-space.ts";
+import { currentProcess } from "../host/process-identity.ts";
 import type { StepTime } from "../host/progress.ts";
+import { withWorkFolder } from "../host/work-folder.ts";
 import { withFolderLock } from "../render/write.ts";
 import { sha256File, type Store } from "../store/store.ts";
 import type { Accelerator } from "../vm/accelerator.ts";
@@ -98,12 +100,6 @@ export type Provenance = (
   subject: { readonly name: string; readonly digest: Readonly<Record<string, string>> },
   times: { readonly started: number; readonly finished: number },
 ) => string;
-
-/** Bytes free where `path` is. */
-const freeBytes = async (path: string): Promise<number> => {
-  const { bavail, bsize } = await statfs(path);
-  return bavail * bsize;
-};
 
 /** Every file that a bake reads out of the store; models do not reach the node yet. */
 export const lockedInputs = ({ base, artifacts = [] }: NodePlan): (LockedFile & { readonly isDisk: boolean })[] =>
@@ -199,51 +195,6 @@ const requireSpace = async (folder: string, needed: number): Promise<void> => {
     `${folder} has ${gib(free)} free, the bake needs about ${gib(needed)}`,
     "Free some space, or point XDG_CACHE_HOME (and the current folder) to a larger disk.",
   );
-};
-
-/** Where something is mounted at or below a folder; a space in a name stands as `\\040`. */
-export const mountsBelow = (folder: string, mounts: string): string[] =>
-  mounts
-    .split("\n")
-    .map((line) => (line.split(" ")[1] ?? "").replaceAll("\\040", " "))
-    .filter((point) => point === folder || point.startsWith(`${folder}/`));
-
-/** A folder and all in it. What is mounted there belongs to somebody else: then nothing is removed. @throws BakeError BK406 */
-const removeFolder = async (folder: string): Promise<void> => {
-  const [mounted] = mountsBelow(folder, await readFile("/proc/self/mounts", "utf8").catch(() => ""));
-  if (mounted !== undefined) {
-    throw new BakeError(
-      "BK406",
-      `${folder} cannot be removed: ${mounted} is mounted in it`,
-      `umount ${mounted}, then bake again.`,
-    );
-  }
-  await rm(folder, { recursive: true, force: true });
-};
-
-/** Milliseconds: no bake of another machine that shares the cache takes so long. */
-const longestWork = 24 * 60 * 60 * 1000;
-
-/** Removes work folders whose bake is gone: a killed process cannot clean up after itself. */
-const removeStaleWork = async (parent: string): Promise<void> => {
-  for (const name of await readdir(parent).catch(() => [])) {
-    const folder = join(parent, name);
-    if (await isStale(name.slice(name.indexOf("-") + 1), folder, longestWork)) await removeFolder(folder);
-  }
-};
-
-/** A folder of this process for the time of `work`, removed whatever happens. */
-export const withWorkFolder = async <T>(host: Host, name: string, work: (folder: string) => Promise<T>): Promise<T> => {
-  const parent = join(host.cacheDir, "work");
-  const folder = join(parent, `${name}-${currentProcess()}`);
-  await mkdir(parent, { recursive: true });
-  await removeStaleWork(parent);
-  await mkdir(folder, { mode: 0o700 });
-  try {
-    return await work(folder);
-  } finally {
-    await removeFolder(folder);
-  }
 };
 
 /** Findings that a message lists. */

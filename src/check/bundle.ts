@@ -7,7 +7,7 @@ import type { Host } from "../host/host.ts";
 import { type HostCommand, type HostOutput, visit } from "./on-host.ts";
 import { redact } from "./redact.ts";
 import type { Ssh } from "../vm/ssh.ts";
-import { currentProcess } from "../host/lock-file.ts";
+import { currentProcess } from "../host/process-identity.ts";
 
 const units = "'bake-*' containerd.service docker.service docker.socket buildkite-agent.service";
 

@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Accelerator } from "../vm/accelerator.ts";
-import { withWorkFolder } from "../bake/image.ts";
+import { withWorkFolder } from "../host/work-folder.ts";
 import { BakeError } from "../errors.ts";
 import { panicsIn } from "../vm/console.ts";
 import type { Host } from "../host/host.ts";

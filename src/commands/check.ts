@@ -25,7 +25,7 @@ import type { Profile } from "../profile/schema.ts";
 import { readTemplates } from "../host/root.ts";
 import type { Store } from "../store/store.ts";
 import { bakeNeeds, installPackages } from "../toolchain/packages.ts";
-import { ensureTool } from "../toolchain/tools.ts";
+import { ensureTool } from "../toolchain/ensure.ts";
 import { endOf, makeHost, storeOf } from "./host.ts";
 import { type Asked, planAsked, type Planned, readAsked } from "./planned.ts";
 import { exitCodeOf, formatImageReport, formatReport, imageResults, paintFor, reportObject } from "./report.ts";

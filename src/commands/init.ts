@@ -13,7 +13,7 @@ import { readTemplates, root } from "../host/root.ts";
 import { withoutSecretShapes } from "../secrets/shapes.ts";
 import { makeHost } from "./host.ts";
 import { printDiagnostics, reportFailure } from "./profile-file.ts";
-import { currentProcess } from "../host/lock-file.ts";
+import { currentProcess } from "../host/process-identity.ts";
 
 export interface InitOptions {
   readonly npus?: string;

@@ -5,7 +5,8 @@ import { exists } from "../host/exists.ts";
 import type { Host } from "../host/host.ts";
 import { makeHost } from "./host.ts";
 import { bakeNeeds, installPackages, testNeeds } from "../toolchain/packages.ts";
-import { buildGoTools, ensureCrane, ensurePacker } from "../toolchain/tools.ts";
+import { buildGoTools, ensureCrane } from "../toolchain/ensure.ts";
+import { ensurePacker } from "../toolchain/packer.ts";
 import { unpackPackages } from "../trial/debian.ts";
 import { reportFailure } from "./profile-file.ts";
 

@@ -7,7 +7,7 @@ import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import { filesOf } from "../artifact.ts";
 import { readLock } from "../lock/read.ts";
-import { isStale } from "../host/lock-file.ts";
+import { isStale } from "../host/process-identity.ts";
 import { readTemporary } from "../store/part.ts";
 import { sha256File, type Store } from "../store/store.ts";
 import { endOf, makeHost, storeOf } from "./host.ts";

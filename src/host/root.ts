@@ -2,7 +2,6 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Templates } from "../render/tree.ts";
 
 /** The root of the checkout, from the bundle in dist/, or from src/. */
 export const root = ((): string => {
@@ -11,7 +10,13 @@ export const root = ((): string => {
   return dirname(folder);
 })();
 
-export const readTemplates = async (names: readonly string[]): Promise<Templates> =>
+/**
+ * Reads files of bake's own.
+ * @param names Paths below the root.
+ * @returns their texts, by those paths.
+ * @throws NodeJS.ErrnoException when one cannot be read.
+ */
+export const readTemplates = async (names: readonly string[]): Promise<Readonly<Record<string, string>>> =>
   Object.fromEntries(
     await Promise.all(names.map(async (name) => [name, await readFile(join(root, name), "utf8")] as const)),
   );

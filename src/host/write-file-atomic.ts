@@ -1,6 +1,6 @@
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { currentProcess } from "./lock-file.ts";
+import { currentProcess } from "./process-identity.ts";
 
 /** Writes a file whole or not at all, its folder too where there is none. @throws NodeJS.ErrnoException */
 export const writeFileAtomic = async (path: string, content: string): Promise<void> => {

@@ -5,7 +5,7 @@ import type { Host } from "../host/host.ts";
 import { downloadAll, type DownloadEdges, type DownloadRequest } from "../store/download.ts";
 import { makeHttp, withFiles } from "../store/http.ts";
 import type { Store } from "../store/store.ts";
-import { ensureCrane } from "../toolchain/tools.ts";
+import { ensureCrane } from "../toolchain/ensure.ts";
 import { followFile } from "./follow.ts";
 import { type Artifact, filesOf, type Model } from "../artifact.ts";
 import type { Look } from "./outdated.ts";

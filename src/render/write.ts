@@ -2,7 +2,8 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { BakeError } from "../errors.ts";
-import { isStale, acquireLock, currentProcess } from "../host/lock-file.ts";
+import { acquireLock } from "../host/lock-file.ts";
+import { currentProcess, isStale } from "../host/process-identity.ts";
 import type { RenderedFile } from "./tree.ts";
 
 /** What a bake leaves beside the rendered files; a new rendering keeps it. */

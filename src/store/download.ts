@@ -1,12 +1,14 @@
 /** Downloads into the store: hashed on the way, resumed after a cut and after a kill, never in it under a wrong name. */
 import { createHash } from "node:crypto";
-import { mkdir, rename, stat, statfs } from "node:fs/promises";
+import { mkdir, rename, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { formatBytes } from "../formats/bytes.ts";
 import { mapLimited } from "../host/map-limited.ts";
 import { BakeError } from "../errors.ts";
 import { exists } from "../host/exists.ts";
-import { here, type Release, acquireLock } from "../host/lock-file.ts";
+import { freeBytes } from "../host/disk-space.ts";
+import { acquireLock, type Release } from "../host/lock-file.ts";
+import { pidNamespace } from "../host/process-identity.ts";
 import { type Http, HttpError, type HttpResponse, originOf, reasonOf, shownUrl } from "./http.ts";
 import { isFull, Part, PartLost, partSizes } from "./part.ts";
 import { sha256File, type Store } from "./store.ts";
@@ -235,7 +237,8 @@ const strong = (etag: string | undefined): string | undefined => (etag?.startsWi
  * Without one the source has to say that it is the same file still, and the bytes have to be those that were written.
  */
 const canResume = ({ request: { sha256 }, part: { origin } }: Running, source: string): boolean =>
-  sha256 !== undefined || (origin?.source === source && strong(origin.etag) !== undefined && origin.place === here());
+  sha256 !== undefined ||
+  (origin?.source === source && strong(origin.etag) !== undefined && origin.place === pidNamespace());
 
 /** Whether a 206 goes on with the file that the part is of. */
 const goesOn = ({ request: { sha256 }, part }: Running, response: HttpResponse, source: string): boolean => {
@@ -521,8 +524,7 @@ const requireSpace = async (requests: readonly DownloadRequest[], { store }: Dow
   if (missing <= 0) return;
   let folder = store.root;
   while (!(await exists(folder))) folder = dirname(folder);
-  const { bavail, bsize } = await statfs(folder);
-  const free = bavail * bsize;
+  const free = await freeBytes(folder);
   if (missing + reserve <= free) return;
   throw new BakeError(
     "BK212",

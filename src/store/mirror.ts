@@ -4,7 +4,7 @@ import { chmod, copyFile, link, mkdir, rename, rm, stat, writeFile } from "node:
 import { dirname, join } from "node:path";
 import { BakeError } from "../errors.ts";
 import { sha256File, type Store, storePath } from "./store.ts";
-import { currentProcess } from "../host/lock-file.ts";
+import { currentProcess } from "../host/process-identity.ts";
 
 /** What is put into a mirror: a file of the store, or bytes that bake itself makes. */
 export type MirrorFile =

@@ -3,7 +3,7 @@
  * from. Its owner alone writes to it, so that what was hashed is what lies there; what a former owner left is taken over, of
  * several who see it by one.
  */
-import { createHash, type Hash, randomBytes } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import { constants, createReadStream } from "node:fs";
 import {
   copyFile,
@@ -19,7 +19,9 @@ import {
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
-import { here, isStale, ownerState, currentProcess } from "../host/lock-file.ts";
+import { currentProcess, isStale, ownerState, pidNamespace } from "../host/process-identity.ts";
+import { randomName } from "../host/random-name.ts";
+import { touch } from "../host/touch.ts";
 
 const Origin = z.object({
   /** For a person who looks at the folder: without user and query. */
@@ -82,7 +84,7 @@ const partsIn = async (folder: string): Promise<TemporaryFile[]> =>
 export const partSizes = async (folder: string): Promise<ReadonlyMap<string, number>> => {
   const sizes = new Map<string, number>();
   for (const { path, key, owner } of await partsIn(folder)) {
-    if (key !== undefined && ownerState(owner) !== "elsewhere")
+    if (key !== undefined && ownerState(owner) !== "foreign")
       sizes.set(key, Math.max(sizes.get(key) ?? 0, await sizeOf(path)));
   }
   return sizes;
@@ -91,7 +93,7 @@ export const partSizes = async (folder: string): Promise<ReadonlyMap<string, num
 const besideOf = (part: string): string => part.replace(/\.part$/, ".json");
 
 const newName = (folder: string, key: string, owner: string): string =>
-  join(folder, `${key}.${owner}.${randomBytes(4).toString("hex")}.part`);
+  join(folder, `${key}.${owner}.${randomName(4)}.part`);
 
 const removePart = async (part: string): Promise<void> => {
   await rm(part, { force: true });
@@ -100,10 +102,10 @@ const removePart = async (part: string): Promise<void> => {
 
 /** @returns whether `own` is there now. */
 const claim = async ({ path, owner }: TemporaryFile, own: string): Promise<boolean> => {
-  const elsewhere = ownerState(owner) === "elsewhere";
+  const foreign = ownerState(owner) === "foreign";
   try {
     // Whoever cannot be seen from here may still write to its file: that one is only copied.
-    if (elsewhere) await copyFile(path, own, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    if (foreign) await copyFile(path, own, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
     else await rename(path, own);
   } catch (error) {
     await rm(own, { force: true });
@@ -112,7 +114,7 @@ const claim = async ({ path, owner }: TemporaryFile, own: string): Promise<boole
     return false;
   }
   await rename(besideOf(path), besideOf(own)).catch(() => undefined);
-  if (elsewhere) await rm(path, { force: true });
+  if (foreign) await rm(path, { force: true });
   return true;
 };
 
@@ -193,8 +195,7 @@ export class Part {
     let size = 0;
     try {
       // Whoever looks for what is left sees that it is not.
-      const now = new Date();
-      await left.utimes(now, now);
+      await touch(path);
       // The state of a hash does not outlive its process.
       for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
         signal?.throwIfAborted();
@@ -220,7 +221,7 @@ export class Part {
 
   /** To be told before the bytes come that are from there. */
   async setOrigin(origin: Omit<Origin, "place">): Promise<void> {
-    this.#origin = { ...origin, place: here() };
+    this.#origin = { ...origin, place: pidNamespace() };
     await writeFile(besideOf(this.#path), JSON.stringify(this.#origin));
   }
 
@@ -258,10 +259,9 @@ export class Part {
     if (size !== this.#size || nlink === 0) throw this.#lose();
     await mkdir(dirname(path), { recursive: true });
     // Of now, also where it was complete long ago.
-    const now = new Date();
-    await this.#file.utimes(now, now);
-    await this.#file.chmod(0o444);
     try {
+      await touch(this.#path);
+      await this.#file.chmod(0o444);
       await rename(this.#path, path);
     } catch (error) {
       await this.#file.chmod(0o644);

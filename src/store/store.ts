@@ -1,11 +1,13 @@
 /** The content-addressed store: `sha256/ab/cdef…` under the cache directory. A file is in it only under the hash of its bytes. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { chmod, copyFile, mkdir, open, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, open, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
 import { exists } from "../host/exists.ts";
-import { currentProcess } from "../host/lock-file.ts";
+import { currentProcess } from "../host/process-identity.ts";
+import { randomName } from "../host/random-name.ts";
+import { touch } from "../host/touch.ts";
 
 /** Hashes a file as a stream. @returns lower-case hex and the size in bytes. */
 export const sha256File = async (path: string): Promise<{ sha256: string; size: number }> => {
@@ -43,8 +45,7 @@ export class Store {
   async use(sha256: string): Promise<number | undefined> {
     const path = this.path(sha256);
     const found = await stat(path).catch(() => undefined);
-    const now = new Date();
-    if (found !== undefined) await utimes(path, now, now).catch(() => undefined);
+    if (found !== undefined) await touch(path).catch(() => undefined);
     return found?.size;
   }
 
@@ -66,7 +67,7 @@ export class Store {
   /** Whoever reads the store never sees half a file: what is written is synced, then renamed. */
   async #take(write: (temporary: string) => Promise<void>): Promise<{ sha256: string; size: number }> {
     await mkdir(join(this.root, "tmp"), { recursive: true });
-    const temporary = join(this.root, "tmp", `${currentProcess()}-${Math.random().toString(36).slice(2)}`);
+    const temporary = join(this.root, "tmp", `${currentProcess()}-${randomName()}`);
     try {
       await write(temporary);
       // Hash the copy, not the source: the source may change while it is read.

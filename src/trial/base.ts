@@ -3,13 +3,14 @@
  * devices or mounts. Same contract as an openEuler cloud image: systemd, cloud-init, ssh for root, root by UUID.
  */
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, open, readdir, readFile, statfs, truncate, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import type { Store } from "../store/store.ts";
-import { withWorkFolder } from "../bake/image.ts";
+import { freeBytes } from "../host/disk-space.ts";
+import { withWorkFolder } from "../host/work-folder.ts";
 import { writeFileAtomic } from "../host/write-file-atomic.ts";
 
 export interface StandInBase {
@@ -345,11 +346,11 @@ export const standInBase = async (
     );
   }
   await mkdir(dirname(record), { recursive: true });
-  const { bavail, bsize } = await statfs(host.cacheDir);
-  if (bavail * bsize < neededGiB * 2 ** 30) {
+  const free = await freeBytes(host.cacheDir);
+  if (free < neededGiB * 2 ** 30) {
     throw new BakeError(
       "BK307",
-      `${host.cacheDir} has ${((bavail * bsize) / 2 ** 30).toFixed(1)} GiB free, the stand-in base needs ${neededGiB} GiB`,
+      `${host.cacheDir} has ${(free / 2 ** 30).toFixed(1)} GiB free, the stand-in base needs ${neededGiB} GiB`,
       "Free some space, or point XDG_CACHE_HOME to a larger disk.",
     );
   }

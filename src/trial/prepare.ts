@@ -19,7 +19,7 @@ import type { Store } from "../store/store.ts";
 import { assembleSource, dockerLibraryPackages, sourceKey } from "./artifacts.ts";
 import { debianMirror } from "./debian.ts";
 import { serveSource } from "./source-server.ts";
-import { currentProcess } from "../host/lock-file.ts";
+import { currentProcess } from "../host/process-identity.ts";
 
 /** Stands in the URLs of a trial's lock: a name that never exists (RFC 2606), since the source's port is another one each time. */
 const sourceHost = "trial.bake.invalid";

@@ -25,7 +25,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { BakeError } from "../../src/errors.ts";
-import { here } from "../../src/host/lock-file.ts";
+import { pidNamespace } from "../../src/host/process-identity.ts";
 import {
   downloadAll,
   type DownloadEdges,
@@ -330,7 +330,7 @@ describe("a file that nobody gives a digest of", () => {
     await failure([request]);
     const [record = ""] = parts().filter((name) => name.endsWith(".json"));
     const path = join(tmp(), record);
-    writeFileSync(path, readFileSync(path, "utf8").replace(here(), "0123abcd"));
+    writeFileSync(path, readFileSync(path, "utf8").replace(pidNamespace(), "0123abcd"));
     expect(await download([request])).toMatchObject([{ sha256 }]);
     expect(server.requests.at(-1)?.range).toBeUndefined();
   });
@@ -684,7 +684,7 @@ describe("several", () => {
 
   test("a lock whose process is gone is taken over, and so is what it left", async () => {
     const file = serve("/file");
-    const left = `${here()}-999999999-1`;
+    const left = `${pidNamespace()}-999999999-1`;
     mkdirSync(tmp(), { recursive: true });
     writeFileSync(join(tmp(), `${file.sha256}.lock`), `${left} a`);
     const half = (server.files.get("/file") ?? Buffer.alloc(0)).subarray(0, 60_000);

@@ -10,6 +10,7 @@ import {
   unitValue,
   unitWord,
 } from "../../src/formats/lines.ts";
+import { checksumOf } from "../../src/formats/checksum-file.ts";
 import { shellWord } from "../../src/formats/shell.ts";
 import { hclString } from "../../src/formats/hcl.ts";
 import { toToml } from "../../src/formats/toml.ts";
@@ -88,4 +89,23 @@ test("TOML is read back by Python's reader", () => {
     registry: { "docker.io": tables['registry."docker.io"'] },
   });
   expect(() => toToml({ table: { key: "\ud800" } })).toThrow(RangeError);
+});
+
+describe("checksum files", () => {
+  const [one, two] = ["1".repeat(64), "2".repeat(64)];
+  test.each([
+    ["the name after two blanks", `${two}  other\n${one}  crane.tar.gz\n`, { sha256: one }],
+    ["a binary file, upper case, CRLF", `${"A".repeat(64)} *crane.tar.gz\r\n`, { sha256: "a".repeat(64) }],
+    ["BSD", `SHA256 (crane.tar.gz) = ${one}\n`, { sha256: one }],
+    ["one digest alone", `${one}\n`, { sha256: one }],
+    ["a path, when no line has the very name", `${one}  dist/crane.tar.gz\n`, { sha256: one }],
+    ["the very name before a path", `${two}  dist/crane.tar.gz\n${one}  ./crane.tar.gz\n`, { sha256: one }],
+    ["nothing", " \n", { problem: "empty" }],
+    ["a page", "<!DOCTYPE html>", { problem: "web page" }],
+    ["sha1", `${"1".repeat(40)}  crane.tar.gz\n`, { problem: "no checksums" }],
+    ["others", `${one}  a\n${two}  b\n`, { problem: "not named", files: ["a", "b"] }],
+    ["two digests", `${one}  crane.tar.gz\n${two}  crane.tar.gz\n`, { problem: "ambiguous", digests: [one, two] }],
+  ])("%s", (_name, text, wanted) => {
+    expect(checksumOf(text, "crane.tar.gz")).toEqual(wanted);
+  });
 });

@@ -12,7 +12,9 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Host, runProcess } from "../../src/host/host.ts";
 import { root } from "../../src/host/root.ts";
 import { bakeNeeds, installPackages, missingPackages } from "../../src/toolchain/packages.ts";
-import { ensureCrane, ensurePacker, ensureTool, ensureTools, toolDigest } from "../../src/toolchain/tools.ts";
+import { ensureCrane, ensureTool, ensureTools } from "../../src/toolchain/ensure.ts";
+import { toolDigest } from "../../src/toolchain/go.ts";
+import { ensurePacker } from "../../src/toolchain/packer.ts";
 
 const { signal } = new AbortController();
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { atLeast } from "../../src/toolchain/tools.ts";
+import { atLeast } from "../../src/toolchain/version.ts";
 import { imageConfig } from "../../src/trial/docker-archive.ts";
 import { formatSubstitutions, substitute } from "../../src/trial/substitutions.ts";
 import { judge, parseReport, summarize } from "../../src/check/results.ts";

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { here, ownerOf } from "../../src/host/lock-file.ts";
+import { ownerOf, pidNamespace } from "../../src/host/process-identity.ts";
 import { writeTree } from "../../src/render/write.ts";
 
 let folder = "";
@@ -54,7 +54,7 @@ test("many at once: each is whole or refused, and the image stays", async () => 
 });
 
 test("a lock of a process that is no more is taken over; one of a living process is not", async () => {
-  writeFileSync(`${out}.lock`, `${here()}-999999999-1 a`);
+  writeFileSync(`${out}.lock`, `${pidNamespace()}-999999999-1 a`);
   expect(await writeTree(out, files("1"))).toHaveLength(3);
   writeFileSync(`${out}.lock`, `${ownerOf(process.ppid)} a`);
   await expect(writeTree(out, files("2"))).rejects.toMatchObject({
@@ -69,7 +69,7 @@ test("an empty lock, one of an older bake, and one with our own ID from a life b
   for (const [owner, content] of [
     ["", "1"],
     [String(process.ppid), "2"],
-    [`${here()}-${process.pid}-1 a`, "3"],
+    [`${pidNamespace()}-${process.pid}-1 a`, "3"],
   ] as const) {
     writeFileSync(`${out}.lock`, owner);
     // Empty, it may be just being written.
@@ -84,12 +84,12 @@ test("an empty lock, one of an older bake, and one with our own ID from a life b
 
 test("a writer that was killed between two renames: what a bake left comes back", async () => {
   // The former folder is aside, the new one is not there yet.
-  renameSync(out, `${out}.old-${here()}-999999999-1`);
+  renameSync(out, `${out}.old-${pidNamespace()}-999999999-1`);
   expect(await writeTree(out, files("1"))).toHaveLength(3);
   expect(readFileSync(join(out, "image.qcow2"), "utf8")).toBe("an image");
   // The new one is there, the image is not in it yet.
-  mkdirSync(`${out}.old-${here()}-999999999-1`);
-  renameSync(join(out, "image.qcow2"), join(`${out}.old-${here()}-999999999-1`, "image.qcow2"));
+  mkdirSync(`${out}.old-${pidNamespace()}-999999999-1`);
+  renameSync(join(out, "image.qcow2"), join(`${out}.old-${pidNamespace()}-999999999-1`, "image.qcow2"));
   expect(await writeTree(out, files("2"))).toEqual(["a", "b/c"]);
   expect(readFileSync(join(out, "image.qcow2"), "utf8")).toBe("an image");
   expect(readdirSync(join(folder, "out"))).toEqual(["x"]);

@@ -1,5 +1,5 @@
 /** The trial's golden image for tests that boot it: baked once, into the cache, and again only when something changed. */
-import { currentProcess } from "../../src/host/lock-file.ts";
+import { currentProcess } from "../../src/host/process-identity.ts";
 import { vmSizeOf } from "../../src/plan/target.ts";
 import { spawn } from "node:child_process";
 import { mkdir, readFile, rm } from "node:fs/promises";
