@@ -1,6 +1,7 @@
 /** `bake fetch`: fills the store with what the lock names, and with --to a mirror. */
 import { resolve } from "node:path";
 import { requirePlainArchives } from "../bake/archive.ts";
+import { bakeTargets, trialTarget } from "../bake/targets.ts";
 import { formatBytes } from "../formats/bytes.ts";
 import { BakeError, listed } from "../errors.ts";
 import type { Host } from "../host/host.ts";
@@ -109,7 +110,7 @@ export const fetchPlanned = (
     store,
     asked,
     [
-      ...(base === undefined || target.name !== "qemu" ? [] : [base]),
+      ...(base === undefined || !bakeTargets[target.name].bakesFromBase ? [] : [base]),
       ...artifacts.filter(({ kind }) => kind !== "model"),
     ],
     from,
@@ -117,7 +118,7 @@ export const fetchPlanned = (
 
 /** What a node of any target gets from a mirror: the lock's files, and for stock images the archive of the node's own. */
 const mirrored = async (asked: Asked, host: Host, store: Store): Promise<MirrorFile[]> => {
-  const targets = asked.trial ? (["qemu"] as const) : targetsOf(asked.profile);
+  const targets = asked.trial ? [trialTarget] : targetsOf(asked.profile);
   const files = new Map<string, MirrorFile>();
   for (const target of targets) {
     const { lock, files: rendered } = await planAsked(host, store, asked, target);

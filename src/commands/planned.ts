@@ -1,5 +1,6 @@
 /** From what the user asked for to a plan: one way for a trial and for a lock, for `bake image` and for `bake check`. */
 import { join } from "node:path";
+import { bakeTargets, trialTarget } from "../bake/targets.ts";
 import type { Host } from "../host/host.ts";
 import type { Lock } from "../lock/lock.ts";
 import { readLock } from "../lock/read.ts";
@@ -32,9 +33,9 @@ export interface Asked {
   readonly offline: boolean;
 }
 
-/** `out/2cards` for the local target, `out/2cards-huaweicloud`. */
-export const outFolder = (name: string, target: TargetName): string =>
-  join("out", target === "qemu" ? name : `${name}-${target}`);
+/** Where an image of a profile is baked: `out/2cards`, or `out/2cards-huaweicloud`. Pure. */
+export const outFolder = (profile: string, target: TargetName): string =>
+  join("out", bakeTargets[target].folderName(profile));
 
 /** Makes a lock that is missing or stale. @returns undefined after problems were printed. */
 export type LockMaker = (file: ProfileFile, profile: Profile, previous: Lock | undefined) => Promise<Lock | undefined>;
@@ -116,6 +117,6 @@ export const planAsked = async (
   return { plan, templates, ...(used !== undefined && { lock: used }), ...renderTree(plan, templates) };
 };
 
-/** Stock images are the cloud's where the profile knows it; a trial's is the VM's base. */
+/** The target whose stock images become nodes: the cloud where the profile knows it, and for a trial the VM's base. Pure. */
 export const stockTarget = ({ profile, trial }: Asked): TargetName | undefined =>
-  trial ? "qemu" : targetsOf(profile).at(-1);
+  trial ? trialTarget : targetsOf(profile).at(-1);
