@@ -12,7 +12,7 @@ import { cloudCredentials } from "./cloud-credentials.ts";
 import type { Provenance } from "./image-record.ts";
 
 /** What one bake is made from, and whom it tells. */
-export interface BakeRequest {
+interface BakeRequest {
   /** The folder below out/, holding the rendered tree. */
   readonly folder: string;
   /** With a lock, for this target. */
@@ -35,7 +35,7 @@ export interface BakeRequest {
 }
 
 /** What came of a bake, or was there already. */
-export interface Baked {
+interface Baked {
   /** For the user. @param seconds What this run took. */
   readonly describe: (seconds: number) => string;
   /** What is booted and checked next. Absent where only the cloud has the image. */

@@ -1,10 +1,14 @@
+import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { patchBootSector, recipeDigest, standInBase } from "../../src/trial/base.ts";
+import { afterEach, beforeEach, describe, expect, it, test } from "vitest";
+import { recipeDigest, standInBase } from "../../src/trial/base.ts";
+import { customizeHook } from "../../src/trial/base-tree.ts";
+import { patchBootSector } from "../../src/trial/boot-disk.ts";
 import type { Host } from "../../src/host/host.ts";
 import { Store } from "../../src/store/store.ts";
+import { hostileStrings } from "../hostile.ts";
 
 describe("patchBootSector", () => {
   // A disk's own sector: 0xdd; GRUB's boot.img: 0xbb; the core image: 0xcc.
@@ -84,4 +88,20 @@ describe("recipeDigest", () => {
   it("changes with the packages", () => {
     expect(recipeDigest(["liba"])).not.toBe(recipeDigest([]));
   });
+});
+
+test("the hook of mmdebstrap survives any folder", () => {
+  const show = `for word; do printf '%s\\0' "$word"; done`;
+  const names = [...hostileStrings(200).filter((name) => !/[\0/]/.test(name) && name.length < 200), "it's", "'; id; '"];
+  for (const name of names) {
+    const script = `/cache/${name}/customize.sh`;
+    // mmdebstrap runs `sh -c HOOK exec ROOT`.
+    const words = execFileSync("sh", [
+      "-c",
+      `set -- ${customizeHook(script)}\n${show}`,
+      "exec",
+      "/the root",
+    ]).toString();
+    expect(words.split("\0"), JSON.stringify(name)).toEqual(["sh", script, "/the root", ""]);
+  }
 });
