@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import type { Host } from "../host/host.ts";
 import { fromHome } from "../profile/secret-values.ts";
 import { isSecretName, saysWhere } from "../secrets/names.ts";
-import { type Secret, shortestSecret } from "./secret-scan.ts";
+import { type Secret, shortestSecret } from "./exact-values.ts";
 
 /** Where a profile says that a secret comes from. */
 export type SecretSources = Readonly<Record<string, { readonly file: string } | { readonly env: string } | undefined>>;

@@ -10,7 +10,8 @@ import { join } from "node:path";
 import * as z from "zod";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
-import { type Finding, type Secret, shapesVersion, startScan } from "./secret-scan.ts";
+import type { Secret } from "./exact-values.ts";
+import { type Finding, shapesVersion, startScan } from "./secret-scan.ts";
 import { writeFileAtomic } from "../host/write-file-atomic.ts";
 
 export interface ImageFinding extends Finding {

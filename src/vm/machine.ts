@@ -33,6 +33,8 @@ export interface VmOptions {
   readonly freePorts?: number;
   /** What http://169.254.169.254/ answers in the guest; without it nothing is there. */
   readonly metadata?: string;
+  /** The guest reaches nobody, this host included; ssh to it goes on. */
+  readonly isolated?: boolean;
   readonly userData: string;
   readonly metaData: string;
   readonly key: SshKey;
@@ -70,7 +72,7 @@ const waitAtMost = async (work: Promise<void>, ms: number): Promise<void> => {
 
 /** QEMU's options, in the order in which the guest finds its devices. Pure but for the current folder. */
 const qemuArguments = (
-  { accelerator, cpus, memoryMiB }: VmOptions,
+  { accelerator, cpus, memoryMiB, isolated = false }: VmOptions,
   machine: {
     readonly consoleLog: string;
     readonly disks: Disks;
@@ -87,7 +89,7 @@ const qemuArguments = (
   ...machine.disks.systemArguments(),
   ...["-blockdev", JSON.stringify(blockNode("seed", machine.seed, true))],
   ...["-device", "virtio-blk-pci,drive=seed"],
-  ...["-netdev", `user,id=net,hostfwd=tcp:127.0.0.1:${machine.sshPort}-:22`],
+  ...["-netdev", `user,id=net,${isolated ? "restrict=on," : ""}hostfwd=tcp:127.0.0.1:${machine.sshPort}-:22`],
   // Without its boot ROM, which takes seconds to look for a network to boot from.
   ...["-device", "virtio-net-pci,netdev=net,romfile="],
   ...machine.metadata,

@@ -130,6 +130,13 @@ test("QEMU's devices come in the order in which the guest has to find them", asy
   expect(readFileSync(join(folder, "seed/meta-data"), "utf8")).toBe("instance-id: one\n");
 });
 
+test("an isolated guest reaches nobody, and is reached by ssh", async () => {
+  const vm = await bootVm(host(), options({ isolated: true }));
+  await vm.kill();
+  const [, ...args] = ran.find(([file]) => file === "qemu-system-x86_64") ?? [];
+  expect(args).toContain(`user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:${vm.sshPort}-:22`);
+});
+
 test("disks are plugged into free ports alone, and a snapshot takes all that are written to", async () => {
   const vm = await bootVm(host(), options({ freePorts: 2 }));
   try {
