@@ -12,12 +12,13 @@ import type { CheckLevel } from "../plan/check.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { instanceUserData, type Templates } from "../render/tree.ts";
 import type { Instance } from "../render/user-data.ts";
-import { metadataAddress } from "../plan/network.ts";
 import { toYaml } from "../formats/yaml.ts";
-import { askFromContainer, ciJob, devicesOf, missedMilestones } from "./ci-job.ts";
+import { ciJob, devicesOf, missedMilestones } from "./ci-job.ts";
 import type { JobResult } from "./agent-api/jobs.ts";
 import { type AgentApi, startAgentApi } from "./agent-api/server.ts";
-import { type CheckResult, judge, notChecked, parseReport } from "./results.ts";
+import { checkMetadataService } from "./metadata-check.ts";
+import { createNullDevices } from "./null-devices.ts";
+import { type CheckResult, fromOutside, judge, notChecked, parseReport, worstOfBoots } from "./results.ts";
 import { makeSshKey, type Ssh } from "../vm/ssh.ts";
 import { collectTimeline, type Timeline } from "./timeline.ts";
 import { bootVm, type Vm } from "../vm/machine.ts";
@@ -165,28 +166,6 @@ export const checkImage = async (host: Host, input: CheckInput): Promise<CheckRe
     }
   });
 
-/** Something that was seen from outside the node. */
-const seen = (id: string, rows: readonly string[], title: string, wrong: readonly string[]): CheckResult => {
-  const check = { id, rows, title, level: "gating" as const };
-  return wrong.length === 0 ? { check, outcome: "passed" } : { check, outcome: "failed", detail: wrong.join("; ") };
-};
-
-/** A VM has no NPUs: null devices under their names, for the time of the jobs, so that these get what they ask for. */
-const makeUpDevices = async (vm: Vm, plan: NodePlan): Promise<() => Promise<void>> => {
-  const devices = [...new Set(plan.agents.each.flatMap(devicesOf))];
-  const missing = (
-    await vm.ssh(
-      `for device in ${devices.join(" ")}; do [ -e $device ] || { mknod $device c 1 3 && echo $device; }; done`,
-    )
-  ).stdout
-    .trim()
-    .split("\n")
-    .filter((device) => device !== "");
-  return async () => {
-    if (missing.length > 0) await vm.ssh(`rm -f ${missing.join(" ")}`);
-  };
-};
-
 /** Waits for the agents, gives each a job like CI's, and validates the node against its plan. */
 const observeBoot = async (
   host: Host,
@@ -220,7 +199,7 @@ const observeBoot = async (
   const registered = since();
   const timeline = await collectTimeline((command) => vm.ssh(command), plan.units);
   const ordered = agents.each.map(({ index }) => registrations.find((one) => one.index === index)?.name ?? "");
-  const removeDevices = await makeUpDevices(vm, plan);
+  const removeDevices = await createNullDevices(vm.ssh, plan.agents.each.flatMap(devicesOf));
   const working = brief ? agents.each.slice(0, 1) : agents.each;
   const jobs = await progress.step(step("jobs"), `run a build on each of ${working.length} agents`, () =>
     Promise.all(
@@ -249,11 +228,11 @@ const observeBoot = async (
     results: [
       ...results,
       // waitForAgents came back: all of them were there, under these names.
-      seen(`vm-agents-${name}`, ["G2", "G5", "G9"], `${agents.spawn} agents registered ${boot}`, []),
+      fromOutside(`vm-agents-${name}`, ["G2", "G5", "G9"], `${agents.spawn} agents registered ${boot}`, []),
       ...working.map((agent, position) => {
         const { exitStatus, log } = jobs[position] ?? { exitStatus: -1, log: "" };
         const missed = missedMilestones(plan, agent, log);
-        return seen(
+        return fromOutside(
           `vm-job-${agent.index}-${name}`,
           ["G5", "G22", "G24", "G27"],
           `agent ${agent.index} built, found its cache, ran with its devices and cleaned up, ${boot}`,
@@ -265,52 +244,6 @@ const observeBoot = async (
       }),
     ],
   };
-};
-
-/** Something answers at the address, and only while it is open: the jobs saw that it is closed. */
-const observeMetadata = async (vm: Vm, plan: NodePlan): Promise<CheckResult[]> => {
-  if (!plan.network.metadata.closed) return [];
-  const ask = async (): Promise<boolean> =>
-    (await vm.ssh(`curl -s --max-time 10 http://${metadataAddress}/`, { allowFailure: true })).stdout !== "";
-  const closed = !(await ask());
-  await vm.ssh("systemctl stop bake-metadata");
-  const open = await ask();
-  // The same containers as those of the job, which were to get no answer.
-  const unanswered: string[] = [];
-  for (const network of ["bridge", "host"]) {
-    const { stdout } = await vm.ssh(askFromContainer(plan, network), { allowFailure: true, timeout: 120_000 });
-    if (stdout === "") unanswered.push(network);
-  }
-  await vm.ssh("systemctl start bake-metadata");
-  const closedAgain = !(await ask());
-  return [
-    seen(
-      "vm-metadata",
-      ["G3"],
-      "the metadata service answers host and containers when it is opened, and not when it is closed",
-      [
-        ...(closed ? [] : ["it answered the host although it is closed"]),
-        ...(open ? [] : ["it does not answer at all in this VM: nothing was shown"]),
-        ...unanswered.map((network) => `it does not answer a container on network ${network} when it is open`),
-        ...(closedAgain ? [] : ["it answered after it was closed again"]),
-      ],
-    ),
-  ];
-};
-
-/** A check that failed in any boot failed, and says in which. */
-const worst = (boots: readonly BootReport[]): CheckResult[] => {
-  const results = new Map<string, CheckResult>();
-  for (const [position, { results: own }] of boots.entries()) {
-    for (const result of own) {
-      const there = results.get(result.check.id);
-      const detail = position === 0 || result.detail === undefined ? result.detail : `after a reboot: ${result.detail}`;
-      if (there === undefined || (there.outcome !== "failed" && result.outcome === "failed")) {
-        results.set(result.check.id, { ...result, ...(detail !== undefined && { detail }) });
-      }
-    }
-  }
-  return [...results.values()];
 };
 
 const observe = async (
@@ -326,7 +259,7 @@ const observe = async (
     vm.waitForSsh(bootTimeout),
   );
   const first = await observeBoot(host, input, vm, api, { ssh: since(), since, name: "first" });
-  const metadata = input.brief === true ? [] : await observeMetadata(vm, plan);
+  const metadata = input.brief === true ? [] : await checkMetadataService(vm.ssh, plan);
   await saveLogs(vm, logDir);
   const boots = [first];
   if (input.brief !== true) {
@@ -342,10 +275,12 @@ const observe = async (
   return {
     boots,
     results: [
-      ...worst(boots),
+      ...worstOfBoots(boots.map(({ results }) => results)),
       ...metadata,
       // Emulation has panics of its own making: they are told, and are no fault of the image.
-      ...(input.accelerator.accel === "tcg" ? [] : [seen("vm-kernel", ["G1"], "the kernel did not panic", panics)]),
+      ...(input.accelerator.accel === "tcg"
+        ? []
+        : [fromOutside("vm-kernel", ["G1"], "the kernel did not panic", panics)]),
     ],
     problems: api.problems(),
     panics,

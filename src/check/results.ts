@@ -111,6 +111,39 @@ export const notChecked = (checks: readonly Subject[], why: string): CheckResult
   checks.map((check) => ({ check, outcome: "not checked", detail: why }));
 
 /**
+ * A result about something that was seen from outside the node. Pure.
+ * @param wrong What is wrong, one phrase each; nothing when it passed.
+ */
+export const fromOutside = (
+  id: string,
+  rows: readonly string[],
+  title: string,
+  wrong: readonly string[],
+): CheckResult => {
+  const check = { id, rows, title, level: "gating" as const };
+  return wrong.length === 0 ? { check, outcome: "passed" } : { check, outcome: "failed", detail: wrong.join("; ") };
+};
+
+/**
+ * One result for each check, from those of all boots. Pure.
+ * A check that failed in any boot failed, and says in which.
+ * @param boots The results of each boot, in order.
+ */
+export const worstOfBoots = (boots: readonly (readonly CheckResult[])[]): CheckResult[] => {
+  const results = new Map<string, CheckResult>();
+  for (const [position, own] of boots.entries()) {
+    for (const result of own) {
+      const there = results.get(result.check.id);
+      const detail = position === 0 || result.detail === undefined ? result.detail : `after a reboot: ${result.detail}`;
+      if (there === undefined || (there.outcome !== "failed" && result.outcome === "failed")) {
+        results.set(result.check.id, { ...result, ...(detail !== undefined && { detail }) });
+      }
+    }
+  }
+  return [...results.values()];
+};
+
+/**
  * Adds what the commands of failed checks print.
  * @param outputs By check id.
  */
