@@ -54,7 +54,10 @@ export const requirePlainArchive = async (host: Host, name: string, path: string
 /** Kinds that are archives, unpacked on the node. */
 const archives: ReadonlySet<string> = new Set(["docker-static", "buildkite-agent"]);
 
-/** Looks through every archive among these, in the store. @throws BakeError BK217 */
+/**
+ * Looks through every archive among these artifacts, in the store.
+ * @throws BakeError BK217 as `requirePlainArchive`.
+ */
 export const requirePlainArchives = async (host: Host, store: Store, artifacts: readonly Artifact[]): Promise<void> => {
   for (const artifact of artifacts) {
     if (archives.has(artifact.kind) && "sha256" in artifact) {

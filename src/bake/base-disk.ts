@@ -13,11 +13,12 @@ interface BaseDisk {
   readonly sha256: string;
 }
 
-/** Folder of the cache with bases that were unpacked: `<sha256 of the base>.qcow2`. */
+/** Folder of the cache with bases that were unpacked: `<sha256 of the base>.qcow2`. Pure. */
 export const baseDisks = (cacheDir: string): string => join(cacheDir, "base-disks");
 
 /**
- * The base as a disk: one that is stored compressed is unpacked once.
+ * The base as a disk. One that is stored compressed is unpacked once, and known by its own digest from then on.
+ * @param base Of a plan with a lock.
  * @throws BakeError BK201/BK202 when it is not what the lock names, BK302 when it cannot be unpacked.
  */
 export const baseDisk = async (host: Host, store: Store, base: NodePlan["base"]): Promise<BaseDisk> => {

@@ -76,8 +76,11 @@ export interface CloudBakeInput {
 }
 
 /**
- * @throws BakeError BK201/BK202 for an artifact that is missing or changed, BK401 when the build fails, BK411 without the
- * plugin, BK412 when no image came out.
+ * Bakes on a server. The credentials reach Packer's environment alone; the profile's secrets reach no command.
+ * @param anyHost Its commands would inherit the profile's secrets.
+ * @returns the record, which is written into the folder too.
+ * @throws BakeError BK201/BK202 for an artifact that is missing or changed, BK401 when the build fails, BK405 when
+ * another bake writes into the folder, BK411 without the plugin, BK412 when no image came out.
  */
 export const bakeCloudImage = async (anyHost: Host, input: CloudBakeInput): Promise<CloudImageRecord> => {
   const host = withholdSecrets(anyHost, input.secrets);

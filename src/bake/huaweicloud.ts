@@ -12,6 +12,7 @@ const describe = ({ imageId, imageName, region, bakeId, profile }: CloudImageRec
     `It was not booted: make a server from it and run bake check --profile ${profile} --host.`,
   ].join("\n");
 
+/** Bakes in Huawei Cloud. Nothing is booted here. */
 export const huaweiCloudBaker: Baker = {
   setUp: async (host) => (await ensureTool(host, "packer")).path,
   bake: async (host, request) => {

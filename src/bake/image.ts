@@ -74,9 +74,11 @@ const searchForSecrets = async (
 };
 
 /**
- * Bakes. The result appears under its name only when it is whole.
- * @throws BakeError BK201/BK202 for an artifact that is missing or changed, BK401 when the build fails, BK402 without room,
- * BK403 when the image holds a secret.
+ * Bakes in a local VM. The result appears under its name only when it is whole and holds no known secret.
+ * @param anyHost Its commands would inherit the profile's secrets.
+ * @returns the record, which is written into the folder too.
+ * @throws BakeError BK201/BK202 for an artifact that is missing or changed, BK401 when the build fails, BK402 without
+ * room, BK403 when the image holds a secret, BK405 when another bake writes into the folder.
  */
 export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageRecord> => {
   const host = withholdSecrets(anyHost, input.secrets ?? {});

@@ -46,7 +46,10 @@ export const neededBytes = (files: readonly LockedFile[]): number =>
 
 const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 
-/** @param needed Bytes. @throws BakeError BK402 when `folder` has not enough room. */
+/**
+ * @param needed Bytes.
+ * @throws BakeError BK402 when there are fewer where `folder` is.
+ */
 export const requireSpace = async (folder: string, needed: number): Promise<void> => {
   const free = await freeBytes(folder);
   if (free >= needed) return;

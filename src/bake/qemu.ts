@@ -18,6 +18,7 @@ const describe = (folder: string, record: ImageRecord, seconds: number): string 
     `  this run ${formatSeconds(seconds)} without the boot`,
   ].join("\n");
 
+/** Bakes in a local VM. The image can be booted on this host. */
 export const qemuBaker: Baker = {
   setUp: async (host, { offline }) => {
     await installPackages(host, bakeNeeds, { offline });

@@ -64,7 +64,7 @@ export interface BakeTarget {
   readonly load: () => Promise<Baker>;
 }
 
-/** The local one first. */
+/** All targets, the local one first. */
 export const bakeTargets: Readonly<Record<TargetName, BakeTarget>> = {
   qemu: {
     where: "in a local VM",

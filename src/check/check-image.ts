@@ -74,7 +74,9 @@ const directly = ({ network }: NodePlan, address: string): Record<string, string
   return { NO_PROXY: except, no_proxy: except };
 };
 
-/** GiB of a blank data disk that this node takes and has room on. It is sparse: only what is written takes space. */
+/**
+ * GiB of a blank data disk that this node takes and has room on. Pure. It is sparse: only what is written takes space.
+ */
 export const dataDiskFor = ({ storage }: NodePlan): number =>
   Math.ceil((storage.minBytes + storage.minFreeBytes) / 2 ** 30) + 4;
 
@@ -105,7 +107,11 @@ const validate = async (vm: Vm, level: CheckLevel) => {
   return parseReport(stdout);
 };
 
-/** @throws BakeError BK501–BK510 when the image does not boot, its agents do not register or the job does not run. */
+/**
+ * Boots a copy-on-write overlay of the image, lets its agents run jobs, and validates the node; the image is not
+ * written to.
+ * @throws BakeError BK501–BK510 when the image does not boot, its agents do not register or the job does not run.
+ */
 export const checkImage = async (host: Host, input: CheckInput): Promise<CheckReport> =>
   withWorkFolder(host, "check", async (workFolder) => {
     const { plan, templates, logDir } = input;

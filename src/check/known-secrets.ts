@@ -32,8 +32,8 @@ const fromEnvironment = (environment: Readonly<Record<string, string | undefined
   });
 
 /**
- * The profile's secrets as far as they are on this machine, and what its environment holds besides. A bake needs none of
- * them: one that is not there is not looked for.
+ * The profile's secrets as far as they are on this machine, and what its environment holds besides.
+ * A bake needs none of them: one that is not there is not looked for. Reads the files that the profile names.
  */
 export const knownSecrets = async (
   sources: SecretSources,
@@ -58,7 +58,9 @@ export const knownSecrets = async (
   return { secrets: [...secrets, ...others], unknown };
 };
 
-/** A host whose commands do not inherit the variables that the profile's secrets come from, whatever their names. */
+/**
+ * A host whose commands do not inherit the variables that the profile's secrets come from, whatever their names. Pure.
+ */
 export const withholdSecrets = (host: Host, sources: SecretSources): Host => {
   const withhold = Object.values(sources).flatMap((source) =>
     source !== undefined && "env" in source ? [source.env] : [],

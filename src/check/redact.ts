@@ -66,6 +66,7 @@ const forms = (secret: string): string[] => {
 const shortest = 4;
 
 /**
+ * Takes out the values in `exact`, and whatever looks like a secret. Pure.
  * @param exact Values that must not be seen, in whatever place: also line by line, in base64, in URLs and in JSON.
  */
 export const redact = (text: string, exact: readonly string[] = []): string => {

@@ -58,8 +58,8 @@ const placeholder =
 const longestKey = 16 * 1024;
 
 /**
- * Shapes that do not fire on ordinary binaries: programs that handle credentials are full of their markers, so each one
- * demands the credential's body in its real length.
+ * Shapes that do not fire on ordinary binaries.
+ * Programs that handle credentials are full of their markers, so each shape demands the credential's body in its real length.
  */
 const shapes: readonly Shape[] = [
   {

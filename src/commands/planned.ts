@@ -41,7 +41,9 @@ export const outFolder = (profile: string, target: TargetName): string =>
 export type LockMaker = (file: ProfileFile, profile: Profile, previous: Lock | undefined) => Promise<Lock | undefined>;
 
 /**
- * @param makeLock Without it a stale lock is a problem, and a missing one is none yet.
+ * Reads the profile and its lock. A trial makes its own lock.
+ * @param makeLock Makes a lock that is missing or stale. Without it a stale lock is a problem, and a missing one is
+ * none yet.
  * @returns undefined after problems were printed.
  */
 export const readAsked = async (
@@ -98,7 +100,11 @@ export const reportStaleness = (file: ProfileFile, profile: Profile, lock: Lock)
   return true;
 };
 
-/** Plans and renders; for a trial makes what its lock names, when it is not in the store yet. */
+/**
+ * Plans and renders. For a trial it makes what its lock names, when that is not in the store yet.
+ * @param target Without it the profile's first.
+ * @throws what `prepareTrial` throws.
+ */
 export const planAsked = async (
   host: Host,
   store: Store,
@@ -117,6 +123,6 @@ export const planAsked = async (
   return { plan, templates, ...(used !== undefined && { lock: used }), ...renderTree(plan, templates) };
 };
 
-/** The target whose stock images become nodes: the cloud where the profile knows it, and for a trial the VM's base. Pure. */
+/** The target whose stock images become nodes: the cloud where the profile has it, and for a trial the local VM. Pure. */
 export const stockTarget = ({ profile, trial }: Asked): TargetName | undefined =>
   trial ? trialTarget : targetsOf(profile).at(-1);

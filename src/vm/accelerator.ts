@@ -20,8 +20,8 @@ const probeSeconds = 20;
 const emptyCapture = 24;
 
 /**
- * Boots `image` until its kernel says something: a line on the serial console, or, for an image without one, a packet
- * on a network that leads nowhere. The image is not written to.
+ * Boots `image` until its kernel says something. The image is not written to.
+ * That is a line on the serial console, or, for an image without one, a packet on a network that leads nowhere.
  * @param accelArguments QEMU's `-accel` and `-cpu`.
  * @returns the seconds it took, undefined when nothing came in time.
  */
@@ -93,8 +93,9 @@ const probeKvm = async (host: Host, image: string): Promise<number | undefined> 
 const tcg = (reason: string): Accelerator => ({ accel: "tcg", cpuModel: "max", reason: `${reason}; expect minutes` });
 
 /**
- * `/dev/kvm` alone proves nothing: without the processor's own virtualization (a nested guest), a KVM device may be there
- * that runs firmware, emulates instructions, and fails on those of a current kernel.
+ * KVM when it works, else TCG. What was found out by booting is kept until this host boots again.
+ * `/dev/kvm` alone proves nothing. Without the processor's own virtualization (a nested guest), a KVM device may be
+ * there that runs firmware, emulates instructions, and fails on those of a current kernel.
  * @param probe A bootable image to try KVM with; without it the device and the processor's flags decide.
  */
 export const chooseAccelerator = async (probe?: { host: Host; image: string }): Promise<Accelerator> => {

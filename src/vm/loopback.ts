@@ -1,7 +1,7 @@
 /** Ports on 127.0.0.1, where QEMU forwards the guest's ssh. */
 import { createConnection, createServer } from "node:net";
 
-/** @returns a port that was free a moment ago. */
+/** A port on 127.0.0.1 that was free a moment ago: somebody may take it before it is used. */
 export const freePort = (): Promise<number> =>
   new Promise((done, failed) => {
     const server = createServer();

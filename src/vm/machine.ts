@@ -45,9 +45,15 @@ export interface Vm {
   readonly ssh: Ssh;
   /** The serial console of all boots, as it is written. */
   readonly consoleLog: string;
-  /** @returns seconds since power-on. @throws BakeError BK505 when QEMU ends, BK506 when the time is up. */
+  /** @param timeout Milliseconds. @returns seconds since power-on. @throws BakeError BK505 when QEMU ends, BK506 when the time is up. */
   waitForSsh(timeout: number): Promise<number>;
-  /** Reboots the guest, by `command` when it is given. @returns seconds until it answers by ssh again. @throws BakeError BK505, BK506 */
+  /**
+   * Reboots the guest.
+   * @param timeout Milliseconds until it has to answer by ssh again.
+   * @param command What the guest runs for it; by default systemctl.
+   * @returns the seconds that it took.
+   * @throws BakeError BK505 when QEMU ends, BK506 when the time is up.
+   */
   reboot(timeout: number, command?: string): Promise<number>;
   /** A power cut, and power again: the same disks, another boot. @throws BakeError BK505, BK507 */
   powerCycle(): Promise<void>;
