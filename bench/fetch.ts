@@ -13,9 +13,11 @@ import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runProcess } from "../src/host/host.ts";
-import { downloadAll, type DownloadRequest } from "../src/store/download.ts";
+import { system } from "../src/host/system.ts";
+import { downloadAll } from "../src/store/download.ts";
 import { makeHttp } from "../src/store/http.ts";
 import { Store } from "../src/store/store.ts";
+import type { DownloadRequest } from "../src/store/transfer.ts";
 import { blobRequests, resolveImage } from "../src/lock/sources/oci.ts";
 import { makeRegistry } from "../src/lock/sources/registry.ts";
 import { startRegistry } from "../test/registry.ts";
@@ -186,8 +188,8 @@ const benchImage = async (folder: string): Promise<void> => {
     timed(crane, ["mutate", reference, "--insecure", "--set-platform", "linux/amd64", "--tag", reference]);
     const controller = new AbortController();
     const host = {
+      ...system,
       run: runProcess(controller.signal),
-      now: Date.now,
       env: process.env,
       cacheDir: folder,
       signal: controller.signal,

@@ -1,5 +1,6 @@
 /** What a resolver is asked with, over a loopback server. */
 import { createHash } from "node:crypto";
+import { system } from "../src/host/system.ts";
 import type { Context } from "../src/lock/sources/resolver.ts";
 import { webOverHttp } from "../src/lock/web-http.ts";
 import { type ReleaseServer, type Routes, startReleaseServer } from "./release-server.ts";
@@ -17,6 +18,7 @@ export const serveSources = async (routes: Routes) => {
   servers.push(server);
   const stored: string[] = [];
   const web = webOverHttp({
+    ...system,
     signal: new AbortController().signal,
     env: {},
     pause: 1,

@@ -2,6 +2,7 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { type Host, runProcess } from "../host/host.ts";
+import { system } from "../host/system.ts";
 import { Store } from "../store/store.ts";
 import { reportFailure } from "./profile-file.ts";
 import { readDurations, StepProgress, writeDurations } from "../host/progress.ts";
@@ -39,22 +40,26 @@ export interface RealHost {
   readonly saveDurations: () => Promise<void>;
 }
 
-/** @param messages Where progress goes: standard error when standard output is for a program. */
+/**
+ * The edges of this process. Ctrl-C and SIGTERM abort the host's signal from then on.
+ * @param messages Where progress goes: standard error when standard output is for a program.
+ */
 export const makeHost = async (messages: NodeJS.WriteStream = process.stdout): Promise<RealHost> => {
   const signal = interruptible();
-  const cacheDir = join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "bake");
+  const { env } = process;
+  const cacheDir = join(env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "bake");
   const durations = join(cacheDir, "steps.json");
   const progress = new StepProgress(
     {
       write: (text) => messages.write(text),
-      live: messages.isTTY === true && !process.env["CI"],
+      live: messages.isTTY === true && !env["CI"],
       columns: messages.columns ?? 80,
     },
-    Date.now,
+    system.now,
     await readDurations(durations),
   );
   return {
-    host: { run: runProcess(signal), now: Date.now, env: process.env, cacheDir, signal, progress },
+    host: { ...system, run: runProcess(signal, env), env, cacheDir, signal, progress },
     progress,
     saveDurations: () => writeDurations(durations, progress.durations()),
   };

@@ -47,6 +47,13 @@ export interface Host {
   run: (file: string, args: readonly string[], options?: RunOptions) => Promise<RunResult>;
   /** Milliseconds since the epoch. */
   now: () => number;
+  /** Waits so many milliseconds. @throws the signal's reason, when it is aborted before. */
+  sleep: (milliseconds: number, signal: AbortSignal) => Promise<void>;
+  /** 0 to 1, not for secrets. */
+  random: () => number;
+  /** Of this machine's processor, as Node calls it: `x64`, `arm64`. */
+  readonly architecture: string;
+  /** Environment variables by name. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** `$XDG_CACHE_HOME/bake`. */
   readonly cacheDir: string;
@@ -57,9 +64,14 @@ export interface Host {
 
 const lastLines = (text: string, count: number): string => text.trimEnd().split("\n").slice(-count).join("\n");
 
-/** The real process runner. */
+/**
+ * The real process runner.
+ * @param signal Stops every process once it is aborted.
+ * @param env The host's environment: what it has of secrets is not passed on.
+ * @returns `Host.run`, which throws as it says there, and the signal's reason.
+ */
 export const runProcess =
-  (signal: AbortSignal): Host["run"] =>
+  (signal: AbortSignal, env: Host["env"] = process.env): Host["run"] =>
   async (file, args, options = {}) => {
     const withheld = Object.fromEntries((options.withhold ?? []).map((name) => [name, undefined]));
     const child = execa(file, args, {
@@ -72,7 +84,7 @@ export const runProcess =
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       // A process shows its environment in /proc for as long as it lives, and some write it into their logs.
       extendEnv: false,
-      env: { ...withoutSecrets(process.env), ...withheld, ...options.env },
+      env: { ...withoutSecrets(env), ...withheld, ...options.env },
       ...(options.input === undefined ? { stdin: "ignore" as const } : { input: options.input }),
       ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
     });

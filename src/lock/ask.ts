@@ -1,10 +1,11 @@
 /** All sources together: how a requirement becomes an artifact, what has become of a locked one, and where its bytes come from. */
-import { setTimeout as sleep } from "node:timers/promises";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
-import { downloadAll, type DownloadEdges, type DownloadRequest } from "../store/download.ts";
-import { makeHttp, withFiles } from "../store/http.ts";
+import { downloadAll } from "../store/download.ts";
+import { downloadEdges } from "../store/download-edges.ts";
 import type { Store } from "../store/store.ts";
+import type { DownloadRequest } from "../store/transfer.ts";
+import { isConfidential } from "../store/url.ts";
 import { ensureCrane } from "../toolchain/ensure.ts";
 import { followFile } from "./follow.ts";
 import { type Artifact, filesOf, type Model } from "../artifact.ts";
@@ -33,25 +34,6 @@ const normalized = (sources: Sources): Sources =>
     Object.entries(sources).map(([name, value]) => [name, typeof value === "string" ? withoutSlash(value) : value]),
   ) as unknown as Sources;
 
-/** The real edges of downloads. */
-export const downloadEdges = (
-  host: Host,
-  store: Store,
-  rewrite?: (url: string) => string,
-  onEvent?: DownloadEdges["onEvent"],
-): DownloadEdges => ({
-  store,
-  http: withFiles(makeHttp({ env: host.env, ...(rewrite !== undefined && { rewrite }) })),
-  now: host.now,
-  sleep: (milliseconds, signal) => sleep(milliseconds, undefined, { signal }),
-  random: Math.random,
-  signal: host.signal,
-  ...(onEvent !== undefined && { onEvent }),
-});
-
-/** Nobody on the way reads a token: TLS, or this machine. */
-const isPrivateWay = (url: string): boolean => /^(?:https:|http:\/\/(?:localhost|127\.0\.0\.1)(?:[:/]|$))/.test(url);
-
 /** Docker 29 and later are no node's (rule BK112); nobody is told of them. */
 const isForNodes = ({ kind }: Requirement, version: string): boolean =>
   kind !== "docker-static" || /^2[678]\./.test(version);
@@ -78,7 +60,7 @@ export const askSources = async (
   const sources = normalized(given);
   const edges = downloadEdges(host, store, rewrite);
   const token = host.env["HF_TOKEN"];
-  const hasToken = token !== undefined && token !== "" && isPrivateWay(sources.huggingface);
+  const hasToken = token !== undefined && token !== "" && isConfidential(sources.huggingface);
   const headers = (url: string): Record<string, string> =>
     hasToken && url.startsWith(`${sources.huggingface}/`) ? { authorization: `Bearer ${token}` } : {};
   const web = webOverHttp({
@@ -92,6 +74,9 @@ export const askSources = async (
       return done;
     },
     signal: host.signal,
+    now: host.now,
+    sleep: host.sleep,
+    random: host.random,
     env: host.env,
     ...(rewrite !== undefined && { rewrite }),
   });

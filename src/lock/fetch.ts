@@ -4,10 +4,11 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
-import { downloadAll, type DownloadRequest, type TransferEvent } from "../store/download.ts";
+import { downloadAll } from "../store/download.ts";
+import { downloadEdges } from "../store/download-edges.ts";
+import type { DownloadRequest, TransferEvent } from "../store/transfer.ts";
 import { type Store, storePath } from "../store/store.ts";
 import { TransferProgress } from "../store/transfer-progress.ts";
-import { downloadEdges } from "./ask.ts";
 import type { LockedFile } from "../artifact.ts";
 
 /** What is asked for, and for which nodes. */

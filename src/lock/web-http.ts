@@ -1,14 +1,24 @@
 /** `Web` over HTTP, through the proxies of the environment. */
 import { STATUS_CODES } from "node:http";
-import { type Dispatcher, interceptors, request } from "undici";
+import type { Dispatcher } from "undici";
 import { BakeError } from "../errors.ts";
-import { makeDispatcher, shownUrl } from "../store/http.ts";
-import type { Web, WebRequest } from "./web.ts";
+import { type Headers, makeHttp, shownUrl } from "../store/http.ts";
+import { reasonOf } from "../store/http-error.ts";
+import { lengthOf } from "../store/range.ts";
+import { RedirectError, redirectTarget } from "../store/redirects.ts";
+import { AnswerTooLarge, askWhole, type WholeAnswer } from "../store/whole-answer.ts";
+import { statusOf, type Web, type WebRequest } from "./web.ts";
 
 export interface WebOptions {
   /** Gets a file into the store: the download's own business. */
   readonly store: Web["store"];
   readonly signal: AbortSignal;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** @throws the signal's reason. */
+  readonly sleep: (milliseconds: number, signal: AbortSignal) => Promise<void>;
+  /** 0 to 1. */
+  readonly random: () => number;
   /** Where a URL is really asked for. */
   readonly rewrite?: (url: string) => string;
   /** HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in either case; SSL_CERT_FILE. */
@@ -27,23 +37,14 @@ export interface WebOptions {
   readonly limit?: number;
 }
 
-interface Answer {
-  readonly headers: Record<string, string | string[] | undefined>;
-  readonly body: Buffer;
-  /** Where it came from in the end. */
-  readonly url: string;
-}
-
 const mostRedirects = 5;
 const mostPages = 100;
 
 const networkHelp = "Is the network there? Behind a proxy, set HTTPS_PROXY; `sources` of the profile names mirrors.";
 
-const one = (header: string | string[] | undefined): string | undefined => (Array.isArray(header) ? header[0] : header);
-
-const helpFor = (status: number, headers: Answer["headers"]): string => {
+const helpFor = (status: number, headers: Headers): string => {
   if (status === 404 || status === 410) return "Look at the version or name in the profile, and at its `sources`.";
-  if (one(headers["x-ratelimit-remaining"]) === "0" || status === 429) {
+  if (headers["x-ratelimit-remaining"] === "0" || status === 429) {
     return "The server answers only so many requests: try again later, or name a mirror in `sources` of the profile.";
   }
   if (status >= 500) return "The server has trouble: try again later, or name a mirror in `sources` of the profile.";
@@ -59,14 +60,15 @@ const failed = (message: string, help: string, cause: { readonly status?: number
 const shownHop = (asked: string, at: string): string =>
   asked === at ? shownUrl(asked) : `${shownUrl(asked)} (redirected to ${shownUrl(at)})`;
 
-/** @throws BakeError BK231 when it leads from https to plain http, or nowhere */
-const follow = (from: string, location: string): string => {
-  const to = URL.canParse(location, from) ? new URL(location, from) : undefined;
-  const refused = (why: string) =>
-    new BakeError("BK231", `${shownUrl(from)} redirects ${why}`, "Name another mirror in `sources` of the profile.");
-  if (to === undefined || !/^https?:$/.test(to.protocol)) throw refused("to what is no http or https URL");
-  if (from.startsWith("https:") && to.protocol === "http:") throw refused(`to plain http: ${shownUrl(to.href)}`);
-  return to.href;
+/** A redirect that is not followed, as a resolver's user may mend it. */
+const redirected = (asked: string, { url, refusal }: RedirectError): BakeError => {
+  const message =
+    refusal.kind === "too many"
+      ? `${shownUrl(asked)} redirects more than ${refusal.limit} times`
+      : refusal.kind === "downgrade"
+        ? `${shownUrl(url)} redirects to plain http: ${shownUrl(refusal.target)}`
+        : `${shownUrl(url)} redirects to what is no http or https URL`;
+  return new BakeError("BK231", message, "Name another mirror in `sources` of the profile.");
 };
 
 /** The next page of a list, from `Link: <url>; rel="next"`. */
@@ -81,92 +83,59 @@ const text = (bytes: Uint8Array, url: string): string => {
   }
 };
 
-/** @throws as `Web` says, and the signal's reason once it is aborted */
+/**
+ * Answers for resolvers, by the HTTP client of all of bake.
+ * @throws as `Web` says, and the signal's reason once it is aborted; at once BakeError BK219 for a proxy that cannot be used.
+ */
 export const webOverHttp = (options: WebOptions): Web => {
-  const { signal, store, rewrite = (url) => url, timeout = 20_000, retries = 4, limit = 32 << 20 } = options;
-  const connections = options.dispatcher ?? makeDispatcher({ stall: timeout, env: options.env });
-  const dispatcher = connections.compose(
-    interceptors.retry({
-      maxRetries: retries,
-      minTimeout: options.pause ?? 500,
-      maxTimeout: options.longestPause ?? 60_000,
-      statusCodes: [429, 500, 502, 503, 504],
-    }),
-  );
-
-  const ask = async (asked: string, method: "GET" | "HEAD", { headers = {} }: WebRequest): Promise<Answer> => {
-    let url = asked;
-    for (let hop = 0; hop <= mostRedirects; hop += 1) {
-      const own = new URL(url).origin === new URL(asked).origin ? headers : {};
-      const response = await request(rewrite(url), {
-        method,
-        dispatcher,
-        signal,
-        headersTimeout: timeout,
-        bodyTimeout: timeout,
-        headers: { "user-agent": "bake", ...own },
-      });
-      const location = one(response.headers["location"]);
-      if (response.statusCode >= 300 && response.statusCode < 400 && location !== undefined) {
-        await response.body.dump();
-        url = follow(url, location);
-        continue;
-      }
-      if (response.statusCode !== 200) {
-        await response.body.dump();
-        throw Object.assign(new Error("no success"), {
-          statusCode: response.statusCode,
-          headers: response.headers,
-          url,
-        });
-      }
-      const parts: Buffer[] = [];
-      let size = 0;
-      for await (const chunk of response.body) {
-        parts.push(chunk as Buffer);
-        size += (chunk as Buffer).length;
-        if (size > limit) {
-          throw failed(
-            `${shownHop(asked, url)} sends more than ${limit} bytes`,
-            "That is no checksum file or list: is this the right URL?",
-          );
-        }
-      }
-      return { headers: response.headers, body: Buffer.concat(parts), url };
-    }
-    throw new BakeError(
-      "BK231",
-      `${shownUrl(asked)} redirects more than ${mostRedirects} times`,
-      "Name another mirror in `sources` of the profile.",
-    );
+  const { signal, store, env, rewrite, dispatcher, limit = 32 << 20 } = options;
+  const http = makeHttp({
+    env,
+    stall: options.timeout ?? 20_000,
+    mostRedirects,
+    ...(rewrite !== undefined && { rewrite }),
+    ...(dispatcher !== undefined && { dispatcher }),
+  });
+  const edges = { http, signal, now: options.now, sleep: options.sleep, random: options.random };
+  const patience = {
+    attempts: (options.retries ?? 4) + 1,
+    backoff: options.pause ?? 500,
+    longestWait: options.longestPause ?? 60_000,
   };
 
-  const answer = async (url: string, method: "GET" | "HEAD", wanted: WebRequest = {}): Promise<Answer> => {
+  const ask = async (url: string, method: "GET" | "HEAD", headers: WebRequest["headers"]): Promise<WholeAnswer> => {
+    try {
+      return await askWhole(url, { ...patience, limit, method, headers: { "user-agent": "bake", ...headers } }, edges);
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      if (error instanceof RedirectError) throw redirected(url, error);
+      if (error instanceof AnswerTooLarge) {
+        throw failed(
+          `${shownHop(url, error.url)} sends more than ${limit} bytes`,
+          "That is no checksum file or list: is this the right URL?",
+        );
+      }
+      throw failed(`${shownUrl(url)} cannot be had: ${reasonOf(error)}`, networkHelp, { why: error });
+    }
+  };
+
+  const followed = (from: string, link: string | undefined): string | undefined => {
+    try {
+      return link === undefined ? undefined : redirectTarget(from, link);
+    } catch (error) {
+      throw error instanceof RedirectError ? redirected(from, error) : error;
+    }
+  };
+
+  const answer = async (url: string, method: "GET" | "HEAD", { headers }: WebRequest = {}): Promise<WholeAnswer> => {
     if (!URL.canParse(url) || !/^https?:/.test(url)) {
       throw failed(`${shownUrl(url)} cannot be asked for`, "It has to be an http or https URL.");
     }
-    try {
-      return await ask(url, method, wanted);
-    } catch (error) {
-      if (signal.aborted) throw signal.reason;
-      if (error instanceof BakeError) throw error;
-      const {
-        statusCode,
-        headers = {},
-        url: at = url,
-      } = error as { statusCode?: number; headers?: Answer["headers"]; url?: string };
-      if (statusCode !== undefined && statusCode >= 300) {
-        const said = `${statusCode} ${STATUS_CODES[statusCode] ?? ""}`.trimEnd();
-        throw failed(`${shownHop(url, at)} answers ${said}`, helpFor(statusCode, headers), {
-          status: statusCode,
-          why: error,
-        });
-      }
-      const { code, message } = error as NodeJS.ErrnoException;
-      throw failed(`${shownUrl(url)} cannot be had: ${message === "" ? code : message}`, networkHelp, {
-        why: error,
-      });
-    }
+    const found = await ask(url, method, headers);
+    if (found.status === 200) return found;
+    const { status } = found;
+    const said = `${status} ${STATUS_CODES[status] ?? ""}`.trimEnd();
+    throw failed(`${shownHop(url, found.url)} answers ${said}`, helpFor(status, found.headers), { status });
   };
 
   return {
@@ -174,18 +143,14 @@ export const webOverHttp = (options: WebOptions): Web => {
     bytes: async (url, wanted) => (await answer(url, "GET", wanted)).body,
     text: async (url, wanted) => text((await answer(url, "GET", wanted)).body, url),
     size: async (url) => {
-      let headers: Answer["headers"];
       try {
-        ({ headers } = await answer(url, "HEAD"));
+        return lengthOf((await answer(url, "HEAD")).headers);
       } catch (error) {
         // Some servers sign or allow GET alone.
-        const status = (error as { cause?: { status?: number } }).cause?.status;
+        const status = statusOf(error);
         if (status === 403 || status === 405 || status === 501) return undefined;
         throw error;
       }
-      const length = one(headers["content-length"]);
-      const encoding = one(headers["content-encoding"]) ?? "identity";
-      return length !== undefined && /^\d+$/.test(length) && encoding === "identity" ? Number(length) : undefined;
     },
     pages: async function* pages(url, wanted = {}) {
       let next: string | undefined = url;
@@ -196,8 +161,7 @@ export const webOverHttp = (options: WebOptions): Web => {
         const sameOrigin = new URL(next).origin === new URL(url).origin;
         const { headers, body, url: at } = await answer(next, "GET", sameOrigin ? wanted : {});
         yield text(body, next);
-        const link = nextPage(one(headers["link"]));
-        next = link === undefined ? undefined : follow(at, link);
+        next = followed(at, nextPage(headers["link"]));
       }
     },
   };

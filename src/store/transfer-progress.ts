@@ -2,7 +2,7 @@
 import { formatBytes } from "../formats/bytes.ts";
 import type { Update } from "../host/host.ts";
 import { formatSeconds } from "../host/progress.ts";
-import type { Downloaded, TransferEvent } from "./download.ts";
+import type { Downloaded, TransferEvent } from "./transfer.ts";
 
 export interface TransferProgressInput {
   readonly requests: readonly { readonly name: string; readonly size?: number }[];

@@ -53,7 +53,7 @@ const findTool = async (
   if (folder !== undefined) {
     return { path: (binary) => join(folder, binary), version: (await pinsOf(tool)).version, origin: "go module" };
   }
-  const release = releaseOf(tool, process.arch);
+  const release = releaseOf(tool, host.architecture);
   if (release === undefined) return undefined;
   const before = releaseFile(host, tool, release);
   const fetched = (await exists(before)) ? before : offline ? undefined : await fetchRelease(host, tool, release);

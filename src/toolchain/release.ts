@@ -6,17 +6,31 @@ import { BakeError } from "../errors.ts";
 import { checksumOf } from "../formats/checksum-file.ts";
 import type { Host } from "../host/host.ts";
 import { currentProcess } from "../host/process-identity.ts";
-import { type Http, makeHttp, reasonOf } from "../store/http.ts";
+import { type Http, makeHttp } from "../store/http.ts";
+import { reasonOf } from "../store/http-error.ts";
+import { askWhole } from "../store/whole-answer.ts";
 import type { GoTool, Release } from "./catalog.ts";
 
 /** Runs whose release hosts do not answer: one wait is enough for a run. Kept by host, so that no run knows of another. */
 const withoutReleases = new WeakSet<Host>();
 
+/** Of a checksum file, and of the largest archive many times over. */
+const mostBytes = 1 << 30;
+
+/** Milliseconds for one file, with all attempts at it. */
+const longestDownload = 600_000;
+
+/** A file of a release; undefined when it cannot be had. @throws the host's signal's reason. */
 const download = async (http: Http, url: string, host: Host): Promise<Buffer | undefined> => {
+  const { now, sleep, random } = host;
+  const signal = AbortSignal.any([host.signal, AbortSignal.timeout(longestDownload)]);
   try {
-    const { status, body } = await http(url, { signal: AbortSignal.any([host.signal, AbortSignal.timeout(600_000)]) });
-    const bytes = Buffer.concat(await body.toArray());
-    return status === 200 ? bytes : undefined;
+    const { status, body } = await askWhole(
+      url,
+      { attempts: 3, backoff: 1000, longestWait: 30_000, limit: mostBytes },
+      { http, now, sleep, random, signal },
+    );
+    return status === 200 ? body : undefined;
   } catch {
     host.signal.throwIfAborted();
     return undefined;

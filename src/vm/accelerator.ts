@@ -96,10 +96,10 @@ const tcg = (reason: string): Accelerator => ({ accel: "tcg", cpuModel: "max", r
  * KVM when it works, else TCG. What was found out by booting is kept until this host boots again.
  * `/dev/kvm` alone proves nothing. Without the processor's own virtualization (a nested guest), a KVM device may be
  * there that runs firmware, emulates instructions, and fails on those of a current kernel.
- * @param probe A bootable image to try KVM with; without it the device and the processor's flags decide.
+ * @param probe A bootable image to try KVM with, once for each boot of this host.
  */
-export const chooseAccelerator = async (probe?: { host: Host; image: string }): Promise<Accelerator> => {
-  if (process.arch !== "x64") return tcg("the guest is x86_64, this host is not");
+export const chooseAccelerator = async (probe: { host: Host; image: string }): Promise<Accelerator> => {
+  if (probe.host.architecture !== "x64") return tcg("the guest is x86_64, this host is not");
   const refused = await access("/dev/kvm", constants.R_OK | constants.W_OK).then(
     () => undefined,
     (error: NodeJS.ErrnoException) => error.code,
@@ -110,8 +110,6 @@ export const chooseAccelerator = async (probe?: { host: Host; image: string }): 
   if (!flags.includes("vmx") && !flags.includes("svm")) {
     return tcg("/dev/kvm is there, but the processor offers neither vmx nor svm");
   }
-  if (probe === undefined)
-    return { accel: "kvm", cpuModel: "host", reason: "/dev/kvm and the processor's virtualization" };
   const seconds = await probeKvm(probe.host, probe.image);
   if (seconds === undefined) {
     return tcg(

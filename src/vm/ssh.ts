@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
 import type { Host, RunOptions, RunResult } from "../host/host.ts";
+import { currentProcess, pidOf } from "../host/process-identity.ts";
 
 export interface SshKey {
   readonly privateKeyFile: string;
@@ -28,7 +29,7 @@ export type Ssh = (
 ) => Promise<RunResult>;
 
 /** The socket of the connection that all commands share. */
-const controlPath = (): string => join(tmpdir(), `bake-${process.pid}-%C`);
+const controlPath = (): string => join(tmpdir(), `bake-${pidOf(currentProcess())}-%C`);
 
 /**
  * Ends the shared connection to 127.0.0.1:port. The one to a node that went down answers nobody, and holds up whoever

@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BakeError } from "../../src/errors.ts";
 import { type Host, runProcess } from "../../src/host/host.ts";
+import { system } from "../../src/host/system.ts";
 import { type Architecture, type ContainerImage } from "../../src/artifact.ts";
 import { Lock, lockVersion } from "../../src/lock/lock.ts";
 import { blobRequests, movedTag, newerImages, resolveImage } from "../../src/lock/sources/oci.ts";
@@ -39,9 +40,9 @@ const hostWith = (logins: Readonly<Record<string, typeof login>>, env: Readonly<
   writeFileSync(join(config, "config.json"), JSON.stringify({ auths }));
   const run = runProcess(signal);
   return {
+    ...system,
     run: (file, args, options = {}) =>
       run(file, args, { ...options, env: { ...options.env, ...env, DOCKER_CONFIG: config, HOME: config } }),
-    now: Date.now,
     env: {},
     cacheDir: folder,
     signal,

@@ -18,6 +18,7 @@ import { bakeImage } from "../../src/bake/image.ts";
 import { dataExtents, scanImage } from "../../src/check/scan-image.ts";
 import type { Secret } from "../../src/check/exact-values.ts";
 import { type Host, runProcess } from "../../src/host/host.ts";
+import { system } from "../../src/host/system.ts";
 import { Store } from "../../src/store/store.ts";
 import { trialBase, trialPlan } from "../plan-of.ts";
 
@@ -40,8 +41,8 @@ const run = (file: string, args: readonly string[], input = ""): string =>
 const hostWith = (env: Readonly<Record<string, string>> = {}, fake?: Host["run"]): Host => {
   const real = runProcess(new AbortController().signal);
   return {
+    ...system,
     run: (file, args, options) => (file === "packer" && fake !== undefined ? fake : real)(file, args, options),
-    now: Date.now,
     env,
     cacheDir: join(folder, "cache"),
     signal: new AbortController().signal,

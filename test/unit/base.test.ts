@@ -7,6 +7,7 @@ import { recipeDigest, standInBase } from "../../src/trial/base.ts";
 import { customizeHook } from "../../src/trial/base-tree.ts";
 import { patchBootSector } from "../../src/trial/boot-disk.ts";
 import type { Host } from "../../src/host/host.ts";
+import { system } from "../../src/host/system.ts";
 import { Store } from "../../src/store/store.ts";
 import { hostileStrings } from "../hostile.ts";
 
@@ -51,6 +52,7 @@ describe("offline", () => {
   const none = (what: string) => (): Promise<never> => Promise.reject(new Error(what));
   const ask = () => {
     const host: Host = {
+      ...system,
       run: none("something was run"),
       now: () => 0,
       env: {},

@@ -20,6 +20,7 @@ import type { Ssh } from "../../src/vm/ssh.ts";
 import { type Host, runProcess } from "../../src/host/host.ts";
 import type { Check, CheckLevel, GossResource } from "../../src/plan/check.ts";
 import { root } from "../../src/host/root.ts";
+import { system } from "../../src/host/system.ts";
 import { planNode } from "../../src/plan/plan.ts";
 import { readProfile, trialPlan, unlockedPlan } from "../plan-of.ts";
 
@@ -28,6 +29,7 @@ const script = readFileSync(join(root, onHostScript), "utf8");
 const { signal } = new AbortController();
 const run = runProcess(signal);
 const host: Host = {
+  ...system,
   run,
   now: () => 0,
   env: {},

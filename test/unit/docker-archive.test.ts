@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Host, runProcess } from "../../src/host/host.ts";
 import { root } from "../../src/host/root.ts";
+import { system } from "../../src/host/system.ts";
 import { sha256File } from "../../src/store/store.ts";
 import { readPins } from "../../src/toolchain/go.ts";
 import { atLeast } from "../../src/toolchain/version.ts";
@@ -15,8 +16,8 @@ import { trialVersions } from "../../src/trial/substitutions.ts";
 const { signal } = new AbortController();
 
 const realHost = (cacheDir: string): Host => ({
+  ...system,
   run: runProcess(signal),
-  now: Date.now,
   env: process.env,
   cacheDir,
   signal,

@@ -26,17 +26,17 @@ import { pathToFileURL } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { BakeError } from "../../src/errors.ts";
 import { pidNamespace } from "../../src/host/process-identity.ts";
-import {
-  downloadAll,
-  type DownloadEdges,
-  type Downloaded,
-  type DownloadOptions,
-  type DownloadRequest,
-  type TransferEvent,
-} from "../../src/store/download.ts";
+import { downloadAll } from "../../src/store/download.ts";
 import { makeHttp, withFiles } from "../../src/store/http.ts";
 import { Part } from "../../src/store/part.ts";
 import { Store } from "../../src/store/store.ts";
+import type {
+  DownloadEdges,
+  Downloaded,
+  DownloadOptions,
+  DownloadRequest,
+  TransferEvent,
+} from "../../src/store/transfer.ts";
 import { type FaultServer, startFaultServer } from "../fault-server.ts";
 
 let folder = "";

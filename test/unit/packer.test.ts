@@ -7,6 +7,7 @@ import { runPacker } from "../../src/bake/packer.ts";
 import { BakeError } from "../../src/errors.ts";
 import type { Host } from "../../src/host/host.ts";
 import type { StepTime } from "../../src/host/progress.ts";
+import { system } from "../../src/host/system.ts";
 
 let folder = "";
 beforeEach(() => {
@@ -18,6 +19,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 const hostThatPrints = (lines: readonly string[], exitCode: number): Host => {
   let now = 0;
   return {
+    ...system,
     run: async (_file, args, options) => {
       if (args[0] !== "build") return { exitCode: 0, stdout: "", stderr: "" };
       for (const line of lines) options?.onLine?.(line, "stdout");

@@ -6,12 +6,18 @@ import { webOverHttp, type WebOptions } from "../../src/lock/web-http.ts";
 import { type ReleaseServer, type Routes, startReleaseServer } from "../release-server.ts";
 
 const servers: ReleaseServer[] = [];
+let slept: number[] = [];
 afterEach(async () => {
+  slept = [];
   for (const server of servers.splice(0)) await server.close();
 });
 
 const web = (changes: Partial<WebOptions> = {}): Web =>
   webOverHttp({
+    now: Date.now,
+    random: () => 0.5,
+    // Waiting is not what is tested; how long it would last is.
+    sleep: (milliseconds) => Promise.resolve(void slept.push(milliseconds)),
     store: () => Promise.reject(new Error("not asked for")),
     signal: new AbortController().signal,
     env: {},
@@ -40,8 +46,9 @@ const trouble = "The server has trouble: try again later, or name a mirror in `s
 describe("busy servers", () => {
   test("three times 500, then the file", async () => {
     const server = await serve({ "/a": [{ status: 500 }, { status: 500 }, { status: 500 }, { body: "the file" }] });
-    expect(await web().text(`${server.origin}/a`)).toBe("the file");
+    expect(await web({ longestPause: 3 }).text(`${server.origin}/a`)).toBe("the file");
     expect(server.requests).toHaveLength(4);
+    expect(slept).toEqual([1, 2, 3]);
   });
 
   test("always 503: asked five times, then an error without the query", async () => {
@@ -57,9 +64,8 @@ describe("busy servers", () => {
 
   test("Retry-After is waited for", async () => {
     const server = await serve({ "/a": [{ status: 429, headers: { "retry-after": "1" } }, { body: "now" }] });
-    const started = performance.now();
     expect(await web({ longestPause: 5000 }).text(`${server.origin}/a`)).toBe("now");
-    expect(performance.now() - started).toBeGreaterThan(900);
+    expect(slept).toEqual([1000]);
   });
 
   test("a used-up limit of requests is told from missing rights", async () => {
@@ -102,27 +108,22 @@ test("a connection that breaks, of a server that has no ranges: no half a text",
       { body, whole: true },
     ],
   });
-  expect(await failure(web().text(`${server.origin}/a`))).toEqual({
-    code: "BK230",
-    message: `${server.origin}/a cannot be had: server does not support the range header and the payload was partially consumed`,
-    help: "Is the network there? Behind a proxy, set HTTPS_PROXY; `sources` of the profile names mirrors.",
-    status: undefined,
-  });
+  expect(await web().text(`${server.origin}/a`)).toBe(body);
+  expect(server.headers.map(({ range }) => range)).toEqual([undefined, "bytes=4-9"]);
 });
 
 test("a connection that always breaks", async () => {
   const server = await serve({ "/a": { body: "0123456789", cutAfter: 4 } });
   const { code, message } = await failure(web({ retries: 1 }).text(`${server.origin}/a`));
-  expect([code, message]).toEqual(["BK230", `${server.origin}/a cannot be had: other side closed`]);
+  expect([code, message]).toEqual(["BK230", `${server.origin}/a cannot be had: the connection was cut`]);
 });
 
 test("a server that is not there", async () => {
   const server = await serve({});
   await server.close();
-  const { port } = new URL(server.origin);
   expect(await failure(web({ retries: 1 }).text(`${server.origin}/a`))).toEqual({
     code: "BK230",
-    message: `${server.origin}/a cannot be had: connect ECONNREFUSED 127.0.0.1:${port}`,
+    message: `${server.origin}/a cannot be had: nothing listens there`,
     help: "Is the network there? Behind a proxy, set HTTPS_PROXY; `sources` of the profile names mirrors.",
     status: undefined,
   });
@@ -131,7 +132,7 @@ test("a server that is not there", async () => {
 test("a server that does not answer in time", async () => {
   const server = await serve({ "/a": { body: "late", delay: 5000 } });
   expect((await failure(web({ timeout: 50, retries: 0 }).text(`${server.origin}/a`))).message).toBe(
-    `${server.origin}/a cannot be had: Headers Timeout Error`,
+    `${server.origin}/a cannot be had: no answer in time`,
   );
 });
 

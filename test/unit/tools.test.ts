@@ -11,6 +11,7 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Host, runProcess } from "../../src/host/host.ts";
 import { root } from "../../src/host/root.ts";
+import { system } from "../../src/host/system.ts";
 import { bakeNeeds, installPackages, missingPackages } from "../../src/toolchain/packages.ts";
 import { ensureCrane, ensureTool, ensureTools } from "../../src/toolchain/ensure.ts";
 import { toolDigest } from "../../src/toolchain/go.ts";
@@ -52,6 +53,8 @@ interface FakeHost extends Host {
 const hostWith = (answers: Record<string, string>, env: Host["env"] = {}): FakeHost => {
   const [ran, notes]: [string[], string[]] = [[], []];
   return {
+    ...system,
+    sleep: () => Promise.resolve(),
     run: (file, args, options) => {
       const line = [file, ...args].join(" ");
       ran.push(line);

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Host, RunResult } from "../../src/host/host.ts";
+import { system } from "../../src/host/system.ts";
 import { bootVm, type VmOptions } from "../../src/vm/machine.ts";
 import { metadataCommand, metadataService } from "../../src/vm/metadata-service.ts";
 import { optionValue } from "../../src/vm/qemu.ts";
@@ -42,6 +43,7 @@ const standInForQemu = (socket: string, cancel: AbortSignal | undefined): Promis
   });
 
 const host = (): Host => ({
+  ...system,
   run: (file, args, options) => {
     ran.push([file, ...args]);
     const socket = /^unix:(.*),server=on/.exec(args[args.indexOf("-qmp") + 1] ?? "")?.[1];
@@ -49,7 +51,6 @@ const host = (): Host => ({
       ? standInForQemu(socket, options?.cancel)
       : Promise.resolve(done);
   },
-  now: Date.now,
   env: {},
   cacheDir: folder,
   signal: new AbortController().signal,

@@ -13,6 +13,7 @@ import type { NodePlan } from "../../src/plan/node-plan.ts";
 import { instanceUserData, templateNames, type Templates } from "../../src/render/tree.ts";
 import type { Instance } from "../../src/render/user-data.ts";
 import { readTemplates, root } from "../../src/host/root.ts";
+import { system } from "../../src/host/system.ts";
 
 export const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "bake");
 
@@ -61,8 +62,8 @@ export const goldenImage = async (profile = "2cards"): Promise<GoldenImage> => {
 export const testHost = (): Host => {
   const { signal } = new AbortController();
   return {
+    ...system,
     run: runProcess(signal),
-    now: Date.now,
     env: process.env,
     cacheDir: cache,
     signal,

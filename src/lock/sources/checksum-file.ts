@@ -20,7 +20,7 @@ const refusal = (checksum: Exclude<Checksum, { readonly sha256: string }>, file:
       return new BakeError("BK232", `${shown}: holds no sha256`, "Is this the checksum file, and is it sha256?");
     case "not named":
       return new BakeError("BK233", `${shown} does not name ${file}`, `It names ${few(checksum.files)}.`);
-    case "ambiguous":
+    default:
       return new BakeError(
         "BK234",
         `${shown} gives ${checksum.digests.length} digests for ${file}:\n${checksum.digests.map((each) => `  ${each}`).join("\n")}`,

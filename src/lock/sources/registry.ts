@@ -2,6 +2,8 @@
 import { BakeError } from "../../errors.ts";
 import type { Host } from "../../host/host.ts";
 import { withoutSecretShapes } from "../../secrets/shapes.ts";
+import { makeHttp } from "../../store/http.ts";
+import { isLoopback } from "../../store/url.ts";
 
 /**
  * A registry as resolvers see it. Repositories and references have their host in front, `docker.io` among them:
@@ -34,21 +36,25 @@ interface RegistryOptions {
   readonly plainStatus?: (url: string, signal: AbortSignal) => Promise<number | undefined>;
 }
 
-const plainStatus = (url: string, signal: AbortSignal): Promise<number | undefined> =>
-  fetch(url, { redirect: "manual", signal: AbortSignal.any([signal, AbortSignal.timeout(2000)]) }).then(
-    async (response) => {
-      await response.body?.cancel();
-      return response.status;
-    },
-    () => {
+/**
+ * The status of a GET without TLS; undefined when nothing answers in http. crane asks through the proxy too, but for a registry
+ * of this machine: what it would meet is looked at.
+ */
+const plainStatusOf =
+  ({ env }: Host): NonNullable<RegistryOptions["plainStatus"]> =>
+  async (url, signal) => {
+    try {
+      const http = makeHttp({ env: isLoopback(new URL(url).host) ? {} : env, mostRedirects: 0 });
+      const { status, body } = await http(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(2000)]) });
+      body.destroy();
+      return status;
+    } catch {
       signal.throwIfAborted();
       return undefined;
-    },
-  );
+    }
+  };
 
 const hostOf = (repository: string): string => repository.slice(0, repository.indexOf("/"));
-
-const isLoopback = (registry: string): boolean => /^(?:localhost|127(?:\.\d{1,3}){3})(?::\d+)?$/.test(registry);
 
 /** Where crane falls back from https to http by itself. */
 const isPrivate = (registry: string): boolean =>
@@ -106,7 +112,7 @@ const failure = (reference: string, stderr: string): BakeError => {
 export const makeRegistry = (
   host: Host,
   crane: string,
-  { insecure = [], timeout = 60_000, keep = 45_000, plainStatus: status = plainStatus }: RegistryOptions = {},
+  { insecure = [], timeout = 60_000, keep = 45_000, plainStatus: status = plainStatusOf(host) }: RegistryOptions = {},
 ): Registry => {
   const headers = new Map<string, { readonly since: number; readonly value: Promise<string | undefined> }>();
   const bases = new Map<string, Promise<string>>();
