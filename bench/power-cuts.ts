@@ -3,7 +3,7 @@
  * taken at the same instant. Boots every copy and prints whether it becomes the whole node. Usage: bin/bench power-cuts
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Snapshot } from "../src/vm/machine.ts";
+import type { Snapshot } from "../src/vm/disks.ts";
 import { goldenImage, testHost } from "../test/vm/golden-image.ts";
 import { bootAfterCut, firstBoot, isReady, onConsole, starting, until, written } from "../test/vm/node/power-cuts.ts";
 

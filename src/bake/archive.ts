@@ -51,7 +51,10 @@ export const requirePlainArchive = async (host: Host, name: string, path: string
   throw new BakeError("BK217", `${name} holds what no release does: ${path}\n${listed(problems, mostListed)}`, help);
 };
 
-/** Looks through every archive among these, in the store. @throws BakeError BK217 */
+/**
+ * Looks through every archive among these artifacts, in the store.
+ * @throws BakeError BK217 as `requirePlainArchive`.
+ */
 export const requirePlainArchives = async (host: Host, store: Store, artifacts: readonly Artifact[]): Promise<void> => {
   for (const artifact of artifacts) {
     if (kindOf(artifact).isArchive && "sha256" in artifact) {

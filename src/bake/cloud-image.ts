@@ -1,5 +1,5 @@
 /** Bakes in Huawei Cloud: Packer makes a server, provisions it as a VM, and has an image made of its disk. */
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { withholdSecrets, type SecretSources } from "../check/known-secrets.ts";
@@ -8,11 +8,12 @@ import type { Host } from "../host/host.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import type { StepTime } from "../host/progress.ts";
 import { withWorkFolder } from "../host/work-folder.ts";
-import { withFolderLock } from "../render/write.ts";
 import { fillMirror } from "../store/mirror.ts";
 import type { Store } from "../store/store.ts";
-import { lockedInputs, type Provenance, recordedParts, recordParts, verifyInputs } from "./image.ts";
+import { type Provenance, recordedParts, recordParts } from "./image-record.ts";
+import { lockedInputs, verifyInputs } from "./inputs.ts";
 import { runPacker } from "./packer.ts";
+import { publishRecord } from "./publish.ts";
 
 const CloudImageRecord = z.strictObject({
   bakeId: z.string(),
@@ -27,29 +28,10 @@ const CloudImageRecord = z.strictObject({
 });
 export type CloudImageRecord = z.infer<typeof CloudImageRecord>;
 
-/** What the plugin reads; the first two must be there (facts: packer-plugin-huaweicloud, access config). */
-const required = ["HW_ACCESS_KEY", "HW_SECRET_KEY"] as const;
-const optional = ["HW_SECURITY_TOKEN", "HW_PROJECT_ID", "HW_PROJECT_NAME", "HW_AUTH_URL"] as const;
-
-/** Credentials of the cloud, for Packer alone. @throws BakeError BK410 naming all that are missing. */
-export const cloudCredentials = (env: Host["env"]): Record<string, string> => {
-  const missing = required.filter((name) => (env[name] ?? "").trim() === "");
-  if (missing.length > 0) {
-    throw new BakeError(
-      "BK410",
-      `credentials of Huawei Cloud are missing: ${missing.join(" and ")}`,
-      `Set them in the environment, never in a file: an access key of a user that may make servers, images and key pairs.\nTemporary ones need HW_SECURITY_TOKEN too.`,
-    );
-  }
-  return Object.fromEntries(
-    [...required, ...optional].flatMap((name) => {
-      const value = env[name];
-      return value === undefined || value === "" ? [] : [[name, value]];
-    }),
-  );
-};
-
-/** The image that was baked last, when it was baked from the same inputs; else undefined. Whether it is still there only the cloud knows. */
+/**
+ * The record of the image that was baked last. Whether the image is still there only the cloud knows.
+ * @returns undefined when there is none, or it was baked from other inputs.
+ */
 export const currentCloudImage = async (folder: string, bakeId: string): Promise<CloudImageRecord | undefined> => {
   try {
     const record = CloudImageRecord.parse(JSON.parse(await readFile(join(folder, "image.json"), "utf8")));
@@ -94,8 +76,11 @@ export interface CloudBakeInput {
 }
 
 /**
- * @throws BakeError BK201/BK202 for an artifact that is missing or changed, BK401 when the build fails, BK411 without the
- * plugin, BK412 when no image came out.
+ * Bakes on a server. The credentials reach Packer's environment alone; the profile's secrets reach no command.
+ * @param anyHost Its commands would inherit the profile's secrets.
+ * @returns the record, which is written into the folder too.
+ * @throws BakeError BK201/BK202 for an artifact that is missing or changed, BK401 when the build fails, BK405 when
+ * another bake writes into the folder, BK411 without the plugin, BK412 when no image came out.
  */
 export const bakeCloudImage = async (anyHost: Host, input: CloudBakeInput): Promise<CloudImageRecord> => {
   const host = withholdSecrets(anyHost, input.secrets);
@@ -158,16 +143,7 @@ export const bakeCloudImage = async (anyHost: Host, input: CloudBakeInput): Prom
       { name: `huaweicloud:${target.region}:${imageId}`, digest: { bakeId: input.bakeId } },
       { started, finished: host.now() },
     );
-    await withFolderLock(folder, async () => {
-      const file = join(folder, "image.json");
-      try {
-        await writeFile(join(folder, "provenance.json"), statement);
-        await writeFile(`${file}.new`, `${JSON.stringify(record, null, 2)}\n`);
-        await rename(`${file}.new`, file);
-      } finally {
-        await rm(`${file}.new`, { force: true });
-      }
-    });
+    await publishRecord(folder, { record, statement });
     return record;
   });
 };

@@ -1,81 +1,22 @@
-/** The qemu target: a rendered tree, artifacts and a base → a golden image, a file with a sha256. */
-import { copyFile, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+/** Bakes in a local VM: a rendered tree, artifacts and a base → a golden image, a file with a sha256. */
+import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import * as z from "zod";
 import { knownSecrets, type SecretSources, withholdSecrets } from "../check/known-secrets.ts";
 import { describeFinding, type ScanResult, scanImage } from "../check/scan-image.ts";
-import { panicsIn } from "../vm/panics.ts";
-import { makeSshKey } from "../vm/ssh.ts";
 import { BakeError, listed } from "../errors.ts";
-import { requirePlainArchives } from "./archive.ts";
 import type { Host } from "../host/host.ts";
-import { digestOf, filesOf, type LockedFile, reachesNode } from "../artifact.ts";
-import type { NodePlan } from "../plan/node-plan.ts";
-import { freeBytes } from "../host/disk-space.ts";
-import { currentProcess } from "../host/process-identity.ts";
 import type { StepTime } from "../host/progress.ts";
 import { withWorkFolder } from "../host/work-folder.ts";
-import { withFolderLock } from "../render/write.ts";
+import type { NodePlan } from "../plan/node-plan.ts";
 import { sha256File, type Store } from "../store/store.ts";
 import type { Accelerator } from "../vm/accelerator.ts";
+import { panicsIn } from "../vm/console.ts";
+import { makeSshKey } from "../vm/ssh.ts";
+import { baseDisk } from "./base-disk.ts";
+import { type ImageRecord, type Provenance, recordedParts } from "./image-record.ts";
+import { lockedInputs, neededBytes, requireSpace, verifyInputs } from "./inputs.ts";
 import { runPacker } from "./packer.ts";
-
-/** Parts of what is kept about any image that was baked. */
-export const recordParts = {
-  artifacts: z.array(z.strictObject({ name: z.string(), version: z.string(), sha256: z.string() })),
-  /** Seconds of each step of the bake that made the image. */
-  steps: z.array(z.strictObject({ id: z.string(), title: z.string(), seconds: z.number() })),
-  madeAt: z.string(),
-};
-
-/** These parts of a bake that ends at `now`, in milliseconds since the epoch. */
-export const recordedParts = ({ artifacts = [] }: NodePlan, steps: readonly StepTime[], now: number) => ({
-  artifacts: artifacts.map((artifact) => ({
-    name: artifact.name,
-    version: artifact.version,
-    sha256: digestOf(artifact),
-  })),
-  steps: steps.map(({ id, title, seconds }) => ({ id, title, seconds: Math.round(seconds * 10) / 10 })),
-  madeAt: new Date(now).toISOString(),
-});
-
-const ImageRecord = z.strictObject({
-  bakeId: z.string(),
-  profile: z.string(),
-  trial: z.boolean(),
-  target: z.literal("qemu"),
-  architecture: z.string(),
-  file: z.string(),
-  size: z.number(),
-  sha256: z.string(),
-  base: z.strictObject({ name: z.string(), sha256: z.string() }),
-  artifacts: recordParts.artifacts,
-  accelerator: z.string(),
-  steps: recordParts.steps,
-  madeAt: recordParts.madeAt,
-});
-export type ImageRecord = z.infer<typeof ImageRecord>;
-
-/** The image in `folder`, when it is whole and was baked from the same inputs; else undefined. */
-export const currentImage = async (folder: string, bakeId: string): Promise<ImageRecord | undefined> => {
-  const text = await readFile(join(folder, "image.json"), "utf8").catch(() => undefined);
-  if (text === undefined) return undefined;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  const record = ImageRecord.safeParse(value);
-  if (!record.success || record.data.bakeId !== bakeId) return undefined;
-  const file = join(folder, record.data.file);
-  const size = await stat(file).then(
-    (found) => found.size,
-    () => undefined,
-  );
-  if (size !== record.data.size) return undefined;
-  return (await sha256File(file)).sha256 === record.data.sha256 ? record.data : undefined;
-};
+import { publishImage } from "./publish.ts";
 
 export interface BakeInput {
   /** out/<profile>, holding the rendered tree. */
@@ -94,106 +35,6 @@ export interface BakeInput {
   readonly steps: () => readonly StepTime[];
   readonly provenance: Provenance;
 }
-
-/** provenance.json of what was made; times in milliseconds since the epoch. */
-export type Provenance = (
-  subject: { readonly name: string; readonly digest: Readonly<Record<string, string>> },
-  times: { readonly started: number; readonly finished: number },
-) => string;
-
-/** Every file that a bake reads out of the store. */
-export const lockedInputs = ({ base, artifacts = [] }: NodePlan): (LockedFile & { readonly isDisk: boolean })[] =>
-  [...(base === undefined ? [] : [base]), ...artifacts].filter(reachesNode).flatMap((artifact) =>
-    filesOf(artifact).map((file) => ({
-      ...file,
-      name: artifact.kind === "base" ? `base ${artifact.name}` : file.name,
-      isDisk: artifact.kind === "base",
-    })),
-  );
-
-/**
- * Reads every file again, and looks into archives.
- * @throws BakeError BK201/BK202 for a file that is missing or changed, BK217 for an archive that no release is.
- */
-export const verifyInputs = (
-  host: Host,
-  store: Store,
-  { artifacts = [] }: NodePlan,
-  inputs: readonly LockedFile[],
-): Promise<void> =>
-  host.progress.step("verify-artifacts", `compare ${inputs.length} files with their digests`, async (update) => {
-    for (const file of inputs) {
-      update(file.name);
-      await store.verify(file);
-    }
-    await requirePlainArchives(host, store, artifacts);
-  });
-
-interface BaseDisk {
-  readonly name: string;
-  readonly path: string;
-  /** Of the disk itself. */
-  readonly sha256: string;
-}
-
-/** Folder of the cache with bases that were unpacked: `<sha256 of the base>.qcow2`. */
-export const baseDisks = (cacheDir: string): string => join(cacheDir, "base-disks");
-
-/**
- * The base as a disk: one that is stored compressed is unpacked once.
- * @throws BakeError BK201/BK202 when it is not what the lock names, BK302 when it cannot be unpacked.
- */
-export const baseDisk = async (host: Host, store: Store, base: NodePlan["base"]): Promise<BaseDisk> => {
-  if (base === undefined) throw new Error("a local bake has a base");
-  const { name, sha256 } = base;
-  if (base.format === "qcow2") return { name, sha256, path: store.path(sha256) };
-  const folder = baseDisks(host.cacheDir);
-  const path = join(folder, `${sha256}.qcow2`);
-  const record = `${path}.sha256`;
-  const known = await readFile(record, "utf8").catch(() => undefined);
-  if (known !== undefined && (await sha256File(path).catch(() => undefined))?.sha256 === known) {
-    return { name, path, sha256: known };
-  }
-  return host.progress.step("unpack-base", `unpack ${name}`, async () => {
-    // What is unpacked is known by its own digest from then on: it has to be the right one first.
-    await store.verify({ ...base, name: `base ${name}` });
-    await mkdir(folder, { recursive: true });
-    const fresh = `${path}.new-${currentProcess()}`;
-    try {
-      await host.run("sh", [
-        "-c",
-        'exec xz --decompress --stdout --threads=0 "$1" >"$2"',
-        "sh",
-        store.path(sha256),
-        fresh,
-      ]);
-      const found = await sha256File(fresh);
-      await rm(record, { force: true });
-      await rename(fresh, path);
-      await writeFile(record, found.sha256);
-      return { name, path, sha256: found.sha256 };
-    } finally {
-      await rm(fresh, { force: true });
-    }
-  });
-};
-
-/** What a bake writes at its peak: the overlay that Packer builds in, the compressed result, and that unpacked again. */
-const neededBytes = (files: readonly LockedFile[]): number =>
-  3 * files.reduce((sum, { size }) => sum + size, 0) + (1 << 30);
-
-const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
-
-/** @throws BakeError BK402 when there is not enough room. */
-const requireSpace = async (folder: string, needed: number): Promise<void> => {
-  const free = await freeBytes(folder);
-  if (free >= needed) return;
-  throw new BakeError(
-    "BK402",
-    `${folder} has ${gib(free)} free, the bake needs about ${gib(needed)}`,
-    "Free some space, or point XDG_CACHE_HOME (and the current folder) to a larger disk.",
-  );
-};
 
 /** Findings that a message lists. */
 const mostListed = 20;
@@ -233,9 +74,11 @@ const searchForSecrets = async (
 };
 
 /**
- * Bakes. The result appears under its name only when it is whole.
- * @throws BakeError BK201/BK202 for an artifact that is missing or changed, BK401 when the build fails, BK402 without room,
- * BK403 when the image holds a secret.
+ * Bakes in a local VM. The result appears under its name only when it is whole and holds no known secret.
+ * @param anyHost Its commands would inherit the profile's secrets.
+ * @returns the record, which is written into the folder too.
+ * @throws BakeError BK201/BK202 for an artifact that is missing or changed, BK401 when the build fails, BK402 without
+ * room, BK403 when the image holds a secret, BK405 when another bake writes into the folder.
  */
 export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageRecord> => {
   const host = withholdSecrets(anyHost, input.secrets ?? {});
@@ -305,27 +148,7 @@ export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageR
       madeAt,
     };
     const statement = input.provenance({ name: record.file, digest: { sha256 } }, { started, finished: host.now() });
-    await withFolderLock(folder, () => publish(folder, fresh, record, statement));
+    await publishImage(folder, fresh, { record, statement });
     return record;
   });
-};
-
-/** image.json names the image by hash, so it goes first away and last in: a cut between leaves no wrong claim. */
-const publish = async (folder: string, fresh: string, record: ImageRecord, statement: string): Promise<void> => {
-  const target = join(folder, "image.qcow2");
-  const arriving = join(folder, "image.qcow2.new");
-  const json = join(folder, "image.json");
-  try {
-    await rename(fresh, arriving).catch(async (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EXDEV") throw error;
-      await copyFile(fresh, arriving);
-    });
-    await rm(json, { force: true });
-    await rename(arriving, target);
-    await writeFile(join(folder, "provenance.json"), statement);
-    await writeFile(`${json}.new`, `${JSON.stringify(record, null, 2)}\n`);
-    await rename(`${json}.new`, json);
-  } finally {
-    await rm(arriving, { force: true });
-  }
 };

@@ -37,7 +37,9 @@ const phases: Readonly<Record<string, string>> = {
 const noise = /^(==> Some builds didn't complete|==> Builds finished|Build '[^']+' errored|==> Wait completed)/;
 
 /**
- * @throws BakeError BK401 when the build fails, with the phase, its last lines and where the logs are.
+ * Runs init, validate and build. What the build says goes to packer.log, the node's journal to journal.log.
+ * @throws BakeError BK302 when init or validate fails, BK401 when the build fails, with the phase, its last lines and
+ * where the logs are.
  */
 export const runPacker = async (host: Host, build: PackerBuild): Promise<void> => {
   const { template, environment, logDir } = build;

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
-import { type HostCommand, type HostOutput, visit } from "./on-host.ts";
+import { type HostCommand, type HostOutput, runBatch } from "./on-host.ts";
 import { redact } from "./redact.ts";
 import type { Ssh } from "../vm/ssh.ts";
 import { currentProcess } from "../host/process-identity.ts";
@@ -72,16 +72,21 @@ const commands: Readonly<Record<string, string>> = {
 /** Seconds for everything: a hanging Docker costs 20 of them for each of its commands. */
 const bundleDeadline = 400;
 
+/** The commands of a bundle; each ends after 20 seconds and prints what it says to standard output. Pure. */
 export const bundleCommands = (): HostCommand[] =>
   Object.entries(commands).map(([name, command]) => ({ name, command: `{ ${command}; } 2>&1`, seconds: 20 }));
 
-/** What a node says about itself, as it is: with its secrets. */
+/**
+ * Runs the bundle's commands on a node.
+ * @returns what each printed, as it is: with the node's secrets.
+ * @throws BakeError BK516 when the node does not answer to the end.
+ */
 export const collect = (
   host: Host,
   shell: { readonly ssh: Ssh; readonly shell: string; readonly script: string; readonly name: string },
 ): Promise<Map<string, HostOutput>> =>
   host.progress.step("bundle", `collect logs and states from ${shell.name}`, () =>
-    visit(shell.ssh, shell, { commands: bundleCommands(), deadline: bundleDeadline }),
+    runBatch(shell.ssh, shell, { commands: bundleCommands(), deadline: bundleDeadline }),
   );
 
 /**

@@ -1,11 +1,11 @@
-/** Holds a running host against a plan, by ssh: read-only, nothing stays there. Also hosts that were set up by hand. */
+/** Validates a running host against a plan, by ssh. Read-only: nothing stays there. Also hosts that were set up by hand. */
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import { type Architecture, architectures } from "../artifact.ts";
 import { type Check, checkLevels } from "../node/check.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { gossFile } from "../render/goss.ts";
-import { type HostOutput, visit } from "./on-host.ts";
+import { type HostOutput, runBatch } from "./on-host.ts";
 import { redact } from "./redact.ts";
 import { type CheckResult, judge, notChecked, parseReport, withOutputs } from "./results.ts";
 import { isAboutBake } from "./rows.ts";
@@ -35,8 +35,10 @@ export interface RootShell {
 }
 
 /**
- * Finds out who we are there.
- * @throws BakeError BK511 unreachable, BK512 unknown host key, BK513 no key accepted, BK514 neither root nor sudo.
+ * Finds out who ssh is there, and how that user becomes root.
+ * @param script The text of templates/check/on-host.sh.
+ * @throws BakeError BK511 unreachable, BK512 unknown host key, BK513 no key accepted, BK514 neither root nor sudo,
+ * BK516 when it runs no commands.
  */
 export const openRootShell = async (ssh: Ssh, target: SshTarget, script: string): Promise<RootShell> => {
   const name = formatSshTarget(target);
@@ -99,7 +101,10 @@ const identityCommands = {
   instance: "grep '^BAKE_ABSENT=' /etc/bake/instance.env",
 } as const;
 
-/** @param outputs Of `identityCommands`. */
+/**
+ * What a host is, from what `identityCommands` printed there. Pure. What did not answer is an empty text.
+ * @param outputs By the command's name.
+ */
 export const parseIdentity = (outputs: ReadonlyMap<string, HostOutput>): HostIdentity => {
   const read = (name: keyof typeof identityCommands): string => outputs.get(name)?.stdout ?? "";
   const release = read("os-release");
@@ -121,17 +126,21 @@ export const parseIdentity = (outputs: ReadonlyMap<string, HostOutput>): HostIde
   };
 };
 
-/** What the host is. */
+/**
+ * Asks the host what it is. Reads, and changes nothing.
+ * @throws BakeError BK516 when it does not answer to the end.
+ */
 export const identify = async (shell: RootShell): Promise<HostIdentity> =>
   parseIdentity(
-    await visit(shell.ssh, shell, {
+    await runBatch(shell.ssh, shell, {
       commands: Object.entries(identityCommands).map(([name, command]) => ({ name, command, seconds: 10 })),
       deadline: 60,
     }),
   );
 
 /**
- * The architecture whose goss the host can run.
+ * The architecture whose goss the host can run. Pure.
+ * @param name The host's, for messages.
  * @throws BakeError BK515 when there is none, or when the plan's digests are those of the other one.
  */
 export const requireArchitecture = (identity: HostIdentity, plan: NodePlan, name: string): Architecture => {
@@ -156,15 +165,18 @@ export const requireArchitecture = (identity: HostIdentity, plan: NodePlan, name
 /** Seconds for all checks: each has a time-out of its own, this is for what hangs nevertheless. */
 const checksDeadline = 300;
 
-/** Checks that cannot be made on this host, with the reason. */
+/**
+ * Why a check cannot be made on this host. Pure.
+ * @returns undefined when it can.
+ */
 export const cannotCheck = (check: Check, { baked, absent }: HostIdentity): string | undefined => {
   if (absent.includes(check.level)) return `this node's user-data says that it has none (BAKE_ABSENT=${check.level})`;
   if (baked === undefined && isAboutBake(check)) return "this host was not baked";
   return undefined;
 };
 
-/** The check as this host is asked: one that was not baked has neither bake's settings nor its units. */
-export const asked = (check: Check, { baked }: Pick<HostIdentity, "baked">): Check => {
+/** The check as this host is asked. Pure. One that was not baked has neither bake's settings nor its units. */
+export const checkForHost = (check: Check, { baked }: Pick<HostIdentity, "baked">): Check => {
   if (baked !== undefined) return check;
   const { help, ...rest } = { ...check, ...check.byHand };
   return help === undefined || /\bbake-/.test(help) ? rest : { ...rest, help };
@@ -213,12 +225,12 @@ export const checkHost = async (
       return why === undefined ? [] : [[check.id, why] as const];
     }),
   );
-  const checks = plan.checks.map((check) => asked(check, identity));
+  const checks = plan.checks.map((check) => checkForHost(check, identity));
   const wanted = checks.filter(({ id }) => !skipped.has(id));
   const levels = checkLevels.filter((level) => wanted.some((check) => check.level === level));
   const of = (level: string): Check[] => wanted.filter((check) => check.level === level);
   const outputs = await host.progress.step("host-checks", `run ${wanted.length} checks on ${shell.name}`, () =>
-    visit(shell.ssh, shell, {
+    runBatch(shell.ssh, shell, {
       checks: { goss, files: new Map(levels.map((level) => [level, gossFile(of(level))])) },
       deadline: checksDeadline,
     }),
@@ -242,7 +254,7 @@ export const checkHost = async (
   let printed = new Map<string, HostOutput>();
   if (commands.length > 0) {
     try {
-      printed = await visit(shell.ssh, shell, { commands, deadline: 60 });
+      printed = await runBatch(shell.ssh, shell, { commands, deadline: 60 });
     } catch (error) {
       // What is known already is worth more than what it would add.
       if (!(error instanceof BakeError)) throw error;
@@ -261,6 +273,9 @@ export const checkHost = async (
   };
 };
 
-/** Whether a host was baked from what lies in out/: same, another, or unknown where one of the two is not there. */
+/**
+ * Whether a host was baked from what lies in out/. Pure.
+ * @returns "unknown" where one of the two is not there.
+ */
 export const compareBakeIds = (host: string | undefined, here: string | undefined): "same" | "another" | "unknown" =>
   host === undefined || host === "" || here === undefined ? "unknown" : host === here ? "same" : "another";

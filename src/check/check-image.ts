@@ -6,18 +6,20 @@ import { join } from "node:path";
 import type { Accelerator } from "../vm/accelerator.ts";
 import { withWorkFolder } from "../host/work-folder.ts";
 import { BakeError } from "../errors.ts";
-import { panicsIn } from "../vm/panics.ts";
+import { panicsIn } from "../vm/console.ts";
 import type { Host } from "../host/host.ts";
 import type { CheckLevel } from "../node/check.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { instanceUserData } from "../render/tree.ts";
-import { type Templates } from "../render/templates.ts";
+import type { Templates } from "../render/templates.ts";
 import type { Instance } from "../node/concern.ts";
-import { metadataAddress } from "../node/target.ts";
 import { toYaml } from "../formats/yaml.ts";
-import { askFromContainer, ciJob, devicesOf, missedMilestones } from "./ci-job.ts";
-import { type AgentApi, type JobResult, startAgentApi } from "./agent-api/server.ts";
-import { type CheckResult, judge, notChecked, parseReport } from "./results.ts";
+import { ciJob, devicesOf, missedMilestones } from "./ci-job.ts";
+import type { JobResult } from "./agent-api/jobs.ts";
+import { type AgentApi, startAgentApi } from "./agent-api/server.ts";
+import { checkMetadataService } from "./metadata-check.ts";
+import { createNullDevices } from "./null-devices.ts";
+import { type CheckResult, fromOutside, judge, notChecked, parseReport, worstOfBoots } from "./results.ts";
 import { makeSshKey, type Ssh } from "../vm/ssh.ts";
 import { collectTimeline, type Timeline } from "./timeline.ts";
 import { bootVm, type Vm } from "../vm/machine.ts";
@@ -73,7 +75,9 @@ const directly = ({ facts: { httpProxy } }: NodePlan, address: string): Record<s
   return { NO_PROXY: except, no_proxy: except };
 };
 
-/** GiB of a blank data disk that this node takes and has room on. It is sparse: only what is written takes space. */
+/**
+ * GiB of a blank data disk that this node takes and has room on. Pure. It is sparse: only what is written takes space.
+ */
 export const dataDiskFor = ({ facts: { storage } }: NodePlan): number =>
   Math.ceil((storage.minBytes + storage.minFreeBytes) / 2 ** 30) + 4;
 
@@ -104,7 +108,11 @@ const validate = async (vm: Vm, level: CheckLevel) => {
   return parseReport(stdout);
 };
 
-/** @throws BakeError BK501–BK510 when the image does not boot, its agents do not register or the job does not run. */
+/**
+ * Boots a copy-on-write overlay of the image, lets its agents run jobs, and validates the node; the image is not
+ * written to.
+ * @throws BakeError BK501–BK510 when the image does not boot, its agents do not register or the job does not run.
+ */
 export const checkImage = async (host: Host, input: CheckInput): Promise<CheckReport> =>
   withWorkFolder(host, "check", async (workFolder) => {
     const { plan, templates, logDir } = input;
@@ -165,28 +173,6 @@ export const checkImage = async (host: Host, input: CheckInput): Promise<CheckRe
     }
   });
 
-/** Something that was seen from outside the node. */
-const seen = (id: string, rows: readonly string[], title: string, wrong: readonly string[]): CheckResult => {
-  const check = { id, rows, title, level: "gating" as const };
-  return wrong.length === 0 ? { check, outcome: "passed" } : { check, outcome: "failed", detail: wrong.join("; ") };
-};
-
-/** A VM has no NPUs: null devices under their names, for the time of the jobs, so that these get what they ask for. */
-const makeUpDevices = async (vm: Vm, plan: NodePlan): Promise<() => Promise<void>> => {
-  const devices = [...new Set(plan.facts.agents.each.flatMap(devicesOf))];
-  const missing = (
-    await vm.ssh(
-      `for device in ${devices.join(" ")}; do [ -e $device ] || { mknod $device c 1 3 && echo $device; }; done`,
-    )
-  ).stdout
-    .trim()
-    .split("\n")
-    .filter((device) => device !== "");
-  return async () => {
-    if (missing.length > 0) await vm.ssh(`rm -f ${missing.join(" ")}`);
-  };
-};
-
 /** Waits for the agents, gives each a job like CI's, and validates the node against its plan. */
 const observeBoot = async (
   host: Host,
@@ -223,7 +209,7 @@ const observeBoot = async (
     plan.units.map((unit) => unit.name),
   );
   const ordered = agents.each.map(({ index }) => registrations.find((one) => one.index === index)?.name ?? "");
-  const removeDevices = await makeUpDevices(vm, plan);
+  const removeDevices = await createNullDevices(vm.ssh, agents.each.flatMap(devicesOf));
   const working = brief ? agents.each.slice(0, 1) : agents.each;
   const jobs = await progress.step(step("jobs"), `run a build on each of ${working.length} agents`, () =>
     Promise.all(
@@ -252,11 +238,11 @@ const observeBoot = async (
     results: [
       ...results,
       // waitForAgents came back: all of them were there, under these names.
-      seen(`vm-agents-${name}`, ["G2", "G5", "G9"], `${agents.spawn} agents registered ${boot}`, []),
+      fromOutside(`vm-agents-${name}`, ["G2", "G5", "G9"], `${agents.spawn} agents registered ${boot}`, []),
       ...working.map((agent, position) => {
         const { exitStatus, log } = jobs[position] ?? { exitStatus: -1, log: "" };
         const missed = missedMilestones(plan, agent, log);
-        return seen(
+        return fromOutside(
           `vm-job-${agent.index}-${name}`,
           ["G5", "G22", "G24", "G27"],
           `agent ${agent.index} built, found its cache, ran with its devices and cleaned up, ${boot}`,
@@ -268,52 +254,6 @@ const observeBoot = async (
       }),
     ],
   };
-};
-
-/** Something answers at the address, and only while it is open: the jobs saw that it is closed. */
-const observeMetadata = async (vm: Vm, plan: NodePlan): Promise<CheckResult[]> => {
-  if (!plan.facts.metadataClosed) return [];
-  const ask = async (): Promise<boolean> =>
-    (await vm.ssh(`curl -s --max-time 10 http://${metadataAddress}/`, { allowFailure: true })).stdout !== "";
-  const closed = !(await ask());
-  await vm.ssh("systemctl stop bake-metadata");
-  const open = await ask();
-  // The same containers as those of the job, which were to get no answer.
-  const unanswered: string[] = [];
-  for (const network of ["bridge", "host"]) {
-    const { stdout } = await vm.ssh(askFromContainer(plan, network), { allowFailure: true, timeout: 120_000 });
-    if (stdout === "") unanswered.push(network);
-  }
-  await vm.ssh("systemctl start bake-metadata");
-  const closedAgain = !(await ask());
-  return [
-    seen(
-      "vm-metadata",
-      ["G3"],
-      "the metadata service answers host and containers when it is opened, and not when it is closed",
-      [
-        ...(closed ? [] : ["it answered the host although it is closed"]),
-        ...(open ? [] : ["it does not answer at all in this VM: nothing was shown"]),
-        ...unanswered.map((network) => `it does not answer a container on network ${network} when it is open`),
-        ...(closedAgain ? [] : ["it answered after it was closed again"]),
-      ],
-    ),
-  ];
-};
-
-/** A check that failed in any boot failed, and says in which. */
-const worst = (boots: readonly BootReport[]): CheckResult[] => {
-  const results = new Map<string, CheckResult>();
-  for (const [position, { results: own }] of boots.entries()) {
-    for (const result of own) {
-      const there = results.get(result.check.id);
-      const detail = position === 0 || result.detail === undefined ? result.detail : `after a reboot: ${result.detail}`;
-      if (there === undefined || (there.outcome !== "failed" && result.outcome === "failed")) {
-        results.set(result.check.id, { ...result, ...(detail !== undefined && { detail }) });
-      }
-    }
-  }
-  return [...results.values()];
 };
 
 const observe = async (
@@ -329,7 +269,7 @@ const observe = async (
     vm.waitForSsh(bootTimeout),
   );
   const first = await observeBoot(host, input, vm, api, { ssh: since(), since, name: "first" });
-  const metadata = input.brief === true ? [] : await observeMetadata(vm, plan);
+  const metadata = input.brief === true ? [] : await checkMetadataService(vm.ssh, plan);
   await saveLogs(vm, logDir);
   const boots = [first];
   if (input.brief !== true) {
@@ -345,10 +285,12 @@ const observe = async (
   return {
     boots,
     results: [
-      ...worst(boots),
+      ...worstOfBoots(boots.map(({ results }) => results)),
       ...metadata,
       // Emulation has panics of its own making: they are told, and are no fault of the image.
-      ...(input.accelerator.accel === "tcg" ? [] : [seen("vm-kernel", ["G1"], "the kernel did not panic", panics)]),
+      ...(input.accelerator.accel === "tcg"
+        ? []
+        : [fromOutside("vm-kernel", ["G1"], "the kernel did not panic", panics)]),
     ],
     problems: api.problems(),
     panics,

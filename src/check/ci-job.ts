@@ -9,22 +9,26 @@ export type PlannedAgent = NodePlan["facts"]["agents"]["each"][number];
 /** Printed by the job when a step of it held, so that a reader of its log can tell how far it came. */
 const milestones = ["built", "cached", "ran", "metadata-closed", "cleaned-up"] as const;
 
-/** The line of a job's log that says so. */
+/** The line of a job's log that says so. Pure. */
 export const milestone = (name: (typeof milestones)[number]): string => `milestone ${name}`;
 
-/** Every device that the agent's jobs get. */
+/** Every device that the agent's jobs get, as absolute paths. Pure. */
 export const devicesOf = (agent: PlannedAgent): string[] => [...agent.devices, ...sharedNpuDevices];
 
-/** Whether this agent's job looks from containers for the metadata service: it is closed by a route of the host, for all. */
+/** Whether this agent's job looks from containers for the metadata service. One is enough: a route of the host closes it. */
 const asksMetadata = ({ facts }: NodePlan, { index }: PlannedAgent): boolean => facts.metadataClosed && index === 1;
 
-/** Prints what the metadata service answers a container. */
+/**
+ * A command that prints what the metadata service answers a container. Pure.
+ * @param network One of Docker's, such as `bridge`.
+ */
 export const askFromContainer = ({ facts: { builders } }: NodePlan, network: string): string =>
   `docker run --rm --network ${network} --entrypoint busybox ${shellWord(builders.image)} wget -q -T 5 -O - http://${metadataAddress}/`;
 
 /**
- * The job for one agent. It derives builder, cache and devices from the agent's name, as CI's script does, and compares
- * them with the plan. What it builds is the shell of the BuildKit image, which every node has, whatever its images are.
+ * The job for one agent, as lines for bash. Pure.
+ * It derives builder, cache and devices from the agent's name, as CI's script does, and compares them with the plan.
+ * What it builds is the shell of the BuildKit image, which every node has, whatever its images are.
  */
 export const ciJob = (plan: NodePlan, agent: PlannedAgent): string => {
   const closed = plan.facts.metadataClosed;
@@ -93,7 +97,7 @@ export const ciJob = (plan: NodePlan, agent: PlannedAgent): string => {
   ].join("\n");
 };
 
-/** Milestones that the log of the agent's job does not show. */
+/** Milestones that the log of the agent's job does not show, in their order. Pure. */
 export const missedMilestones = (plan: NodePlan, agent: PlannedAgent, log: string): string[] =>
   milestones.filter(
     (name) =>

@@ -4,7 +4,7 @@ import type { Host } from "../host/host.ts";
 import { fromHome } from "../profile/secret-values.ts";
 import { isSecretName, saysWhere } from "../secrets/names.ts";
 import { decodeLogin } from "../secrets/url-with-login.ts";
-import { type Secret, shortestSecret } from "./secret-scan.ts";
+import { type Secret, shortestSecret } from "./exact-values.ts";
 
 /** Where a profile says that a secret comes from. */
 export type SecretSources = Readonly<Record<string, { readonly file: string } | { readonly env: string } | undefined>>;
@@ -33,8 +33,8 @@ const fromEnvironment = (environment: Readonly<Record<string, string | undefined
   });
 
 /**
- * The profile's secrets as far as they are on this machine, and what its environment holds besides. A bake needs none of
- * them: one that is not there is not looked for. Reads files; one that cannot be read is one that is not there.
+ * The profile's secrets as far as they are on this machine, and what its environment holds besides.
+ * A bake needs none of them: one that is not there is not looked for. Reads the files that the profile names.
  */
 export const knownSecrets = async (
   sources: SecretSources,
@@ -59,7 +59,9 @@ export const knownSecrets = async (
   return { secrets: [...secrets, ...others], unknown };
 };
 
-/** A host whose commands do not inherit the variables that the profile's secrets come from, whatever their names. Pure: the host itself stays as it is. */
+/**
+ * A host whose commands do not inherit the variables that the profile's secrets come from, whatever their names. Pure.
+ */
 export const withholdSecrets = (host: Host, sources: SecretSources): Host => {
   const withhold = Object.values(sources).flatMap((source) =>
     source !== undefined && "env" in source ? [source.env] : [],

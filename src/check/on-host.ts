@@ -1,4 +1,4 @@
-/** One visit to a host: sends checks and commands to templates/check/on-host.sh over ssh, and reads what came of each. */
+/** A batch of checks and commands for a host: goes over ssh to templates/check/on-host.sh, which says what came of each. */
 import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
@@ -6,17 +6,18 @@ import { BakeError } from "../errors.ts";
 import { environmentFile } from "../formats/lines.ts";
 import type { Ssh } from "../vm/ssh.ts";
 
+/** The template that runs a batch on a host. */
 export const onHostScript = "templates/check/on-host.sh";
 
 export interface HostCommand {
-  /** Letters, digits, `.`, `_` and `-`; unique in a visit. */
+  /** Letters, digits, `.`, `_` and `-`; unique in a batch. */
   readonly name: string;
   /** For bash. */
   readonly command: string;
   readonly seconds: number;
 }
 
-export interface Visit {
+export interface Batch {
   /** goss for the host's architecture, and a goss file for each level; absent when only commands are to run. */
   readonly checks?: { readonly goss: string; readonly files: ReadonlyMap<string, string> };
   readonly commands?: readonly HostCommand[];
@@ -38,8 +39,11 @@ const commandLine = ({ name, command, seconds }: HostCommand): string => {
   return `${name}\t${seconds}\t${Buffer.from(command).toString("base64")}\n`;
 };
 
-/** What goes to the standard input of `bash -s`. */
-export const visitInput = async (script: string, { checks, commands = [], deadline }: Visit): Promise<Buffer> => {
+/**
+ * What goes to the standard input of `bash -s`: settings, script, files and commands. Reads goss.
+ * @throws RangeError for a command's name that could not be one.
+ */
+export const batchInput = async (script: string, { checks, commands = [], deadline }: Batch): Promise<Buffer> => {
   const files = [
     ...[...(checks?.files ?? [])].map(([level, content]) => [`${level}.yaml`, Buffer.from(content)] as const),
     ...(checks === undefined ? [] : [["goss.gz", await promisify(gzip)(await readFile(checks.goss))] as const]),
@@ -60,7 +64,7 @@ export const visitInput = async (script: string, { checks, commands = [], deadli
 
 const text = (base64: string): string => Buffer.from(base64, "base64").toString("utf8");
 
-/** Lines `name, exit status, stdout, stderr`, the last two in base64. Anything else is left out. */
+/** Reads lines `name, exit status, stdout, stderr`, the last two in base64. Pure. Anything else is left out. */
 export const parseOutputs = (stdout: string): Map<string, HostOutput> =>
   new Map(
     stdout.split("\n").flatMap((line) => {
@@ -76,17 +80,19 @@ export const parseOutputs = (stdout: string): Map<string, HostOutput> =>
   );
 
 /**
- * @param shell How the host starts a root's `bash -s`.
+ * Runs checks and commands on a host, over one ssh command.
+ * @param ssh Reaches the host.
+ * @returns what came of each, by name.
  * @throws BakeError BK516 when the host did not answer to the end.
  */
-export const visit = async (
+export const runBatch = async (
   ssh: Ssh,
   { shell, script, name }: { readonly shell: string; readonly script: string; readonly name: string },
-  what: Visit,
+  what: Batch,
 ): Promise<Map<string, HostOutput>> => {
   const result = await ssh(shell, {
     allowFailure: true,
-    input: await visitInput(script, what),
+    input: await batchInput(script, what),
     timeout: (what.deadline + 60) * 1000,
   });
   if (result.exitCode === 0) return parseOutputs(result.stdout);

@@ -1,6 +1,6 @@
-/** What a host that was set up by hand has, as answers for a new profile. Reads, and changes nothing; no secret is asked for. */
+/** What a host that was set up by hand has, as answers for a new profile. Nothing is changed, and no secret is asked for. */
 import type { Answers } from "../profile/new-profile.ts";
-import { type HostCommand, type HostOutput, visit } from "./on-host.ts";
+import { type HostCommand, type HostOutput, runBatch } from "./on-host.ts";
 import type { RootShell } from "./check-host.ts";
 
 /** By name; each ends by itself within seconds. */
@@ -113,8 +113,11 @@ export const readingOf = (outputs: ReadonlyMap<string, Pick<HostOutput, "status"
   };
 };
 
-/** @throws BakeError BK516 when the host does not answer to the end. */
+/**
+ * Reads what a host has, as answers for a new profile.
+ * @throws BakeError BK516 when the host does not answer to the end.
+ */
 export const readHost = async (shell: RootShell): Promise<HostReading> => {
   const list: HostCommand[] = Object.entries(commands).map(([name, command]) => ({ name, command, seconds: 20 }));
-  return readingOf(await visit(shell.ssh, shell, { commands: list, deadline: 90 }));
+  return readingOf(await runBatch(shell.ssh, shell, { commands: list, deadline: 90 }));
 };

@@ -72,7 +72,7 @@ const forms = (secret: string): string[] => {
 const shortest = 4;
 
 /**
- * A text without what is, or is named as, a secret: `[redacted]` stands in its place. Pure; run again it changes nothing.
+ * Takes out the values in `exact`, and whatever looks like a secret. Pure.
  * @param exact Values that must not be seen, in whatever place: also line by line, in base64, in URLs and in JSON.
  */
 export const redact = (text: string, exact: readonly string[] = []): string => {

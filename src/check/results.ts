@@ -37,6 +37,7 @@ export interface CheckResult {
 }
 
 /**
+ * Reads a report of goss. Pure.
  * @param json What `goss validate --format json` printed.
  * @throws BakeError BK510 when it is no report.
  */
@@ -53,8 +54,8 @@ export const parseReport = (json: string): GossResult[] => {
 };
 
 /**
- * Whether goss speaks of this check: by the meta data that the goss file carries, else by the resource's id, which goss
- * prints as `id`, or as `id: path` where a `path`, `name` or `address` says what it stands for.
+ * Whether goss speaks of this check: by the meta data that the goss file carries, else by the resource's id.
+ * goss prints the id as `id`, or as `id: path` where a `path`, `name` or `address` says what it stands for.
  */
 const isOf = ({ id, resource: [type, key] }: Check, result: GossResult): boolean => {
   if (result["resource-type"].toLowerCase() !== type) return false;
@@ -95,7 +96,10 @@ const foundOf = ({ property, err, "matcher-result": matcher }: GossResult): stri
   return `${property} ${show(matcher.actual)}`;
 };
 
-/** A check passed when goss looked at it and every property held: one that goss did not report is a failure. */
+/**
+ * One result for each check. Pure.
+ * A check passed when goss looked at it and every property held; one that goss did not report failed.
+ */
 export const judge = (checks: readonly Check[], results: readonly GossResult[]): CheckResult[] =>
   checks.map((check) => {
     const own = results.filter((result) => result.skipped !== true && isOf(check, result));
@@ -107,11 +111,45 @@ export const judge = (checks: readonly Check[], results: readonly GossResult[]):
     return { check, outcome: "failed", detail: `expected ${expected}; found ${found}`, expected, found };
   });
 
+/** Results of checks that nobody looked at. Pure. @param why One line. */
 export const notChecked = (checks: readonly Subject[], why: string): CheckResult[] =>
   checks.map((check) => ({ check, outcome: "not checked", detail: why }));
 
 /**
- * Adds what the commands of failed checks print.
+ * A result about something that was seen from outside the node. Pure.
+ * @param wrong What is wrong, one phrase each; nothing when it passed.
+ */
+export const fromOutside = (
+  id: string,
+  rows: readonly string[],
+  title: string,
+  wrong: readonly string[],
+): CheckResult => {
+  const check = { id, rows, title, level: "gating" as const };
+  return wrong.length === 0 ? { check, outcome: "passed" } : { check, outcome: "failed", detail: wrong.join("; ") };
+};
+
+/**
+ * One result for each check, from those of all boots. Pure.
+ * A check that failed in any boot failed, and says in which.
+ * @param boots The results of each boot, in order.
+ */
+export const worstOfBoots = (boots: readonly (readonly CheckResult[])[]): CheckResult[] => {
+  const results = new Map<string, CheckResult>();
+  for (const [position, own] of boots.entries()) {
+    for (const result of own) {
+      const there = results.get(result.check.id);
+      const detail = position === 0 || result.detail === undefined ? result.detail : `after a reboot: ${result.detail}`;
+      if (there === undefined || (there.outcome !== "failed" && result.outcome === "failed")) {
+        results.set(result.check.id, { ...result, ...(detail !== undefined && { detail }) });
+      }
+    }
+  }
+  return [...results.values()];
+};
+
+/**
+ * Adds what the commands of failed checks print. Pure.
  * @param outputs By check id.
  */
 export const withOutputs = (results: readonly CheckResult[], outputs: ReadonlyMap<string, string>): CheckResult[] =>
@@ -133,7 +171,7 @@ export const withOutputs = (results: readonly CheckResult[], outputs: ReadonlyMa
     };
   });
 
-/** Whether jobs wait for it. */
+/** Whether jobs wait for it. Pure. */
 export const gates = ({ level }: Pick<Check, "level">): boolean => level === "gating" || level === "npu";
 
 export interface Totals {
@@ -143,7 +181,7 @@ export interface Totals {
   readonly notChecked: number;
 }
 
-/** Advisory failures are counted apart: they do not keep a node from jobs. */
+/** Counts the outcomes. Pure. Advisory failures are counted apart: they do not keep a node from jobs. */
 export const summarize = (results: readonly CheckResult[]): Totals => {
   const count = (predicate: (result: CheckResult) => boolean): number => results.filter(predicate).length;
   return {

@@ -11,7 +11,7 @@ export interface RowResult {
   readonly note: string;
 }
 
-/** A check of bake's own files, which says nothing about a host that was set up by hand. */
+/** Whether it is a check of bake's own files, which says nothing about a host that was set up by hand. Pure. */
 export const isAboutBake = ({ id }: { readonly id: string }): boolean => id.startsWith("bake-");
 
 const count = (results: readonly CheckResult[], outcome: Outcome): number =>
@@ -23,8 +23,8 @@ const reasons = (results: readonly CheckResult[]): string =>
   );
 
 /**
- * Failed: a check that jobs wait for failed, or, where the row has none that was looked at, any other did. Not checked:
- * nothing was looked at, or not everything that jobs wait for.
+ * Failed: a check that jobs wait for failed. Where the row has none that was looked at, any other that failed counts.
+ * Not checked: nothing was looked at, or not everything that jobs wait for.
  */
 const outcomeOf = (results: readonly CheckResult[]): Outcome => {
   const looked = results.filter(({ outcome }) => outcome !== "not checked");
@@ -48,7 +48,7 @@ const noteOf = (results: readonly CheckResult[]): string => {
   ].join(", ");
 };
 
-/** Every row of the guide, and after them rows that only a check names. */
+/** Every row of the guide, and after them rows that only a check names. Pure. */
 export const rowResults = (results: readonly CheckResult[]): RowResult[] => {
   const known = new Set(guideRows.map(({ row }) => row));
   const others = [...new Set(results.flatMap(({ check }) => check.rows))].filter((row) => !known.has(row));
@@ -60,7 +60,7 @@ export const rowResults = (results: readonly CheckResult[]): RowResult[] => {
   });
 };
 
-/** Whether something is wrong: a row failed. */
+/** Whether something is wrong: a row failed. Pure. */
 export const hasFindings = (rows: readonly RowResult[]): boolean => rows.some(({ outcome }) => outcome === "failed");
 
 /** Colours an outcome, or leaves it. */
@@ -68,7 +68,7 @@ export type Paint = (text: string, outcome: Outcome) => string;
 
 const plain: Paint = (text) => text;
 
-/** One line a row, in ASCII. */
+/** The table by guide row, one line a row, in ASCII. Pure. */
 export const formatRows = (rows: readonly RowResult[], paint: Paint = plain): string => {
   const width = (key: "row" | "subject"): number => Math.max(...rows.map((row) => row[key].length), 5);
   const [rowWidth, subjectWidth] = [width("row"), width("subject")];
@@ -81,7 +81,9 @@ export const formatRows = (rows: readonly RowResult[], paint: Paint = plain): st
   ].join("\n");
 };
 
-/** Each failed check with what was expected and found, and what to do; nothing when none failed. */
+/**
+ * Each failed check with what was expected and found, and what to do. Pure. @returns an empty text when none failed.
+ */
 export const formatFailures = (results: readonly CheckResult[], paint: Paint = plain): string =>
   results
     .filter(({ outcome }) => outcome === "failed")
@@ -97,6 +99,7 @@ export const formatFailures = (results: readonly CheckResult[], paint: Paint = p
     ])
     .join("\n");
 
+/** Two lines with the totals of rows and of checks. Pure. */
 export const formatTotals = (results: readonly CheckResult[], rows: readonly RowResult[]): string => {
   const { passed, failed, advisory, notChecked } = summarize(results);
   const of = (outcome: Outcome): number => rows.filter((row) => row.outcome === outcome).length;

@@ -1,16 +1,17 @@
 /**
- * Searches the raw bytes of a disk image for secrets: what a guest sees as its disk, free blocks included. A file that was
- * deleted and not trimmed is still there for everybody who has the image.
+ * Searches the raw bytes of a disk image for secrets: what a guest sees as its disk, free blocks included.
+ * A file that was deleted and not trimmed is still there for everybody who has the image.
  *
- * The finished image is compressed, so it is unpacked into a sparse file first. Node cannot ask for the holes of a file,
- * `qemu-img map` can: of 6 GiB, 870 MiB are read.
+ * The finished image is compressed, so it is unpacked into a sparse file first.
+ * Node cannot ask for the holes of a file, `qemu-img map` can: of 6 GiB, 870 MiB are read.
  */
 import { open, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
-import { type Finding, type Secret, shapesVersion, startScan } from "./secret-scan.ts";
+import type { Secret } from "./exact-values.ts";
+import { type Finding, shapesVersion, startScan } from "./secret-scan.ts";
 import { writeFileAtomic } from "../host/write-file-atomic.ts";
 
 export interface ImageFinding extends Finding {
@@ -27,6 +28,8 @@ interface Extent {
 const Extents = z.array(z.object({ start: z.number(), length: z.number(), data: z.boolean() }));
 
 /**
+ * Reads the map of a disk. Pure.
+ * @param map What `qemu-img map --output=json` printed. @param size Of the disk, in bytes.
  * @returns the extents that hold data.
  * @throws BakeError BK404 when the map leaves a part of the file out: what is not read would count as clean.
  */
@@ -165,13 +168,16 @@ export interface ScanResult {
   /** What must not be in the image. */
   readonly findings: readonly ImageFinding[];
   /**
-   * What has a credential's shape, and is byte for byte in the base or an artifact too: examples in manuals, keys for
-   * self-tests of libraries. The bake did not put it there, and whoever has the inputs has it. Never an exact value.
+   * What has a credential's shape, and is byte for byte in the base or an artifact too. Never an exact value.
+   * Such are examples in manuals, and keys for self-tests of libraries.
+   * The bake did not put it there, and whoever has the inputs has it.
    */
   readonly fromInputs: readonly Finding[];
 }
 
 /**
+ * Searches an image for these secrets, and for what has a credential's shape. Inputs are read only when a shape was
+ * found.
  * @param workFolder Where the disk is unpacked; nothing stays there.
  * @throws BakeError BK404 when a part of the disk could not be read.
  */
@@ -209,7 +215,7 @@ export const scanImage = async (
   }
 };
 
-/** One line of a message: what, how and where, never a value. */
+/** One line of a message: what, how and where, never a value. Pure. */
 export const describeFinding = ({ what, form, offset, place }: ImageFinding): string =>
   [what, ...(form === undefined || form === "plain" ? [] : [`(${form})`]), `at byte ${offset} of the disk`].join(" ") +
   (place === undefined ? "" : `: ${place}`);

@@ -1,4 +1,5 @@
 /** When each unit started and was up, as systemd saw it. */
+import { shellWord } from "../formats/shell.ts";
 
 export interface UnitTime {
   readonly unit: string;
@@ -30,7 +31,7 @@ const seconds = (microseconds: string | undefined): number | undefined => {
   return Number.isFinite(value) && value > 0 ? value / 1e6 : undefined;
 };
 
-/** Reads blocks of `systemctl show`, one a unit, with blank lines between. */
+/** Reads blocks of `systemctl show`, one a unit, with blank lines between. Pure. */
 export const parseUnits = (text: string): UnitTime[] =>
   text
     .trim()
@@ -50,7 +51,11 @@ export const parseUnits = (text: string): UnitTime[] =>
 
 const show = "--property=Id,ActiveState,InactiveExitTimestampMonotonic,ActiveEnterTimestampMonotonic";
 
-/** @param ssh Runs a command on the node. */
+/**
+ * Asks systemd when each unit started and was up.
+ * @param ssh Runs a command on the node.
+ * @param units Those to show, by name.
+ */
 export const collectTimeline = async (
   ssh: (command: string) => Promise<{ stdout: string }>,
   units: readonly string[],
@@ -59,7 +64,10 @@ export const collectTimeline = async (
     (await ssh("systemctl show --property=UserspaceTimestampMonotonic,FinishTimestampMonotonic")).stdout,
   );
   // Without names, systemctl would show the manager.
-  const own = units.length === 0 ? [] : parseUnits((await ssh(`systemctl show ${show} ${units.join(" ")}`)).stdout);
+  const own =
+    units.length === 0
+      ? []
+      : parseUnits((await ssh(`systemctl show ${show} ${units.map(shellWord).join(" ")}`)).stdout);
   const all = parseUnits((await ssh(`systemctl show ${show} '*.service' '*.mount'`)).stdout);
   const finished = seconds(manager["FinishTimestampMonotonic"]);
   return {
@@ -77,7 +85,7 @@ export const collectTimeline = async (
   };
 };
 
-/** A table with a bar for each unit, from power-on to the last of them. */
+/** A table with a bar for each unit, from power-on to the last of them. Pure. */
 export const formatTimeline = ({ userspace, finished, units, longest }: Timeline): string => {
   const end = Math.max(1, ...units.flatMap(({ start, up }) => [start ?? 0, up ?? 0]));
   const width = 40;

@@ -1,13 +1,14 @@
 /** `bake fetch`: fills the store with what the lock names, and with --to a mirror. */
 import { resolve } from "node:path";
 import { requirePlainArchives } from "../bake/archive.ts";
+import { trialTarget } from "../bake/targets.ts";
 import { formatBytes } from "../formats/bytes.ts";
 import { BakeError, listed } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import { askSources, requireLocal } from "../lock/ask.ts";
 import { fetchFiles, isMirrorUrl, requestsOfMirror } from "../lock/fetch.ts";
 import { type Artifact, filesOf, type LockedFile, reachesNode } from "../artifact.ts";
-import { targetsOf } from "../targets/index.ts";
+import { targetOf, targetsOf } from "../targets/index.ts";
 import { nodeArchive } from "../render/stock.ts";
 import { fillMirror, type MirrorFile } from "../store/mirror.ts";
 import type { Store } from "../store/store.ts";
@@ -112,13 +113,13 @@ export const fetchPlanned = (
     host,
     store,
     asked,
-    [...(base === undefined || target.name !== "qemu" ? [] : [base]), ...artifacts.filter(reachesNode)],
+    [...(base === undefined || !targetOf(target).needsBase ? [] : [base]), ...artifacts.filter(reachesNode)],
     from,
   );
 
 /** What a node of any target gets from a mirror: the lock's files, and for stock images the archive of the node's own. */
 const mirrored = async (asked: Asked, host: Host, store: Store): Promise<MirrorFile[]> => {
-  const targets = asked.trial ? (["qemu"] as const) : targetsOf(asked.profile);
+  const targets = asked.trial ? [trialTarget] : targetsOf(asked.profile);
   const files = new Map<string, MirrorFile>();
   for (const target of targets) {
     const { lock, ...rendered } = await planAsked(host, store, asked, target);

@@ -1,5 +1,6 @@
 /** From what the user asked for to a plan: one way for a trial and for a lock, for `bake image` and for `bake check`. */
 import { join } from "node:path";
+import { bakeTargets, trialTarget } from "../bake/targets.ts";
 import type { Host } from "../host/host.ts";
 import type { Lock } from "../lock/lock.ts";
 import { readLock } from "../lock/read.ts";
@@ -34,15 +35,17 @@ export interface Asked {
   readonly offline: boolean;
 }
 
-/** `out/2cards` for the local target, `out/2cards-huaweicloud`. */
-export const outFolder = (name: string, target: TargetName): string =>
-  join("out", target === "qemu" ? name : `${name}-${target}`);
+/** Where an image of a profile is baked: `out/2cards`, or `out/2cards-huaweicloud`. Pure. */
+export const outFolder = (profile: string, target: TargetName): string =>
+  join("out", bakeTargets[target].folderName(profile));
 
 /** Makes a lock that is missing or stale. @returns undefined after problems were printed. */
 export type LockMaker = (file: ProfileFile, profile: Profile, previous: Lock | undefined) => Promise<Lock | undefined>;
 
 /**
- * @param makeLock Without it a stale lock is a problem, and a missing one is none yet.
+ * Reads the profile and its lock. A trial makes its own lock.
+ * @param makeLock Makes a lock that is missing or stale. Without it a stale lock is a problem, and a missing one is
+ * none yet.
  * @returns undefined after problems were printed.
  */
 export const readAsked = async (
@@ -99,7 +102,11 @@ export const reportStaleness = (file: ProfileFile, profile: Profile, lock: Lock)
   return true;
 };
 
-/** Plans and renders; for a trial makes what its lock names, when it is not in the store yet. */
+/**
+ * Plans and renders. For a trial it makes what its lock names, when that is not in the store yet.
+ * @param target Without it the profile's first.
+ * @throws what `prepareTrial` throws.
+ */
 export const planAsked = async (
   host: Host,
   store: Store,
@@ -118,6 +125,6 @@ export const planAsked = async (
   return { plan, templates, ...(used !== undefined && { lock: used }), ...renderTree(plan, templates) };
 };
 
-/** Stock images are the cloud's where the profile knows it; a trial's is the VM's base. */
+/** The target whose stock images become nodes: the cloud where the profile has it, and for a trial the local VM. Pure. */
 export const stockTarget = ({ profile, trial }: Asked): TargetName | undefined =>
-  trial ? "qemu" : targetsOf(profile).at(-1);
+  trial ? trialTarget : targetsOf(profile).at(-1);

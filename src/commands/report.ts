@@ -1,6 +1,6 @@
 /** What `bake image` and `bake check` print of results: the table by guide row, failed checks, totals; or all of it as JSON. */
 import pc from "picocolors";
-import type { JobResult } from "../check/agent-api/server.ts";
+import type { JobResult } from "../check/agent-api/jobs.ts";
 import type { CheckReport } from "../check/check-image.ts";
 import type { CheckResult, Outcome, Subject } from "../check/results.ts";
 import { summarize } from "../check/results.ts";
@@ -17,6 +17,7 @@ export const paintFor = (stream: NodeJS.WriteStream): Paint => {
     outcome === "failed" ? colors.red(text) : outcome === "passed" ? colors.green(text) : colors.yellow(text);
 };
 
+/** The table by guide row, failed checks and totals. Pure. */
 export const formatReport = (results: readonly CheckResult[], paint: Paint): string => {
   const rows = rowResults(results);
   const failures = formatFailures(results, paint);
@@ -27,11 +28,14 @@ export const formatReport = (results: readonly CheckResult[], paint: Paint): str
   ].join("\n\n");
 };
 
-/** 0 ok, 1 findings, 2 when something could not be checked and nothing else is wrong. */
+/**
+ * The exit code of a check. Pure.
+ * @returns 0 ok, 1 findings, 2 when something could not be checked and nothing else is wrong.
+ */
 export const exitCodeOf = (results: readonly CheckResult[], couldNotCheck: boolean): number =>
   hasFindings(rowResults(results)) ? 1 : couldNotCheck ? 2 : 0;
 
-/** The object of `--json`; docs/check.md describes it. */
+/** The object of `--json`; docs/check.md describes it. Pure. */
 export const reportObject = (
   plan: NodePlan,
   node: Readonly<Record<string, unknown>>,
@@ -71,7 +75,7 @@ const outside = (subject: Omit<Subject, "level">, failure: string | undefined): 
   ...(failure !== undefined && { detail: failure, found: failure }),
 });
 
-/** The checks on the node, and what was seen from outside of it. */
+/** The checks on the node, and what was seen from outside of it. Pure. */
 export const imageResults = (report: CheckReport): CheckResult[] => [
   ...report.results,
   outside(
@@ -100,7 +104,10 @@ const formatJob = ({ agent, exitStatus, seconds, log }: JobResult): string => {
   return exitStatus === 0 ? line : `${line}\n${tail(log, 20)}`;
 };
 
-/** Agents, jobs and boot timelines of a VM, and whether its kernel panicked. */
+/**
+ * Agents, jobs and boot timelines of a VM, and whether its kernel panicked. Pure. @param accel The accelerator, for the
+ * headings.
+ */
 export const formatImageReport = (report: CheckReport, accel: string): string =>
   [
     ...report.boots.map(({ agents, jobs, timeline, seconds }, position) => {

@@ -1,7 +1,7 @@
 /** `bake store`: what lies in the store, whether it is still what it was, and what no lock names any more. */
 import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { baseDisks } from "../bake/image.ts";
+import { baseDisks } from "../bake/base-disk.ts";
 import { formatBytes } from "../formats/bytes.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";

@@ -95,5 +95,4 @@ export const huaweicloud: Target<HuaweiCloudTarget> = {
   buildKeys: [],
   vmSize: () => ({ memoryMiB: 2048, cpus: 2 }),
   dependency: ({ region, sourceImage }) => ({ name: "source image", uri: `huaweicloud:${region}:${sourceImage}` }),
-  folder: (profileName) => `${profileName}-huaweicloud`,
 };

@@ -50,5 +50,4 @@ export const qemu: Target<QemuTarget> = {
   buildKeys: [buildKeyMarker],
   vmSize: ({ memory, cpus }) => ({ memoryMiB: memory, cpus }),
   dependency: () => undefined,
-  folder: (profileName) => profileName,
 };

@@ -24,6 +24,4 @@ export interface Target<P extends TargetPlan> {
   readonly vmSize: (plan: P) => { readonly memoryMiB: number; readonly cpus: number };
   /** What the image is made from, for provenance; undefined where it is the base of the lock. */
   readonly dependency: (plan: P) => { readonly name: string; readonly uri: string } | undefined;
-  /** Name of the folder below out/. */
-  readonly folder: (profileName: string) => string;
 }

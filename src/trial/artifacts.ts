@@ -9,7 +9,7 @@ import { sha256File } from "../store/store.ts";
 import { buildGoTools } from "../toolchain/ensure.ts";
 import { toolDigest } from "../toolchain/go.ts";
 import { type DebianPackage, downloadPackages, suite, unpack } from "./debian.ts";
-import { type PackedImage, packImage, reproducible, settleModes } from "./docker-archive.ts";
+import { type PackedImage, packImage, reproducible, normalizeModes } from "./docker-archive.ts";
 import { trialVersions } from "./substitutions.ts";
 
 const packages = [
@@ -25,8 +25,8 @@ const packages = [
 ];
 
 /**
- * The libraries of Debian's Docker besides libc: runc's libseccomp.so.2, dockerd's libsystemd.so.0 (which brings libcap).
- * A minbase of trixie has both because its apt needs them; the base names them so that it does not depend on that.
+ * The libraries of Debian's Docker besides libc: runc's libseccomp.so.2, and dockerd's libsystemd.so.0, which brings libcap.
+ * A minbase of trixie has both because its apt needs them. The base names them so that it does not depend on that.
  */
 export const dockerLibraryPackages: readonly string[] = ["libseccomp2", "libsystemd0"];
 
@@ -54,7 +54,7 @@ const install = async (from: string, to: string): Promise<void> => {
 };
 
 const packArchive = async (host: Host, folder: string, entries: readonly string[], target: string): Promise<string> => {
-  await settleModes(folder);
+  await normalizeModes(folder);
   await host.run("tar", [
     ...reproducible,
     "-C",
@@ -133,7 +133,12 @@ const layOut = (source: string) => {
   return { put, write };
 };
 
-/** Makes everything that a trial fetches. @param source An empty folder, which `serveSource` serves afterwards. */
+/**
+ * Makes everything that a trial fetches. Downloads Debian packages and builds Go modules.
+ * @param source An empty folder, which `serveSource` serves afterwards.
+ * @param folder Where it works; the caller's to remove.
+ * @throws BakeError BK305 without a Debian mirror, BK309 when it has other versions, and what `buildGoTools` throws.
+ */
 export const assembleSource = async (host: Host, source: string, folder: string): Promise<void> => {
   const { progress } = host;
   const tools = await buildGoTools(host, goTools);
@@ -231,7 +236,10 @@ export const assembleSource = async (host: Host, source: string, folder: string)
   });
 };
 
-/** Names what `assembleSource` would make: the same key, the same bytes. */
+/**
+ * Names what `assembleSource` would make: the same key, the same bytes. Reads the Go modules' files.
+ * @returns a sha256.
+ */
 export const sourceKey = async (): Promise<string> => {
   const digests = await Promise.all(goTools.map((tool) => toolDigest(tool)));
   return createHash("sha256")

@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 
+/** The release of Debian that stands in. */
 export const suite = "trixie";
 
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -51,7 +52,11 @@ export interface DebianPackage {
   readonly file: string;
 }
 
-/** What apt's name of a download says: `name_version_architecture.deb`, a colon of the version written `%3a`. */
+/**
+ * What apt's name of a download says. Pure.
+ * @param fileName `name_version_architecture.deb`; a colon of the version is written `%3a`.
+ * @returns undefined when it is no such name.
+ */
 export const parseDebName = (fileName: string): { name: string; version: string } | undefined => {
   const [name, version, rest] = fileName.split("_");
   if (name === undefined || version === undefined || rest?.endsWith(".deb") !== true) return undefined;
@@ -125,7 +130,10 @@ export const downloadPackages = async (
 export const unpackPackages = async (host: Host, names: readonly string[], folder: string): Promise<string> =>
   unpack(host, await downloadPackages(host, names, folder), folder);
 
-/** Unpacks packages into one tree below `folder`. @returns the tree. */
+/**
+ * Unpacks packages into one tree below `folder`. No script of theirs runs.
+ * @returns the tree.
+ */
 export const unpack = async (host: Host, packages: readonly DebianPackage[], folder: string): Promise<string> => {
   const tree = join(folder, "tree");
   await mkdir(tree, { recursive: true });

@@ -15,20 +15,23 @@ export interface ImageConfig {
 export const reproducible = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "--format=gnu"];
 
 /**
- * Gives a tree the modes that do not depend on the umask of whoever made it: 0755 for folders and what can be run,
- * 0644 for the rest; a sticky folder is open to all.
+ * Gives a tree modes that do not depend on the umask of whoever made it.
+ * They are 0755 for folders and what can be run, and 0644 for the rest. A sticky folder is open to all.
  */
-export const settleModes = async (path: string): Promise<void> => {
+export const normalizeModes = async (path: string): Promise<void> => {
   const found = await lstat(path);
   if (found.isDirectory()) {
     await chmod(path, found.mode & 0o1000 ? 0o1777 : 0o755);
-    for (const name of await readdir(path)) await settleModes(join(path, name));
+    for (const name of await readdir(path)) await normalizeModes(join(path, name));
   } else if (found.isFile()) {
     await chmod(path, found.mode & 0o100 ? 0o755 : 0o644);
   }
 };
 
-/** The image's configuration; its digest is the image ID. */
+/**
+ * The image's configuration as JSON; its digest is the image ID. Pure.
+ * @param diffId sha256 of the layer, in hex.
+ */
 export const imageConfig = (config: ImageConfig, diffId: string): string =>
   JSON.stringify({
     architecture: "amd64",
@@ -51,13 +54,17 @@ export interface PackedImage {
   readonly layer: Blob & { readonly file: string };
 }
 
-/** Packs `tree` as an image of one layer: the same bytes from the same files. */
+/**
+ * Packs a tree as an image of one layer: the same bytes from the same files.
+ * @param input `folder` is where layer.tar is written. The modes of `tree` are normalized.
+ * @throws BakeError BK302 when tar fails.
+ */
 export const packImage = async (
   host: Host,
   input: { readonly tree: string; readonly folder: string; readonly config: ImageConfig },
 ): Promise<PackedImage> => {
   await mkdir(input.folder, { recursive: true });
-  await settleModes(input.tree);
+  await normalizeModes(input.tree);
   const file = join(input.folder, "layer.tar");
   await host.run("tar", [...reproducible, "-C", input.tree, "-cf", file, "."]);
   const { sha256: diffId, size } = await sha256File(file);

@@ -1,6 +1,7 @@
 /**
- * What a trial's lock names. Its artifacts go the way of all others (resolvers, downloads, store), from a local source that
- * serves the assembled stand-ins; its base is made here.
+ * What a trial's lock names.
+ * Its artifacts go the way of all others: resolvers, downloads, store. They come from a local source that serves the
+ * assembled stand-ins. Its base is made here.
  */
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -24,7 +25,7 @@ import { serveSource } from "./source-server.ts";
 import { trialVersions } from "./substitutions.ts";
 import { currentProcess } from "../host/process-identity.ts";
 
-/** Stands in the URLs of a trial's lock: a name that never exists (RFC 2606), since the source's port is another one each time. */
+/** Stands in the URLs of a trial's lock. The name never exists (RFC 2606): the source's port is another one each time. */
 const sourceHost = "trial.bake.invalid";
 
 /** Registries that the trial's images are named after. */
@@ -85,8 +86,10 @@ const lockFromSource = async (host: Host, store: Store, name: string, profile: P
 };
 
 /**
+ * Makes what a trial's lock names, and the lock. What an earlier run made is taken, and then no network is needed.
  * A stored file that was changed since is left as it is: `bake image` compares and refuses it.
- * @throws BakeError BK211 when they are to be made without a network, BK305 without a Debian mirror, BK309 when it has other versions, and what `ensureTools` throws.
+ * @throws BakeError BK211 when something is to be made without a network, BK305 without a Debian mirror, BK309 when it
+ * has other versions, and what `ensureTools` and `standInBase` throw.
  */
 export const prepareTrial = async (
   host: Host,

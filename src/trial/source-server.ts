@@ -38,7 +38,10 @@ const answer = async (folder: string, request: IncomingMessage, response: Server
   else await pipeline(createReadStream(file, { start }), response);
 };
 
-/** Until it is closed. Ports are the system's to choose. */
+/**
+ * Serves a folder on 127.0.0.1 until it is closed. The port is the system's to choose.
+ * @throws NodeJS.ErrnoException when it cannot listen.
+ */
 export const serveSource = async (folder: string): Promise<SourceServer> => {
   const server = createServer((request, response) => {
     answer(folder, request, response).catch(() => response.destroy());

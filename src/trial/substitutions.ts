@@ -38,7 +38,7 @@ const baseName = (base: Qemu["base"]): string => (typeof base === "string" ? bas
 /** Of a profile that bakes in the cloud alone: what the schema says of a VM. */
 const localVm: Qemu = { base: "none", architecture: "x86_64", memory: 2048, cpus: 2, diskSize: 40 };
 
-/** The profile that a trial bakes, and the table of what differs. */
+/** The profile that a trial bakes, and the table of what differs. Pure. */
 export const substitute = (profile: Profile): { profile: Profile; substitutions: Substitution[] } => {
   const { qemu = localVm } = profile.targets;
   const rows: Substitution[] = [
@@ -155,7 +155,7 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
   };
 };
 
-/** The table that a trial prints first. */
+/** The table that a trial prints first. Pure. */
 export const formatSubstitutions = (rows: readonly Substitution[]): string => {
   const header = { what: "setting", profile: "profile", trial: "trial", why: "why" };
   const width = (key: "what" | "profile" | "trial"): number =>

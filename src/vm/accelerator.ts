@@ -4,6 +4,7 @@ import { access, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/p
 import { join, resolve } from "node:path";
 import * as z from "zod";
 import type { Host } from "../host/host.ts";
+import { optionValue } from "./qemu.ts";
 
 export interface Accelerator {
   readonly accel: "kvm" | "tcg";
@@ -15,15 +16,12 @@ export interface Accelerator {
 /** A guest that is going to start has said something by then, also behind a boot menu of five seconds. */
 const probeSeconds = 20;
 
-/** A comma ends an option's value, unless it is doubled. */
-const escaped = (path: string): string => path.replaceAll(",", ",,");
-
 /** A capture file without a packet is its header. */
 const emptyCapture = 24;
 
 /**
- * Boots `image` until its kernel says something: a line on the serial console, or, for an image without one, a packet
- * on a network that leads nowhere. The image is not written to.
+ * Boots `image` until its kernel says something. The image is not written to.
+ * That is a line on the serial console, or, for an image without one, a packet on a network that leads nowhere.
  * @param accelArguments QEMU's `-accel` and `-cpu`.
  * @returns the seconds it took, undefined when nothing came in time.
  */
@@ -54,10 +52,10 @@ const timeGuestStart = async (
       [
         ...["-machine", "q35", ...accelArguments, "-m", "1024", "-nodefaults", "-no-reboot", "-display", "none"],
         ...["-vga", "std", "-serial", "stdio"],
-        ...["-drive", `file=${escaped(resolve(image))},if=virtio,format=qcow2,snapshot=on`],
+        ...["-drive", `file=${optionValue(resolve(image))},if=virtio,format=qcow2,snapshot=on`],
         // No boot ROM: only the guest's kernel can send a packet.
         ...["-netdev", "user,id=net,restrict=on,ipv6=off", "-device", "virtio-net-pci,netdev=net,romfile="],
-        ...["-object", `filter-dump,id=dump,netdev=net,file=${escaped(capture)}`],
+        ...["-object", `filter-dump,id=dump,netdev=net,file=${optionValue(capture)}`],
       ],
       {
         allowFailure: true,
@@ -95,8 +93,9 @@ const probeKvm = async (host: Host, image: string): Promise<number | undefined> 
 const tcg = (reason: string): Accelerator => ({ accel: "tcg", cpuModel: "max", reason: `${reason}; expect minutes` });
 
 /**
- * `/dev/kvm` alone proves nothing: without the processor's own virtualization (a nested guest), a KVM device may be there
- * that runs firmware, emulates instructions, and fails on those of a current kernel.
+ * KVM when it works, else TCG. What was found out by booting is kept until this host boots again.
+ * `/dev/kvm` alone proves nothing. Without the processor's own virtualization (a nested guest), a KVM device may be
+ * there that runs firmware, emulates instructions, and fails on those of a current kernel.
  * @param probe A bootable image to try KVM with, once for each boot of this host.
  */
 export const chooseAccelerator = async (probe: { host: Host; image: string }): Promise<Accelerator> => {

@@ -46,9 +46,9 @@ const connect = (path: string): Promise<Socket> =>
   });
 
 /**
- * Connects to the socket that QEMU makes when it starts.
- * @param now Milliseconds since the epoch.
- * @throws BakeError BK508 when it does not within `timeoutMs`.
+ * Connects to the socket that QEMU makes when it starts, and shakes hands.
+ * @param now The clock, in milliseconds.
+ * @throws BakeError BK508 when it does not answer within `timeoutMs`.
  */
 export const connectQmp = async (path: string, timeoutMs: number, now: () => number): Promise<Qmp> => {
   const until = now() + timeoutMs;

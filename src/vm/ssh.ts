@@ -12,7 +12,11 @@ export interface SshKey {
   readonly publicKey: string;
 }
 
-/** Makes an ed25519 key pair in `folder`. */
+/**
+ * Makes an ed25519 key pair without a passphrase.
+ * @param folder Where both files are written; there must be none of their names.
+ * @throws BakeError BK302 when ssh-keygen fails.
+ */
 export const makeSshKey = async (host: Host, folder: string): Promise<SshKey> => {
   const privateKeyFile = join(folder, "id_ed25519");
   await host.run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "bake", "-f", privateKeyFile]);
@@ -27,7 +31,10 @@ export type Ssh = (
 /** The socket of the connection that all commands share. */
 const controlPath = (): string => join(tmpdir(), `bake-${pidOf(currentProcess())}-%C`);
 
-/** Ends the shared connection: the one to a node that went down answers nobody, and holds up whoever uses it. */
+/**
+ * Ends the shared connection to 127.0.0.1:port. The one to a node that went down answers nobody, and holds up whoever
+ * uses it.
+ */
 export const disconnect = async (host: Host, port: number): Promise<void> => {
   await host.run("ssh", ["-F", "none", "-p", String(port), "-S", controlPath(), "-O", "exit", "root@127.0.0.1"], {
     allowFailure: true,
@@ -36,8 +43,8 @@ export const disconnect = async (host: Host, port: number): Promise<void> => {
 };
 
 /**
- * Runs commands as root on 127.0.0.1:port; one connection serves them all. Its socket is not in the cache: a path of a
- * socket ends at 108 bytes.
+ * Runs commands as root on 127.0.0.1:port; one connection serves them all.
+ * Its socket is not in the cache: a path of a socket ends at 108 bytes.
  */
 export const sshTo =
   (host: Host, key: SshKey, port: number): Ssh =>
@@ -64,7 +71,10 @@ export interface SshTarget {
   readonly port?: number;
 }
 
-/** @returns undefined when `text` is no target. IPv6 with a port takes brackets: `[::1]:22`. */
+/**
+ * Reads `[user@]host[:port]`. Pure. IPv6 with a port takes brackets: `[::1]:22`.
+ * @returns undefined when `text` is no target.
+ */
 export const parseSshTarget = (text: string): SshTarget | undefined => {
   const at = text.lastIndexOf("@");
   const user = at < 0 ? undefined : text.slice(0, at);
@@ -80,16 +90,21 @@ export const parseSshTarget = (text: string): SshTarget | undefined => {
   return { ...(user !== undefined && { user }), host, ...(port !== undefined && { port: Number(port) }) };
 };
 
+/** The same target as text, as `parseSshTarget` reads it. Pure. */
 export const formatSshTarget = ({ user, host, port }: SshTarget): string =>
   `${user === undefined ? "" : `${user}@`}${host.includes(":") && port !== undefined ? `[${host}]` : host}${port === undefined ? "" : `:${port}`}`;
 
-/** How a user would call ssh by hand. */
+/** How a user would call ssh by hand. Pure. */
 export const sshCommandLine = ({ user, host, port }: SshTarget): string =>
   ["ssh", ...(port === undefined ? [] : ["-p", String(port)]), `${user === undefined ? "" : `${user}@`}${host}`].join(
     " ",
   );
 
-/** Why ssh itself failed (it exits 255 then), with what the user can do about it. */
+/**
+ * Why ssh itself failed (it exits 255 then), with what the user can do about it. Pure.
+ * @param stderr What ssh printed.
+ * @returns BakeError BK511 unreachable, BK512 unknown host key, BK513 no key accepted.
+ */
 export const explainSshFailure = (target: SshTarget, stderr: string): BakeError => {
   const name = formatSshTarget(target);
   const said = stderr
@@ -133,8 +148,10 @@ export interface HostConnection {
 }
 
 /**
- * Reaches a host with the user's own ssh configuration, keys, known hosts and agent; one connection serves all commands.
+ * Reaches a host with the user's own ssh configuration, keys, known hosts and agent; one connection serves all
+ * commands.
  * Asks nothing, forwards nothing, and never accepts a host key, whatever that configuration says.
+ * Nothing is sent before the first command.
  */
 export const sshToHost = async (host: Host, target: SshTarget): Promise<HostConnection> => {
   const folder = await mkdtemp(join(tmpdir(), "bake-ssh-"));

@@ -16,7 +16,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bakeImage } from "../../src/bake/image.ts";
 import { dataExtents, scanImage } from "../../src/check/scan-image.ts";
-import type { Secret } from "../../src/check/secret-scan.ts";
+import type { Secret } from "../../src/check/exact-values.ts";
 import { type Host, runProcess } from "../../src/host/host.ts";
 import { system } from "../../src/host/system.ts";
 import { Store } from "../../src/store/store.ts";

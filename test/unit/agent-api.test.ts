@@ -1,15 +1,19 @@
 import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { jobEnvironment } from "../../src/check/agent-api/job-environment.ts";
+import { assembleLog, plainLog } from "../../src/check/agent-api/job-log.ts";
+import { expandName, judgeRegistration } from "../../src/check/agent-api/judge.ts";
 import {
-  type AgentApi,
-  assembleLog,
-  expandName,
-  jobEnvironment,
-  judgeRegistration,
-  plainLog,
+  answerAccept,
+  answerHeartbeat,
+  answerPing,
+  parseFinish,
+  parseJson,
+  parseOffset,
+  parseRegistration,
   type RegistrationRequest,
-  startAgentApi,
-} from "../../src/check/agent-api/server.ts";
+} from "../../src/check/agent-api/protocol.ts";
+import { type AgentApi, startAgentApi } from "../../src/check/agent-api/server.ts";
 
 const expected = {
   token: "registration-token",
@@ -134,6 +138,78 @@ test("jobEnvironment carries all that the bootstrap requires, and the job's own 
     "PIPELINE_PROVIDER",
   ];
   for (const name of required) expect(environment[`BUILDKITE_${name}`], name).not.toBe("");
+});
+
+describe("the protocol", () => {
+  test("a registration may leave out all but the name, and its tags may be null", () => {
+    const nothing = { hostname: "", tags: [], version: "", build: "", os: "", arch: "", pid: 0 };
+    expect(parseRegistration({ name: "a" })).toEqual({ name: "a", ...nothing });
+    expect(parseRegistration({ name: "a", meta_data: null, features: ["x"] })).toEqual({ name: "a", ...nothing });
+    expect(parseRegistration({ name: "a", meta_data: ["queue=x"], pid: 7 })).toEqual({
+      ...nothing,
+      name: "a",
+      tags: ["queue=x"],
+      pid: 7,
+    });
+    for (const other of [undefined, null, [], "a", {}, { name: 1 }, { name: "a", meta_data: "queue=x" }]) {
+      expect(parseRegistration(other), JSON.stringify(other)).toBeUndefined();
+    }
+  });
+
+  test("a job's end has a status of digits; empty signals are none", () => {
+    expect(parseFinish({})).toEqual({ exitStatus: -1, lostChunks: 0 });
+    expect(parseFinish({ exit_status: "7", signal: "", signal_reason: "", chunks_failed_count: 2 })).toEqual({
+      exitStatus: 7,
+      lostChunks: 2,
+    });
+    expect(parseFinish({ exit_status: "-1", signal: "SIGKILL", signal_reason: "cancel" })).toEqual({
+      exitStatus: -1,
+      signal: "SIGKILL",
+      signalReason: "cancel",
+      lostChunks: 0,
+    });
+    for (const other of [undefined, [], { exit_status: 0 }, { exit_status: "" }, { exit_status: "0x1" }]) {
+      expect(parseFinish(other), JSON.stringify(other)).toBeUndefined();
+    }
+  });
+
+  test("offsets are whole numbers from 0", () => {
+    const offset = (query: string) => parseOffset(new URLSearchParams(query));
+    expect([offset("offset=0"), offset("offset=4096&size=3")]).toEqual([0, 4096]);
+    expect(["", "offset=x", "offset=-1", "offset=1.5", "offset=1e300"].map(offset)).toEqual(Array(5).fill(undefined));
+  });
+
+  test("an empty body is an empty object, and what is no JSON is nothing", () => {
+    expect(parseJson(Buffer.from(""))).toEqual({});
+    expect(parseJson(Buffer.from('{"a":1}'))).toEqual({ a: 1 });
+    expect(parseJson(Buffer.from("{"))).toBeUndefined();
+  });
+
+  test("answers to calls", () => {
+    expect(answerPing(undefined)).toEqual({ status: 200, body: {} });
+    expect(answerPing({ id: "1", state: "scheduled" })).toEqual({
+      status: 200,
+      body: { job: { id: "1", state: "scheduled" } },
+    });
+    expect(answerHeartbeat({ sent_at: "x" }, 0)).toEqual({
+      status: 200,
+      body: { sent_at: "x", received_at: "1970-01-01T00:00:00.000Z" },
+    });
+    expect(answerHeartbeat([1], 0).body).toEqual({ received_at: "1970-01-01T00:00:00.000Z" });
+    expect(answerAccept({ id: "1", state: "accepted", env: { A: "1" }, command: "true", token: "t" })).toEqual({
+      status: 200,
+      body: {
+        id: "1",
+        state: "accepted",
+        env: { A: "1" },
+        step: { command: "true" },
+        chunks_max_size_bytes: 102_400,
+        chunks_interval_seconds: 1,
+        log_max_size_bytes: 33_554_432,
+        token: "t",
+      },
+    });
+  });
 });
 
 describe("the API", () => {

@@ -1,11 +1,15 @@
+import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { patchBootSector, recipeDigest, standInBase } from "../../src/trial/base.ts";
+import { afterEach, beforeEach, describe, expect, it, test } from "vitest";
+import { recipeDigest, standInBase } from "../../src/trial/base.ts";
+import { customizeHook } from "../../src/trial/base-tree.ts";
+import { patchBootSector } from "../../src/trial/boot-disk.ts";
 import type { Host } from "../../src/host/host.ts";
 import { system } from "../../src/host/system.ts";
 import { Store } from "../../src/store/store.ts";
+import { hostileStrings } from "../hostile.ts";
 
 describe("patchBootSector", () => {
   // A disk's own sector: 0xdd; GRUB's boot.img: 0xbb; the core image: 0xcc.
@@ -86,4 +90,19 @@ describe("recipeDigest", () => {
   it("changes with the packages", () => {
     expect(recipeDigest(["liba"])).not.toBe(recipeDigest([]));
   });
+});
+
+test("the hook of mmdebstrap survives any folder", () => {
+  const names = [
+    ...hostileStrings(1000).filter((name) => !/[\0/]/.test(name) && name.length < 200),
+    "it's",
+    "'; id; '",
+  ];
+  const scripts = names.map((name) => `/cache/${name}/customize.sh`);
+  // mmdebstrap runs it with the new root as the first argument.
+  const input = scripts
+    .map((script) => `hook() {\nset -- ${customizeHook(script)}\nprintf '%s\\0' "$#" "$@"\n}\nhook '/the root'\n`)
+    .join("");
+  const words = execFileSync("sh", { input }).toString().split("\0");
+  expect(words).toEqual([...scripts.flatMap((script) => ["3", "sh", script, "/the root"]), ""]);
 });

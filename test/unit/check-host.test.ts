@@ -1,4 +1,4 @@
-/** The visit to a host, on this machine: bash in place of ssh, the real script and the real goss. */
+/** A batch on a host, on this machine: bash in place of ssh, the real script and the real goss. */
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { bundleCommands, writeBundle } from "../../src/check/bundle.ts";
 import {
-  asked,
+  checkForHost,
   cannotCheck,
   checkHost,
   compareBakeIds,
@@ -15,7 +15,7 @@ import {
   parseIdentity,
   requireArchitecture,
 } from "../../src/check/check-host.ts";
-import { type HostOutput, onHostScript, parseOutputs, visit, visitInput } from "../../src/check/on-host.ts";
+import { type HostOutput, onHostScript, parseOutputs, runBatch, batchInput } from "../../src/check/on-host.ts";
 import type { Ssh } from "../../src/vm/ssh.ts";
 import { type Host, runProcess } from "../../src/host/host.ts";
 import type { Check, CheckLevel, GossResource } from "../../src/node/check.ts";
@@ -48,10 +48,10 @@ const identity: HostIdentity = {
   absent: [],
 };
 
-/** A command of a visit that notes which folder the visit has: buildx gets a copy of its own in there. */
-const noteFolder = (): string => `dirname "$BUILDX_CONFIG" >'${join(folder, "visited")}'`;
-/** That folder. Others may visit this machine at the same time. */
-const visited = (): string => readFileSync(join(folder, "visited"), "utf8").trim();
+/** A command of a batch that notes which folder the batch has: buildx gets a copy of its own in there. */
+const noteFolder = (): string => `dirname "$BUILDX_CONFIG" >'${join(folder, "batchFolder")}'`;
+/** That folder. Others may run a batch on this machine at the same time. */
+const batchFolder = (): string => readFileSync(join(folder, "batchFolder"), "utf8").trim();
 
 let folder = "";
 beforeEach(() => {
@@ -81,7 +81,7 @@ describe("a host that was set up by hand", () => {
   it("is asked what the guide asks, and told nothing of bake's units", () => {
     const byHand = checks
       .filter((each) => cannotCheck(each, identity) === undefined)
-      .map((each) => asked(each, identity));
+      .map((each) => checkForHost(each, identity));
     expect(of("data-disk-mounted", byHand)).toMatchObject({
       title: "a disk of its own is mounted at /mnt",
       rows: ["G16", "G17", "G18"],
@@ -94,7 +94,7 @@ describe("a host that was set up by hand", () => {
 
   it("a baked one is asked what its plan says", () => {
     const baked = { ...identity, baked: { bakeId: "x", profile: "2cards", trial: false } };
-    expect(checks.map((each) => asked(each, baked))).toEqual(checks);
+    expect(checks.map((each) => checkForHost(each, baked))).toEqual(checks);
   });
 
   it("a disk that must be a certain one stays so", () => {
@@ -106,13 +106,13 @@ describe("a host that was set up by hand", () => {
         storage: { ...profile.storage, disk: { adopt: "UUID=600d2860-2279-4366-9903-aae4525139d0" } },
       },
     });
-    expect(asked(of("data-disk-mounted", adopting.checks), identity).title).toContain("600d2860");
+    expect(checkForHost(of("data-disk-mounted", adopting.checks), identity).title).toContain("600d2860");
   });
 });
 
-describe("visit", () => {
+describe("runBatch", () => {
   it("brings back status and both streams of every command, whatever is in them", async () => {
-    const outputs = await visit(local, shell, {
+    const outputs = await runBatch(local, shell, {
       commands: [
         { name: "both", command: "printf 'a\\tb\\n'; printf 'c\\n' >&2; exit 3", seconds: 5 },
         { name: "quotes", command: `printf %s "it's \\"so\\" $((1+1))"`, seconds: 5 },
@@ -129,13 +129,13 @@ describe("visit", () => {
     expect(outputs.get("stdin")).toMatchObject({ status: 0, stdout: "" });
     expect(outputs.get("slow")?.status).toBe(124);
     expect(outputs.get("last")?.stdout).toBe("end\n");
-    expect(visited()).toMatch(/^\/(run|tmp|var\/tmp)\/bake-check\./);
-    expect(existsSync(visited())).toBe(false);
+    expect(batchFolder()).toMatch(/^\/(run|tmp|var\/tmp)\/bake-check\./);
+    expect(existsSync(batchFolder())).toBe(false);
   });
 
   it("stops at its deadline", async () => {
     const started = Date.now();
-    const outputs = await visit(local, shell, {
+    const outputs = await runBatch(local, shell, {
       commands: [1, 2, 3].map((index) => ({ name: `slow${index}`, command: "sleep 60", seconds: 50 })),
       deadline: 1,
     });
@@ -147,7 +147,7 @@ describe("visit", () => {
     const marker = `98${process.pid % 100_000}`;
     const child = spawn("bash", ["-s"], { stdio: ["pipe", "pipe", "pipe"] });
     child.on("error", () => undefined);
-    const input = await visitInput(script, {
+    const input = await batchInput(script, {
       commands: [{ name: "hang", command: `${noteFolder()}; sleep ${marker}`, seconds: 200 }],
       deadline: 300,
     });
@@ -159,25 +159,25 @@ describe("visit", () => {
     };
     await until(async () => (await sleeping()).exitCode === 0);
     expect((await sleeping()).exitCode).toBe(0);
-    expect(existsSync(visited())).toBe(true);
+    expect(existsSync(batchFolder())).toBe(true);
     const ended = new Promise((done) => child.once("exit", done));
     child.stdout.destroy();
     child.stderr.destroy();
     await ended;
     await until(async () => (await sleeping()).exitCode !== 0);
     expect((await sleeping()).exitCode).toBe(1);
-    expect(existsSync(visited())).toBe(false);
+    expect(existsSync(batchFolder())).toBe(false);
   });
 
   it("says when a host did not answer to the end", async () => {
     const lost: Ssh = async () => ({ exitCode: 255, stdout: "", stderr: "\n\nConnection reset\n" });
-    await expect(visit(lost, shell, { deadline: 1 })).rejects.toMatchObject({
+    await expect(runBatch(lost, shell, { deadline: 1 })).rejects.toMatchObject({
       code: "BK516",
       message: "the connection to here was lost",
     });
     const half: Ssh = (_command, options) =>
       run("bash", ["-s"], { ...options, input: `FILES="a:10"\nLEVELS=\nDEADLINE=1\nLIMIT=1\n${script}abc` });
-    await expect(visit(half, shell, { deadline: 1 })).rejects.toMatchObject({
+    await expect(runBatch(half, shell, { deadline: 1 })).rejects.toMatchObject({
       code: "BK516",
       help: expect.stringContaining("did not arrive whole") as string,
     });
@@ -218,17 +218,17 @@ describe.skipIf(goss === "")("checkHost", () => {
     });
     expect(report.results[2]).toMatchObject({ expected: "mode 0600", found: "mode 0644" });
     expect(report.results[3]?.detail).toBe("this host was not baked");
-    expect(existsSync(visited())).toBe(false);
+    expect(existsSync(batchFolder())).toBe(false);
   });
 
   it("reports what it knows when the host goes away before it says more", async () => {
-    let visits = 0;
+    let batches = 0;
     const leaves: Ssh = (line, options) =>
-      ++visits === 1 ? local(line, options) : Promise.resolve({ exitCode: 255, stdout: "", stderr: "" });
+      ++batches === 1 ? local(line, options) : Promise.resolve({ exitCode: 255, stdout: "", stderr: "" });
     const plan = planWith([command("bad", "false")]);
     const { results } = await checkHost(host, { ...shell, ssh: leaves }, { plan, identity, goss });
     expect(results[0]).toMatchObject({ outcome: "failed", found: "exit-status 1" });
-    expect(visits).toBe(2);
+    expect(batches).toBe(2);
   });
 
   it("is not held up by a command that hangs, and leaves none behind", async () => {

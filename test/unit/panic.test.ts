@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { panicsIn } from "../../src/vm/panics.ts";
+import { panicsIn } from "../../src/vm/console.ts";
 
 test("a panic is found on a serial console, once each, with its words", () => {
   const once = [

@@ -22,7 +22,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { scanImage } from "../../../src/check/scan-image.ts";
-import { type Secret, startScan } from "../../../src/check/secret-scan.ts";
+import type { Secret } from "../../../src/check/exact-values.ts";
+import { startScan } from "../../../src/check/secret-scan.ts";
 import { root } from "../../../src/host/root.ts";
 import { type GoldenImage, madeFrom, testHost } from "../golden-image.ts";
 

@@ -2,7 +2,8 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { DataDisk, Snapshot, Vm } from "../../../src/vm/machine.ts";
+import type { DataDisk, Snapshot } from "../../../src/vm/disks.ts";
+import type { Vm } from "../../../src/vm/machine.ts";
 import type { Host } from "../../../src/host/host.ts";
 import { type GoldenImage, type NodeIdentity, startVm, type StartedVm } from "../golden-image.ts";
 

@@ -1,0 +1,61 @@
+/** What a bake reads out of the store, and whether there is room for what it writes. */
+import { filesOf, type LockedFile } from "../artifact.ts";
+import { BakeError } from "../errors.ts";
+import { freeBytes } from "../host/disk-space.ts";
+import type { Host } from "../host/host.ts";
+import type { NodePlan } from "../plan/node-plan.ts";
+import type { Store } from "../store/store.ts";
+import { requirePlainArchives } from "./archive.ts";
+
+/** Every file that a bake reads out of the store; models do not reach the node yet. Pure. @returns the base first. */
+export const lockedInputs = ({ base, artifacts = [] }: NodePlan): (LockedFile & { readonly isDisk: boolean })[] =>
+  [...(base === undefined ? [] : [base]), ...artifacts]
+    .filter(({ kind }) => kind !== "model")
+    .flatMap((artifact) =>
+      filesOf(artifact).map((file) => ({
+        ...file,
+        name: artifact.kind === "base" ? `base ${artifact.name}` : file.name,
+        isDisk: artifact.kind === "base",
+      })),
+    );
+
+/**
+ * Reads every file again, and looks into archives.
+ * @throws BakeError BK201/BK202 for a file that is missing or changed, BK217 for an archive that no release is.
+ */
+export const verifyInputs = (
+  host: Host,
+  store: Store,
+  { artifacts = [] }: NodePlan,
+  inputs: readonly LockedFile[],
+): Promise<void> =>
+  host.progress.step("verify-artifacts", `compare ${inputs.length} files with their digests`, async (update) => {
+    for (const file of inputs) {
+      update(file.name);
+      await store.verify(file);
+    }
+    await requirePlainArchives(host, store, artifacts);
+  });
+
+/**
+ * Bytes that a bake writes at its peak. Pure.
+ * They are the overlay that Packer builds in, the compressed result, and that unpacked again.
+ */
+export const neededBytes = (files: readonly LockedFile[]): number =>
+  3 * files.reduce((sum, { size }) => sum + size, 0) + (1 << 30);
+
+const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+
+/**
+ * @param needed Bytes.
+ * @throws BakeError BK402 when there are fewer where `folder` is.
+ */
+export const requireSpace = async (folder: string, needed: number): Promise<void> => {
+  const free = await freeBytes(folder);
+  if (free >= needed) return;
+  throw new BakeError(
+    "BK402",
+    `${folder} has ${gib(free)} free, the bake needs about ${gib(needed)}`,
+    "Free some space, or point XDG_CACHE_HOME (and the current folder) to a larger disk.",
+  );
+};

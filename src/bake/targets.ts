@@ -1,0 +1,134 @@
+/** How each target bakes. A target that is missing here does not compile. */
+import { BakeError } from "../errors.ts";
+import type { Host } from "../host/host.ts";
+import type { StepTime } from "../host/progress.ts";
+import type { NodePlan } from "../plan/node-plan.ts";
+import type { SecretSources } from "../check/known-secrets.ts";
+import type { Profile, TargetName } from "../profile/schema.ts";
+import { targetsOf } from "../targets/index.ts";
+import type { Store } from "../store/store.ts";
+import type { Accelerator } from "../vm/accelerator.ts";
+import { cloudCredentials } from "./cloud-credentials.ts";
+import type { Provenance } from "./image-record.ts";
+
+/** What one bake is made from, and whom it tells. */
+interface BakeRequest {
+  /** The folder below out/, holding the rendered tree. */
+  readonly folder: string;
+  /** With a lock, for this target. */
+  readonly plan: NodePlan;
+  readonly bakeId: string;
+  readonly trial: boolean;
+  /** What `credentials` returned. */
+  readonly credentials: Readonly<Record<string, string>>;
+  readonly secrets: SecretSources;
+  readonly store: Store;
+  readonly packer: { readonly path: string; readonly environment: Readonly<Record<string, string>> };
+  /** Puts what the plan names into the store. */
+  readonly fetch: () => Promise<void>;
+  /** Keeps the time of a phase that is no step of `host.progress`. */
+  readonly recordStep: (step: StepTime) => void;
+  readonly steps: () => readonly StepTime[];
+  readonly provenance: Provenance;
+  /** Tells the user one or more lines. */
+  readonly print: (text: string) => void;
+}
+
+/** What came of a bake, or was there already. */
+interface Baked {
+  /** For the user. @param seconds What this run took. */
+  readonly describe: (seconds: number) => string;
+  /** What is booted and checked next. Absent where only the cloud has the image. */
+  readonly bootable?: { readonly image: string; readonly accelerator: Accelerator };
+}
+
+export interface Baker {
+  /** Installs what a bake needs on this host. @returns the path of Packer. */
+  readonly setUp: (host: Host, options: { readonly offline: boolean }) => Promise<string>;
+  /** Bakes, unless `folder` has the image of this bake id. */
+  readonly bake: (host: Host, request: BakeRequest) => Promise<Baked>;
+}
+
+export interface BakeTarget {
+  /** For sentences: "a bake in the cloud". */
+  readonly where: string;
+  readonly takesTrials: boolean;
+  readonly worksOffline: boolean;
+  /** The folder below out/ of a profile's image. Pure. */
+  readonly folderName: (profile: string) => string;
+  /** What Packer gets in its environment besides. Pure. @throws BakeError BK410 naming all that is missing. */
+  readonly credentials: (env: Host["env"]) => Record<string, string>;
+  /** Loaded when something is baked: it brings Packer, VM and cloud along. */
+  readonly load: () => Promise<Baker>;
+}
+
+/** All targets, the local one first. */
+export const bakeTargets: Readonly<Record<TargetName, BakeTarget>> = {
+  qemu: {
+    where: "in a local VM",
+    takesTrials: true,
+    worksOffline: true,
+    folderName: (profile) => profile,
+    credentials: () => ({}),
+    load: async () => (await import("./qemu.ts")).qemuBaker,
+  },
+  huaweicloud: {
+    where: "in the cloud",
+    takesTrials: false,
+    worksOffline: false,
+    folderName: (profile) => `${profile}-huaweicloud`,
+    credentials: cloudCredentials,
+    load: async () => (await import("./huaweicloud.ts")).huaweiCloudBaker,
+  },
+};
+
+const targetNames = Object.keys(bakeTargets) as TargetName[];
+
+const firstThatTakesTrials = (): TargetName => {
+  const name = targetNames.find((each) => bakeTargets[each].takesTrials);
+  if (name === undefined) throw new Error("no target takes trials");
+  return name;
+};
+
+/** Where a trial bakes, whatever targets the profile has. */
+export const trialTarget: TargetName = firstThatTakesTrials();
+
+/**
+ * The target that is baked. Pure.
+ * @param asked What the user asked for; without it a trial's, or the first that the profile has.
+ * @param file The profile's file, for messages.
+ * @throws BakeError BK413 for a target that cannot be.
+ */
+export const chooseTarget = (
+  profile: Profile,
+  file: string,
+  {
+    asked,
+    trial,
+    offline,
+  }: { readonly asked: TargetName | undefined; readonly trial: boolean; readonly offline: boolean },
+): TargetName => {
+  const there = targetsOf(profile);
+  const name = asked ?? (trial ? trialTarget : there[0]);
+  if (name === undefined) throw new RangeError("the profile has no target");
+  const { where, takesTrials, worksOffline } = bakeTargets[name];
+  if (trial && !takesTrials) {
+    throw new BakeError(
+      "BK413",
+      `a trial bakes ${bakeTargets[trialTarget].where} alone`,
+      `Leave --trial or --target ${name} out.`,
+    );
+  }
+  if (!there.includes(name)) {
+    throw new BakeError("BK413", `${file} has no target ${name}`, `It has: ${there.join(", ")}.`);
+  }
+  if (offline && !worksOffline) {
+    const other = there.find((each) => bakeTargets[each].worksOffline);
+    throw new BakeError(
+      "BK413",
+      `a bake ${where} needs the network`,
+      `Leave --offline out${other === undefined ? "" : `, or bake ${bakeTargets[other].where}: --target ${other}`}.`,
+    );
+  }
+  return name;
+};

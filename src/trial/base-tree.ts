@@ -1,0 +1,192 @@
+/** The root tree of the stand-in base: Debian, bootstrapped from packages. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { BakeError } from "../errors.ts";
+import { shellWord } from "../formats/shell.ts";
+import type { Host } from "../host/host.ts";
+import { suite } from "./debian.ts";
+
+/** Part of the recipe: a change makes a new base. */
+const packages = [
+  "systemd-sysv",
+  "systemd-resolved",
+  "udev",
+  "kmod",
+  "dbus",
+  "linux-image-cloud-amd64",
+  "cloud-init",
+  "cloud-guest-utils",
+  "openssh-server",
+  "iptables",
+  "iproute2",
+  "netbase",
+  "ca-certificates",
+  "curl",
+  "git",
+  "openssh-client",
+  "zstd",
+  "e2fsprogs",
+  "xfsprogs",
+  "fdisk",
+  "procps",
+  "python3",
+  "less",
+];
+
+/**
+ * A small VM needs neither manuals nor translations; licences stay.
+ * It needs no fsync of every file that dpkg unpacks either.
+ */
+const dpkgOptions = [
+  "force-unsafe-io",
+  "path-exclude=/usr/share/man/*",
+  "path-exclude=/usr/share/locale/*",
+  "path-exclude=/usr/share/doc/*",
+  "path-include=/usr/share/doc/*/copyright",
+];
+
+/** Files of the base besides those of its packages. */
+const files: Readonly<Record<string, string>> = {
+  // One DHCP lease for whatever the network card is called. Without IPv6 no boot waits for duplicate address detection.
+  "etc/systemd/network/20-dhcp.network":
+    "[Match]\nName=en* eth*\n\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n",
+  // The network belongs to networkd, so no file that names this VM's MAC address ends up in an image.
+  // Of host keys only the fast kind: an RSA key takes seconds under TCG.
+  "etc/cloud/cloud.cfg.d/95-base.cfg":
+    "network: {config: disabled}\ndisable_root: false\nlocale: false\napt: {preserve_sources_list: true}\nssh_genkeytypes: [ed25519]\n",
+  "etc/ssh/sshd_config.d/10-base.conf": "PermitRootLogin prohibit-password\nPasswordAuthentication no\nUseDNS no\n",
+  "etc/hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n",
+  // Empty, not absent: each copy makes its own at its first boot.
+  "etc/machine-id": "",
+};
+
+/** Housekeeping that only delays the boot of a short-lived VM. */
+const masked = [
+  "apt-daily.timer",
+  "apt-daily-upgrade.timer",
+  "dpkg-db-backup.timer",
+  "e2scrub_all.timer",
+  "e2scrub_reap.service",
+  "fstrim.timer",
+];
+
+/**
+ * What bases of the field bring along, and a bake has to deal with.
+ * That is the distribution's own old Docker, a daemon.json of the Ascend runtime, and a package that is missing.
+ * The package lies in a repository on the base's own disk, so that no bake needs a network for it.
+ */
+const field = `
+ascend=/usr/local/Ascend/Ascend-Docker-Runtime
+mkdir -p "$root/etc/docker" "$root$ascend"
+printf '#!/bin/sh\\n# Stands in for the Ascend runtime: passes everything on.\\nexec runc "$@"\\n' >"$root$ascend/ascend-docker-runtime"
+chmod 0755 "$root$ascend/ascend-docker-runtime"
+printf '{"default-runtime": "ascend", "runtimes": {"ascend": {"path": "%s", "runtimeArgs": []}}}\\n' \\
+  "$ascend/ascend-docker-runtime" >"$root/etc/docker/daemon.json"
+
+old=$(mktemp -d)
+mkdir -p "$old/DEBIAN" "$old/usr/bin" "$old/usr/lib/systemd/system"
+printf 'Package: docker-engine\\nVersion: 18.09.0\\nArchitecture: all\\nMaintainer: bake <bake@example.invalid>\\nDescription: stands in for the old Docker of a distribution\\n' >"$old/DEBIAN/control"
+printf '#!/bin/sh\\necho Docker version 18.09.0\\n' >"$old/usr/bin/dockerd"
+chmod 0755 "$old" "$old/usr/bin/dockerd"
+printf '[Service]\\nExecStart=/usr/bin/dockerd\\n' >"$old/usr/lib/systemd/system/docker.service"
+dpkg-deb --root-owner-group --build "$old" "$root/tmp/docker-engine.deb" >/dev/null
+chroot "$root" dpkg --install /tmp/docker-engine.deb
+rm -rf "$old" "$root/tmp/docker-engine.deb"
+
+repository=/var/lib/stand-in/packages
+mkdir -p "$root$repository"
+chroot "$root" sh -euc '
+  cd "$1"
+  apt-get -q download xz-utils
+  for deb in *.deb; do
+    dpkg-deb --field "$deb"
+    echo "Filename: ./$deb"
+    echo "Size: $(stat -c %s "$deb")"
+    echo "SHA256: $(sha256sum "$deb" | cut -d " " -f 1)"
+    echo
+  done >Packages
+  echo "deb [trusted=yes] file:$1 ./" >/etc/apt/sources.list.d/stand-in.list
+  rm -rf /var/lib/apt/lists/*
+  apt-get -q update -o Dir::Etc::SourceList=/etc/apt/sources.list.d/stand-in.list -o Dir::Etc::SourceParts=-
+' sh "$repository"
+`;
+
+/** Runs when the packages are installed; `$1` is the new root. */
+const customize = `set -eu
+root=$1
+${field}
+chroot "$root" systemctl enable systemd-networkd.service systemd-resolved.service ssh.service
+chroot "$root" systemctl mask ${masked.join(" ")}
+rm -f "$root"/etc/ssh/ssh_host_* "$root"/etc/hostname "$root"/etc/resolv.conf
+ln -s ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
+`;
+
+/** Packages of the base, each once. Pure. @param libraryPackages Besides the base's own. */
+export const packagesOf = (libraryPackages: readonly string[]): string[] => [
+  ...new Set([...packages, ...libraryPackages]),
+];
+
+/** Everything that decides what is in the tree, except the state of the package mirror. Pure. */
+export const treeRecipe = (libraryPackages: readonly string[]): readonly unknown[] => [
+  suite,
+  packagesOf(libraryPackages).toSorted(),
+  dpkgOptions,
+  files,
+  customize,
+];
+
+/**
+ * The hook that mmdebstrap runs by a shell when the packages are installed. Pure.
+ * @param script Path of a script that gets the new root as its argument.
+ */
+export const customizeHook = (script: string): string => `sh ${shellWord(script)} "$1"`;
+
+/**
+ * Bootstraps a root tree of Debian. Needs root and a package mirror.
+ * @param folder Where the tree is made.
+ * @param include Packages by name, as `packagesOf` lists them.
+ * @returns the tree's folder.
+ * @throws BakeError BK306 when it fails.
+ */
+export const bootstrap = async (
+  host: Host,
+  folder: string,
+  { include, mirror, update }: { include: readonly string[]; mirror: string; update: (detail: string) => void },
+): Promise<string> => {
+  const rootTree = join(folder, "root");
+  const script = join(folder, "customize.sh");
+  await writeFile(script, customize);
+  const result = await host.run(
+    // In a mount namespace of its own. When it is killed, no /proc, /sys or /dev is left mounted in a folder that is removed.
+    "unshare",
+    [
+      ...["--mount", "--propagation", "private", "mmdebstrap"],
+      // The lists of the base's own repository stay: a bake installs from it.
+      "--skip=cleanup/apt/lists",
+      ...["--mode=root", "--variant=minbase", "--architectures=amd64", `--include=${include.join(",")}`],
+      ...dpkgOptions.map((option) => `--dpkgopt=${option}`),
+      ...[`--customize-hook=${customizeHook(script)}`, "--format=directory", suite, rootTree, mirror],
+    ],
+    {
+      allowFailure: true,
+      // Time to take its mounts down.
+      killAfter: 60_000,
+      onLine: (line) => {
+        const step = /^I: (\w+ing\b.*?)(\.\.\.)?$/.exec(line)?.[1];
+        if (step !== undefined) update(step);
+      },
+    },
+  );
+  if (result.exitCode !== 0) {
+    throw new BakeError(
+      "BK306",
+      "the stand-in base could not be bootstrapped",
+      `${`${result.stdout}${result.stderr}`.trim().split("\n").slice(-10).join("\n")}\nNothing was kept; run it again when packages can be fetched.`,
+    );
+  }
+  for (const [path, content] of Object.entries(files)) {
+    await mkdir(dirname(join(rootTree, path)), { recursive: true });
+    await writeFile(join(rootTree, path), content);
+  }
+  return rootTree;
+};
