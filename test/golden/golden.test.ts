@@ -1,39 +1,18 @@
 /**
- * Profiles in, every rendered byte out. 2cards stands in its folder whole; of the others only the files that differ from
- * it. `npm test -- -u` rewrites what is expected; a file that is not rendered any more has to be deleted by hand.
+ * Profiles in, every rendered byte out. Four profiles stand in their folders whole. Of those that differ from one of them by
+ * numbers, `expected.txt` has a line a file: its sha256 and its path. `npm test -- -u` writes all of it.
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { planNode } from "../../src/plan/plan.ts";
 import { root } from "../../src/host/root.ts";
 import { substitute } from "../../src/trial/substitutions.ts";
+import { expectNothingElse } from "../expected-files.ts";
 import { readProfile, render, trialLock, trialPlan, unlockedPlan } from "../plan-of.ts";
 
-const expectedOf = (name: string): string => join(import.meta.dirname, name, "expected");
-const whole = expectedOf("2cards");
-
-const filesBelow = (folder: string): string[] =>
-  existsSync(folder)
-    ? readdirSync(folder, { recursive: true, withFileTypes: true })
-        .filter((entry) => entry.isFile())
-        .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
-        .toSorted()
-    : [];
-
-describe("2cards, trial, locked", () => {
-  const { files } = render(trialPlan());
-
-  test.each(files)("$path", async ({ path, content }) => {
-    await expect(content).toMatchFileSnapshot(join(whole, path));
-  });
-
-  test("nothing else is expected", () => {
-    expect(filesBelow(whole)).toEqual(files.map(({ path }) => path).toSorted());
-  });
-});
-
-/** As a trial bakes it, or as it is, without a lock. */
+/** As a trial bakes it, or as it is, with or without a lock. */
 const planOf = (name: string, path: string, kind: "trial" | "locked" | "unlocked") => {
   const profile = readProfile(join(root, path));
   return kind === "trial"
@@ -41,31 +20,56 @@ const planOf = (name: string, path: string, kind: "trial" | "locked" | "unlocked
     : planNode({ name, profile, ...(kind === "locked" && { lock: trialLock }) });
 };
 
-describe.each([
+const whole = [
+  ["2cards", "profiles/2cards.yaml", "trial"],
+  ["minimal", "test/golden/minimal/profile.yaml", "unlocked"],
+  ["everything", "test/golden/everything/profile.yaml", "unlocked"],
+  ["cloud", "test/golden/cloud/profile.yaml", "unlocked"],
+] as const;
+
+const digests = [
   ["1card", "profiles/1card.yaml", "trial"],
   ["4cards", "profiles/4cards.yaml", "trial"],
   ["8cards", "profiles/8cards.yaml", "trial"],
   ["2cards-aarch64", "profiles/2cards-aarch64.yaml", "unlocked"],
-  ["minimal", "test/golden/minimal/profile.yaml", "unlocked"],
-  ["everything", "test/golden/everything/profile.yaml", "unlocked"],
-  ["cloud", "test/golden/cloud/profile.yaml", "unlocked"],
   ["cloud-mirror", "test/golden/cloud-mirror/profile.yaml", "locked"],
-] as const)("%s, %s, %s: what differs from 2cards", (name, path, kind) => {
-  const { files } = render(planOf(name, path, kind));
-  // The name of the profile stands in every file.
-  const same = (file: string, content: string): boolean =>
-    existsSync(join(whole, file)) &&
-    readFileSync(join(whole, file), "utf8").replaceAll(/Made by bake from profile .*/g, "") ===
-      content.replaceAll(/Made by bake from profile .*/g, "");
-  const different = files.filter((file) => !same(file.path, file.content));
+] as const;
 
-  test.each(different)("$path", async ({ path: file, content }) => {
-    await expect(content).toMatchFileSnapshot(join(expectedOf(name), file));
+describe.each(whole)("%s, %s, %s", (name, path, kind) => {
+  const { files } = render(planOf(name, path, kind));
+  const folder = join(import.meta.dirname, name, "expected");
+
+  test.each(files)("$path", async ({ path: file, content }) => {
+    await expect(content).toMatchFileSnapshot(join(folder, file));
   });
 
   test("nothing else is expected", () => {
-    expect(filesBelow(expectedOf(name))).toEqual(different.map((file) => file.path).toSorted());
+    expectNothingElse(
+      folder,
+      files.map((file) => file.path),
+    );
   });
+});
+
+describe.each(digests)("%s, %s, %s: digests", (name, path, kind) => {
+  test("expected.txt", async () => {
+    const lines = render(planOf(name, path, kind)).files.map(
+      (file) => `${createHash("sha256").update(file.content).digest("hex")}  ${file.path}\n`,
+    );
+    await expect(lines.join("")).toMatchFileSnapshot(join(import.meta.dirname, name, "expected.txt"));
+  });
+
+  test("nothing else is expected", () => {
+    expectNothingElse(join(import.meta.dirname, name), [
+      "expected.txt",
+      ...(path.startsWith("test/golden/") ? ["profile.yaml"] : []),
+    ]);
+  });
+});
+
+test("every folder is one of them", () => {
+  const folders = readdirSync(import.meta.dirname, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  expect(folders.map((folder) => folder.name).toSorted()).toEqual([...whole, ...digests].map(([name]) => name).toSorted());
 });
 
 test("without a lock, what needs digests is left out and named, everything else is there", () => {
