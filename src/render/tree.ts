@@ -399,7 +399,8 @@ const withBakeId = (plan: NodePlan, templates: Templates, bakeId: string | undef
   const instance: Instance = { authorizedKeys: [], environment: {} };
   const files: RenderedFile[] = [
     ...node.map(({ path, content }) => ({ path: `node${path}`, content })),
-    { path: "plan.json", content: json(plan) },
+    // Checks stand in the goss files, checks.tsv and node.md.
+    { path: "plan.json", content: json({ ...plan, checks: undefined }) },
     { path: "provision/files.tsv", content: tsv(node.map(({ path, mode }) => [mode, path])) },
     { path: "provision/directories.tsv", content: tsv(directories(plan)) },
     { path: "provision/units.txt", content: `${plan.enabledUnits.join("\n")}\n` },

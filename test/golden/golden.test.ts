@@ -69,7 +69,9 @@ describe.each(digests)("%s, %s, %s: digests", (name, path, kind) => {
 
 test("every folder is one of them", () => {
   const folders = readdirSync(import.meta.dirname, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  expect(folders.map((folder) => folder.name).toSorted()).toEqual([...whole, ...digests].map(([name]) => name).toSorted());
+  expect(folders.map((folder) => folder.name).toSorted()).toEqual(
+    [...whole, ...digests].map(([name]) => name).toSorted(),
+  );
 });
 
 test("without a lock, what needs digests is left out and named, everything else is there", () => {

@@ -9,6 +9,7 @@ import { chooseAccelerator } from "../../src/vm/accelerator.ts";
 import { makeSshKey } from "../../src/vm/ssh.ts";
 import { bootVm, type Vm, type VmOptions } from "../../src/vm/machine.ts";
 import { type Host, runProcess } from "../../src/host/host.ts";
+import { planChecks } from "../../src/plan/checks.ts";
 import type { NodePlan } from "../../src/plan/node-plan.ts";
 import { instanceUserData, templateNames, type Templates } from "../../src/render/tree.ts";
 import type { Instance } from "../../src/render/user-data.ts";
@@ -52,7 +53,9 @@ export const goldenImage = async (profile = "2cards"): Promise<GoldenImage> => {
   const { code, output } = await bake(cwd, ["image", "--profile", profile, "--trial", "--no-check"]);
   if (code !== 0) throw new Error(`the golden image could not be baked:\n${output}`);
   const folder = join(cwd, `out/${profile}-trial`);
-  const plan = JSON.parse(await readFile(join(folder, "plan.json"), "utf8")) as NodePlan;
+  const written = JSON.parse(await readFile(join(folder, "plan.json"), "utf8")) as NodePlan;
+  // plan.json leaves them out.
+  const plan = { ...written, checks: planChecks(written) };
   const templates = await readTemplates(templateNames(plan));
   return { folder, image: join(folder, "image.qcow2"), plan, templates };
 };
