@@ -18,7 +18,6 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
-  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
@@ -157,7 +156,7 @@ for (const { name, path, kind } of cases) {
   const complaint = sides.map(({ status, stderr }, side) =>
     status === 0 ? "" : `  ${side === 0 ? before : after} does not render it:\n${stderr.replace(/^/gm, "    ")}\n`,
   );
-  const paths = [...new Set([...old.digests.keys(), ...fresh.digests.keys()])].toSorted();
+  const paths = [...new Set([...old.digests.keys(), ...fresh.digests.keys()])].toSorted((a, b) => (a < b ? -1 : 1));
   const different = paths.filter((each) => old.digests.get(each) !== fresh.digests.get(each));
   const within = (each) => each.slice(each.indexOf("/") + 1);
   const reaching = different.filter((each) => inImage(within(each)));

@@ -7,6 +7,7 @@ import { errorCodes } from "../../src/error-codes.ts";
 import { profileSchema } from "../../src/profile/json-schema.ts";
 import { root } from "../../src/host/root.ts";
 import { withoutCase } from "../negative/codes.ts";
+import { roomMap } from "../rooms.ts";
 import { errorsPage } from "./errors-page.ts";
 import { profilePage } from "./profile-page.ts";
 
@@ -22,6 +23,16 @@ test("schema/profile.schema.json", async () => {
   await expect(`${JSON.stringify(profileSchema(), null, 2)}\n`).toMatchFileSnapshot(
     join(root, "schema/profile.schema.json"),
   );
+});
+
+test("CONTRIBUTING.md's map of the rooms", async () => {
+  const page = join(root, "CONTRIBUTING.md");
+  const made = readFileSync(page, "utf8").replace(
+    /(<!-- rooms: [^\n]*-->\n\n)[\s\S]*?(\n?<!-- end of rooms -->)/,
+    (_, start: string) => `${start}${roomMap()}\n<!-- end of rooms -->`,
+  );
+  expect(made).toContain(roomMap());
+  await expect(made).toMatchFileSnapshot(page);
 });
 
 const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })

@@ -1,0 +1,76 @@
+/** The order of the rooms of src/, and the length of its files. */
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import { expect, test } from "vitest";
+import { root } from "../../src/host/root.ts";
+import { knownLong, knownUpward, longBecause, mostLines, notBuilt, rooms } from "../rooms.ts";
+
+const src = join(root, "src");
+const files = readdirSync(src, { recursive: true, encoding: "utf8" })
+  .filter((path) => path.endsWith(".ts"))
+  .toSorted();
+const textOf = (path: string): string => readFileSync(join(src, path), "utf8");
+const roomOf = (path: string): string => path.replace(/\/.*/, "/");
+
+/** What a file imports or exports anew, as paths below src/; types count too. */
+const importsOf = (path: string, text: string): string[] =>
+  [...text.matchAll(/^(?:import|export|\}).*?from "(\.[^"]+)"|\bimport\(\s*"(\.[^"]+)"|^import "(\.[^"]+)"/gm)].map(
+    ([, ...found]) => normalize(join(dirname(path), found.find((each) => each !== undefined) ?? "")),
+  );
+
+const order = rooms.map(([name]) => name);
+const arrows = files.flatMap((from) => importsOf(from, textOf(from)).map((to) => ({ from, to })));
+const between = arrows.filter(({ from, to }) => roomOf(from) !== roomOf(to));
+
+test("imports are read in every form", () => {
+  const text = `import a from "./a.ts";
+import {
+  type B,
+} from "../b.ts";
+import type { C } from "./c/d.ts";
+export { e } from "./e.ts";
+import "./f.ts";
+const g = await import("../g.ts");
+const text = 'taken from "./not.ts"';
+`;
+  expect(importsOf("room/x.ts", text)).toEqual(["room/a.ts", "b.ts", "room/c/d.ts", "room/e.ts", "room/f.ts", "g.ts"]);
+  expect(arrows.length).toBeGreaterThan(files.length);
+  // Whatever is imported is one of the files: nothing was misread.
+  expect(arrows.filter(({ to }) => !files.includes(to))).toEqual([]);
+});
+
+test("everything directly below src/ is a room of test/rooms.ts, and the rooms are there", () => {
+  expect([...new Set(files.map(roomOf))].toSorted()).toEqual(
+    order.filter((name) => !notBuilt.includes(name)).toSorted(),
+  );
+});
+
+test("imports lead down the list of rooms: no arrow goes up, so none go in a circle", () => {
+  const upward = between
+    .filter(({ from, to }) => order.indexOf(roomOf(from)) > order.indexOf(roomOf(to)))
+    .map(({ from, to }) => `${from} -> ${to}`);
+  const known = knownUpward.map(([from, to]) => `${from} -> ${to}`);
+  expect(
+    [...new Set(upward)].filter((arrow) => !known.includes(arrow)),
+    "a room imports from one above it",
+  ).toEqual([]);
+  expect(
+    known.filter((arrow) => !upward.includes(arrow)),
+    "gone: take them out of test/rooms.ts",
+  ).toEqual([]);
+});
+
+test("no file of src/ is long without saying why at its head", () => {
+  const long = files.filter((path) => {
+    const lines = textOf(path).trimEnd().split("\n");
+    return lines.length > mostLines && !lines.slice(0, 10).some((line) => line.includes(longBecause));
+  });
+  expect(
+    long.filter((path) => !knownLong.includes(path)),
+    `more than ${mostLines} lines: take it apart, or say "${longBecause} …" in its first ten lines`,
+  ).toEqual([]);
+  expect(
+    knownLong.filter((path) => !long.includes(path)),
+    "gone: take them out of test/rooms.ts",
+  ).toEqual([]);
+});
