@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 
 /** Files below a folder, as paths in it, sorted; none when it is not there. */
-export const filesBelow = (folder: string): string[] => {
+const filesBelow = (folder: string): string[] => {
   try {
     return readdirSync(folder, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())

@@ -22,8 +22,9 @@ import type { Check, CheckLevel, GossResource } from "../../src/plan/check.ts";
 import { root } from "../../src/host/root.ts";
 import { planNode } from "../../src/plan/plan.ts";
 import { readProfile, trialPlan, unlockedPlan } from "../plan-of.ts";
+import { needs, toolPath } from "../needs.ts";
 
-const goss = process.env["BAKE_TEST_GOSS"] ?? "";
+const goss = toolPath("goss");
 const script = readFileSync(join(root, onHostScript), "utf8");
 const { signal } = new AbortController();
 const run = runProcess(signal);
@@ -186,7 +187,7 @@ describe("visit", () => {
   });
 });
 
-describe.skipIf(goss === "")("checkHost", () => {
+needs("goss").describe("checkHost", () => {
   it("passes, fails with what was found, and leaves out what the host cannot have", async () => {
     writeFileSync(join(folder, "there"), "");
     const report = await checkHost(host, shell, {
