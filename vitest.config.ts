@@ -17,6 +17,8 @@ class ByName extends BaseSequencer {
 
 export default defineConfig({
   test: {
+    // A file that is expected and not there fails; only -u writes.
+    update: "none",
     sequence: { sequencer: ByName },
     projects: [
       {

@@ -1,6 +1,6 @@
 /**
  * What each code means. A code never changes its meaning; docs/errors.md is made from this table and from the examples of
- * the tests. One table of one thing, so it may be long.
+ * the tests. Long because it is one table of one thing.
  */
 
 interface Meaning {

@@ -68,7 +68,15 @@ export const layLockedProfile = (
           files: [{ path: "config.json", url: bytes.url, ...file(what) }],
         };
       case "base":
-        return { ...entry, ...bytes, ...file(what), kind: requirement.kind, format: "qcow2" };
+        // Only a release has a version by its name; a path is none.
+        return {
+          ...entry,
+          ...bytes,
+          ...file(what),
+          kind: requirement.kind,
+          version: /^[\w.-]+$/.test(asked) ? asked : "1",
+          format: "qcow2",
+        };
       case "file":
         return { ...entry, ...bytes, ...file(what), kind: requirement.kind, version: "1" };
       default:

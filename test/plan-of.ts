@@ -6,7 +6,7 @@ import type { Lock } from "../src/lock/lock.ts";
 import type { NodePlan } from "../src/plan/node-plan.ts";
 import { planFor } from "../src/commands/plan.ts";
 import { loadProfile } from "../src/profile/load.ts";
-import { rules } from "../src/profile/rules/index.ts";
+import { rules } from "../src/commands/rules.ts";
 import type { Profile } from "../src/profile/schema.ts";
 import { renderTree, type Rendered, templateNames } from "../src/render/tree.ts";
 import { type Templates } from "../src/render/templates.ts";

@@ -1,4 +1,4 @@
-/** A real registry on a loopback port, in memory: Debian's docker-registry; `BAKE_TEST_REGISTRY` is the path of its binary. */
+/** A real registry on a loopback port, in memory: Debian's docker-registry. */
 import { execFile, execFileSync, spawn } from "node:child_process";
 import { createHash, createSign } from "node:crypto";
 import { once } from "node:events";
@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { toolPath } from "./needs.ts";
 
 export interface TestRegistry {
   /** `127.0.0.1:41234`. */
@@ -90,8 +91,6 @@ export const startRegistry = async (
   folder: string,
   kind: "open" | "basic" | "token" | "tls",
 ): Promise<TestRegistry & { readonly certificate?: string }> => {
-  const binary = process.env["BAKE_TEST_REGISTRY"];
-  if (binary === undefined) throw new Error("BAKE_TEST_REGISTRY is not set; run the tests by bin/test");
   mkdirSync(folder, { recursive: true });
   const host = `127.0.0.1:${await freePort()}`;
   const pair = kind === "tls" || kind === "token" ? makeCertificate(folder) : undefined;
@@ -110,7 +109,9 @@ export const startRegistry = async (
   };
   // JSON is YAML.
   writeFileSync(join(folder, "registry.yml"), JSON.stringify(settings));
-  const child = spawn(binary, ["serve", join(folder, "registry.yml")], { stdio: ["ignore", "ignore", "pipe"] });
+  const child = spawn(toolPath("docker-registry"), ["serve", join(folder, "registry.yml")], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   let output = "";
   child.stderr.on("data", (data: Buffer) => (output += data.toString()));
   const stop = async (): Promise<void> => {

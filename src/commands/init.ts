@@ -9,7 +9,7 @@ import { formatSshTarget, parseSshTarget, sshToHost } from "../vm/ssh.ts";
 import { BakeError } from "../errors.ts";
 import { loadProfile } from "../profile/load.ts";
 import { type Answers, newProfile } from "../profile/new-profile.ts";
-import { rules } from "../profile/rules/index.ts";
+import { rules } from "./rules.ts";
 import { readTemplates, root } from "../host/root.ts";
 import { withoutSecretShapes } from "../secrets/shapes.ts";
 import { makeHost } from "./host.ts";

@@ -6,7 +6,7 @@ import { BakeError } from "../errors.ts";
 import { lockPath } from "../lock/read.ts";
 import type { Diagnostic } from "../profile/diagnostics.ts";
 import { type LoadedProfile, loadProfile } from "../profile/load.ts";
-import { rules } from "../profile/rules/index.ts";
+import { rules } from "./rules.ts";
 import type { Profile } from "../profile/schema.ts";
 import { formatText } from "../profile/report/text.ts";
 import { closest } from "../profile/suggest.ts";

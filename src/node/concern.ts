@@ -4,6 +4,7 @@
  * knows no concern by name.
  */
 import type { Architecture, Artifact, Locked } from "../artifact.ts";
+import type { Rule } from "../profile/rules/rule.ts";
 import type { Profile } from "../profile/schema.ts";
 import type { ProfilePath } from "../profile/source.ts";
 import type { Check } from "./check.ts";
@@ -183,6 +184,8 @@ export interface ConcernInput {
 
 export interface Concern {
   readonly name: string;
+  /** What a person who knows the field would see in its settings. */
+  readonly rules?: readonly Rule[];
   /** Pure. */
   readonly contribute: (input: ConcernInput) => Contribution;
   /** Artifacts that a node of this architecture needs; those without an architecture are the same for all. Pure. */

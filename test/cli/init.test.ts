@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { newProfile } from "../../src/profile/new-profile.ts";
 import { loadProfile } from "../../src/profile/load.ts";
-import { rules } from "../../src/profile/rules/index.ts";
+import { rules } from "../../src/commands/rules.ts";
 import { root } from "../../src/host/root.ts";
 import { hostileStrings } from "../hostile.ts";
 

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect } from "vitest";
 import { BakeError } from "../../src/errors.ts";
 import { followFile } from "../../src/lock/follow.ts";
 import { type Lock } from "../../src/lock/lock.ts";
@@ -28,6 +28,9 @@ import {
   type Routes,
   startReleaseServer,
 } from "../release-server.ts";
+import { needs, toolPath } from "../needs.ts";
+
+const { describe, test } = needs("crane", "docker-registry");
 
 const commit = (digit: string): string => digit.repeat(40);
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
@@ -138,7 +141,7 @@ beforeAll(async () => {
   server = await startReleaseServer(live);
   // Not built anew in this cache.
   mkdirSync(join(folder, "bin"));
-  symlinkSync(process.env["BAKE_TEST_CRANE"] ?? "", join(folder, "bin/crane"));
+  symlinkSync(toolPath("crane"), join(folder, "bin/crane"));
   await pushImage("moby/buildkit:v0.19.0", ["one", "two"]);
   await pushImage("ascend/cann:9.0.1", ["one", "three"]);
   await pushImage("ascend/cann:9.1.0", ["one", "four"]);

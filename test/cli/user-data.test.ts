@@ -17,6 +17,7 @@ import { gunzipSync } from "node:zlib";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { cloudConfigProblems } from "../cloud-config-schema.ts";
 import { root } from "../../src/host/root.ts";
+import { needs } from "../needs.ts";
 
 const token = "bkct_EXAMPLEEXAMPLE0001";
 const git = "ghp_EXAMPLEEXAMPLE0002";
@@ -82,7 +83,7 @@ test("gzip and base64 hold the same text, and the same bytes each time", () => {
   );
 });
 
-test("cloud-init's schema accepts it, with a name and keys", () => {
+needs("cloud-init's schema").test("cloud-init's schema accepts it, with a name and keys", () => {
   writeFileSync(
     join(folder, "key.pub"),
     "# mine\nssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILQis7noIZ99mnJYBtBmHDveCP9CmQND01H06fPKNars me@here\n",

@@ -1,11 +1,14 @@
-/** The agent API against a real agent: `BAKE_TEST_AGENT` is the path of its binary, of any version 3. */
+/** The agent API against a real agent, of any version 3. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect } from "vitest";
 import { type AgentApi, startAgentApi } from "../../src/check/agent-api/server.ts";
+import { needs, toolPath } from "../needs.ts";
+
+const { test } = needs("buildkite-agent");
 
 const token = "consumer-test-token";
 const tags = ["queue=ascend", "bake-id=0123abcd"];
@@ -15,10 +18,6 @@ let agent: ChildProcess | undefined;
 let output = "";
 
 const startAgent = (settings: Record<string, string> = {}): ChildProcess => {
-  const binary = process.env["BAKE_TEST_AGENT"];
-  if (binary === undefined || binary === "") {
-    throw new Error("BAKE_TEST_AGENT is not set: it is the path of a buildkite-agent binary that these tests run.");
-  }
   const config = join(folder, "buildkite-agent.cfg");
   const all = {
     token,
@@ -40,7 +39,7 @@ const startAgent = (settings: Record<string, string> = {}): ChildProcess => {
   );
   output = "";
   // Nothing of the machine's own environment: an agent reads many variables, proxies among them.
-  const child = spawn(binary, ["start", "--config", config, "--no-color"], {
+  const child = spawn(toolPath("buildkite-agent"), ["start", "--config", config, "--no-color"], {
     cwd: folder,
     env: { PATH: process.env["PATH"] ?? "", HOME: folder, PYPI_CACHE_HOST: "cache.example" },
     stdio: ["ignore", "pipe", "pipe"],

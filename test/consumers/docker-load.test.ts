@@ -1,4 +1,4 @@
-/** A real dockerd loads images from blobs as registries have them. `BAKE_TEST_DOCKER` is a tree with Debian's docker.io. */
+/** A real dockerd loads images from blobs as registries have them. It is Debian's docker.io, unpacked. */
 import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -7,13 +7,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Blob, ContainerImage } from "../../src/artifact.ts";
 import { imageReferenceOf } from "../../src/formats/image-reference.ts";
 import { blobPath, dockerLoadManifest, dockerLoadMembers } from "../../src/node/images/docker-load.ts";
+import { needs, toolPath } from "../needs.ts";
 import { makeArchive } from "../registry.ts";
 
-const tree = process.env["BAKE_TEST_DOCKER"] ?? "";
+const tree = toolPath("docker");
 const folder = mkdtempSync(join(tmpdir(), "bake-docker-"));
 const images = join(folder, "images");
 const socket = `unix://${join(folder, "sock")}`;
@@ -79,9 +80,8 @@ const inspect = async (reference: string): Promise<unknown> =>
   ) as unknown;
 
 // dockerd wants root.
-describe.skipIf(process.getuid?.() !== 0)("docker load", () => {
+needs("root", "docker").describe("docker load", () => {
   beforeAll(async () => {
-    if (tree === "") throw new Error("BAKE_TEST_DOCKER is not set; run the tests by bin/test");
     const child = spawn(
       join(tree, "usr/sbin/dockerd"),
       // biome-ignore format: an option and its value a line

@@ -10,7 +10,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { hclString } from "../../src/formats/hcl.ts";
 import {
   agentConfigValue,
@@ -24,6 +24,7 @@ import { toToml } from "../../src/formats/toml.ts";
 import { toYaml } from "../../src/formats/yaml.ts";
 import { shellWord } from "../../src/formats/shell.ts";
 import { hostileStrings, seed } from "../hostile.ts";
+import { needs, toolPath } from "../needs.ts";
 
 const all = hostileStrings(10_000);
 
@@ -86,15 +87,13 @@ test("YAML, read by PyYAML: keys, and values beside them", () => {
   );
 });
 
-test("HCL, read by Packer", () => {
-  const packer = process.env["BAKE_TEST_PACKER"];
-  if (packer === undefined) throw new Error("BAKE_TEST_PACKER is not set; run the tests by bin/test");
+needs("packer").test("HCL, read by Packer", () => {
   // One line a value, and lines of 64 KiB are longer than the console takes.
   const lines = written(
     hclString,
     all.filter((text) => text.length < 10_000),
   );
-  const answer = run(packer, ["console", "--config-type=hcl2"], {
+  const answer = run(toolPath("packer"), ["console", "--config-type=hcl2"], {
     input: lines.map(({ line }) => `jsonencode(${line})\n`).join(""),
   });
   expectSame(
@@ -186,10 +185,9 @@ test("tab-separated lists, read by bash", () => {
   );
 });
 
-describe("buildkite-agent.cfg", () => {
+needs("buildkite-agent").describe("buildkite-agent.cfg", () => {
   test("values, read by the agent: as it registers with them", async () => {
-    const agent = process.env["BAKE_TEST_AGENT"];
-    if (agent === undefined) throw new Error("BAKE_TEST_AGENT is not set; run the tests by bin/test");
+    const agent = toolPath("buildkite-agent");
     // Its tags are a list: no commas, and it trims them. One line of a file is 64 KiB at most for it.
     const usable = all.filter(
       (text) => text.length < 100 && !text.includes(",") && text.trim() === text && text !== "",

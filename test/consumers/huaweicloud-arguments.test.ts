@@ -8,6 +8,7 @@ import { describe, expect, test } from "vitest";
 import { planFor } from "../../src/commands/plan.ts";
 import { root } from "../../src/host/root.ts";
 import { readProfile, render, trialLock } from "../plan-of.ts";
+import { needs, toolPath } from "../needs.ts";
 
 /** Those that the template may use. */
 const types: Readonly<Record<string, "string" | "number" | "bool" | "list(string)" | "map(string)">> = {
@@ -104,10 +105,8 @@ describe.each([
     expect(hcl).not.toMatch(/access_key|secret_key|security_token/);
   });
 
-  test("Packer reads it: its formatter changes nothing but blanks", () => {
-    const packer = process.env["BAKE_TEST_PACKER"];
-    if (packer === undefined) throw new Error("BAKE_TEST_PACKER is not set; run the tests by bin/test");
-    const formatted = execFileSync(packer, ["fmt", "-"], { input: hcl, encoding: "utf8" });
+  needs("packer").test("Packer reads it: its formatter changes nothing but blanks", () => {
+    const formatted = execFileSync(toolPath("packer"), ["fmt", "-"], { input: hcl, encoding: "utf8" });
     expect(hcl.replaceAll(/[ \t]+/g, " ")).toBe(formatted.replaceAll(/[ \t]+/g, " "));
   });
 });

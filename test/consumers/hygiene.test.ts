@@ -15,8 +15,11 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { root } from "../../src/host/root.ts";
+import { needs } from "../needs.ts";
+
+const { describe: asRoot } = needs("root");
 
 const canary = "CANARY-of-a-used-machine";
 
@@ -204,7 +207,7 @@ const eulerKept: Tree = {
   "etc/yum.repos.d/EulerOS.repo": "[base]\n",
 };
 
-describe.skipIf(process.getuid?.() !== 0).each([
+asRoot.each([
   ["Debian", debian, debianKept],
   ["EulerOS and openEuler", euler, eulerKept],
 ])("on %s", (_, own, ownKept) => {
@@ -259,7 +262,7 @@ describe.skipIf(process.getuid?.() !== 0).each([
   });
 });
 
-describe.skipIf(process.getuid?.() !== 0)("what it cannot clean", () => {
+asRoot("what it cannot clean", () => {
   const machine = { "etc/passwd": "root:x:0:0::/root:/bin/bash\n", "etc/machine-id": "", "var/log/x": "" };
 
   test("a file that cannot be removed is named, and the rest is cleaned all the same", () => {

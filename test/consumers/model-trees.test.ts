@@ -1,16 +1,18 @@
 /**
- * Model trees against the clients that read them, without a network. Each variable is a folder of Python packages with one:
- * `BAKE_TEST_MODELSCOPE_1_35` modelscope 1.35.x, `BAKE_TEST_MODELSCOPE` the newest modelscope, `BAKE_TEST_HUGGINGFACE` the
- * newest huggingface_hub.
+ * Model trees against the clients that read them, without a network: modelscope 1.35.x, the newest modelscope, the newest
+ * huggingface_hub.
  */
 import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect } from "vitest";
 import { runProcess } from "../../src/host/host.ts";
 import type { Model } from "../../src/artifact.ts";
 import { modelTree } from "../../src/node/models/model-tree.ts";
+import { needs, type Tool, toolPath } from "../needs.ts";
+
+const { test } = needs("modelscope 1.35", "modelscope", "huggingface_hub");
 
 const contents: Readonly<Record<string, string>> = {
   "config.json": "{}",
@@ -53,16 +55,12 @@ const layOut = (locked: Model, cache: string): void => {
 };
 
 /** Runs a program of Python without a network; what it prints is JSON. */
-const python = async (variable: string, program: string, env: Record<string, string> = {}): Promise<unknown> => {
-  const packages = process.env[variable];
-  if (packages === undefined || packages === "") {
-    throw new Error(`${variable} is not set; run the tests by bin/test`);
-  }
+const python = async (client: Tool, program: string, env: Record<string, string> = {}): Promise<unknown> => {
   const nowhere = "http://127.0.0.1:1";
   const { stdout } = await runProcess(new AbortController().signal)("python3", ["-c", program], {
     env: {
       HOME: home,
-      PYTHONPATH: packages,
+      PYTHONPATH: toolPath(client),
       PYTHONUTF8: "1",
       HTTP_PROXY: nowhere,
       HTTPS_PROXY: nowhere,
@@ -85,15 +83,15 @@ def read(folder):
     return found
 `;
 
-test.each(["BAKE_TEST_MODELSCOPE_1_35", "BAKE_TEST_MODELSCOPE"])(
+test.each(["modelscope 1.35", "modelscope"] as const)(
   "%s reads a model of ModelScope where CI has it",
-  async (variable) => {
+  async (client) => {
     layOut(model("modelscope", "master"), join(home, ".cache/modelscope"));
     const program = `${readAll}
 from modelscope import snapshot_download
 folder = snapshot_download("Qwen/Qwen3-0.6B", local_files_only=True)
 print(json.dumps({"folder": folder, "files": read(folder)}))`;
-    expect(await python(variable, program)).toEqual({
+    expect(await python(client, program)).toEqual({
       folder: join(home, ".cache/modelscope/hub/models/Qwen/Qwen3-0___6B"),
       files: contents,
     });
@@ -109,9 +107,7 @@ cache = ModelFileSystemCache(os.path.expanduser("~/.cache/modelscope/hub/models/
 digests = ${JSON.stringify({ ...Object.fromEntries(Object.entries(contents).map(([path, bytes]) => [path, sha256(bytes)])), "gone.json": sha256("") })}
 hits = [cache.exists({"Path": path, "Revision": revision, "Sha256": digest}) for path, digest in digests.items() for revision in ["${first}", "${second}"]]
 print(json.dumps([cache.get_model_id(), hits, cache.cached_model_revision]))`;
-  expect(
-    await python("BAKE_TEST_MODELSCOPE_1_35", notes, { MODELSCOPE_ENABLE_DEFAULT_HASH_VALIDATION: "true" }),
-  ).toEqual([
+  expect(await python("modelscope 1.35", notes, { MODELSCOPE_ENABLE_DEFAULT_HASH_VALIDATION: "true" })).toEqual([
     "Qwen/Qwen3-0___6B",
     [true, false, true, false, true, false, true, false, false, false],
     "Revision:master,CreatedAt:0",
@@ -126,7 +122,7 @@ folder = snapshot_download("Qwen/Qwen3-0.6B")
 one = hf_hub_download("Qwen/Qwen3-0.6B", "1_Pooling/config.json", revision="${second}")
 print(json.dumps({"folder": folder, "one": one, "files": read(folder)}))`;
   const folder = join(home, ".cache/huggingface/hub/models--Qwen--Qwen3-0.6B/snapshots", second);
-  expect(await python("BAKE_TEST_HUGGINGFACE", program, { HF_HUB_OFFLINE: "1" })).toEqual({
+  expect(await python("huggingface_hub", program, { HF_HUB_OFFLINE: "1" })).toEqual({
     folder,
     one: join(folder, "1_Pooling/config.json"),
     files: contents,

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, expect } from "vitest";
 import { BakeError } from "../../src/errors.ts";
 import { type Host, runProcess } from "../../src/host/host.ts";
 import { system } from "../../src/host/system.ts";
@@ -15,8 +15,10 @@ import { blobRequests, movedTag, newerImages, resolveImage } from "../../src/loc
 import { makeRegistry, type Registry } from "../../src/lock/sources/registry.ts";
 import type { ImageRequirement } from "../../src/node/requirement.ts";
 import { login, makeArchive, push, putManifest, startRegistry, type TestRegistry } from "../registry.ts";
+import { needs, toolPath } from "../needs.ts";
 
-const crane = process.env["BAKE_TEST_CRANE"] ?? "";
+const { describe, test: it } = needs("crane", "docker-registry");
+const crane = toolPath("crane");
 const folder = mkdtempSync(join(tmpdir(), "bake-registry-"));
 const started: TestRegistry[] = [];
 let open: TestRegistry;
@@ -110,7 +112,6 @@ const pushIndex = async (repository: string, tag: string): Promise<string> => {
 };
 
 beforeAll(async () => {
-  if (crane === "") throw new Error("BAKE_TEST_CRANE is not set; run the tests by bin/test");
   [open, basic, token, tls] = (await Promise.all(
     (["open", "basic", "token", "tls"] as const).map(async (kind) => {
       const registry = await startRegistry(join(folder, kind), kind);

@@ -8,6 +8,7 @@ import { root } from "../../src/host/root.ts";
 import { cloudConfigProblems } from "../cloud-config-schema.ts";
 import { render, trialPlan } from "../plan-of.ts";
 import { verifyUnits } from "../systemd-verify.ts";
+import { needs, toolPath } from "../needs.ts";
 
 const run = (file: string, args: string[], env: Record<string, string> = {}): string =>
   execFileSync(file, args, { encoding: "utf8", env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
@@ -26,7 +27,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "bake");
-const packer = process.env["BAKE_TEST_PACKER"] ?? "packer";
+const packer = toolPath("packer");
 const packerEnvironment = {
   PACKER_PLUGIN_PATH: join(cache, "packer/plugins"),
   PACKER_CONFIG_DIR: join(cache, "packer/config"),
@@ -48,7 +49,7 @@ test("systemd-analyze verify finds nothing in the units", () => {
   expect(verifyUnits([{ name: "wrong.service", content: "[Service]\nExecStrat=/bin/true\n" }])).toContain("ExecStrat");
 });
 
-describe("packer", () => {
+needs("packer").describe("packer", () => {
   test("fmt has nothing to change", () => {
     expect(run(packer, ["fmt", "-check", "-diff", at("packer/qemu.pkr.hcl")], packerEnvironment)).toBe("");
   });
@@ -107,7 +108,7 @@ describe("PyYAML", () => {
   });
 });
 
-test("cloud-init's schema accepts both user-data", async () => {
+needs("cloud-init's schema").test("cloud-init's schema accepts both user-data", async () => {
   const { parse } = await import("yaml");
   for (const path of ["user-data/golden.yaml", "user-data/build.yaml"]) {
     expect(cloudConfigProblems(parse(readFileSync(at(path), "utf8")))).toBe("");

@@ -16,6 +16,7 @@ import { root } from "../../src/host/root.ts";
 import { cloudConfigProblems } from "../cloud-config-schema.ts";
 import { render, trialPlan } from "../plan-of.ts";
 import { verifyUnits } from "../systemd-verify.ts";
+import { needs } from "../needs.ts";
 
 const plan = trialPlan();
 const rendered = render(plan);
@@ -53,7 +54,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test("is what is expected, and cloud-init's schema accepts it", async () => {
+needs("cloud-init's schema").test("is what is expected, and cloud-init's schema accepts it", async () => {
   await expect(userData()).toMatchFileSnapshot(join(root, "test/golden/2cards/stock.yaml"));
   expect(cloudConfigProblems(parse(userData()))).toBe("");
   expect(sizes(userData()).plain).toBeLessThan(userDataLimit / 4);

@@ -6,6 +6,8 @@ import { expect, test } from "vitest";
 import { errorCodes } from "../../src/error-codes.ts";
 import { profileSchema } from "../../src/profile/json-schema.ts";
 import { root } from "../../src/host/root.ts";
+import { withoutCase } from "../negative/codes.ts";
+import { roomMap } from "../rooms.ts";
 import { errorsPage } from "./errors-page.ts";
 import { profilePage } from "./profile-page.ts";
 
@@ -23,6 +25,16 @@ test("schema/profile.schema.json", async () => {
   );
 });
 
+test("CONTRIBUTING.md's map of the rooms", async () => {
+  const page = join(root, "CONTRIBUTING.md");
+  const made = readFileSync(page, "utf8").replace(
+    /(<!-- rooms: [^\n]*-->\n\n)[\s\S]*?(\n?<!-- end of rooms -->)/,
+    (_, start: string) => `${start}${roomMap()}\n<!-- end of rooms -->`,
+  );
+  expect(made).toContain(roomMap());
+  await expect(made).toMatchFileSnapshot(page);
+});
+
 const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
   .filter((path) => path.endsWith(".ts") && path !== "error-codes.ts")
   .map((path) => readFileSync(join(root, "src", path), "utf8"))
@@ -35,8 +47,7 @@ test("every code that is used is explained, and none besides", () => {
 
 test("every code of a profile has an example from a case that is tested", () => {
   const page = errorsPage();
-  const withoutPlace = new Set(["BK100", "BK105", "BK109", "BK110", "BK130", "BK131", "BK135"]);
-  for (const code of Object.keys(errorCodes).filter((each) => each.startsWith("BK1") && !withoutPlace.has(each))) {
+  for (const code of Object.keys(errorCodes).filter((each) => each.startsWith("BK1") && !(each in withoutCase))) {
     expect(page, code).toMatch(new RegExp(`^    (error|warning)\\[${code}\\]: `, "m"));
   }
 });

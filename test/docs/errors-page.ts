@@ -1,20 +1,10 @@
 /** docs/errors.md, from the table of codes and from the cases that the tests run. */
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { errorCodes } from "../../src/error-codes.ts";
-import { root } from "../../src/host/root.ts";
+import { negativeCases, reportOf } from "../negative/reports.ts";
 
-const negative = join(root, "test/negative");
-
-/** The reports of all cases, one text a problem, with the case's name. */
+/** The reports of all cases, one text a problem, with the case's name. Made here: expected.txt may be of before. */
 const reports = (): { name: string; report: string }[] =>
-  readdirSync(negative, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .flatMap(({ name }) =>
-      readFileSync(join(negative, name, "expected.txt"), "utf8")
-        .split(/\n\n/)
-        .map((report) => ({ name, report: report.trimEnd() })),
-    );
+  negativeCases.flatMap((name) => reportOf(name).problems.map((report) => ({ name, report: report.trimEnd() })));
 
 /** Cases that say more than the first one by name. */
 const preferred: Readonly<Record<string, string>> = {

@@ -2,7 +2,6 @@
  * What each concern contributes by itself, from the profile that sets everything: one small file a concern, so that a change of
  * one is reviewed there. `npm test -- -u` rewrites them.
  */
-import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
@@ -12,6 +11,7 @@ import { root } from "../../src/host/root.ts";
 import { planTarget } from "../../src/targets/index.ts";
 import { substitute } from "../../src/trial/substitutions.ts";
 import { contributionsOf } from "../../src/plan/plan.ts";
+import { expectNothingElse } from "../expected-files.ts";
 import { readProfile, trialLock } from "../plan-of.ts";
 import { lockedFor } from "../../src/lock/lock.ts";
 
@@ -58,7 +58,9 @@ describe("what a concern contributes", () => {
   );
 
   test("nothing else is expected", () => {
-    const expected = contributed.map(({ concern }) => `${concern.name}.yaml`);
-    expect(readdirSync(folder).filter((name) => !expected.includes(name))).toEqual([]);
+    expectNothingElse(
+      folder,
+      contributed.map(({ concern }) => `${concern.name}.yaml`),
+    );
   });
 });

@@ -1,39 +1,18 @@
 /**
- * Profiles in, every rendered byte out. 2cards stands in its folder whole; of the others only the files that differ from
- * it. `npm test -- -u` rewrites what is expected; a file that is not rendered any more has to be deleted by hand.
+ * Profiles in, every rendered byte out. Four profiles stand in their folders. Of those that differ from one of them by numbers,
+ * `digests.txt` has a line a file: its sha256 and its path. `npm test -- -u` writes all of it.
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { planFor } from "../../src/commands/plan.ts";
 import { root } from "../../src/host/root.ts";
 import { substitute } from "../../src/trial/substitutions.ts";
+import { expectNothingElse } from "../expected-files.ts";
 import { readProfile, render, trialLock, trialPlan, unlockedPlan } from "../plan-of.ts";
 
-const expectedOf = (name: string): string => join(import.meta.dirname, name, "expected");
-const whole = expectedOf("2cards");
-
-const filesBelow = (folder: string): string[] =>
-  existsSync(folder)
-    ? readdirSync(folder, { recursive: true, withFileTypes: true })
-        .filter((entry) => entry.isFile())
-        .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
-        .toSorted()
-    : [];
-
-describe("2cards, trial, locked", () => {
-  const { files } = render(trialPlan());
-
-  test.each(files)("$path", async ({ path, content }) => {
-    await expect(content).toMatchFileSnapshot(join(whole, path));
-  });
-
-  test("nothing else is expected", () => {
-    expect(filesBelow(whole)).toEqual(files.map(({ path }) => path).toSorted());
-  });
-});
-
-/** As a trial bakes it, or as it is, without a lock. */
+/** As a trial bakes it, or as it is, with or without a lock. */
 const planOf = (name: string, path: string, kind: "trial" | "locked" | "unlocked") => {
   const profile = readProfile(join(root, path));
   return kind === "trial"
@@ -41,31 +20,58 @@ const planOf = (name: string, path: string, kind: "trial" | "locked" | "unlocked
     : planFor({ name, profile, ...(kind === "locked" && { lock: trialLock }) });
 };
 
-describe.each([
+const whole = [
+  ["2cards", "profiles/2cards.yaml", "trial"],
+  ["minimal", "test/golden/minimal/profile.yaml", "unlocked"],
+  ["everything", "test/golden/everything/profile.yaml", "unlocked"],
+  ["cloud", "test/golden/cloud/profile.yaml", "unlocked"],
+] as const;
+
+const byDigest = [
   ["1card", "profiles/1card.yaml", "trial"],
   ["4cards", "profiles/4cards.yaml", "trial"],
   ["8cards", "profiles/8cards.yaml", "trial"],
   ["2cards-aarch64", "profiles/2cards-aarch64.yaml", "unlocked"],
-  ["minimal", "test/golden/minimal/profile.yaml", "unlocked"],
-  ["everything", "test/golden/everything/profile.yaml", "unlocked"],
-  ["cloud", "test/golden/cloud/profile.yaml", "unlocked"],
   ["cloud-mirror", "test/golden/cloud-mirror/profile.yaml", "locked"],
-] as const)("%s, %s, %s: what differs from 2cards", (name, path, kind) => {
-  const { files } = render(planOf(name, path, kind));
-  // The name of the profile stands in every file.
-  const same = (file: string, content: string): boolean =>
-    existsSync(join(whole, file)) &&
-    readFileSync(join(whole, file), "utf8").replaceAll(/Made by bake from profile .*/g, "") ===
-      content.replaceAll(/Made by bake from profile .*/g, "");
-  const different = files.filter((file) => !same(file.path, file.content));
+] as const;
 
-  test.each(different)("$path", async ({ path: file, content }) => {
-    await expect(content).toMatchFileSnapshot(join(expectedOf(name), file));
+/** Made from the checks: 2cards shows them whole, and each concern its own. One more check is reviewed there, not four times. */
+const isMadeFromChecks = (path: string): boolean => path === "node.md" || path.startsWith("node/opt/bake/checks/");
+
+const isShown = (name: string, path: string): boolean => name === "2cards" || !isMadeFromChecks(path);
+
+describe.each(whole)("%s, %s, %s", (name, path, kind) => {
+  const shown = render(planOf(name, path, kind)).files.filter((file) => isShown(name, file.path));
+  const folder = join(import.meta.dirname, name, "expected");
+
+  test.each(shown)("$path", async ({ path: file, content }) => {
+    await expect(content).toMatchFileSnapshot(join(folder, file));
   });
 
   test("nothing else is expected", () => {
-    expect(filesBelow(expectedOf(name))).toEqual(different.map((file) => file.path).toSorted());
+    expectNothingElse(
+      folder,
+      shown.map((file) => file.path),
+    );
   });
+});
+
+test("digests of all other files", async () => {
+  const lines = [...whole, ...byDigest].flatMap(([name, path, kind]) => {
+    const isWhole = whole.some(([each]) => each === name);
+    return render(planOf(name, path, kind))
+      .files.filter((file) => !isWhole || !isShown(name, file.path))
+      .map((file) => `${createHash("sha256").update(file.content).digest("hex")}  ${name}/${file.path}\n`);
+  });
+  await expect(lines.join("")).toMatchFileSnapshot(join(import.meta.dirname, "digests.txt"));
+});
+
+test("every folder is one of them, or that of the concerns", () => {
+  const folders = readdirSync(import.meta.dirname, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const written = [...whole, ...byDigest].flatMap(([name, path]) =>
+    whole.some(([each]) => each === name) || path.startsWith("test/golden/") ? [name] : [],
+  );
+  expect(folders.map((folder) => folder.name).toSorted()).toEqual([...written, "concerns"].toSorted());
 });
 
 test("without a lock, what needs digests is left out and named, everything else is there", () => {

@@ -1,13 +1,12 @@
 /** The table of agent settings against the agent that the tests run: its help lists them, but for deprecated ones. */
 import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
-import { agentKeys } from "../../src/profile/agent-keys.ts";
+import { agentKeys } from "../../src/node/agents/agent-keys.ts";
 import { trialVersions } from "../../src/trial/substitutions.ts";
+import { needs, toolPath } from "../needs.ts";
 
-test("the agent's help names the same settings", () => {
-  const agent = process.env["BAKE_TEST_AGENT"];
-  if (agent === undefined) throw new Error("BAKE_TEST_AGENT is not set; run the tests by bin/test");
-  const help = execFileSync(agent, ["start", "--help"], { encoding: "utf8" });
+needs("buildkite-agent").test("the agent's help names the same settings", () => {
+  const help = execFileSync(toolPath("buildkite-agent"), ["start", "--help"], { encoding: "utf8" });
   const options = new Set([...help.matchAll(/^ +--([a-z0-9-]+)/gm)].map(([, name]) => name ?? ""));
   const known = agentKeys(trialVersions.agent);
   expect(known.filter((key) => !options.has(key))).toEqual([

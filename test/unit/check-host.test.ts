@@ -23,8 +23,9 @@ import { root } from "../../src/host/root.ts";
 import { planFor } from "../../src/commands/plan.ts";
 import { system } from "../../src/host/system.ts";
 import { readProfile, trialPlan, unlockedPlan } from "../plan-of.ts";
+import { needs, toolPath } from "../needs.ts";
 
-const goss = process.env["BAKE_TEST_GOSS"] ?? "";
+const goss = toolPath("goss");
 const script = readFileSync(join(root, onHostScript), "utf8");
 const { signal } = new AbortController();
 const run = runProcess(signal);
@@ -188,7 +189,7 @@ describe("runBatch", () => {
   });
 });
 
-describe.skipIf(goss === "")("checkHost", () => {
+needs("goss").describe("checkHost", () => {
   it("passes, fails with what was found, and leaves out what the host cannot have", async () => {
     writeFileSync(join(folder, "there"), "");
     const report = await checkHost(host, shell, {

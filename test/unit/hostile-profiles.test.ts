@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { agentConfigValue } from "../../src/formats/lines.ts";
 import { loadProfile } from "../../src/profile/load.ts";
-import { rules } from "../../src/profile/rules/index.ts";
+import { rules } from "../../src/commands/rules.ts";
 import { planFor } from "../../src/commands/plan.ts";
 import { root } from "../../src/host/root.ts";
 import { hostileStrings, seed } from "../hostile.ts";

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { planFor } from "../../src/commands/plan.ts";
 import { diagnosticsOf, loadProfile } from "../../src/profile/load.ts";
-import { rules } from "../../src/profile/rules/index.ts";
+import { rules } from "../../src/commands/rules.ts";
 import { formatText } from "../../src/profile/report/text.ts";
 import { reviewUserData } from "../../src/render/review.ts";
 import { instanceUserData, templateNames } from "../../src/render/tree.ts";
@@ -14,6 +14,7 @@ import { type Instance } from "../../src/node/concern.ts";
 import { userDataOrigins } from "../../src/render/user-data.ts";
 import { root } from "../../src/host/root.ts";
 import { cloudConfigProblems } from "../cloud-config-schema.ts";
+import { needs } from "../needs.ts";
 
 const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILQis7noIZ99mnJYBtBmHDveCP9CmQND01H06fPKNars operator@example";
 const profileText = `extends: 2cards
@@ -42,13 +43,13 @@ const report = (changed: string): string[] =>
     formatText(each, texts.get(each.file), false),
   );
 
-test("finds nothing in what bake renders, as cloud-init's own schema does", () => {
+needs("cloud-init's schema").test("finds nothing in what bake renders, as cloud-init's own schema does", () => {
   expect(report(text)).toEqual([]);
   expect(cloudConfigProblems(parse(text))).toBe("");
 });
 
 describe("points at the line that the wrong part came from", () => {
-  test.each([
+  needs("cloud-init's schema").test.each([
     ["a key that YAML reads as something else", text.replace(/- ssh-ed25519 .* second@example/, "- yes"), 5],
     [
       "a mode that is a number",

@@ -6,7 +6,7 @@ import { redact } from "../../src/check/redact.ts";
 import { startScan } from "../../src/check/secret-scan.ts";
 import { requestsOfMirror } from "../../src/lock/fetch.ts";
 import { loadProfile } from "../../src/profile/load.ts";
-import { rules } from "../../src/profile/rules/index.ts";
+import { rules } from "../../src/commands/rules.ts";
 import { placeholders } from "../../src/profile/rules/placeholders.ts";
 import { plainSecrets } from "../../src/profile/rules/plain-secrets.ts";
 import { Profile } from "../../src/profile/schema.ts";

@@ -11,7 +11,7 @@ import {
 } from "../../src/formats/version.ts";
 import { newestFirst, oldestMeant } from "../../src/lock/sources/versions.ts";
 import { planFor } from "../../src/commands/plan.ts";
-import { agentKeys } from "../../src/profile/agent-keys.ts";
+import { agentKeys } from "../../src/node/agents/agent-keys.ts";
 import { buildxPairOf } from "../../src/profile/buildx-pairs.ts";
 import { readProfile, render } from "../plan-of.ts";
 

@@ -9,6 +9,10 @@ import { portOf } from "../url-port.ts";
 import { agentChecks } from "./checks.ts";
 import type { AgentFacts } from "./facts.ts";
 import { agentApi, jobEnvironment, places, type TokenPlace, tokenPlace } from "./service.ts";
+import { agentEnvironment } from "./environment-rule.ts";
+import { agentSettings } from "./settings-rule.ts";
+import { agentTags } from "./tags-rule.ts";
+import { agentVersion } from "./version-rule.ts";
 
 /** buildkite-agent.cfg. */
 const configFile = (
@@ -70,6 +74,7 @@ ${agents.each
 
 export const agents: Concern = {
   name: "agents",
+  rules: [agentEnvironment, agentSettings, agentTags, agentVersion],
   requirements: (profile, architecture) => [
     {
       kind: "buildkite-agent",

@@ -5,6 +5,7 @@ import type { Check } from "../check.ts";
 import type { Concern, Package } from "../concern.ts";
 import { installRelease } from "../install.ts";
 import type { DockerFacts } from "./facts.ts";
+import { dockerVersion } from "./version-rule.ts";
 
 /** The files taken from the archive, by name: newer archives also hold licence files (guide row G19). */
 const binaries = [
@@ -169,6 +170,7 @@ const checksOf = ({ version, dataRoot }: DockerFacts, daemon: ReturnType<typeof 
 
 export const docker: Concern = {
   name: "docker",
+  rules: [dockerVersion],
   requirements: (profile, architecture) => [
     {
       kind: "docker-static",

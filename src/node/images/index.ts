@@ -7,6 +7,7 @@ import { asksDocker, gating, line, ofCommand } from "../check-commands.ts";
 import type { Concern, Destination, Install, NodeFile } from "../concern.ts";
 import { blobPath, dockerLoadManifest, dockerLoadMembers } from "./docker-load.ts";
 import { type ImageFacts, imagesFolder } from "./facts.ts";
+import { imageListedTwice } from "./twice-rule.ts";
 
 /** Beside the blobs of each image: what `docker load` reads first, and which blobs it gets. Two names may mean one image. */
 const loadFiles = (images: readonly ImageFacts[], artifacts: readonly ContainerImage[]): NodeFile[] => {
@@ -45,6 +46,7 @@ const blobs = (artifact: ContainerImage): Install => ({
 
 export const images: Concern = {
   name: "images",
+  rules: [imageListedTwice],
   requirements: ({ builders, images: named }, architecture) => [
     {
       kind: "container-image",

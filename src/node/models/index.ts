@@ -1,9 +1,11 @@
 /** Models: locked and fetched. They do not reach the node yet; model-tree.ts has the layouts. */
 import { hubOf } from "../../profile/schema.ts";
 import type { Concern } from "../concern.ts";
+import { modelListedTwice } from "./twice-rule.ts";
 
 export const models: Concern = {
   name: "models",
+  rules: [modelListedTwice],
   requirements: (profile) =>
     profile.models.map((model, index) => {
       const { hub, name } = hubOf(model);

@@ -5,6 +5,8 @@ import { ofCommand, advisory, byHand, gating, line, literal } from "../check-com
 import type { Check } from "../check.ts";
 import type { Concern, Page } from "../concern.ts";
 import type { StorageFacts } from "./facts.ts";
+import { freeSpace } from "./free-space-rule.ts";
+import { mount } from "./mount-rule.ts";
 
 const gib = 2 ** 30;
 
@@ -141,6 +143,7 @@ When bake-storage refused a disk and that was put right (so that \`${storage.mou
 
 export const storage: Concern = {
   name: "storage",
+  rules: [freeSpace, mount],
   contribute: ({ facts: { storage: disk }, header }) => {
     const fileSystemTools = disk.filesystem === "xfs" ? "xfsprogs" : "e2fsprogs";
     return {

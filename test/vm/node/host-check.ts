@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Vm } from "../../../src/vm/machine.ts";
 import type { Profile } from "../../../src/profile/schema.ts";
 import { loadProfile } from "../../../src/profile/load.ts";
-import { rules } from "../../../src/profile/rules/index.ts";
+import { rules } from "../../../src/commands/rules.ts";
 import type { NodePlan } from "../../../src/plan/node-plan.ts";
 import { root } from "../../../src/host/root.ts";
 import { testHost } from "../golden-image.ts";

@@ -1,0 +1,122 @@
+/** git: the proxy that URLs are rewritten to, and the token for private repositories (guide rows G13, G14). */
+import { gitConfigSection, gitConfigValue } from "../../formats/lines.ts";
+import { shellWord } from "../../formats/shell.ts";
+import { advisory, gating, line, literal, ofCommand } from "../check-commands.ts";
+import type { Check } from "../check.ts";
+import type { Concern } from "../concern.ts";
+import { basicHeader, placeholderHeader, secretPlaceholder } from "../secret-placeholder.ts";
+import { portOf } from "../url-port.ts";
+import { gitProxy } from "./proxy-rule.ts";
+
+/** Pulled in by /root/.gitconfig. */
+const tokenFile = "/root/.gitconfig.d/private";
+
+/** The header stands alone: an empty one first takes away what other files set (guide row G14, S8). */
+const tokenConfig = (url: string, token: string): string =>
+  `[http ${gitConfigSection(url)}]\n\textraheader =\n\textraheader = ${gitConfigValue(basicHeader(token))}\n`;
+
+const proxyChecks = (proxy: { readonly for: string; readonly via: string }): Check[] => [
+  ofCommand(
+    gating,
+    {
+      id: "git-proxy",
+      rows: ["G13"],
+      title: "the git proxy is set, in one file",
+      help: "git config --show-origin --get-all names the files; of two equal rules the first one read wins",
+    },
+    `HOME=/root git config --show-origin --get-all ${shellWord(`url.${proxy.via}.insteadOf`)}`,
+    { stdout: [`/^file:\\S+\\s+${literal(proxy.for)}$/`] },
+  ),
+  ofCommand(
+    gating,
+    { id: "git-proxy-alone", rows: ["G13"], title: "no second rule rewrites the same URLs" },
+    `HOME=/root git config --get-regexp '^url\\..*\\.insteadof$' | awk -v url=${shellWord(proxy.for)} '$2 == url' | wc -l`,
+    { stdout: [line("1")] },
+  ),
+  ofCommand(
+    gating,
+    { id: "git-proxy-rewrites", rows: ["G13"], title: `git reaches ${proxy.for} through the proxy` },
+    `cd / && HOME=/root git ls-remote --get-url ${shellWord(`${proxy.for}owner/name.git`)}`,
+    { stdout: [line(`${proxy.via}owner/name.git`)] },
+  ),
+];
+
+/** @param url Where the header with the token is sent. */
+const tokenCheck = (url: string, hasToken: boolean): Check =>
+  hasToken
+    ? ofCommand(
+        gating,
+        {
+          id: "git-token",
+          rows: ["G14"],
+          title: `one whole header with a token goes to ${url}`,
+          help: "the header must be one line: base64 -w0",
+        },
+        // Never the header itself: goss prints what it found.
+        `HOME=/root git config --get-all ${shellWord(`http.${url}.extraheader`)} | awk 'NF == 0 { reset++ } /^AUTHORIZATION: basic [A-Za-z0-9+\\/]+=*$/ && !/ ${placeholderHeader}/ { whole++ } END { print reset + 0, whole + 0, NR }' && stat -c %a ${tokenFile}`,
+        { stdout: [line("1 1 2"), line("600")] },
+      )
+    : ofCommand(
+        advisory,
+        {
+          id: "bake-git-include",
+          rows: ["G14"],
+          title: "a token for private repositories would be read from a file of its own (secrets.gitToken is not set)",
+        },
+        "HOME=/root git config --global --get-all include.path",
+        { stdout: [line(tokenFile)] },
+      );
+
+export const git: Concern = {
+  name: "git",
+  rules: [gitProxy],
+  contribute: ({ profile: { network, secrets }, header }) => {
+    const { gitProxy } = network;
+    const server = new URL(gitProxy?.via ?? "https://github.com/");
+    // git matches it after the rewriting (guide row G14).
+    const tokenUrl = `${server.origin}/`;
+    const hasToken = secrets.gitToken !== undefined;
+    return {
+      files: [
+        ...(gitProxy === undefined
+          ? []
+          : [
+              // The one file with this rule: of two equal rules git takes the first that it reads (guide row G13).
+              {
+                path: "/etc/gitconfig",
+                content: `# ${header}\n[url ${gitConfigSection(gitProxy.via)}]\n\tinsteadOf = ${gitConfigValue(gitProxy.for)}\n`,
+                order: 140,
+              },
+            ]),
+        // A missing include is ignored: the token comes with user-data, or not at all (guide row G14).
+        {
+          path: "/root/.gitconfig",
+          content: `# ${header}\n[include]\n\tpath = ${gitConfigValue(tokenFile)}\n`,
+          order: 150,
+        },
+      ],
+      directories: [{ path: "/root/.gitconfig.d", mode: "0700", order: 50 }],
+      packages: [{ action: "install", apt: "git", dnf: "git", order: 40 }],
+      checks: [...(gitProxy === undefined ? [] : proxyChecks(gitProxy)), tokenCheck(tokenUrl, hasToken)],
+      destinations: [
+        {
+          host: server.hostname,
+          port: portOf(server),
+          when: "node",
+          why: gitProxy === undefined ? "git" : "git proxy",
+          order: 40,
+        },
+      ],
+      userData: hasToken
+        ? [
+            {
+              path: tokenFile,
+              origin: ["secrets", "gitToken"],
+              content: (instance) => tokenConfig(tokenUrl, instance.gitToken ?? secretPlaceholder("gitToken")),
+              order: 20,
+            },
+          ]
+        : [],
+    };
+  },
+};

@@ -1,0 +1,68 @@
+import type { Problem, Rule } from "../profile/rules/rule.ts";
+
+/** Tags that bake sets itself. */
+const own = ["bake-id", "bake-profile", "bake-lock"];
+
+/** Tags that an image may have (facts: IMS API reference, image tags). */
+const mostTags = 10;
+
+/** cloud-init from 22.4 on knows Huawei Cloud on x86; these bring an older one (facts: cloud-init by version). */
+const withoutDetection: Readonly<Record<string, string>> = { "openeuler-20.03": "19.4", "openeuler-22.03": "21.4" };
+
+/** What Huawei Cloud and its Packer plugin would refuse late, or take and do something else. */
+export const targets: Rule = {
+  code: "BK129",
+  reads: ["targets"],
+  find: ({ targets: { qemu, huaweicloud } }): Problem[] => {
+    if (qemu === undefined && huaweicloud === undefined) {
+      return [
+        {
+          path: ["targets"],
+          message: "targets names no target",
+          label: "nowhere to bake",
+          help: "add targets.qemu, targets.huaweicloud or both",
+        },
+      ];
+    }
+    if (huaweicloud === undefined) return [];
+    const path = (key: string): string[] => ["targets", "huaweicloud", key];
+    const { tags, architecture, system } = huaweicloud;
+    const old = architecture === "x86_64" ? withoutDetection[system] : undefined;
+    return [
+      ...Object.keys(tags).flatMap((name): Problem[] =>
+        own.includes(name)
+          ? [
+              {
+                path: [...path("tags"), name],
+                at: "key",
+                message: `targets.huaweicloud.tags cannot set ${name}`,
+                label: "bake's own",
+                help: "remove it",
+              },
+            ]
+          : [],
+      ),
+      ...(Object.keys(tags).length + own.length > mostTags
+        ? [
+            {
+              path: path("tags"),
+              message: `an image can have ${mostTags} tags, this one would have ${Object.keys(tags).length + own.length}`,
+              label: `${own.length} of them are bake's own`,
+              help: `keep ${mostTags - own.length} at most`,
+            },
+          ]
+        : []),
+      ...(old === undefined
+        ? []
+        : [
+            {
+              path: path("system"),
+              severity: "warning" as const,
+              message: `cloud-init ${old} of ${system} may not find Huawei Cloud's metadata on x86_64`,
+              label: "from 22.4 on it does",
+              help: "see that /sys/class/dmi/id/product_name on such a server says OpenStack Nova, or bring a newer cloud-init into the source image",
+            },
+          ]),
+    ];
+  },
+};

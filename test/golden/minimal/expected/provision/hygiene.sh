@@ -1,0 +1,199 @@
+#!/bin/bash
+# The last thing in the build VM: nothing that belongs to this one machine, and no secret, stays in the image. Says what it
+# cannot clean and ends with 1. What one of the two families of bases does not have is passed over.
+set -uo pipefail
+shopt -s nullglob dotglob
+export LC_ALL=C
+echo "bake: step hygiene"
+
+failures=()
+problem() {
+  failures+=("$*")
+  echo "bake: failed $*" >&2
+}
+# What a tool said when it failed, on one line.
+said=$(mktemp /dev/shm/bake-hygiene.XXXXXX 2>/dev/null || mktemp)
+brief() { tr '\n' ' ' <"$said" | cut -c 1-200; }
+
+remove() {
+  local path
+  for path in "$@"; do
+    if [ -e "$path" ] || [ -L "$path" ]; then
+      rm -rf -- "$path" 2>"$said" || problem "$path stays: $(brief)"
+    fi
+  done
+}
+# Files that cloud-init wrote for this machine say so in their first lines.
+made_by_cloud_init() {
+  local path
+  for path in "$@"; do
+    if [ -f "$path" ] && head -n 5 "$path" | grep -qi 'cloud-init'; then remove "$path"; fi
+  done
+}
+# edit FILE SED-EXPRESSION
+edit() {
+  [ ! -f "$1" ] || sed -i "$2" "$1" 2>"$said" || problem "$1 cannot be changed: $(brief)"
+}
+
+# Services that would write again what is removed below, the last of them while the machine shuts down.
+if [ -d /run/systemd/system ]; then
+  # The journal goes on in memory: its files on the disk are closed, so that their blocks are free before the trim.
+  mkdir -p /run/systemd/journald.conf.d
+  printf '[Journal]\nStorage=volatile\n' >/run/systemd/journald.conf.d/bake-hygiene.conf
+  systemctl restart systemd-journald.service 2>"$said" || problem "the journal cannot be moved into memory: $(brief)"
+  # At shutdown it saves a seed, which every node would then start from. Stopped now, it saves one that is removed.
+  systemctl stop systemd-random-seed.service 2>"$said" || problem "the random seed service does not stop: $(brief)"
+  for unit in syslog.socket rsyslog.service crond.service cron.service atd.service unattended-upgrades.service; do
+    if systemctl is-active --quiet "$unit"; then systemctl stop "$unit" 2>/dev/null || true; fi
+  done
+fi
+
+# Homes of accounts, wherever they are, and those in /home that no account has any more.
+homes=(/root)
+while IFS=: read -r _ _ _ _ _ home _; do
+  case $home in
+    /root | /home/* | / | '' | /bin | /sbin | /usr/* | /proc* | /dev* | /run/*) ;;
+    *) [ ! -d "$home" ] || homes+=("$home") ;;
+  esac
+done </etc/passwd
+for home in /home/*; do [ ! -d "$home" ] || homes+=("$home"); done
+
+for home in "${homes[@]}"; do
+  # Packer's own clean-up looks for a key comment that clouds replace, so the file goes altogether. A node makes its own
+  # key pair: a baked one would be the same everywhere.
+  remove "$home"/.ssh/{authorized_keys,authorized_keys2,known_hosts,known_hosts.old,agent.env} "$home"/.ssh/id_*
+  remove "$home"/.{bash,zsh,sh,ash,python,node_repl,mysql,psql,sqlite,redis-cli,rediscli}_history "$home"/.histfile
+  remove "$home"/.{wget-hsts,lesshst,viminfo,Xauthority,xauth,netrc,git-credentials,rnd,sudo_as_admin_successful}
+  remove "$home"/.config/{git/credentials,containers/auth.json,gh,hub,glab-cli}
+  remove "$home"/.aws/{credentials,sso,cli/cache} "$home"/.hcloud/config.json "$home"/.kube/cache "$home"/.kube/config
+  remove "$home"/.gnupg/{random_seed,S.*,private-keys-v1.d} "$home"/.viminfo "$home"/.vim/.netrwhist
+  remove "$home"/.docker/buildx/.buildNodeID "$home"/.docker/.token_seed "$home"/.docker/.token_seed.lock
+  # Logins go, settings stay.
+  config=$home/.docker/config.json
+  if [ -s "$config" ]; then
+    text=$(python3 - "$config" 2>"$said" <<'PYTHON'
+import io, json, sys
+with io.open(sys.argv[1], encoding="utf-8") as file:
+    settings = json.load(file)
+for key in ("auths", "credsStore", "credHelpers", "HttpHeaders", "identitytoken"):
+    settings.pop(key, None)
+sys.stdout.write(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+PYTHON
+    ) || {
+      problem "$config is no JSON object: its logins cannot be taken out"
+      continue
+    }
+    if [ "$text" = "{}" ]; then remove "$config"; else printf '%s\n' "$text" >"$config"; fi
+  fi
+done
+
+# Identity.
+remove /etc/ssh/ssh_host_*
+remove /etc/hostname /var/lib/dbus/machine-id /run/machine-id
+# Empty, not absent: systemd then makes one at the next boot.
+: >/etc/machine-id || problem "/etc/machine-id cannot be emptied"
+remove /var/lib/systemd/random-seed /var/lib/systemd/credential.secret /var/lib/random-seed /var/lib/urandom/random-seed
+remove /var/lib/misc/random-seed /boot/efi/loader/random-seed /efi/loader/random-seed /boot/loader/random-seed
+remove /etc/docker/key.json /var/lib/docker/engine-id /etc/nvme/hostid /etc/nvme/hostnqn
+# A new name is made where this line is missing.
+edit /etc/iscsi/initiatorname.iscsi '/^InitiatorName=/d'
+
+# cloud-init: state, instance data, and the configuration that it wrote for this machine.
+# What a node of an earlier image noted, where this one starts from such an image.
+remove /var/lib/bake/*
+remove /var/lib/cloud/* /run/cloud-init/* /var/tmp/cloud-init /tmp/cloud-init
+remove /etc/sudoers.d/90-cloud-init-users /etc/cloud/cloud.cfg.d/{50-curtin-networking,90-installer-network,99-installer}.cfg
+made_by_cloud_init /etc/netplan/* /etc/network/interfaces.d/* /etc/systemd/network/*cloud-init* \
+  /etc/sysconfig/network-scripts/ifcfg-* /etc/NetworkManager/system-connections/cloud-init-* \
+  /etc/NetworkManager/conf.d/*cloud-init* /etc/udev/rules.d/*cloud-init*
+edit /etc/fstab '/[,[:space:]]comment=cloudconfig/d'
+
+# The network as this machine saw it: cards, leases, names.
+remove /etc/udev/rules.d/{70-persistent-net,70-persistent-cd,75-persistent-net-generator}.rules
+for file in /etc/sysconfig/network-scripts/ifcfg-*; do edit "$file" '/^[[:space:]]*HWADDR=/d'; done
+for file in /etc/NetworkManager/system-connections/*; do edit "$file" '/^[[:space:]]*mac-address=/d'; done
+remove /var/lib/dhcp/* /var/lib/dhclient/* /var/lib/dhcpcd/* /var/lib/systemd/network/*.lease
+remove /var/lib/NetworkManager/{*.lease,*.conf,secret_key,timestamps,seen-bssids,internal-*}
+# A link leads to what a service makes anew at every boot.
+if [ -f /etc/resolv.conf ] && [ ! -L /etc/resolv.conf ] &&
+  grep -qiE 'generated by|networkmanager|dhclient|dhcpcd|resolvconf' /etc/resolv.conf; then
+  : >/etc/resolv.conf || problem "/etc/resolv.conf cannot be emptied"
+fi
+
+# What was written down: journal, logs, mail, dumps.
+remove /var/log/journal/* /var/lib/wtmpdb/* /var/lib/lastlog/*
+for log in /var/log/*.[0-9] /var/log/*.[0-9].gz /var/log/*.old /var/log/*-20[0-9][0-9][0-9][0-9][0-9][0-9]* /var/log/*.gz /var/log/*.xz; do
+  remove "$log"
+done
+# Emptied, not removed: some services do not start without the folder or file of their log.
+find /var/log -xdev -type f -exec truncate -s 0 {} + 2>"$said" || problem "logs are not empty: $(brief)"
+remove /var/spool/mail/* /var/mail/* /var/spool/clientmqueue/* /var/spool/mqueue/* /var/spool/postfix/maildrop/*
+remove /var/crash/* /var/lib/systemd/coredump/* /var/lib/systemd/pstore/* /var/spool/abrt/* /var/tmp/abrt/* /var/core/*
+remove /root/{anaconda-ks.cfg,original-ks.cfg,initial-setup-ks.cfg,install.log,install.log.syslog}
+
+# Caches of packages. Lists too: they name mirrors and age, and an update brings them back.
+remove /var/cache/apt/archives/*.deb /var/cache/apt/archives/partial/* /var/cache/apt/*.bin
+for list in /var/lib/apt/lists/*; do
+  case $list in */lock | */partial | */auxfiles) ;; *) remove "$list" ;; esac
+done
+remove /var/cache/yum/* /var/cache/dnf/* /var/cache/PackageKit/* /var/cache/ldconfig/aux-cache /var/lib/rpm/__db*
+
+# Swap holds what was in memory.
+while read -r device _; do
+  case $device in Filename | /dev/zram*) continue ;; esac
+  uuid=$(blkid -p -s UUID -o value "$device" 2>/dev/null)
+  label=$(blkid -p -s LABEL -o value "$device" 2>/dev/null)
+  swapoff "$device" 2>"$said" || {
+    problem "swap on $device cannot be turned off: $(brief)"
+    continue
+  }
+  # To its end, without making it longer or taking its blocks away.
+  dd if=/dev/zero of="$device" bs=1M count="$(($(blockdev --getsize64 "$device" 2>/dev/null || stat -c %s "$device") / 1048576))" \
+    conv=notrunc,fsync status=none 2>"$said" || problem "swap on $device cannot be overwritten: $(brief)"
+  mkswap ${uuid:+-U "$uuid"} ${label:+-L "$label"} "$device" >/dev/null 2>"$said" ||
+    problem "no swap on $device any more: $(brief)"
+done </proc/swaps
+
+# Temporary files, this script's folder among them.
+remove /tmp/* /var/tmp/*
+
+# Secrets come with user-data, never with an image.
+for file in /etc/bake/secrets/* /root/.gitconfig.d/*; do
+  problem "$file is in the image: secrets are delivered to a node, not baked"
+done
+for path in /etc/ssh/ssh_host_* /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys /var/lib/cloud/* /var/log/journal/*; do
+  [ ! -e "$path" ] || problem "$path is there again: something makes it while the image is cleaned"
+done
+[ ! -s /etc/machine-id ] || problem "/etc/machine-id is not empty"
+
+# Free blocks still hold what was in them. Zeros first, then trim: trim alone acts on whole units of the disk below and
+# leaves freed blocks beside used ones as they were; zeros alone do as well where a disk knows no trim.
+sync
+# ext4 keeps some blocks back even from root, until it is told not to; the machine is shut down next.
+for file in /sys/fs/ext4/*/reserved_clusters; do
+  echo 0 >"$file" 2>"$said" || echo "bake: hygiene: $file cannot be set: $(brief)"
+done
+clear_free_space() {
+  local mount=$1 fill=$1/.bake-zeros
+  rm -f "$fill" "$fill.rest"
+  dd if=/dev/zero of="$fill" bs=4M oflag=direct status=none 2>/dev/null
+  # What is left is smaller than a block of that; the disk is full when this ends.
+  dd if=/dev/zero of="$fill.rest" bs=4k status=none 2>"$said"
+  grep -q 'No space left' "$said" || problem "the free space of $mount could not be overwritten: $(brief)"
+  sync
+  rm -f "$fill" "$fill.rest" || problem "$fill stays"
+  sync
+  fstrim "$mount" 2>"$said" || echo "bake: hygiene: no trim on $mount ($(brief)): its free space holds zeros"
+}
+mounts=$(findmnt -rno MAJ:MIN,TARGET,FSTYPE -O rw 2>"$said") || problem "file systems cannot be listed: $(brief)"
+while read -r _ mount type; do
+  case $type in
+    ext2 | ext3 | ext4 | xfs | btrfs | vfat) [ ! -w "$mount" ] || clear_free_space "$mount" ;;
+  esac
+done <<<"$(awk '!seen[$1]++' <<<"$mounts")"
+rm -f "$said"
+
+if [ "${#failures[@]}" -gt 0 ]; then
+  echo "bake: hygiene: ${#failures[@]} things could not be cleaned" >&2
+  exit 1
+fi
