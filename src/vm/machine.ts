@@ -47,6 +47,8 @@ export interface VmOptions {
   readonly freePorts?: number;
   /** What http://169.254.169.254/ answers in the guest; without it nothing is there. */
   readonly metadata?: string;
+  /** What the guest calls this host: an address in 10.0.2.0/24, by default 10.0.2.2. */
+  readonly hostAddress?: string;
   readonly userData: string;
   readonly metaData: string;
   readonly key: SshKey;
@@ -300,7 +302,7 @@ export const bootVm = async (host: Host, options: VmOptions): Promise<Vm> => {
     ...["-blockdev", JSON.stringify(blockNode(system.node, system.top)), "-device", "virtio-blk-pci,drive=system"],
     ...["-blockdev", JSON.stringify(blockNode("seed", { file: iso, format: "raw" }, true))],
     ...["-device", "virtio-blk-pci,drive=seed"],
-    ...["-netdev", `user,id=net,hostfwd=tcp:127.0.0.1:${sshPort}-:22`],
+    ...["-netdev", `user,id=net,host=${options.hostAddress ?? "10.0.2.2"},hostfwd=tcp:127.0.0.1:${sshPort}-:22`],
     // Without its boot ROM, which takes seconds to look for a network to boot from.
     ...["-device", "virtio-net-pci,netdev=net,romfile="],
     ...metadata,
