@@ -8,10 +8,20 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 const tools = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "bake/test/tools.json");
 const env = existsSync(tools) ? (JSON.parse(readFileSync(tools, "utf8")) as Record<string, string>) : {};
 
-/** bake.test.ts first: the others boot what it bakes. */
-class ByName extends BaseSequencer {
+/**
+ * Two VM files run at a time, in this order; any other comes after them. Those that start from the base run beside the one
+ * that bakes the golden image; the others boot that image, and wait for it. The longest of them goes first.
+ */
+const vmFiles = ["bake", "storage", "stock", "events", "canaries", "power-cuts", "no-disk"];
+
+const position = ({ moduleId }: TestSpecification): number => {
+  const at = vmFiles.findIndex((name) => moduleId.endsWith(`/test/vm/${name}.test.ts`));
+  return at < 0 ? vmFiles.length : at;
+};
+
+class InOrder extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    return files.toSorted((a, b) => (a.moduleId < b.moduleId ? -1 : 1));
+    return files.toSorted((a, b) => position(a) - position(b) || (a.moduleId < b.moduleId ? -1 : 1));
   }
 }
 
@@ -19,7 +29,7 @@ export default defineConfig({
   test: {
     // A file that is expected and not there fails; only -u writes.
     update: "none",
-    sequence: { sequencer: ByName },
+    sequence: { sequencer: InOrder },
     projects: [
       {
         test: {
@@ -34,10 +44,13 @@ export default defineConfig({
           name: "vm",
           env,
           include: ["test/vm/*.test.ts"],
+          // Of its own: the fast tests run with another number of workers.
+          sequence: { groupOrder: 1 },
           testTimeout: 45 * 60_000,
           hookTimeout: 45 * 60_000,
-          // One VM at a time: two cores.
-          fileParallelism: false,
+          globalSetup: "test/vm/prepare.ts",
+          // A booting VM keeps one core busy, so two cores have room for two. BAKE_TEST_VMS=1: one after the other.
+          maxWorkers: Number(process.env["BAKE_TEST_VMS"] ?? 2),
         },
       },
     ],

@@ -33,8 +33,8 @@ export interface VmOptions {
   readonly freePorts?: number;
   /** What http://169.254.169.254/ answers in the guest; without it nothing is there. */
   readonly metadata?: string;
-  /** The guest reaches nobody, this host included; ssh to it goes on. */
-  readonly isolated?: boolean;
+  /** What the guest calls this host: an address in 10.0.2.0/24, by default 10.0.2.2. */
+  readonly hostAddress?: string;
   readonly userData: string;
   readonly metaData: string;
   readonly key: SshKey;
@@ -78,7 +78,7 @@ const waitAtMost = async (work: Promise<void>, ms: number): Promise<void> => {
 
 /** QEMU's options, in the order in which the guest finds its devices. Pure but for the current folder. */
 const qemuArguments = (
-  { accelerator, cpus, memoryMiB, isolated = false }: VmOptions,
+  { accelerator, cpus, memoryMiB, hostAddress = "10.0.2.2" }: VmOptions,
   machine: {
     readonly consoleLog: string;
     readonly disks: Disks;
@@ -95,7 +95,7 @@ const qemuArguments = (
   ...machine.disks.systemArguments(),
   ...["-blockdev", JSON.stringify(blockNode("seed", machine.seed, true))],
   ...["-device", "virtio-blk-pci,drive=seed"],
-  ...["-netdev", `user,id=net,${isolated ? "restrict=on," : ""}hostfwd=tcp:127.0.0.1:${machine.sshPort}-:22`],
+  ...["-netdev", `user,id=net,host=${hostAddress},hostfwd=tcp:127.0.0.1:${machine.sshPort}-:22`],
   // Without its boot ROM, which takes seconds to look for a network to boot from.
   ...["-device", "virtio-net-pci,netdev=net,romfile="],
   ...machine.metadata,

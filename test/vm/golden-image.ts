@@ -1,11 +1,12 @@
 /** The trial's golden image for tests that boot it: baked once, into the cache, and again only when something changed. */
+import { acquireLock, type Release } from "../../src/host/lock-file.ts";
 import { currentProcess } from "../../src/host/process-identity.ts";
 import { planTarget, targetOf } from "../../src/targets/index.ts";
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { chooseAccelerator } from "../../src/vm/accelerator.ts";
 import { makeSshKey } from "../../src/vm/ssh.ts";
 import { bootVm, type Vm, type VmOptions } from "../../src/vm/machine.ts";
@@ -16,7 +17,7 @@ import { substitute } from "../../src/trial/substitutions.ts";
 import { readProfile } from "../plan-of.ts";
 import type { NodePlan } from "../../src/plan/node-plan.ts";
 import { instanceUserData, templateNames } from "../../src/render/tree.ts";
-import { type Templates } from "../../src/render/templates.ts";
+import type { Templates } from "../../src/render/templates.ts";
 import type { Instance } from "../../src/node/concern.ts";
 import { readTemplates, root } from "../../src/host/root.ts";
 import { system } from "../../src/host/system.ts";
@@ -31,17 +32,102 @@ export interface GoldenImage {
   readonly profile: Profile;
   readonly plan: NodePlan;
   readonly templates: Templates;
+  readonly bakeId: string;
+  /** Of the image's file. */
+  readonly sha256: string;
 }
 
-/** What was planned and rendered for a trial's image, from its profile and the lock's artifacts in its plan.json. */
-export const madeFrom = async (
+interface Ended {
+  readonly code: number;
+  readonly output: string;
+}
+
+export interface RunningBake {
+  /** Resolves when bake has said it, or has ended. */
+  readonly said: (pattern: RegExp) => Promise<void>;
+  readonly ended: Promise<Ended>;
+  readonly interrupt: () => void;
+}
+
+/** Runs bake in `cwd`; what it says is shown as it comes, since it takes minutes. */
+export const startBake = (
+  cwd: string,
+  args: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
+): RunningBake => {
+  process.stdout.write(`\n$ bake ${args.join(" ")}\n`);
+  const child = spawn(join(root, "bin/bake"), args, { cwd, env: { ...process.env, CI: "true", ...variables } });
+  let output = "";
+  const listeners = new Set<() => void>();
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (data: Buffer) => {
+      output += data.toString();
+      process.stdout.write(data);
+      for (const listener of listeners) listener();
+    });
+  }
+  const ended = new Promise<Ended>((done) => {
+    child.on("close", (code) => done({ code: code ?? -1, output }));
+  });
+  const said = (pattern: RegExp): Promise<void> => {
+    const heard = new Promise<void>((done) => {
+      const listen = (): void => {
+        if (pattern.test(output)) done();
+      };
+      listeners.add(listen);
+      listen();
+    });
+    return Promise.race([heard, ended.then(() => undefined)]);
+  };
+  return { said, ended, interrupt: () => child.kill("SIGINT") };
+};
+
+/** Runs bake in `cwd` to its end. */
+export const bake = (
+  cwd: string,
+  args: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
+): Promise<Ended> => startBake(cwd, args, variables).ended;
+
+/** Waits for as long as another process has the lock: test files that run side by side share what one of them makes. */
+export const takeLock = async (lock: string): Promise<Release> => {
+  for (;;) {
+    const taken = await acquireLock(lock);
+    if (typeof taken !== "number") return taken;
+    await sleep(500);
+  }
+};
+
+/** Where the VM tests bake what they boot. */
+export const goldenFolder = join(cache, "test/golden");
+
+/** Held by whoever makes the golden image. */
+export const goldenLock = `${goldenFolder}.lock`;
+
+/** Bakes the trial of 2cards, or finds that it is up to date. */
+export const goldenImage = async (): Promise<GoldenImage> => {
+  const cwd = goldenFolder;
+  await mkdir(cwd, { recursive: true });
+  const release = await takeLock(goldenLock);
+  try {
+    const { code, output } = await bake(cwd, ["image", "--profile", "2cards", "--trial", "--no-check"]);
+    if (code !== 0) throw new Error(`the golden image could not be baked:\n${output}`);
+  } finally {
+    await release();
+  }
+  return readGolden("2cards", join(cwd, "out/2cards-trial"));
+};
+
+/** What bake left in `folder`, planned again from the profile and the lock's artifacts in plan.json. */
+export const readGolden = async (
   name: string,
-  profileFile: string,
-  { folder, image }: Pick<GoldenImage, "folder" | "image">,
+  folder: string,
+  profileFile = join(root, "profiles", `${name}.yaml`),
 ): Promise<GoldenImage> => {
-  const { base, artifacts, lockDigest } = JSON.parse(await readFile(join(folder, "plan.json"), "utf8")) as Required<
-    Pick<NodePlan, "base" | "artifacts" | "lockDigest">
-  >;
+  const read = async <T>(file: string): Promise<T> => JSON.parse(await readFile(join(folder, file), "utf8")) as T;
+  const { base, artifacts, lockDigest } =
+    await read<Required<Pick<NodePlan, "base" | "artifacts" | "lockDigest">>>("plan.json");
+  const { bakeId, sha256 } = await read<{ readonly bakeId: string; readonly sha256: string }>("image.json");
   const { profile } = substitute(readProfile(profileFile));
   const plan = planNode({
     name,
@@ -50,42 +136,8 @@ export const madeFrom = async (
     trial: true,
     locked: { base, artifacts, digest: lockDigest },
   });
-  return { folder, image, profile, plan, templates: await readTemplates(templateNames(plan)) };
-};
-
-/** Runs bake in `cwd`; what it says is shown as it comes, since it takes minutes. */
-export const bake = (
-  cwd: string,
-  args: readonly string[],
-): Promise<{ readonly code: number; readonly output: string }> =>
-  new Promise((done) => {
-    process.stdout.write(`\n$ bake ${args.join(" ")}\n`);
-    const child = spawn(join(root, "bin/bake"), args, { cwd, env: { ...process.env, CI: "true" } });
-    let output = "";
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.on("data", (data: Buffer) => {
-        output += data.toString();
-        process.stdout.write(data);
-      });
-    }
-    child.on("close", (code) => done({ code: code ?? -1, output }));
-  });
-
-/** Where the VM tests bake what they boot. */
-export const goldenFolder = join(cache, "test/golden");
-
-/** Bakes a profile as a trial, or finds that it is up to date. One that bake does not bring lies in `profiles/` there. */
-export const goldenImage = async (profile = "2cards"): Promise<GoldenImage> => {
-  const cwd = goldenFolder;
-  await mkdir(cwd, { recursive: true });
-  const { code, output } = await bake(cwd, ["image", "--profile", profile, "--trial", "--no-check"]);
-  if (code !== 0) throw new Error(`the golden image could not be baked:\n${output}`);
-  const folder = join(cwd, `out/${profile}-trial`);
-  const own = join(cwd, "profiles", `${profile}.yaml`);
-  return madeFrom(profile, existsSync(own) ? own : join(root, "profiles", `${profile}.yaml`), {
-    folder,
-    image: join(folder, "image.qcow2"),
-  });
+  const templates = await readTemplates(templateNames(plan));
+  return { folder, image: join(folder, "image.qcow2"), profile, plan, templates, bakeId, sha256 };
 };
 
 /** Processes and clock as they are; says nothing. */
@@ -111,7 +163,7 @@ export interface StartedVm {
   /** Its disks and its console are here. */
   readonly folder: string;
   readonly identity: NodeIdentity;
-  /** Takes the power and deletes the folder. */
+  /** Takes the power and deletes the folder, unless it was given. */
   readonly end: () => Promise<void>;
 }
 
@@ -124,12 +176,15 @@ const alone = {
 /** Boots a child of the image with user-data of one node. */
 export const startVm = async (
   host: Host,
-  { plan, templates, image }: GoldenImage,
+  { plan, templates, image }: Pick<GoldenImage, "plan" | "templates" | "image">,
   {
+    keepIn,
     instance = alone,
     userDataFor = (publicKey) => instanceUserData(plan, templates, { ...instance, authorizedKeys: [publicKey] }),
     ...options
   }: Partial<VmOptions> & {
+    /** An existing folder for disks, console and key, instead of one for the time of the VM. */
+    readonly keepIn?: string;
     readonly instance?: Omit<Instance, "authorizedKeys">;
     /** Instead of `instance`: by the public key that logs in. */
     readonly userDataFor?: (publicKey: string) => string;
@@ -137,8 +192,11 @@ export const startVm = async (
 ): Promise<StartedVm> => {
   // Named as bake names its own: by the process that it goes with, so that a later bake clears up after a killed one.
   started++;
-  const folder = join(cache, "work", `test${started}-${currentProcess()}`);
+  const folder = keepIn ?? join(cache, "work", `test${started}-${currentProcess()}`);
   await mkdir(folder, { recursive: true, mode: 0o700 });
+  const remove = async (): Promise<void> => {
+    if (keepIn === undefined) await rm(folder, { recursive: true, force: true });
+  };
   try {
     const key = await makeSshKey(host, folder);
     const identity: NodeIdentity = {
@@ -158,11 +216,11 @@ export const startVm = async (
     });
     const end = async (): Promise<void> => {
       await vm.kill();
-      await rm(folder, { recursive: true, force: true });
+      await remove();
     };
     return { vm, folder, identity, end };
   } catch (error) {
-    await rm(folder, { recursive: true, force: true });
+    await remove();
     throw error;
   }
 };

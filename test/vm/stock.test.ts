@@ -1,17 +1,15 @@
 /** A stock image becomes the node by its user-data, from a mirror: no bake, the same checks. */
-import { createReadStream, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createReadStream, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join, normalize } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { chooseAccelerator } from "../../src/vm/accelerator.ts";
 import { checkImage, type CheckReport, dataDiskFor } from "../../src/check/check-image.ts";
-import type { NodePlan } from "../../src/plan/node-plan.ts";
 import { stockInstanceUserData, stockTemplateNames } from "../../src/render/stock.ts";
-import { renderTree, templateNames } from "../../src/render/tree.ts";
 import { readTemplates } from "../../src/host/root.ts";
-import { Store } from "../../src/store/store.ts";
-import { bake, cache, goldenImage, testHost } from "./golden-image.ts";
+import { bake, testHost } from "./golden-image.ts";
+import { planTrial } from "./trial.ts";
 
 /** Serves a mirror as any web server would. @returns what was asked for, too. */
 const serve = async (folder: string): Promise<{ server: Server; port: number; asked: string[] }> => {
@@ -32,7 +30,6 @@ describe("a stock image with stock user-data", () => {
   const logDir = join(folder, "log");
   let server: Server | undefined;
   let asked: string[] = [];
-  let plan: NodePlan;
   let report: CheckReport;
 
   afterAll(() => {
@@ -41,20 +38,14 @@ describe("a stock image with stock user-data", () => {
   });
 
   beforeAll(async () => {
-    const golden = await goldenImage();
-    plan = golden.plan;
+    const { plan, templates: own, rendered, bakeId, base: image } = await planTrial();
     const mirror = join(folder, "mirror");
-    const { code, output } = await bake(join(golden.folder, "../.."), [
-      ...["fetch", "--profile", "2cards", "--trial", "--to", mirror],
-    ]);
+    const { code, output } = await bake(folder, ["fetch", "--profile", "2cards", "--trial", "--to", mirror]);
     expect(code, output).toBe(0);
     const serving = await serve(mirror);
     ({ server, asked } = serving);
     const host = testHost();
-    const { bakeId } = JSON.parse(readFileSync(join(golden.folder, "image.json"), "utf8")) as { bakeId: string };
-    const image = new Store(join(cache, "store")).path(plan.base?.sha256 ?? "");
-    const templates = await readTemplates([...templateNames(plan), ...stockTemplateNames]);
-    const rendered = renderTree(plan, templates);
+    const templates = { ...own, ...(await readTemplates(stockTemplateNames)) };
     report = await checkImage(host, {
       plan,
       templates,

@@ -1,4 +1,7 @@
-/** bake-storage on a real kernel: one VM, disks plugged and unplugged, and hashes of what must not change. */
+/**
+ * bake-storage on a real kernel: one VM with the trial's base and that script alone, disks plugged and unplugged, and hashes of
+ * what must not change.
+ */
 import { readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
@@ -7,7 +10,8 @@ import { environmentFile } from "../../src/formats/lines.ts";
 import { root } from "../../src/host/root.ts";
 import { sha256File } from "../../src/store/store.ts";
 import { luksHeader, lvmLabel, raidSuperblock } from "./disk-contents.ts";
-import { goldenImage, startVm, testHost } from "./golden-image.ts";
+import { startVm, testHost } from "./golden-image.ts";
+import { planTrial } from "./trial.ts";
 
 const uuid = "7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001";
 const otherUuid = "11111111-2222-4333-8444-555555555555";
@@ -16,9 +20,7 @@ const ports = 8;
 const host = testHost();
 let vm: Vm;
 let folder = "";
-let end: () => Promise<void>;
-/** What a node says that booted without any disk. */
-let withoutDisk = "";
+let end: (() => Promise<void>) | undefined;
 
 /** In the VM, by serial: the file and its size. */
 const plugged = new Map<string, { readonly file: string; readonly mib: number }>();
@@ -172,21 +174,15 @@ const attachOrWipe =
   "attach a blank disk, or erase one whose content nobody needs (wipefs -a, then blkdiscard -z), then reboot";
 
 beforeAll(async () => {
-  const started = await startVm(host, await goldenImage(), { freePorts: ports });
+  // Nobody else looks at the disks, and nobody takes processor time: no Docker, no agents, no mount.
+  const { base, plan, templates } = await planTrial();
+  const userDataFor = (publicKey: string): string =>
+    `#cloud-config\n${JSON.stringify({ users: [{ name: "root", ssh_authorized_keys: [publicKey] }], disable_root: false })}\n`;
+  const started = await startVm(host, { plan, templates, image: base }, { freePorts: ports, userDataFor });
   ({ vm, folder, end } = started);
   await vm.waitForSsh(10 * 60_000);
-  withoutDisk = await ssh(
-    "for i in $(seq 300); do [ ! -e /run/bake/status.json ] || break; sleep 1; done; systemctl is-active buildkite-agent; bake-status",
-    "",
-    400_000,
-  );
-  // Nobody else looks at the disks, and nobody takes processor time.
   await ssh(
-    "systemctl stop buildkite-agent bake-ready bake-builders bake-images docker.socket docker containerd bake-storage; systemctl mask --runtime --now mnt.mount",
-  );
-  // What is tested is the script as it is here, whatever the image has.
-  await ssh(
-    "mkdir -p /run/data; cat >/opt/bake/bin/bake-storage",
+    "mkdir -p /run/data /etc/bake /opt/bake/bin; cat >/opt/bake/bin/bake-storage; chmod 755 /opt/bake/bin/bake-storage",
     await readFile(join(root, "templates/node/bake-storage"), "utf8"),
   );
 });
@@ -194,16 +190,7 @@ afterEach(async () => {
   await unplug(...plugged.keys());
   await ssh("rm -rf /var/lib/bake/storage /run/bake/storage-refused");
 });
-afterAll(() => end());
-
-test("a node without a disk can be reached, says why it takes no jobs, and does not wait for an hour", () => {
-  expect(withoutDisk).toMatch(/^(inactive|activating|failed)\nnode {6}bake-test, /);
-  expect(withoutDisk).toContain("NOT READY: takes no jobs");
-  expect(withoutDisk).toContain(
-    `  data disk: no disk has UUID=7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001 and there is no nvme disk`,
-  );
-  expect(withoutDisk).toMatch(/failed G16 G17 G18 \/mnt is the data disk/);
-});
+afterAll(() => end?.());
 
 test("no disk at all", async () => {
   expectRefusal(

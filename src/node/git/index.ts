@@ -6,7 +6,7 @@ import type { Check } from "../check.ts";
 import type { Concern } from "../concern.ts";
 import { basicHeader, placeholderHeader, secretPlaceholder } from "../secret-placeholder.ts";
 import { portOf } from "../url-port.ts";
-import { gitProxy } from "./proxy-rule.ts";
+import { gitProxyRule } from "./proxy-rule.ts";
 
 /** Pulled in by /root/.gitconfig. */
 const tokenFile = "/root/.gitconfig.d/private";
@@ -69,7 +69,7 @@ const tokenCheck = (url: string, hasToken: boolean): Check =>
 
 export const git: Concern = {
   name: "git",
-  rules: [gitProxy],
+  rules: [gitProxyRule],
   contribute: ({ profile: { network, secrets }, header }) => {
     const { gitProxy } = network;
     const server = new URL(gitProxy?.via ?? "https://github.com/");

@@ -1,7 +1,7 @@
 import type { Problem, Rule } from "../../profile/rules/rule.ts";
 
 /** git puts `via` in the place of `for` and keeps the rest: the two must end alike (guide row G13). */
-export const gitProxy: Rule = {
+export const gitProxyRule: Rule = {
   code: "BK128",
   reads: ["network.gitProxy"],
   find: ({ network: { gitProxy: proxy } }): Problem[] => {

@@ -3,12 +3,12 @@ import { environmentFile } from "../../formats/lines.ts";
 import { gating, line, ofCommand } from "../check-commands.ts";
 import type { Concern } from "../concern.ts";
 import { secretPlaceholder } from "../secret-placeholder.ts";
-import { nodeKey } from "./node-key-rule.ts";
+import { nodeKeyRule } from "./node-key-rule.ts";
 import { userDataSize } from "./login-keys-rule.ts";
 
 export const identity: Concern = {
   name: "identity",
-  rules: [nodeKey, userDataSize],
+  rules: [nodeKeyRule, userDataSize],
   contribute: ({ profile: { ssh }, facts: { nodeKey, storage }, header }) => ({
     files: [
       {

@@ -1,7 +1,7 @@
 import type { Rule } from "../../profile/rules/rule.ts";
 
 /** A key that is delivered is neither made nor left out. */
-export const nodeKey: Rule = {
+export const nodeKeyRule: Rule = {
   code: "BK126",
   reads: ["ssh.nodeKey", "secrets.nodeKey"],
   find: ({ ssh, secrets }) =>

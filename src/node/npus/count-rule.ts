@@ -1,7 +1,7 @@
 import type { Rule } from "../../profile/rules/rule.ts";
 
 /** Agent i owns the NPUs (i-1)×cards to i×cards-1 (guide row G5): more than the host has would share them, or lack them. */
-export const npus: Rule = {
+export const npuCount: Rule = {
   code: "BK119",
   reads: ["agents.spawn", "agents.cards", "agents.npus"],
   find: ({ agents: { spawn, cards, npus: present } }) =>

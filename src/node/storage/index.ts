@@ -6,7 +6,7 @@ import type { Check } from "../check.ts";
 import type { Concern, Page } from "../concern.ts";
 import type { StorageFacts } from "./facts.ts";
 import { freeSpace } from "./free-space-rule.ts";
-import { mount } from "./mount-rule.ts";
+import { mountRule } from "./mount-rule.ts";
 
 const gib = 2 ** 30;
 
@@ -143,7 +143,7 @@ When bake-storage refused a disk and that was put right (so that \`${storage.mou
 
 export const storage: Concern = {
   name: "storage",
-  rules: [freeSpace, mount],
+  rules: [freeSpace, mountRule],
   contribute: ({ facts: { storage: disk }, header }) => {
     const fileSystemTools = disk.filesystem === "xfs" ? "xfsprogs" : "e2fsprogs";
     return {

@@ -23,7 +23,7 @@ const system = [
 const ofTheScript = "/mnt";
 
 /** A data disk is no place of the system's, and CI's caches are to lie on it. */
-export const mount: Rule = {
+export const mountRule: Rule = {
   code: "BK122",
   reads: ["storage.mount"],
   find: ({ storage }) => {

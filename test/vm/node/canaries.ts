@@ -25,7 +25,7 @@ import { scanImage } from "../../../src/check/scan-image.ts";
 import type { Secret } from "../../../src/check/exact-values.ts";
 import { startScan } from "../../../src/check/secret-scan.ts";
 import { root } from "../../../src/host/root.ts";
-import { type GoldenImage, madeFrom, testHost } from "../golden-image.ts";
+import { type GoldenImage, readGolden, testHost } from "../golden-image.ts";
 
 const canary = (prefix: string): string => `${prefix}${randomBytes(30).toString("base64url").replaceAll(/[-_]/g, "7")}`;
 
@@ -230,15 +230,33 @@ const setUp = async (): Promise<void> => {
   writeProfile("from-environment", "{ env: PLAIN_AGENT }");
 };
 
-const canaryVariables = () => ({
+const canaryVariables = (): Record<string, string> => ({
   PLAIN_GIT: profileSecrets.gitToken,
   PLAIN_PROXY: profileSecrets.proxyCredentials,
 });
 
+const renderAndBake = async (): Promise<void> => {
+  await setUp();
+  // Names that say nothing: the profile alone tells that they hold secrets.
+  const variables = canaryVariables();
+  code = await bake(["render", "--profile", "from-environment"], {
+    ...variables,
+    PLAIN_AGENT: profileSecrets.agentToken,
+  });
+  expect(code, output).toBe(0);
+  code = await bake(["image", "--profile", "canaries", "--trial", "--offline", "--no-check"], variables);
+  expect(code, output).toBe(0);
+};
+
+let baking: Promise<void> | undefined;
+
+/** Resolves when the image with the canaries is there: each part of the file can run alone. */
+const baked = (): Promise<void> => (baking ??= renderAndBake());
+
 /** The profile and image with the canaries, for who comes after. */
 export interface Canaries {
   readonly profile: "canaries";
-  /** Where profiles/ and out/ are. */
+  /** Where profiles/ and out/ are, once there is a golden image. */
   readonly folder: () => string;
   readonly secrets: Readonly<typeof profileSecrets>;
   /** Public half of `secrets.nodeKey`: type and key. */
@@ -251,20 +269,12 @@ export interface Canaries {
 
 /** Registers the tests. */
 export const bakeWithCanaries = (): Canaries => {
-  beforeAll(setUp);
+  beforeAll(baked);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   describe("a bake with canaries in every input", () => {
     test("renders and bakes", async () => {
-      // Names that say nothing: the profile alone tells that they hold secrets.
-      const variables = canaryVariables();
-      code = await bake(["render", "--profile", "from-environment"], {
-        ...variables,
-        PLAIN_AGENT: profileSecrets.agentToken,
-      });
-      expect(code, output).toBe(0);
-      code = await bake(["image", "--profile", "canaries", "--trial", "--offline", "--no-check"], variables);
-      expect(code, output).toBe(0);
+      await baked();
       expect(output).toContain("done search the raw disk for secrets");
     });
 
@@ -327,9 +337,12 @@ export const bakeWithCanaries = (): Canaries => {
       expect(await search(image())).toEqual([]);
     });
 
-    test("has nothing of the machine that it was made on", () => {
+    beforeAll(() => {
       raw = join(folder, "disk.raw");
       run("qemu-img", "convert", "-O", "raw", image(), raw);
+    });
+
+    test("has nothing of the machine that it was made on", () => {
       const names = (path: string): string[] =>
         debugfs(raw, `ls -p ${path}`)
           .split("\n")
@@ -404,8 +417,8 @@ export const bakeWithCanaries = (): Canaries => {
         env: { ...process.env, ...canaryVariables() },
       }),
     golden: async () => {
-      const out = join(folder, "out/canaries-trial");
-      return madeFrom("canaries", join(folder, "profiles/canaries.yaml"), { folder: out, image: image() });
+      await baked();
+      return readGolden("canaries", join(folder, "out/canaries-trial"), join(folder, "profiles/canaries.yaml"));
     },
   };
 };

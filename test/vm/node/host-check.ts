@@ -104,6 +104,7 @@ const siteInTheVm = async (): Promise<void> => {
 export const checkByHand = (node: OtherNode): void => {
   describe("bake check --host", () => {
     beforeAll(async () => {
+      await node.start();
       folder = mkdtempSync(join(tmpdir(), "bake-hostcheck-"));
       wrappers = join(folder, "bin");
       mkdirSync(wrappers);

@@ -6,26 +6,29 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type AgentApi, startAgentApi } from "../../../src/check/agent-api/server.ts";
 import { type GoldenImage, type StartedVm, startVm, testHost } from "../golden-image.ts";
 import { type Canaries, namesIn } from "./canaries.ts";
-import type { FirstNode } from "./events.ts";
+import { boot, type ReadyNode, readyDisks } from "./ready-node.ts";
 
 const host = testHost();
-const boot = 15 * 60_000;
 /** Other than what the cloud's metadata say. */
 const name = "canary-node-7";
 
 /** What the part after this one goes on with. */
 export interface OtherNode {
   readonly canaries: Canaries;
+  /** Boots it, once. */
+  readonly start: () => Promise<void>;
   golden: GoldenImage;
   started: StartedVm;
   api: AgentApi;
 }
 
 /** Registers the tests. */
-export const anotherProfile = (first: FirstNode, canaries: Canaries): OtherNode => {
-  const node = { canaries } as OtherNode;
+export const anotherProfile = (canaries: Canaries): OtherNode => {
+  let starting: Promise<void> | undefined;
+  const node = { canaries, start: () => (starting ??= start()) } as OtherNode;
   const served: string[] = [];
-  let gitProxy: Server;
+  let first: ReadyNode;
+  let gitProxy: Server | undefined;
   const there = async (command: string): Promise<string> =>
     (await node.started.vm.ssh(command, { allowFailure: true, timeout: 120_000 })).stdout.trim();
 
@@ -35,52 +38,56 @@ export const anotherProfile = (first: FirstNode, canaries: Canaries): OtherNode 
     gitProxy?.close();
   });
 
-  describe("a data disk of another profile", () => {
-    beforeAll(async () => {
-      node.golden = await canaries.golden();
-      const { bakeId } = JSON.parse(readFileSync(join(node.golden.folder, "image.json"), "utf8")) as { bakeId: string };
-      gitProxy = createServer((request, response) => {
-        served.push(`${request.method} ${request.url} ${request.headers.authorization}`);
-        response.writeHead(404).end();
-      });
-      await new Promise<void>((done) => gitProxy.listen(canaries.gitProxyPort, "127.0.0.1", done));
-      node.api = await startAgentApi({
-        now: Date.now,
-        expected: {
-          token: canaries.secrets.agentToken,
-          spawn: 2,
-          nameTemplate: (index) => `%hostname-${index}-4cards`,
-          hostname: name,
-          tags: ["queue=ascend", `bake-id=${bakeId}`],
-        },
-      });
-      node.started = await startVm(host, node.golden, {
-        disks: [{ id: "data", serial: "moved-here", from: { childOf: first.kept.disk } }],
-        userDataFor: (publicKey) => {
-          const keys = join(canaries.folder(), "login.pub");
-          writeFileSync(keys, `${publicKey}\n`);
-          const text = canaries.userData("--node", name, "--no-npus", "--authorized-key", keys);
-          // Nobody's Buildkite account is asked here.
-          const absent = /^( *)BAKE_ABSENT="npu"\n/m;
-          expect(text).toMatch(absent);
-          return text.replace(absent, `$&$1BUILDKITE_AGENT_ENDPOINT="${node.api.endpoint("10.0.2.2")}"\n`);
-        },
-      });
-      await node.started.vm.waitForSsh(boot);
-      await node.api.waitForAgents(boot);
+  const start = async (): Promise<void> => {
+    node.golden = await canaries.golden();
+    first = await readyDisks();
+    const disk = first.ready.data["data"];
+    if (disk === undefined) throw new Error("the ready node has no data disk");
+    gitProxy = createServer((request, response) => {
+      served.push(`${request.method} ${request.url} ${request.headers.authorization}`);
+      response.writeHead(404).end();
     });
+    await new Promise<void>((done) => gitProxy?.listen(canaries.gitProxyPort, "127.0.0.1", done));
+    node.api = await startAgentApi({
+      now: Date.now,
+      expected: {
+        token: canaries.secrets.agentToken,
+        spawn: 2,
+        nameTemplate: (index) => `%hostname-${index}-4cards`,
+        hostname: name,
+        tags: ["queue=ascend", `bake-id=${node.golden.bakeId}`],
+      },
+    });
+    node.started = await startVm(host, node.golden, {
+      disks: [{ id: "data", serial: "moved-here", from: { childOf: disk } }],
+      userDataFor: (publicKey) => {
+        const keys = join(canaries.folder(), "login.pub");
+        writeFileSync(keys, `${publicKey}\n`);
+        const text = canaries.userData("--node", name, "--no-npus", "--authorized-key", keys);
+        // Nobody's Buildkite account is asked here.
+        const absent = /^( *)BAKE_ABSENT="npu"\n/m;
+        expect(text).toMatch(absent);
+        return text.replace(absent, `$&$1BUILDKITE_AGENT_ENDPOINT="${node.api.endpoint("10.0.2.2")}"\n`);
+      },
+    });
+    await node.started.vm.waitForSsh(boot);
+    await node.api.waitForAgents(boot);
+  };
+
+  describe("a data disk of another profile", () => {
+    beforeAll(node.start);
 
     test("everything that was there stays, what is new is added", async () => {
       expect(node.api.problems()).toEqual([]);
       expect(await there("journalctl -b -u bake-storage -o cat")).not.toContain("making ext4");
       expect(await there("cat /mnt/docker-cache3/kept")).toBe("kept");
-      expect(await there("docker volume ls -q | sort")).toBe(first.kept.volumes);
+      expect(await there("docker volume ls -q | sort")).toBe(first.volumes);
       expect(
         await there("docker buildx inspect cachebuilder2 | grep ^Status; ls /root/.docker/buildx/instances"),
       ).toMatch(/running\ncachebuilder1\s+cachebuilder2$/);
       // The key that user-data delivered is in use; the other node's own stays on the disk.
       expect(await there("cut -d ' ' -f 1,2 /root/.ssh/id_ed25519.pub")).toBe(canaries.nodeKey());
-      expect(await there("cat /mnt/.bake/ssh/id_ed25519.pub")).toBe(first.kept.key);
+      expect(await there("cat /mnt/.bake/ssh/id_ed25519.pub")).toBe(first.key);
     });
 
     test("the whole header of a fine-grained token goes to the git proxy, once", async () => {

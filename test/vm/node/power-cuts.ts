@@ -7,13 +7,14 @@ import type { Vm } from "../../../src/vm/machine.ts";
 import type { Host } from "../../../src/host/host.ts";
 import { type GoldenImage, type NodeIdentity, startVm, type StartedVm } from "../golden-image.ts";
 
-const disk = { id: "data", serial: "bake-test" } as const;
+/** What the node's data disk is called. */
+export const dataDisk = { id: "data", serial: "bake-test" } as const;
 
 /** GiB, sparse. */
 const dataDiskGiB = 8;
 
 /** The data disk of a first boot. */
-export const blankDisk: DataDisk = { ...disk, from: { blankGiB: dataDiskGiB } };
+export const blankDisk: DataDisk = { ...dataDisk, from: { blankGiB: dataDiskGiB } };
 
 /** A first boot, on a blank data disk. */
 export const firstBoot = (host: Host, golden: GoldenImage): Promise<StartedVm> =>
@@ -21,7 +22,7 @@ export const firstBoot = (host: Host, golden: GoldenImage): Promise<StartedVm> =
 
 /** Bytes that the data disk takes, its copies included: grows with what the guest writes. */
 export const written = async (folder: string): Promise<number> => {
-  const files = (await readdir(folder)).filter((name) => name.startsWith(`disk-${disk.id}`));
+  const files = (await readdir(folder)).filter((name) => name.startsWith(`disk-${dataDisk.id}`));
   const sizes = await Promise.all(files.map(async (name) => (await stat(join(folder, name))).blocks * 512));
   return sizes.reduce((sum, size) => sum + size, 0);
 };
@@ -79,7 +80,10 @@ export interface Outcome {
   readonly why: string;
 }
 
-/** Boots what a power cut left, as the same node, and waits until it is ready, or for `timeoutMs`. */
+/**
+ * Boots what a power cut left, as the same node, and waits until it is ready, or for `timeoutMs`. Its agents reach nobody: the
+ * API that they know may serve another VM of the same node.
+ */
 export const bootAfterCut = async (
   host: Host,
   golden: GoldenImage,
@@ -87,10 +91,18 @@ export const bootAfterCut = async (
   { system, data }: Snapshot,
   timeoutMs = 6 * 60_000,
 ): Promise<Outcome> => {
-  const left = data[disk.id];
+  const left = data[dataDisk.id];
   if (left === undefined) throw new Error("the snapshot has no data disk");
-  const disks: DataDisk[] = [{ ...disk, from: { childOf: left } }];
-  const { vm, end } = await startVm(host, { ...golden, image: system.file }, { ...identity, disks });
+  const disks: DataDisk[] = [{ ...dataDisk, from: { childOf: left } }];
+  const { vm, end } = await startVm(
+    host,
+    { ...golden, image: system.file },
+    {
+      ...identity,
+      disks,
+      hostAddress: "10.0.2.9",
+    },
+  );
   const output = async (command: string): Promise<string> =>
     (await vm.ssh(command, { allowFailure: true, timeout: 120_000 })).stdout.trim();
   try {
