@@ -44,7 +44,7 @@ describe("image references", () => {
 
   it("shows no password", () => {
     expect(() => requireReference("https://user:password@quay.io/a:1")).toThrow(
-      new BakeError("BK250", '"https://***:1" is no image with a tag', help),
+      new BakeError("BK250", '"https://***@quay.io/a:1" is no image with a tag', help),
     );
   });
 });
