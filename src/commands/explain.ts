@@ -69,6 +69,7 @@ export const explanation = (
   };
 };
 
+/** As text for a terminal: settings as a table, or each with its description, then what follows. Pure. */
 export const formatExplanation = (
   { settings, consequences }: ReturnType<typeof explanation>,
   withDescriptions: boolean,

@@ -42,6 +42,10 @@ const header = (path: string, size: number): Buffer => {
   return bytes;
 };
 
+/**
+ * A tar archive of files that belong to root, in this order, with no times: the same files are the same bytes. Pure.
+ * @throws RangeError for a path that the format cannot hold.
+ */
 export const toTar = (files: readonly TarFile[]): Buffer =>
   Buffer.concat([
     ...files.flatMap(({ path, content }) => {

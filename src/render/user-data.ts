@@ -67,6 +67,11 @@ const nodeValues = (plan: NodePlan, instance: Instance) => {
 /** Where the profile says what stands in a node's user-data. */
 export const userDataOrigins = (plan: NodePlan, instance: Instance): Origins => nodeValues(plan, instance).origins;
 
+/**
+ * User-data of a node made from the golden image: who logs in, its name, and the files that bring secrets. Pure.
+ * @param instance What this node gets; a secret that it lacks is a placeholder.
+ * @param source The template.
+ */
 export const goldenUserData = (plan: NodePlan, instance: Instance, source: string): string => {
   const { writeFiles, origins: _origins, ...data } = nodeValues(plan, instance);
   return renderTemplate("golden.yaml", source, { ...data, files: { write_files: writeFiles } });
@@ -88,6 +93,10 @@ export const stockRetry = 30;
 
 const stockFolder = "/var/lib/bake/stock";
 
+/**
+ * User-data that makes a host with a stock image the node: golden user-data, and a unit that fetches everything by digest. Pure.
+ * @param source The template.
+ */
 export const stockUserData = (
   plan: NodePlan,
   instance: Instance,

@@ -9,6 +9,7 @@ export interface BuilderFacts {
   readonly names: readonly string[];
 }
 
+/** @param names Of the builders, one for each agent. Pure. */
 export const builderFacts = ({ builders }: Profile, names: readonly string[]): BuilderFacts => ({
   image: builders.image,
   localImage: `localhost:1/${builders.image}`,

@@ -7,6 +7,7 @@ export interface DockerFacts {
   readonly dataRoot: string;
 }
 
+/** What others need to know of Docker. Pure. */
 export const dockerFacts = ({ docker }: Profile): DockerFacts => ({
   version: docker.version,
   dataRoot: docker.dataRoot,

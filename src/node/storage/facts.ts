@@ -28,6 +28,7 @@ const deviceTimeout = 300;
 
 const gib = 2 ** 30;
 
+/** The data disk: which one, how it is named and mounted. Bytes and seconds. Pure. */
 export const storageFacts = ({ storage }: Profile): StorageFacts => {
   const { disk, filesystem, mount, uuid } = storage;
   const source = "adopt" in disk ? disk.adopt : `UUID=${uuid}`;
