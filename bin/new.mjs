@@ -77,14 +77,14 @@ export const ${identifier}: Concern = {
   if (inFolder && !existsSync(at(`src/node/${concern}/index.ts`))) {
     fail(`src/node/${concern}/index.ts is not there: a concern with a rule of its own is a folder`);
   }
-  const export_ = `${identifier}Rule`;
+  const exported = `${identifier}Rule`;
   const file = inFolder ? `src/node/${concern}/${name}-rule.ts` : `src/profile/rules/${name}.ts`;
   lay(
     file,
     `import type { Rule } from "${inFolder ? "../../profile/rules/rule.ts" : "./rule.ts"}";
 
 /** TODO: what goes wrong on a node with such a profile, and the guide row. */
-export const ${export_}: Rule = {
+export const ${exported}: Rule = {
   code: "${code}",
   // Paths of the profile that find reads: it is not asked while one of them has the wrong shape.
   reads: [],
@@ -94,15 +94,15 @@ export const ${export_}: Rule = {
   );
   if (inFolder) {
     const index = `src/node/${concern}/index.ts`;
-    addImport(index, `import { ${export_} } from "./${name}-rule.ts";`);
-    if (/\n {2}rules: \[/.test(read(index))) change(index, /(\n {2}rules: \[)/, `$1${export_}, `);
-    else change(index, /(: Concern = \{\n {2}name: "[^"]*",\n)/, `$1  rules: [${export_}],\n`);
+    addImport(index, `import { ${exported} } from "./${name}-rule.ts";`);
+    if (/\n {2}rules: \[/.test(read(index))) change(index, /(\n {2}rules: \[)/, `$1${exported}, `);
+    else change(index, /(: Concern = \{\n {2}name: "[^"]*",\n)/, `$1  rules: [${exported}],\n`);
   } else {
-    addImport("src/profile/rules/index.ts", `import { ${export_} } from "./${name}.ts";`);
+    addImport("src/profile/rules/index.ts", `import { ${exported} } from "./${name}.ts";`);
     change(
       "src/profile/rules/index.ts",
       /(\nexport const rulesAcross[^=]*= \[\n[\s\S]*?)(\n\];)/,
-      `$1\n  ${export_},$2`,
+      `$1\n  ${exported},$2`,
     );
   }
   change(

@@ -1,6 +1,9 @@
 /** Whom a node talks to, and by which way. */
 import { expect, test } from "vitest";
 import { planFor } from "../../src/commands/plan.ts";
+import type { Destination } from "../../src/node/concern.ts";
+import { concerns } from "../../src/node/index.ts";
+import { planDestinations } from "../../src/plan/destinations.ts";
 import { allowlist } from "../../src/render/allowlist.ts";
 import { readProfile } from "../plan-of.ts";
 
@@ -41,4 +44,22 @@ test("an image of this machine is not taken for one of Docker Hub", () => {
     "localhost",
     "registry-1.docker.io",
   ]);
+});
+
+test("a time server is a destination by UDP: no TCP check asks it, no proxy carries it, and the allowlist says so", () => {
+  const server: Destination = { host: "ntp.example.com", port: 123, protocol: "udp", when: "node", why: "time server" };
+  const web: Destination = { host: "ntp.example.com", port: 123, when: "node", why: "the same port by TCP" };
+  const destinations = planDestinations([server, web, server], { url: "http://proxy.example.com:3128", except: [] });
+  expect(destinations.map(({ protocol, through }) => [protocol, through])).toEqual([
+    ["udp", undefined],
+    ["tcp", "proxy"],
+  ]);
+  const direct = planDestinations([server, web], undefined);
+  expect(
+    concerns.flatMap(({ checkDestinations }) => checkDestinations?.(direct) ?? []).map(({ title }) => title),
+  ).toEqual(["ntp.example.com:123 lets this node through: the same port by TCP"]);
+  const page = allowlist({ ...planWith([]), destinations: direct });
+  expect(page).toContain("| `ntp.example.com` | 123/udp | time server |\n");
+  expect(page).not.toContain("All of it is outbound TCP");
+  expect(allowlist(planWith([]))).toContain("All of it is outbound TCP");
 });
