@@ -10,6 +10,7 @@ import type { StepTime } from "../host/progress.ts";
 import { withWorkFolder } from "../host/work-folder.ts";
 import { fillMirror } from "../store/mirror.ts";
 import type { Store } from "../store/store.ts";
+import { requireTarget } from "../targets/index.ts";
 import { type Provenance, recordedParts, recordParts } from "./image-record.ts";
 import { lockedInputs, verifyInputs } from "./inputs.ts";
 import { runPacker } from "./packer.ts";
@@ -85,9 +86,8 @@ export interface CloudBakeInput {
 export const bakeCloudImage = async (anyHost: Host, input: CloudBakeInput): Promise<CloudImageRecord> => {
   const host = withholdSecrets(anyHost, input.secrets);
   const { folder, plan, store, packer } = input;
-  const { target } = plan;
+  const target = requireTarget(plan, "huaweicloud");
   const started = host.now();
-  if (target.name !== "huaweicloud") throw new Error("a plan for another target");
   const inputs = lockedInputs(plan).filter(({ isDisk }) => !isDisk);
   // What the server fetches from a mirror is compared there; it need not be here.
   const uploads = target.mirror === undefined;

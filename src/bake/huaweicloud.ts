@@ -1,4 +1,5 @@
 /** The target huaweicloud: bakes on a server; what was made is checked on a server too, by `bake check --host`. */
+import { requireTarget } from "../targets/index.ts";
 import { ensureTool } from "../toolchain/ensure.ts";
 import { bakeCloudImage, type CloudImageRecord, currentCloudImage } from "./cloud-image.ts";
 import type { Baker } from "./targets.ts";
@@ -17,11 +18,11 @@ export const huaweiCloudBaker: Baker = {
   setUp: async (host) => (await ensureTool(host, "packer")).path,
   bake: async (host, request) => {
     const { folder, plan, bakeId, print, recordStep } = request;
-    if (plan.target.name !== "huaweicloud") throw new Error("a plan for another target");
+    const target = requireTarget(plan, "huaweicloud");
     const current = await currentCloudImage(folder, bakeId);
     if (current !== undefined) print(`  up to date: nothing to bake (made ${current.madeAt})`);
     // What the server takes from a mirror need not be here.
-    else if (plan.target.mirror === undefined) await request.fetch();
+    else if (target.mirror === undefined) await request.fetch();
     const record =
       current ??
       (await bakeCloudImage(host, {

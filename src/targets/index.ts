@@ -32,3 +32,13 @@ export const planTarget = (
   if (plan === undefined) throw new RangeError(`the profile has no target ${name}`);
   return { plan, concern: target.concern };
 };
+
+/** The target of a plan, when it is of this name. Pure. @throws Error for a plan of another target. */
+export const requireTarget = <Name extends TargetName>(
+  { target }: { readonly target: TargetPlan },
+  name: Name,
+): TargetPlans[Name] => {
+  if (target.name !== name) throw new Error(`a plan for ${target.name} where one for ${name} is meant`);
+  // Plans are told apart by their names.
+  return target as TargetPlans[Name];
+};
