@@ -1,6 +1,6 @@
 /** Where a lock and its profile have parted: what only one of the two has. Pure. */
 import type { Problem } from "../profile/rules/rule.ts";
-import { shownUrl } from "../store/http.ts";
+import { shownUrl } from "../store/url.ts";
 import { type Artifact, kindOf } from "../artifact.ts";
 import type { Lock } from "./lock.ts";
 import type { Requirement } from "../node/requirement.ts";

@@ -2,7 +2,8 @@
 import { STATUS_CODES } from "node:http";
 import type { Dispatcher } from "undici";
 import { BakeError } from "../errors.ts";
-import { type Headers, makeHttp, shownUrl } from "../store/http.ts";
+import { type Headers, makeHttp } from "../store/http.ts";
+import { shownUrl } from "../store/url.ts";
 import { reasonOf } from "../store/http-error.ts";
 import { lengthOf } from "../store/range.ts";
 import { RedirectError, redirectTarget } from "../store/redirects.ts";

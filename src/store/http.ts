@@ -7,8 +7,6 @@ import { HttpError, httpErrorOf } from "./http-error.ts";
 import { type Environment, makeDispatcher } from "./proxies.ts";
 import { headersAcross, isRedirect, RedirectError, redirectTarget } from "./redirects.ts";
 
-export { shownUrl } from "./url.ts";
-
 /** Header names in lower case; of a header that came more than once, the first. */
 export type Headers = Readonly<Record<string, string | undefined>>;
 

@@ -1,7 +1,7 @@
 /** One file from the first of its places that gives it. */
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
-import { shownUrl } from "./http.ts";
+import { shownUrl } from "./url.ts";
 import { PermanentError } from "./http-error.ts";
 import type { Arrived, Downloaded, DownloadRequest, Running } from "./transfer.ts";
 import { fromUrl } from "./url-attempts.ts";

@@ -1,5 +1,5 @@
 /** Attempts at one URL. */
-import { shownUrl } from "./http.ts";
+import { shownUrl } from "./url.ts";
 import { HttpError, PermanentError, TransientError } from "./http-error.ts";
 import { attempt } from "./attempt.ts";
 import { backoffAfter, retry } from "./retry.ts";

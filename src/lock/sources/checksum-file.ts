@@ -1,7 +1,7 @@
 /** What is said of a checksum file that gives no digest. */
 import { BakeError } from "../../errors.ts";
 import { type Checksum, checksumOf } from "../../formats/checksum-file.ts";
-import { shownUrl } from "../../store/http.ts";
+import { shownUrl } from "../../store/url.ts";
 
 const few = (names: readonly string[]): string =>
   names.slice(0, 5).join(", ") + (names.length > 5 ? ` and ${names.length - 5} more` : "");

@@ -1,6 +1,6 @@
 import { BakeError } from "../../errors.ts";
 import type { Release } from "../../artifact.ts";
-import { shownUrl } from "../../store/http.ts";
+import { shownUrl } from "../../store/url.ts";
 import type { ReleaseRequirement } from "../../node/requirement.ts";
 import { lockBytes } from "./bytes.ts";
 import { type Context, entryOf, type Resolver } from "./resolver.ts";

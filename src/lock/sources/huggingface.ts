@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import * as z from "zod";
 import { BakeError } from "../../errors.ts";
 import type { Model } from "../../artifact.ts";
-import { shownUrl } from "../../store/http.ts";
+import { shownUrl } from "../../store/url.ts";
 import { statusOf, type WebRequest } from "../web.ts";
 import type { ModelRequirement } from "../../node/requirement.ts";
 import { parseAnswer } from "./json.ts";

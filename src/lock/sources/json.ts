@@ -1,6 +1,6 @@
 import type * as z from "zod";
 import { BakeError } from "../../errors.ts";
-import { shownUrl } from "../../store/http.ts";
+import { shownUrl } from "../../store/url.ts";
 
 /**
  * An API's answer as far as bake reads it.

@@ -1,7 +1,7 @@
 /** What the resolvers of model hubs share. */
 import { BakeError } from "../../errors.ts";
 import type { Model } from "../../artifact.ts";
-import { shownUrl } from "../../store/http.ts";
+import { shownUrl } from "../../store/url.ts";
 import type { ModelRequirement } from "../../node/requirement.ts";
 
 export type ModelFile = Model["files"][number];

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { BakeError } from "../../errors.ts";
 import type { Model } from "../../artifact.ts";
-import { shownUrl } from "../../store/http.ts";
+import { shownUrl } from "../../store/url.ts";
 import { statusOf } from "../web.ts";
 import type { ModelRequirement } from "../../node/requirement.ts";
 import { parseAnswer } from "./json.ts";
