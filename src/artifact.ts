@@ -292,6 +292,9 @@ const kinds: { readonly [K in Kind]: KindOf<ArtifactOf<K>> } = {
   },
 };
 
+/** Whether artifacts of a kind are releases of programs: the profile names their versions. Pure. */
+export const isRelease = (kind: Kind): boolean => kinds[kind].install === "release";
+
 /** In the order in which artifacts are asked for and told. */
 export const artifactKinds = Object.keys(kinds) as readonly Kind[];
 

@@ -99,32 +99,27 @@ export const bakeCloudImage = async (anyHost: Host, input: CloudBakeInput): Prom
     const output = join(workFolder, "output");
     await Promise.all([mkdir(artifacts), mkdir(output)]);
     if (uploads) await fillMirror(artifacts, store, inputs, { linked: true });
-    await host.progress
-      .step("packer", `Packer builds the image in ${target.region}`, (update) =>
-        runPacker(host, {
-          packer: packer.path,
-          // Its log would hold what it is configured with.
-          environment: { ...packer.environment, ...input.credentials, PACKER_LOG: "" },
-          template: join(folder, "packer"),
-          source: "huaweicloud-ecs.node",
-          // Server, address and key pair cost money and stay for ever when it is killed before.
-          cleanUp: 20 * 60_000,
-          variables: { output, ...(uploads && { artifacts }) },
-          logDir,
-          onPhase: input.onPhase,
-          update,
-        }),
-      )
-      .catch((error: unknown) => {
-        if (error instanceof BakeError && error.code === "BK302" && / init /.test(error.message)) {
-          throw new BakeError(
+    await host.progress.step("packer", `Packer builds the image in ${target.region}`, (update) =>
+      runPacker(host, {
+        packer: packer.path,
+        // Its log would hold what it is configured with.
+        environment: { ...packer.environment, ...input.credentials, PACKER_LOG: "" },
+        template: join(folder, "packer"),
+        source: "huaweicloud-ecs.node",
+        // Server, address and key pair cost money and stay for ever when it is killed before.
+        cleanUp: 20 * 60_000,
+        variables: { output, ...(uploads && { artifacts }) },
+        withoutPlugin: ({ help = "" }) =>
+          new BakeError(
             "BK411",
             "Packer's plugin for Huawei Cloud could not be installed",
-            `${error.help ?? ""}\nFetch packer-plugin-huaweicloud (1.2.2 or newer) from its releases and install it by hand:\n  PACKER_PLUGIN_PATH=${packer.environment["PACKER_PLUGIN_PATH"] ?? ""} packer plugins install --path FILE github.com/huaweicloud/huaweicloud`,
-          );
-        }
-        throw error;
-      });
+            `${help}\nFetch packer-plugin-huaweicloud (1.2.2 or newer) from its releases and install it by hand:\n  PACKER_PLUGIN_PATH=${packer.environment["PACKER_PLUGIN_PATH"] ?? ""} packer plugins install --path FILE github.com/huaweicloud/huaweicloud`,
+          ),
+        logDir,
+        onPhase: input.onPhase,
+        update,
+      }),
+    );
     const imageId = imageIdOf(await readFile(join(output, "manifest.json"), "utf8").catch(() => ""));
     // Whatever comes now, the image is there.
     host.progress.note(`      image ID ${imageId}`);

@@ -16,6 +16,8 @@ export interface PackerBuild {
   /** As Packer names it: `qemu.node`. */
   readonly source: string;
   readonly variables: Readonly<Record<string, string>>;
+  /** What to say when the plugins cannot be installed, instead of Packer's own words. */
+  readonly withoutPlugin?: (reason: BakeError) => BakeError;
   /** Existing folder for packer.log and journal.log. */
   readonly logDir: string;
   /** Called when a phase inside the build ends. */
@@ -49,7 +51,10 @@ export const runPacker = async (host: Host, build: PackerBuild): Promise<void> =
     ownGroup: true,
   };
   const variables = Object.entries(build.variables).flatMap(([name, value]) => ["-var", `${name}=${value}`]);
-  await host.run(build.packer, ["init", template], options);
+  await host.run(build.packer, ["init", template], options).catch((error: unknown) => {
+    const failed = error instanceof BakeError && error.code === "BK302";
+    throw failed && build.withoutPlugin !== undefined ? build.withoutPlugin(error) : error;
+  });
   await host.run(build.packer, ["validate", ...variables, template], options);
 
   await mkdir(logDir, { recursive: true });

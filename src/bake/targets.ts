@@ -4,7 +4,7 @@ import type { Host } from "../host/host.ts";
 import type { StepTime } from "../host/progress.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import type { SecretSources } from "../check/known-secrets.ts";
-import type { Profile, TargetName } from "../profile/schema.ts";
+import { type Profile, type TargetName, targetNames } from "../profile/schema.ts";
 import { targetsOf } from "../targets/index.ts";
 import type { Store } from "../store/store.ts";
 import type { Accelerator } from "../vm/accelerator.ts";
@@ -62,7 +62,7 @@ export interface BakeTarget {
   readonly load: () => Promise<Baker>;
 }
 
-/** All targets, the local one first. */
+/** All targets, in the order of the profile's: the local one first. */
 export const bakeTargets: Readonly<Record<TargetName, BakeTarget>> = {
   qemu: {
     where: "in a local VM",
@@ -81,8 +81,6 @@ export const bakeTargets: Readonly<Record<TargetName, BakeTarget>> = {
     load: async () => (await import("./huaweicloud.ts")).huaweiCloudBaker,
   },
 };
-
-const targetNames = Object.keys(bakeTargets) as TargetName[];
 
 const firstThatTakesTrials = (): TargetName => {
   const name = targetNames.find((each) => bakeTargets[each].takesTrials);

@@ -1,6 +1,6 @@
 /** What CI does on an agent, in small: a job that builds, runs and cleans up with what that agent owns (run-npu-test.sh). */
 import type { NodePlan } from "../plan/node-plan.ts";
-import { sharedNpuDevices } from "../node/agents/facts.ts";
+import { sharedNpuDevices } from "../node/npus/facts.ts";
 import { metadataAddress } from "../node/target.ts";
 import { shellWord } from "../formats/shell.ts";
 

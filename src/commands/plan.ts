@@ -1,9 +1,8 @@
 /** Profile and lock → plan, for one of the profile's targets. */
 import { type Lock, lockedFor } from "../lock/lock.ts";
-import type { TargetName } from "../profile/schema.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { planNode } from "../plan/plan.ts";
-import type { Profile } from "../profile/schema.ts";
+import type { Profile, TargetName } from "../profile/schema.ts";
 import { planTarget } from "../targets/index.ts";
 
 /**

@@ -2,12 +2,13 @@
 import { readFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
+import { bakeTargets } from "../bake/targets.ts";
 import { BakeError } from "../errors.ts";
 import { lockPath } from "../lock/read.ts";
 import type { Diagnostic } from "../profile/diagnostics.ts";
 import { type LoadedProfile, loadProfile } from "../profile/load.ts";
 import { rules } from "./rules.ts";
-import type { Profile } from "../profile/schema.ts";
+import { type Profile, targetNames } from "../profile/schema.ts";
 import { formatText } from "../profile/report/text.ts";
 import { closest } from "../profile/suggest.ts";
 import { root } from "../host/root.ts";
@@ -31,6 +32,12 @@ const readIfThere = (path: string): string | undefined => {
   }
 };
 
+/** What the folders below out/ of a trial, and of targets besides the local one, end in. */
+const reservedEndings: readonly string[] = [
+  "-trial",
+  ...targetNames.map((name) => bakeTargets[name].folderName("")).filter((ending) => ending !== ""),
+];
+
 /**
  * `2cards` is profiles/2cards.yaml below the current folder, else bake's own; anything with a `/` or an ending is a path.
  * @throws BakeError BK100 when there is no such file, BK105 when it cannot be read, BK109 for a name that is bake's own.
@@ -44,7 +51,7 @@ export const readProfileFile = async (asked: string): Promise<ProfileFile> => {
     const text = readIfThere(place);
     if (text === undefined) continue;
     const name = basename(place).replace(/\.ya?ml$/, "");
-    const taken = /-(?:trial|huaweicloud)$/.exec(name)?.[0];
+    const taken = reservedEndings.find((ending) => name.endsWith(ending));
     if (taken !== undefined) {
       throw new BakeError(
         "BK109",

@@ -1,5 +1,5 @@
 import { isOpenVersion } from "../formats/version.ts";
-import type { Artifact } from "../artifact.ts";
+import { type Artifact, isRelease } from "../artifact.ts";
 import type { Requirement } from "../node/requirement.ts";
 import type { Profile } from "../profile/schema.ts";
 
@@ -18,7 +18,8 @@ export const withLockedVersions = (
   artifacts: readonly Pick<Artifact, "kind" | "version">[],
 ): Profile =>
   requirements
-    .filter(({ asked }) => isOpenVersion(asked))
+    // A branch of a model may look like an open version; it is no setting that a release's version stands in.
+    .filter(({ kind, asked }) => isRelease(kind) && isOpenVersion(asked))
     .reduce((exact, { kind, path }) => {
       const locked = artifacts.find((artifact) => artifact.kind === kind);
       return locked === undefined ? exact : (withValue(exact, path, locked.version) as Profile);

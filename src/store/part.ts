@@ -267,8 +267,8 @@ export class Part {
     const { size, nlink } = await this.#file.stat();
     if (size !== this.#size || nlink === 0) throw this.#lose();
     await mkdir(dirname(path), { recursive: true });
-    // Of now, also where it was complete long ago.
     try {
+      // Of now, also where it was complete long ago.
       await touch(this.#path);
       await this.#file.chmod(0o444);
       await rename(this.#path, path);

@@ -1,4 +1,6 @@
 import type { Problem, Rule } from "../profile/rules/rule.ts";
+import { targetNames } from "../profile/schema.ts";
+import { targetsOf } from "./index.ts";
 
 /** Tags that bake sets itself. */
 const own = ["bake-id", "bake-profile", "bake-lock"];
@@ -13,14 +15,15 @@ const withoutDetection: Readonly<Record<string, string>> = { "openeuler-20.03": 
 export const targets: Rule = {
   code: "BK129",
   reads: ["targets"],
-  find: ({ targets: { qemu, huaweicloud } }): Problem[] => {
-    if (qemu === undefined && huaweicloud === undefined) {
+  find: (profile): Problem[] => {
+    const { huaweicloud } = profile.targets;
+    if (targetsOf(profile).length === 0) {
       return [
         {
           path: ["targets"],
           message: "targets names no target",
           label: "nowhere to bake",
-          help: "add targets.qemu, targets.huaweicloud or both",
+          help: `add ${targetNames.map((name) => `targets.${name}`).join(", ")} or both`,
         },
       ];
     }

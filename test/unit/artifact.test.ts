@@ -3,6 +3,7 @@ import { describe, expect, expectTypeOf, test } from "vitest";
 import { type Artifact, digestOf, filesOf, kindOf, type PlainFile, reachesNode } from "../../src/artifact.ts";
 import { pinFor, requirementsOf } from "../../src/lock/requirements.ts";
 import { withLockedVersions } from "../../src/plan/locked-versions.ts";
+import type { Profile } from "../../src/profile/schema.ts";
 import { readProfile, trialLock } from "../plan-of.ts";
 
 const file: PlainFile = {
@@ -80,6 +81,12 @@ describe("a pin", () => {
   test("of a file is for its whole name: a colon in it begins no tag", () => {
     expect(pinFor(pins, { kind: "file", name: "opt/data:2" })).toBe(undefined);
   });
+});
+
+test("a model's branch that looks like an open version is none", () => {
+  const profile: Profile = { ...readProfile(), models: [{ modelscope: "Qwen/Qwen3-0.6B", revision: "1.0.x" }] };
+  const locked = { kind: "model", version: "abc123" } as const;
+  expect(withLockedVersions(profile, requirementsOf(profile), [locked])).toEqual(profile);
 });
 
 test("open versions of every program are those of the lock", () => {

@@ -24,6 +24,11 @@ const withEnvironment = (environment: Readonly<Record<string, string>>): Profile
   return { ...profile, agents: { ...profile.agents, environment } };
 };
 
+test("of two tokens that touch, nothing of either is seen", () => {
+  const touching = "xoxb-12345678-a-bkct_SECRETsecret1";
+  for (const text of [withoutSecretShapes(touching), redact(touching)]) expect(text).not.toMatch(/SECRET|12345678/);
+});
+
 describe.each(["bkct", "bkuat"])("a Buildkite token that begins with %s_", (prefix) => {
   const cut = `${prefix}_c4X7`;
   /** Made up piece by piece: no text of this file has a credential's shape. */

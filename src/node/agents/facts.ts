@@ -20,9 +20,6 @@ export interface AgentFacts {
   readonly each: readonly AgentShare[];
 }
 
-/** What the CI script mounts into every job besides an agent's own devices (run-npu-test.sh). */
-export const sharedNpuDevices = ["/dev/davinci_manager", "/dev/devmm_svm", "/dev/hisi_hdc"];
-
 /** The agents of a profile, each with what it owns: index 1 to spawn. Pure. */
 export const agentFacts = ({ agents, storage }: Profile): AgentFacts => ({
   version: agents.version,

@@ -2,7 +2,7 @@
 import type { Check } from "../check.ts";
 import type { Concern } from "../concern.ts";
 import { command } from "../check-commands.ts";
-import { sharedNpuDevices } from "../agents/facts.ts";
+import { sharedNpuDevices } from "./facts.ts";
 import { npuCount } from "./count-rule.ts";
 
 /** What the CI script mounts into every job, and what it must be: dockerd makes a folder of a missing mount source. */

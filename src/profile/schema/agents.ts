@@ -3,7 +3,7 @@ import * as z from "zod";
 import { httpUrl, isHost, port } from "./address.ts";
 import { environmentName, oneLine, token, version } from "./text.ts";
 
-/** What buildkite-agent.cfg can hold: render/formats/lines.ts says why. */
+/** What buildkite-agent.cfg can hold: formats/lines.ts says why. */
 const agentValue = z
   .string()
   .regex(

@@ -34,7 +34,7 @@ export const environmentName = z
   .string()
   .regex(/^(?!__proto__$)[A-Za-z_][A-Za-z0-9_]*$/, "expected the name of an environment variable, such as HF_ENDPOINT");
 
-/** What an environment file can hold: render/formats/lines.ts says why. */
+/** What an environment file can hold: formats/lines.ts says why. */
 export const oneLine = z
   .string()
   .regex(/^[^\0-\x08\n-\x1f\x7f]*$/, "expected one line of text without control characters")
