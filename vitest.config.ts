@@ -12,7 +12,7 @@ const env = existsSync(tools) ? (JSON.parse(readFileSync(tools, "utf8")) as Reco
  * VM files run in this order; any other comes after them. The first bakes the golden image that the others boot. Those that
  * start from the base go last: they need it least.
  */
-const vmFiles = ["bake", "storage", "stock", "no-disk", "events", "canaries", "power-cuts"];
+const vmFiles = ["bake", "storage", "stock", "no-disk", "canaries", "power-cuts", "events"];
 
 const position = ({ moduleId }: TestSpecification): number => {
   const at = vmFiles.findIndex((name) => moduleId.endsWith(`/test/vm/${name}.test.ts`));
