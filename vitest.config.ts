@@ -8,10 +8,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 const tools = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "bake/test/tools.json");
 const env = existsSync(tools) ? (JSON.parse(readFileSync(tools, "utf8")) as Record<string, string>) : {};
 
-/**
- * VM files run in this order; any other comes after them. The first bakes the golden image that the others boot. Those that
- * start from the base go last: they need it least.
- */
+/** VM files run in this order, as in bin/test; any other comes after them. The first bakes the golden image that others boot. */
 const vmFiles = ["bake", "storage", "stock", "no-disk", "canaries", "power-cuts", "events"];
 
 const position = ({ moduleId }: TestSpecification): number => {
