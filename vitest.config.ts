@@ -9,7 +9,7 @@ const tools = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "
 const env = existsSync(tools) ? (JSON.parse(readFileSync(tools, "utf8")) as Record<string, string>) : {};
 
 /** VM files run in this order, as in bin/test; any other comes after them. The first bakes the golden image that others boot. */
-const vmFiles = ["bake", "storage", "stock", "no-disk", "canaries", "power-cuts", "events"];
+const vmFiles = ["bake", "storage", "stock", "no-disk", "events", "canaries", "power-cuts"];
 
 const position = ({ moduleId }: TestSpecification): number => {
   const at = vmFiles.findIndex((name) => moduleId.endsWith(`/test/vm/${name}.test.ts`));
