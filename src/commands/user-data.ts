@@ -1,5 +1,4 @@
 /** `bake user-data`: golden or stock user-data of one node, the only place where the profile's secrets are read to be written. */
-import { randomBytes } from "node:crypto";
 import { chmod, lstat, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve, sep } from "node:path";
 import { BakeError } from "../errors.ts";
@@ -18,6 +17,7 @@ import { readTemplates } from "../host/root.ts";
 import { makeHost, storeOf } from "./host.ts";
 import { type Asked, planAsked, readAsked, reportReview, stockTarget } from "./planned.ts";
 import { reportFailure } from "./profile-file.ts";
+import { randomName } from "../host/random-name.ts";
 
 export interface UserDataOptions {
   readonly profile: string;
@@ -90,7 +90,7 @@ const writePrivate = async (file: string, content: Buffer): Promise<void> => {
       "Name another file, or remove it.",
     );
   }
-  const fresh = join(dirname(file), `.bake-${randomBytes(6).toString("hex")}`);
+  const fresh = join(dirname(file), `.bake-${randomName()}`);
   try {
     await writeFile(fresh, content, { mode: 0o600, flag: "wx" });
     await chmod(fresh, 0o600);

@@ -1,8 +1,9 @@
 /** A lock file in a folder that processes, containers and machines share. Its holder touches it: that is its heartbeat. */
-import { randomBytes } from "node:crypto";
-import { link, mkdir, readFile, rename, rm, utimes, writeFile } from "node:fs/promises";
+import { link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { currentProcess, heartbeatAge, heartbeatTimeout, isStale, pidOf } from "./process-identity.ts";
+import { randomName } from "./random-name.ts";
+import { touch } from "./touch.ts";
 
 /** Milliseconds between two heartbeats. */
 const heartbeatEvery = 5000;
@@ -16,7 +17,7 @@ const ignoreMissing = <T>(work: Promise<T>): Promise<T | undefined> =>
 
 /** Removes the lock of a dead owner; of several processes that see it, one does. @param content What was read in it. */
 const removeStale = async (lock: string, content: string): Promise<void> => {
-  const aside = `${lock}.${randomBytes(6).toString("hex")}`;
+  const aside = `${lock}.${randomName()}`;
   await ignoreMissing(rename(lock, aside));
   // In between another one may have taken over: then that is its lock.
   const moved = await readFile(aside, "utf8").catch(() => content);
@@ -86,7 +87,7 @@ export type Release = () => Promise<void>;
  * @throws NodeJS.ErrnoException when the folder cannot be written.
  */
 export const acquireLock = async (lock: string, now: () => number = Date.now): Promise<Release | number> => {
-  const content = `${currentProcess()} ${randomBytes(6).toString("hex")}`;
+  const content = `${currentProcess()} ${randomName()}`;
   await mkdir(dirname(lock), { recursive: true });
   held.add(content);
   let holder: number | undefined;
@@ -101,8 +102,7 @@ export const acquireLock = async (lock: string, now: () => number = Date.now): P
     return holder;
   }
   const timer = setInterval(() => {
-    const moment = new Date();
-    void utimes(lock, moment, moment).catch(() => undefined);
+    void touch(lock).catch(() => undefined);
   }, heartbeatEvery).unref();
   return async () => {
     clearInterval(timer);
