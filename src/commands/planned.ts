@@ -15,7 +15,6 @@ import { type Rendered, renderTree, templateNames } from "../render/tree.ts";
 import { type Templates } from "../render/templates.ts";
 import { readTemplates } from "../host/root.ts";
 import type { Store } from "../store/store.ts";
-import { prepareTrial } from "../trial/prepare.ts";
 import { substitute, type Substitution } from "../trial/substitutions.ts";
 import { diagnosticsOf } from "../profile/load.ts";
 import { printDiagnostics, type ProfileFile, readProfileFile, requireProfile } from "./profile-file.ts";
@@ -112,7 +111,10 @@ export const planAsked = async (
   { file, profile, trial, offline, lock }: Asked,
   target?: TargetName,
 ): Promise<Planned> => {
-  const used = trial ? await prepareTrial(host, store, { profileName: file.name, profile, offline }) : lock;
+  // Loaded where it is used: with it comes the HTTP client, which takes longer to start than a plan takes to make.
+  const used = trial
+    ? await (await import("../trial/prepare.ts")).prepareTrial(host, store, { profileName: file.name, profile, offline })
+    : lock;
   const plan = planFor({
     name: file.name,
     profile,

@@ -49,6 +49,18 @@ test("two folders, two copies of a profile: the same bytes", () => {
   });
 });
 
+test("validate and render load no HTTP client: they start as fast as they can, and ask nobody", () => {
+  const loaded = join(folder, "loaded.cjs");
+  writeFileSync(loaded, 'process.on("exit", () => console.error(`loaded: ${process.moduleLoadList.join(",")}`));');
+  for (const command of ["validate", "render"]) {
+    const args = ["--require", loaded, join(root, "bin/cli.cjs"), command, "--profile", "2cards"];
+    const { status, stderr } = spawnSync(process.execPath, args, { cwd: folder, encoding: "utf8" });
+    expect(status, stderr).toBe(0);
+    expect(stderr).toContain("NativeModule crypto");
+    expect(stderr).not.toMatch(/NativeModule (tls|http|http2)\b/);
+  }
+});
+
 test("an unknown profile is an error with a suggestion, and nothing is written", () => {
   const { status, stderr } = bake("render", "--profile", "2card");
   // Not 1, which says that out/ is not up to date.
