@@ -53,11 +53,12 @@ export const huaweicloud: Target<HuaweiCloudTarget> = {
     contribute: ({ header }) => ({
       files: [
         {
-          // Where cloud-init is told its datasource. Named, not searched for: a search may find nothing in this cloud
-          // (facts: ds-identify).
+          // Where cloud-init is told its datasources. Named, not searched for: a search may find nothing in this cloud
+          // (facts: ds-identify). Lite Servers and bare metal may have a config drive instead of a metadata service. It
+          // comes second: a volume of that label on a disk that jobs write to says nothing to a server of the cloud.
           path: "/etc/cloud/cloud.cfg.d/90_bake.cfg",
           content: `# ${header}\n${toYaml({
-            datasource_list: ["OpenStack"],
+            datasource_list: ["OpenStack", "ConfigDrive"],
             datasource: {
               OpenStack: {
                 metadata_urls: [`http://${metadataAddress}`],
@@ -70,6 +71,12 @@ export const huaweicloud: Target<HuaweiCloudTarget> = {
           })}`,
           bakeOnly: true,
           order: 165,
+        },
+        {
+          // With more than one datasource cloud-init's detection would search after all, and may turn cloud-init off.
+          path: "/etc/cloud/ds-identify.cfg",
+          content: `# ${header}\npolicy: enabled\n`,
+          bakeOnly: true,
         },
       ],
       needsLock: [{ what: "the tags bake-id and bake-lock in packer/huaweicloud.pkr.hcl", order: 70 }],

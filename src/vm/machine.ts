@@ -1,5 +1,5 @@
 /**
- * One QEMU machine: a copy-on-write overlay of a golden image, a NoCloud seed, and emulated NVMe disks.
+ * One QEMU machine: a copy-on-write overlay of a golden image, a datasource of cloud-init, and emulated NVMe disks.
  * Disks can be plugged, unplugged and copied while it runs.
  */
 import { writeFile } from "node:fs/promises";
@@ -11,8 +11,8 @@ import type { Host } from "../host/host.ts";
 import { consoleTail } from "./console.ts";
 import { blockNode, createDisks, type DataDisk, type Disks, type DiskFile, type Snapshot } from "./disks.ts";
 import { freePort, sendsBanner } from "./loopback.ts";
-import { metadataService } from "./metadata-service.ts";
-import { writeSeed } from "./nocloud-seed.ts";
+import { type Datasource, openStackFiles, writeSeed } from "./datasource.ts";
+import { metadataForward, metadataService } from "./metadata-service.ts";
 import { optionValue, type QemuProcess, startQemu } from "./qemu.ts";
 import { disconnect, type Ssh, type SshKey, sshTo } from "./ssh.ts";
 
@@ -31,10 +31,12 @@ export interface VmOptions {
   readonly disks?: readonly DataDisk[];
   /** Ports for disks that are plugged later. Default none: each costs the firmware time. */
   readonly freePorts?: number;
-  /** What http://169.254.169.254/ answers in the guest; without it nothing is there. */
+  /** What http://169.254.169.254/ answers in the guest; without it nothing is there, but for OpenStack's metadata. */
   readonly metadata?: string;
-  /** What the guest calls this host: an address in 10.0.2.0/24, by default 10.0.2.2. */
+  /** What the guest calls this host: an address in the machine's network, by default the second. */
   readonly hostAddress?: string;
+  /** Where cloud-init finds user-data and metadata. Default: NoCloud. */
+  readonly datasource?: Datasource;
   readonly userData: string;
   readonly metaData: string;
   readonly key: SshKey;
@@ -78,14 +80,17 @@ const waitAtMost = async (work: Promise<void>, ms: number): Promise<void> => {
 
 /** QEMU's options, in the order in which the guest finds its devices. Pure but for the current folder. */
 const qemuArguments = (
-  { accelerator, cpus, memoryMiB, hostAddress = "10.0.2.2" }: VmOptions,
+  { accelerator, cpus, memoryMiB, hostAddress, datasource = "NoCloud" }: VmOptions,
   machine: {
     readonly consoleLog: string;
     readonly disks: Disks;
-    readonly seed: DiskFile;
+    /** Of a datasource that is a disk. */
+    readonly seed?: DiskFile;
     readonly sshPort: number;
-    /** Options of the metadata service, if it has one. */
+    /** Options of a metadata service in a network of its own, if it has one. */
     readonly metadata: readonly string[];
+    /** How the machine's own network forwards to OpenStack's metadata, if that is the datasource. */
+    readonly forward?: string;
   },
 ): string[] => [
   ...["-machine", "q35", "-accel", accelerator.accel === "tcg" ? "tcg,thread=multi" : "kvm"],
@@ -93,9 +98,24 @@ const qemuArguments = (
   ...["-display", "none", "-monitor", "none", "-nodefaults", "-vga", "std"],
   ...["-chardev", `file,id=console,path=${optionValue(machine.consoleLog)},append=on`, "-serial", "chardev:console"],
   ...machine.disks.systemArguments(),
-  ...["-blockdev", JSON.stringify(blockNode("seed", machine.seed, true))],
-  ...["-device", "virtio-blk-pci,drive=seed"],
-  ...["-netdev", `user,id=net,host=${hostAddress},hostfwd=tcp:127.0.0.1:${machine.sshPort}-:22`],
+  ...(machine.seed === undefined
+    ? []
+    : [
+        ...["-blockdev", JSON.stringify(blockNode("seed", machine.seed, true))],
+        ...["-device", "virtio-blk-pci,drive=seed"],
+      ]),
+  // By this cloud-init knows the cloud (its ds-identify and DataSourceOpenStack, from 22.4 on).
+  ...(datasource === "NoCloud" ? [] : ["-smbios", "type=3,asset=HUAWEICLOUD"]),
+  ...[
+    "-netdev",
+    [
+      "user,id=net",
+      // QEMU forwards no address outside a network: the metadata's is in it.
+      ...(machine.forward === undefined ? [] : ["net=169.254.169.0/24", machine.forward]),
+      `host=${hostAddress ?? (machine.forward === undefined ? "10.0.2.2" : "169.254.169.2")}`,
+      `hostfwd=tcp:127.0.0.1:${machine.sshPort}-:22`,
+    ].join(","),
+  ],
   // Without its boot ROM, which takes seconds to look for a network to boot from.
   ...["-device", "virtio-net-pci,netdev=net,romfile="],
   ...machine.metadata,
@@ -112,7 +132,11 @@ export const bootVm = async (host: Host, options: VmOptions): Promise<Vm> => {
   const { workDir, logDir } = options;
   const consoleLog = join(logDir, "console.log");
   await writeFile(consoleLog, "");
-  const seed = await writeSeed(host, workDir, options);
+  const { datasource = "NoCloud" } = options;
+  const served =
+    datasource === "OpenStack"
+      ? { forward: await metadataForward(workDir, openStackFiles(options)) }
+      : { seed: await writeSeed(host, workDir, datasource, options) };
   const metadata = options.metadata === undefined ? [] : await metadataService(workDir, options.metadata);
   const disks = await createDisks(host, {
     image: options.image,
@@ -130,7 +154,7 @@ export const bootVm = async (host: Host, options: VmOptions): Promise<Vm> => {
     disks.powerOn();
     for (let attempt = 0; attempt < 3; attempt++) {
       const sshPort = await freePort();
-      const qemu = await startQemu(host, qemuArguments(options, { consoleLog, disks, seed, sshPort, metadata }));
+      const qemu = await startQemu(host, qemuArguments(options, { consoleLog, disks, ...served, sshPort, metadata }));
       if (qemu !== "port taken") return { qemu, sshPort };
     }
     throw new BakeError(

@@ -8,7 +8,8 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Host, RunResult } from "../../src/host/host.ts";
 import { system } from "../../src/host/system.ts";
 import { bootVm, type VmOptions } from "../../src/vm/machine.ts";
-import { metadataCommand, metadataService } from "../../src/vm/metadata-service.ts";
+import { openStackFiles } from "../../src/vm/datasource.ts";
+import { metadataCommand, metadataForward, metadataService } from "../../src/vm/metadata-service.ts";
 import { optionValue } from "../../src/vm/qemu.ts";
 import { hostileStrings } from "../hostile.ts";
 
@@ -204,14 +205,30 @@ test("the metadata service's command line survives any folder", () => {
   expect(words).toEqual([...paths.flatMap((path) => ["2", "/bin/sh", path]), ""]);
 });
 
+/** What the service answers to a request line. @param network QEMU's options, with the service's command at their end. */
+const ask = (network: string, path: string): string => {
+  const command = network.slice(network.indexOf("-cmd:") + "-cmd:".length).replaceAll(",,", ",");
+  const input = `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
+  return execFileSync("sh", ["-c", command], { cwd: folder, input }).toString();
+};
+const found = "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n";
+
 test("it answers from a folder with such a name", async () => {
   const inside = join(folder, "it's, $(touch owned) a\nfolder");
   mkdirSync(inside);
   const [, network = ""] = await metadataService(inside, "what it was given\n");
-  const command = network.slice(network.indexOf("-cmd:") + "-cmd:".length).replaceAll(",,", ",");
-  writeFileSync(join(folder, "request"), "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-  const answer = execFileSync("sh", ["-c", command], { cwd: folder, input: readFileSync(join(folder, "request")) });
-  expect(answer.toString()).toBe(
-    "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nwhat it was given\n",
-  );
+  for (const path of ["/", "/any/path"]) expect(ask(network, path)).toBe(`${found}what it was given\n`);
+});
+
+test("it answers by path as OpenStack does, and no path leads out of its folder", async () => {
+  const answers = openStackFiles({ userData: "#cloud-config\n{}\n", metaData: '{"uuid": "1"}' });
+  const network = await metadataForward(folder, answers);
+  expect(ask(network, "/openstack/latest/user_data")).toBe(`${found}#cloud-config\n{}\n`);
+  expect(ask(network, "/openstack/latest/meta_data.json?x=1")).toBe(`${found}{"uuid": "1"}`);
+  // cloud-init asks for the versions first.
+  for (const path of ["/openstack", "/openstack/"]) expect(ask(network, path)).toBe(`${found}latest\n`);
+  expect(ask(network, "/openstack/latest/")).toBe(`${found}meta_data.json\nuser_data\n`);
+  writeFileSync(join(folder, "secret"), "secret");
+  for (const path of ["/../secret", "/openstack/../../secret", "/any", "/latest/vendor_data.json", "/$(echo any)"])
+    expect(ask(network, path)).toMatch(/^HTTP\/1\.0 404 /);
 });

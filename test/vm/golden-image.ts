@@ -180,6 +180,7 @@ export const startVm = async (
   {
     keepIn,
     instance = alone,
+    metaData,
     userDataFor = (publicKey) => instanceUserData(plan, templates, { ...instance, authorizedKeys: [publicKey] }),
     ...options
   }: Partial<VmOptions> & {
@@ -202,7 +203,7 @@ export const startVm = async (
     const identity: NodeIdentity = {
       key,
       userData: userDataFor(key.publicKey),
-      metaData: JSON.stringify({ "instance-id": `bake-test-${host.now()}`, "local-hostname": "bake-test" }),
+      metaData: metaData ?? JSON.stringify({ "instance-id": `bake-test-${host.now()}`, "local-hostname": "bake-test" }),
     };
     const vm = await bootVm(host, {
       ...identity,
