@@ -9,9 +9,12 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { AgentApi } from "../../src/check/agent-api/server.ts";
 import type { NodePlan } from "../../src/plan/node-plan.ts";
 import { planNode } from "../../src/plan/plan.ts";
-import { instanceUserData, renderTree } from "../../src/render/tree.ts";
+import { readTemplates, root } from "../../src/host/root.ts";
+import { instanceUserData, renderTree, templateNames } from "../../src/render/tree.ts";
 import { planTarget } from "../../src/targets/index.ts";
+import { substitute } from "../../src/trial/substitutions.ts";
 import type { Datasource } from "../../src/vm/datasource.ts";
+import { readProfile } from "../plan-of.ts";
 import { cache, type GoldenImage, goldenImage, type StartedVm, startVm, testHost } from "./golden-image.ts";
 import { blankDisk } from "./node/power-cuts.ts";
 import { apiFor, boot } from "./node/ready-node.ts";
@@ -19,6 +22,7 @@ import { apiFor, boot } from "./node/ready-node.ts";
 const host = testHost();
 const folder = mkdtempSync(join(cache, "cloud-"));
 const raw = join(folder, "cloud.raw");
+const image = join(folder, "cloud.qcow2");
 interface FileOfNode {
   readonly path: string;
   readonly content: string;
@@ -30,23 +34,31 @@ let started: StartedVm | undefined;
 let api: AgentApi | undefined;
 
 /** The same node, for a server of the cloud. */
-const cloudPlan = ({ profile, plan: { base, artifacts, lockDigest } }: GoldenImage): NodePlan => {
+const cloudPlan = ({ plan: { base, artifacts, lockDigest } }: GoldenImage): NodePlan => {
+  const file = join(folder, "profile.yaml");
+  writeFileSync(
+    file,
+    `extends: ${JSON.stringify(join(root, "profiles/2cards.yaml"))}
+targets:
+  huaweicloud:
+    region: cn-north-4
+    sourceImage: 0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0
+    flavor: s6.large.2
+    architecture: x86_64
+    vpc: 11111111-2222-4333-8444-555555555555
+    subnet: 66666666-7777-4888-9999-aaaaaaaaaaaa
+    securityGroup: bbbbbbbb-cccc-4ddd-8eee-ffffffffffff
+`,
+  );
+  const written = readProfile(file);
+  // A trial bakes locally; where its node looks for user-data is the question here.
+  const profile = { ...substitute(written).profile, targets: written.targets };
   const name = "2cards";
-  const cloud = {
-    region: "cn-north-4",
-    sourceImage: "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
-    flavor: "s6.large.2",
-    architecture: "x86_64",
-    vpc: "11111111-2222-4333-8444-555555555555",
-    subnet: "66666666-7777-4888-9999-aaaaaaaaaaaa",
-    securityGroup: "bbbbbbbb-cccc-4ddd-8eee-ffffffffffff",
-  };
-  const withCloud = { ...profile, targets: { ...profile.targets, huaweicloud: cloud } } as GoldenImage["profile"];
   if (base === undefined || artifacts === undefined || lockDigest === undefined) throw new Error("a trial has a lock");
   return planNode({
     name,
-    profile: withCloud,
-    target: planTarget(name, withCloud, "huaweicloud"),
+    profile,
+    target: planTarget(name, profile, "huaweicloud"),
     trial: true,
     locked: { base, artifacts, digest: lockDigest },
   });
@@ -80,10 +92,13 @@ const layInto = (disk: string, files: readonly FileOfNode[]): void => {
 };
 
 beforeAll(async () => {
-  golden = await goldenImage();
-  plan = cloudPlan(golden);
+  const local = await goldenImage();
+  plan = cloudPlan(local);
+  golden = { ...local, templates: { ...local.templates, ...(await readTemplates(templateNames(plan))) } };
   execFileSync("qemu-img", ["convert", "-O", "raw", golden.image, raw]);
   layInto(raw, otherFiles(plan, golden));
+  execFileSync("qemu-img", ["convert", "-O", "qcow2", raw, image]);
+  rmSync(raw);
 }, boot);
 
 afterAll(async () => {
@@ -96,7 +111,7 @@ const start = async (datasource: Datasource, token: string, endpoint: string): P
   await started?.end();
   started = await startVm(
     host,
-    { ...golden, image: raw },
+    { ...golden, image },
     {
       datasource,
       metaData: JSON.stringify({ uuid: `${datasource}-${host.now()}`, hostname: "bake-test", name: "bake-test" }),
@@ -127,7 +142,7 @@ test("user-data from an OpenStack metadata service makes the node: its agents re
   api = await apiFor(golden, "token-of-the-cloud");
   const node = await start("OpenStack", "token-of-the-cloud", api.endpoint("169.254.169.2"));
   await node.vm.waitForSsh(boot);
-  expect(await foundBy(node)).toMatch(/^DataSourceOpenStack\b.*\n600 /);
+  expect(await foundBy(node)).toMatch(/^DataSourceOpenStack(Local|)\b.*\n600 /);
   await api.waitForAgents(boot);
   expect((await node.vm.ssh("bake-status")).stdout).toMatch(/^node {6}bake-test, .*ready/);
 });
