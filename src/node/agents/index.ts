@@ -8,6 +8,7 @@ import { secretPlaceholder } from "../secret-placeholder.ts";
 import { portOf } from "../url-port.ts";
 import { agentChecks } from "./checks.ts";
 import type { AgentFacts } from "./facts.ts";
+import { environmentHook } from "./hook.ts";
 import { agentApi, jobEnvironment, places, type TokenPlace, tokenPlace } from "./service.ts";
 import { agentEnvironment } from "./environment-rule.ts";
 import { agentSettings } from "./settings-rule.ts";
@@ -58,12 +59,12 @@ const pageOf = ({ agents }: Facts): Page => ({
     {
       text: `## Each agent
 
-| index | builder | devices | build cache | models |
-|--:|---|---|---|---|
+| index | builder | devices | build cache | models (ModelScope) | models (Hugging Face) |
+|--:|---|---|---|---|---|
 ${agents.each
   .map(
-    ({ index, builder, devices, dockerCache, modelCache }) =>
-      `| ${index} | ${builder} | ${devices.join(" ")} | \`${dockerCache}\` | \`${modelCache}\` |`,
+    ({ index, builder, devices, dockerCache, modelCache, hfCache }) =>
+      `| ${index} | ${builder} | ${devices.join(" ")} | \`${dockerCache}\` | \`${modelCache}\` | \`${hfCache}\` |`,
   )
   .join("\n")}`,
       reference: true,
@@ -107,6 +108,7 @@ export const agents: Concern = {
           content: `# ${header}\n${environmentFile({ TOKEN_VIA: token.via, TOKEN_PATH: token.path })}`,
           order: 65,
         },
+        environmentHook(header),
       ],
       directories: [
         { path: "/etc/bake/secrets", mode: "0700", order: 30 },
@@ -126,7 +128,7 @@ export const agents: Concern = {
           order: 120,
         },
       ],
-      scripts: [{ name: "bake-token", order: 120 }],
+      scripts: [{ name: "bake-token", order: 120 }, { name: "bake-epoch" }],
       installs: installRelease(locked, "buildkite-agent"),
       checks: agentChecks(profile, facts.agents, token),
       destinations: [
@@ -176,13 +178,14 @@ export const agents: Concern = {
           because: ["agents.spawn", "agents.cards"],
           order: 10,
         },
-        ...each.map(({ index, builder, devices, dockerCache, modelCache }) => ({
+        ...each.map(({ index, builder, devices, dockerCache, modelCache, hfCache }) => ({
           what: `agent ${index} owns`,
           value: [
             devices.map((device) => device.replace("/dev/", "")).join(" "),
             builder,
             dockerCache,
             modelCache,
+            hfCache,
           ].join(", "),
           because: ["agents.spawn", "agents.cards", "storage.mount"],
           order: 20,
