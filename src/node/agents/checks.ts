@@ -18,8 +18,19 @@ export const agentChecks = ({ agents, network }: Profile, facts: AgentFacts, tok
   ofCommand(
     gating,
     { id: "agent-version", rows: ["G2"], title: `Buildkite agent is ${agents.version}` },
-    `${places.binary} --version`,
+    // Also on a host that was set up by hand; on a node it leads to the binary that the service starts.
+    `${places.link} --version`,
     { stdout: [`/version ${literal(agents.version)}([+, ]|$)/`] },
+  ),
+  ofCommand(
+    advisory,
+    {
+      id: "bake-labels",
+      rows: ["G2"],
+      title: "SELinux, where it is on, finds the labels of what systemd starts as its policy has them",
+      help: "restorecon -Rv /opt/bake",
+    },
+    `! command -v restorecon >/dev/null || [ -z "$(restorecon -nRv /opt/bake)" ]`,
   ),
   gating({ id: "agent-config", rows: ["G3", "G4"], title: "the agent's configuration is for root alone" }, [
     "file",
@@ -126,6 +137,17 @@ export const agentChecks = ({ agents, network }: Profile, facts: AgentFacts, tok
         ...Object.entries(agents.environment).map(([name, value]) => line(`${name}=${value}`)),
       ],
     },
+  ),
+  ofCommand(
+    advisory,
+    {
+      id: "bake-job-hook",
+      rows: ["G27"],
+      title: "each job gets an EPOCHSECONDS of its own, by which CI names its image",
+      help: `${places.hooks}/environment is bake's; a site's own hook is environment.site beside it`,
+    },
+    `stat -c '%a %U' ${places.hooks}/environment && grep -q /opt/bake/bin/bake-epoch ${places.hooks}/environment`,
+    { stdout: [line("755 root")] },
   ),
   advisory(
     {

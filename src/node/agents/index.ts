@@ -54,7 +54,18 @@ const pageOf = ({ agents }: Facts): Page => ({
     },
   ],
   chain: [{ text: "buildkite-agent", order: 80 }],
-  paths: [{ paths: [places.prefix], what: "agent, configuration, builds, hooks", order: 80 }],
+  paths: [
+    {
+      paths: [places.prefix],
+      what: "configuration, builds, hooks; the agent itself is a link to `/opt/bake/bin`",
+      order: 80,
+    },
+    {
+      paths: [`${places.hooks}/environment`],
+      what: "gives each job its `EPOCHSECONDS`, then runs `environment.site` beside it, which may be the site's (`files`)",
+      order: 81,
+    },
+  ],
   sections: [
     {
       text: `## Each agent
