@@ -130,6 +130,10 @@ export const errorCodes = {
     title: "rendered user-data is not what cloud-init takes",
     text: "Everything is written so that cloud-init reads what was meant; this is the last look at it, as cloud-init will read it. What it finds is a fault of bake, told at the line that the value came from.",
   },
+  BK138: {
+    title: "jobs may use the agency",
+    text: "`secrets.agentToken: { csms: … }` needs a server with an agency. Its credentials are handed out by the metadata service, which is closed to jobs unless `network.metadata.closed` says otherwise.",
+  },
   BK136: {
     title: "a file where it would do harm",
     text: "Files by URL have places of their own: not those of bake or of the system, not below the mount of the data disk, and no two of them the same.",

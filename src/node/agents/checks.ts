@@ -14,7 +14,7 @@ const agentEnvironment =
   "tr '\\0' '\\n' <\"/proc/$(systemctl show -p MainPID --value buildkite-agent.service)/environ\"";
 
 /** In the order of what depends on what: the binary and its configuration first, the running agents last. */
-export const agentChecks = ({ agents, network }: Profile, facts: AgentFacts, token: TokenPlace): Check[] => [
+export const agentChecks = ({ agents, network, secrets }: Profile, facts: AgentFacts, token: TokenPlace): Check[] => [
   ofCommand(
     gating,
     { id: "agent-version", rows: ["G2"], title: `Buildkite agent is ${agents.version}` },
@@ -44,7 +44,10 @@ export const agentChecks = ({ agents, network }: Profile, facts: AgentFacts, tok
       rows: ["G3"],
       title: "the agent's token is there, for root alone",
       live: true,
-      help: "golden user-data brings it; bake-token < FILE puts another in its place",
+      help:
+        "csms" in secrets.agentToken
+          ? "journalctl -u bake-csms says why CSMS does not give it; bake-token < FILE puts another in its place"
+          : "golden user-data brings it; bake-token < FILE puts another in its place",
       ...byHand(
         "agent-token",
         { title: "the agent's token is in its configuration", help: `token="..." in ${places.config}` },
