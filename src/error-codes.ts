@@ -344,6 +344,10 @@ export const errorCodes = {
     title: "a target that cannot be",
     text: "The profile does not have it, or a trial or `--offline` was asked for: trials bake in a local VM alone, and the cloud needs the network.",
   },
+  BK414: {
+    title: "a base that cannot be baked from as it is",
+    text: "openEuler's own disk images bring no cloud-init, and bake gets into its build VM by a key that cloud-init places. docs/bases.md says how to make a base of one. Everything but `bake image` takes such a profile as it is.",
+  },
   BK501: {
     title: "a CI job ended badly",
     text: "The job on the checked node did not run, failed, or did not end in time.",

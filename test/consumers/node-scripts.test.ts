@@ -173,6 +173,15 @@ test("bake-token takes one token, for root alone, and nothing else", () => {
   expect(readFileSync(path, "utf8")).toBe("bkct_abc-DEF_1.2\n");
 });
 
+test("why CSMS gives no token stands in the status, and with it in the gate's words, while the node is not ready", () => {
+  writeFileSync(at("run/bake/token-refused"), 'CSMS gives none: no agency: a \\ and "quotes"\n');
+  goss("not ok 1 - Command: agent-token: exit-status: 1");
+  expect(run("bake-gate").stdout).toContain('  agent token: CSMS gives none: no agency: a \\ and "quotes"\n');
+  expect(status()).toMatchObject({ ready: false });
+  goss("ok 1 - Command: agent-token: exit-status: matches expectation: 0");
+  expect(run("bake-ready").stdout).not.toContain("CSMS");
+});
+
 test("no two jobs get the same second, not even those that begin together", () => {
   const all = spawnSync("bash", ["-c", `for i in $(seq 40); do ${at("opt/bake/bin/bake-epoch")} & done; wait`], {
     encoding: "utf8",
