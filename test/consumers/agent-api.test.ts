@@ -192,14 +192,14 @@ test("jobs check out through git's rule, and meta-data are kept for each", async
       'echo "keys: $(buildkite-agent meta-data keys | sort | tr "\\n" " ")"',
     ].join("\n");
     // The second time it fetches into the same folder.
-    for (const _time of [1, 2]) {
+    for (const time of ["first", "second"]) {
       const { exitStatus, log } = await api.runJob({
         agent: name,
         command,
         timeoutMs: 60_000,
         ...checkoutJob(plan, source, "127.0.0.1"),
       });
-      expect(exitStatus, log).toBe(0);
+      expect(exitStatus, `${time} time: ${log}`).toBe(0);
       expect(log).toContain(`\n${checkoutCommit}\n${checkedOutFile.content}`);
       expect(log).toContain(`commit ${checkoutCommit}\n`);
       expect(log).toContain("\ndefault: none\n");

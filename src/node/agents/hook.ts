@@ -3,7 +3,7 @@ import type { NodeFile } from "../concern.ts";
 import { places } from "./service.ts";
 
 /** A site's own part of the hook; nothing of bake's has this name. */
-export const siteHook = `${places.hooks}/environment.site`;
+const siteHook = `${places.hooks}/environment.site`;
 
 /**
  * bash has EPOCHSECONDS from 5.0 on, and takes it from the environment before that. Without the special variable of newer
