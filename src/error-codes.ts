@@ -130,6 +130,10 @@ export const errorCodes = {
     title: "rendered user-data is not what cloud-init takes",
     text: "Everything is written so that cloud-init reads what was meant; this is the last look at it, as cloud-init will read it. What it finds is a fault of bake, told at the line that the value came from.",
   },
+  BK138: {
+    title: "jobs may use the agency",
+    text: "`secrets.agentToken: { csms: … }` needs a server with an agency. Its credentials are handed out by the metadata service, which is closed to jobs unless `network.metadata.closed` says otherwise.",
+  },
   BK136: {
     title: "a file where it would do harm",
     text: "Files by URL have places of their own: not those of bake or of the system, not below the mount of the data disk, and no two of them the same.",
@@ -339,6 +343,10 @@ export const errorCodes = {
   BK413: {
     title: "a target that cannot be",
     text: "The profile does not have it, or a trial or `--offline` was asked for: trials bake in a local VM alone, and the cloud needs the network.",
+  },
+  BK414: {
+    title: "a base that cannot be baked from as it is",
+    text: "openEuler's own disk images bring no cloud-init, and bake gets into its build VM by a key that cloud-init places. docs/bases.md says how to make a base of one. Everything but `bake image` takes such a profile as it is.",
   },
   BK501: {
     title: "a CI job ended badly",

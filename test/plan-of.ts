@@ -13,7 +13,7 @@ import { type Templates } from "../src/render/templates.ts";
 import { root } from "../src/host/root.ts";
 import { substitute, trialVersions } from "../src/trial/substitutions.ts";
 
-const loadTemplates = (plan: NodePlan): Templates =>
+export const loadTemplates = (plan: NodePlan): Templates =>
   Object.fromEntries(templateNames(plan).map((name) => [name, readFileSync(join(root, name), "utf8")]));
 
 export const readProfile = (path = join(root, "profiles/2cards.yaml")): Profile => {

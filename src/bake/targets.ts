@@ -58,9 +58,32 @@ export interface BakeTarget {
   readonly folderName: (profile: string) => string;
   /** What Packer gets in its environment besides. Pure. @throws BakeError BK410 naming all that is missing. */
   readonly credentials: (env: Host["env"]) => Record<string, string>;
+  /**
+   * Whether it can bake from what the profile starts from. Pure.
+   * @throws BakeError BK414 with the ways that there are.
+   */
+  readonly requireBase: (profile: Profile) => void;
   /** Loaded when something is baked: it brings Packer, VM and cloud along. */
   readonly load: () => Promise<Baker>;
 }
+
+/** bake gets into its build VM by a key that cloud-init places; openEuler's own disk images bring none. @throws BakeError BK414 */
+const requireCloudInit = ({ targets: { qemu } }: Profile): void => {
+  const base = qemu?.base;
+  if (typeof base !== "string" || !base.startsWith("openeuler-")) return;
+  throw new BakeError(
+    "BK414",
+    `${base} cannot be baked from as it is: openEuler's disk images bring no cloud-init, by which bake gets in`,
+    [
+      "Make a base of it once:",
+      "  1. boot a copy of the image in a VM and log in at its console, with the password that openEuler documents",
+      "  2. dnf install cloud-init cloud-utils-growpart && systemctl enable cloud-init",
+      "  3. usermod -p '*' root && rm -rf /var/lib/cloud && poweroff: nobody knows that password any more",
+      "and name the file: targets.qemu.base: { file: PATH }. docs/bases.md has it in full.",
+      "Without a base: hosts with a stock image become nodes by bake user-data --stock; --trial bakes from a stand-in.",
+    ].join("\n"),
+  );
+};
 
 /** All targets, in the order of the profile's: the local one first. */
 export const bakeTargets: Readonly<Record<TargetName, BakeTarget>> = {
@@ -70,6 +93,7 @@ export const bakeTargets: Readonly<Record<TargetName, BakeTarget>> = {
     worksOffline: true,
     folderName: (profile) => profile,
     credentials: () => ({}),
+    requireBase: requireCloudInit,
     load: async () => (await import("./qemu.ts")).qemuBaker,
   },
   huaweicloud: {
@@ -78,6 +102,7 @@ export const bakeTargets: Readonly<Record<TargetName, BakeTarget>> = {
     worksOffline: false,
     folderName: (profile) => `${profile}-huaweicloud`,
     credentials: cloudCredentials,
+    requireBase: () => {},
     load: async () => (await import("./huaweicloud.ts")).huaweiCloudBaker,
   },
 };

@@ -65,7 +65,8 @@ const commands: Readonly<Record<string, string>> = {
     'for file in /run/bake/*; do [ -f "$file" ] || continue; echo "== $file"; head -c 200000 "$file"; echo; done',
   "image.json.txt": "cat /etc/bake/image.json",
   "dmesg.txt": "dmesg -T | tail -n 1000",
-  "cloud-init.txt": "cloud-init status --long; tail -n 300 /var/log/cloud-init.log",
+  "cloud-init.txt":
+    "cloud-init --version; cloud-init status --long; cat /var/lib/cloud/instance/boot-finished /run/cloud-init/result.json; tail -n 300 /var/log/cloud-init.log",
   "processes.txt": "ps -eo pid,ppid,user,stat,etime,rss,comm --sort=-rss | head -n 100",
 };
 

@@ -14,7 +14,9 @@ import { instanceUserData } from "../render/tree.ts";
 import type { Templates } from "../render/templates.ts";
 import type { Instance } from "../node/concern.ts";
 import { toYaml } from "../formats/yaml.ts";
-import { ciJob, devicesOf, missedMilestones } from "./ci-job.ts";
+import { checkoutJob, checkoutResult } from "./checkout/job.ts";
+import { type CheckoutSource, checkoutUrls, startCheckoutSource } from "./checkout/source.ts";
+import { checksOut, ciJob, devicesOf, missedMilestones } from "./ci-job.ts";
 import type { JobResult } from "./agent-api/jobs.ts";
 import { type AgentApi, startAgentApi } from "./agent-api/server.ts";
 import { checkMetadataService } from "./metadata-check.ts";
@@ -120,6 +122,7 @@ export const checkImage = async (host: Host, input: CheckInput): Promise<CheckRe
     const hostname = `bake-check-${plan.profile}`.toLowerCase().replace(/[^a-z0-9-]+/g, "-");
     const agentToken = randomBytes(24).toString("hex");
     const key = await makeSshKey(host, workFolder);
+    const source = await startCheckoutSource(checkoutUrls(plan).rewritten);
     const api = await startAgentApi({
       now: host.now,
       expected: {
@@ -160,7 +163,7 @@ export const checkImage = async (host: Host, input: CheckInput): Promise<CheckRe
         logDir,
       });
       try {
-        return await observe(host, input, vm, api, since);
+        return await observe(host, input, vm, { api, source }, since);
       } catch (error) {
         await saveLogs(vm, logDir);
         await input.inspect?.(vm.ssh).catch(() => undefined);
@@ -170,8 +173,15 @@ export const checkImage = async (host: Host, input: CheckInput): Promise<CheckRe
       }
     } finally {
       await api.close();
+      await source.close();
     }
   });
+
+/** What runs on this host for the node. */
+interface Services {
+  readonly api: AgentApi;
+  readonly source: CheckoutSource;
+}
 
 /**
  * Waits for the agents, gives jobs like CI's, and validates the node against its plan. After the first boot each agent has a
@@ -181,7 +191,7 @@ const observeBoot = async (
   host: Host,
   { plan, logDir, brief = false }: CheckInput,
   vm: Vm,
-  api: AgentApi,
+  { api, source }: Services,
   { ssh, since, name }: { readonly ssh: number; readonly since: () => number; readonly name: string },
 ): Promise<BootReport> => {
   const { progress } = host;
@@ -221,7 +231,12 @@ const observeBoot = async (
       Promise.all(
         working.map((agent, position) =>
           api.runJob(
-            { agent: ordered[position] ?? "", command: ciJob(plan, agent), timeoutMs: jobTimeout },
+            {
+              agent: ordered[position] ?? "",
+              command: ciJob(plan, agent),
+              timeoutMs: jobTimeout,
+              ...(checksOut(agent) && checkoutJob(plan, source, hostFromGuest)),
+            },
             host.signal,
           ),
         ),
@@ -248,6 +263,10 @@ const observeBoot = async (
       ...results,
       // waitForAgents came back: all of them were there, under these names.
       fromOutside(`vm-agents-${name}`, ["G2", "G5", "G9"], `${agents.spawn} agents registered ${boot}`, []),
+      ...working.flatMap((agent, position) => {
+        const { log = "" } = jobs[position] ?? {};
+        return checksOut(agent) ? [checkoutResult(plan, { log, source, name, boot })] : [];
+      }),
       ...working.map((agent, position) => {
         const { exitStatus, log } = jobs[position] ?? { exitStatus: -1, log: "" };
         const missed = missedMilestones(plan, agent, log);
@@ -269,7 +288,7 @@ const observe = async (
   host: Host,
   input: CheckInput,
   vm: Vm,
-  api: AgentApi,
+  services: Services,
   since: () => number,
 ): Promise<CheckReport> => {
   const { plan, logDir } = input;
@@ -277,7 +296,7 @@ const observe = async (
   await progress.step("boot-ssh", `boot the image (${input.accelerator.accel}) until ssh answers`, () =>
     vm.waitForSsh(bootTimeout),
   );
-  const first = await observeBoot(host, input, vm, api, { ssh: since(), since, name: "first" });
+  const first = await observeBoot(host, input, vm, services, { ssh: since(), since, name: "first" });
   const metadata = input.brief === true ? [] : await checkMetadataService(vm.ssh, plan);
   await saveLogs(vm, logDir);
   const boots = [first];
@@ -285,7 +304,9 @@ const observe = async (
     const rebooted = host.now();
     const sinceReboot = (): number => (host.now() - rebooted) / 1000;
     await progress.step("reboot", "reboot until ssh answers", () => vm.reboot(bootTimeout));
-    boots.push(await observeBoot(host, input, vm, api, { ssh: sinceReboot(), since: sinceReboot, name: "second" }));
+    boots.push(
+      await observeBoot(host, input, vm, services, { ssh: sinceReboot(), since: sinceReboot, name: "second" }),
+    );
     await saveLogs(vm, logDir);
   }
   await input.inspect?.(vm.ssh);
@@ -301,7 +322,7 @@ const observe = async (
         ? []
         : [fromOutside("vm-kernel", ["G1"], "the kernel did not panic", panics)]),
     ],
-    problems: api.problems(),
+    problems: services.api.problems(),
     panics,
   };
 };

@@ -3,11 +3,12 @@ import type { NodePlan } from "../plan/node-plan.ts";
 import { sharedNpuDevices } from "../node/npus/facts.ts";
 import { metadataAddress } from "../node/target.ts";
 import { shellWord } from "../formats/shell.ts";
+import { checkedOutFile, checkoutCommit } from "./checkout/repository.ts";
 
 export type PlannedAgent = NodePlan["facts"]["agents"]["each"][number];
 
 /** Printed by the job when a step of it held, so that a reader of its log can tell how far it came. */
-const milestones = ["built", "cached", "ran", "metadata-closed", "cleaned-up"] as const;
+const milestones = ["checked-out", "built", "cached", "ran", "metadata-closed", "cleaned-up"] as const;
 
 /** The line of a job's log that says so. Pure. */
 export const milestone = (name: (typeof milestones)[number]): string => `milestone ${name}`;
@@ -17,6 +18,9 @@ export const devicesOf = (agent: PlannedAgent): string[] => [...agent.devices, .
 
 /** Whether this agent's job looks from containers for the metadata service. One is enough: a route of the host closes it. */
 const asksMetadata = ({ facts }: NodePlan, { index }: PlannedAgent): boolean => facts.metadataClosed && index === 1;
+
+/** Whether this agent's job is in a checkout of `checkoutCommit`, as CI's are. One is enough: the agents share git's rules. */
+export const checksOut = ({ index }: PlannedAgent): boolean => index === 1;
 
 /**
  * A command that prints what the metadata service answers a container. Pure.
@@ -29,24 +33,38 @@ export const askFromContainer = ({ facts: { builders } }: NodePlan, network: str
  * The job for one agent, as lines for bash. Pure.
  * It derives builder, cache and devices from the agent's name, as CI's script does, and compares them with the plan.
  * What it builds is the shell of the BuildKit image, which every node has, whatever its images are.
+ * All agents name their image alike but for EPOCHSECONDS, as CI's script does for one commit.
  */
 export const ciJob = (plan: NodePlan, agent: PlannedAgent): string => {
   const closed = plan.facts.metadataClosed;
   return [
     "set -euo pipefail",
+    ...(checksOut(agent)
+      ? [
+          `[ "$(git rev-parse HEAD)" = ${checkoutCommit} ]`,
+          `[ "$(cat ${checkedOutFile.name})" = ${shellWord(checkedOutFile.content.trimEnd())} ]`,
+          `echo "${milestone("checked-out")}"`,
+        ]
+      : []),
     // The same two numbers as CI's script takes from the name.
     "[[ $BUILDKITE_AGENT_NAME =~ ([0-9]+)-([0-9]+)cards$ ]]",
     "index=${BASH_REMATCH[1]} cards=${BASH_REMATCH[2]}",
     `[ "$index" = ${agent.index} ]`,
     "builder=cachebuilder$index",
     `cache=${shellWord(plan.facts.storage.mount)}/docker-cache$index`,
+    `models=${shellWord(plan.facts.storage.mount)}/modelscope$index hf=${shellWord(plan.facts.storage.mount)}/hf_cache$index`,
     `[ "$builder" = ${shellWord(agent.builder)} ] && [ "$cache" = ${shellWord(agent.dockerCache)} ]`,
+    `[ "$models" = ${shellWord(agent.modelCache)} ] && [ "$hf" = ${shellWord(agent.hfCache)} ]`,
     "devices=()",
     "for ((card = (index - 1) * cards; card < index * cards; card++)); do devices+=(--device /dev/davinci$card); done",
     `for device in ${sharedNpuDevices.join(" ")}; do devices+=(--device $device); done`,
     // Not below the cache: mktemp's name differs each time, the context's content does not.
     "work=$(mktemp -d)",
-    "tag=bake-check/agent-$index:$BUILDKITE_JOB_ID",
+    // As bash 4.4 has it, which knows it from the environment alone; later ones replace it by the time.
+    "epoch=$(tr '\\0' '\\n' </proc/$$/environ | sed -n 's/^EPOCHSECONDS=//p')",
+    '[[ $epoch =~ ^[0-9]+$ ]] || { echo "EPOCHSECONDS is not in the environment of jobs: the hook of the agents sets it"; exit 1; }',
+    `tag=bake-check/ci:${checkoutCommit}_$epoch`,
+    'if docker image inspect "$tag" >/dev/null 2>&1; then echo "another job has an image of the name $tag"; exit 1; fi',
     `image=${shellWord(plan.facts.builders.image)}`,
     "container=export-$BUILDKITE_JOB_ID",
     "tidy() { docker rm -f $container >/dev/null 2>&1 || true; docker image rm -f $tag >/dev/null 2>&1 || true; rm -rf $work; }",
@@ -72,7 +90,9 @@ export const ciJob = (plan: NodePlan, agent: PlannedAgent): string => {
     "grep CACHED $work/second.log",
     '[ "$(grep -c CACHED $work/second.log)" -ge 2 ]',
     `echo "${milestone("cached")}"`,
-    'ran=$(docker run --rm --network none "${devices[@]}" $tag sh -c "cat /built; ls /dev")',
+    // Docker makes the folders that are not there; jobs write into them.
+    'mounts=(-v "$models:/root/.cache/modelscope" -v "$hf:/root/.cache/huggingface")',
+    'ran=$(docker run --rm --network none "${mounts[@]}" "${devices[@]}" $tag sh -c "for cache in /root/.cache/*; do touch \\$cache/check && rm \\$cache/check || exit 1; done; cat /built; ls /dev")',
     'grep "^built on " <<<"$ran"',
     `[ "$(grep -c '^davinci[0-9]' <<<"$ran")" = "$cards" ]`,
     `echo "${milestone("ran")}"`,
@@ -102,5 +122,6 @@ export const missedMilestones = (plan: NodePlan, agent: PlannedAgent, log: strin
   milestones.filter(
     (name) =>
       (name !== "metadata-closed" || asksMetadata(plan, agent)) &&
+      (name !== "checked-out" || checksOut(agent)) &&
       !log.split("\n").some((line) => line.trimEnd() === milestone(name)),
   );

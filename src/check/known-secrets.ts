@@ -7,7 +7,9 @@ import { decodeLogin } from "../secrets/url-with-login.ts";
 import { type Secret, shortestSecret } from "./exact-values.ts";
 
 /** Where a profile says that a secret comes from. */
-export type SecretSources = Readonly<Record<string, { readonly file: string } | { readonly env: string } | undefined>>;
+export type SecretSources = Readonly<
+  Record<string, { readonly file: string } | { readonly env: string } | { readonly csms: string } | undefined>
+>;
 
 export interface KnownSecrets {
   readonly secrets: readonly Secret[];
@@ -45,6 +47,10 @@ export const knownSecrets = async (
   for (const [key, source] of Object.entries(sources)) {
     if (source === undefined) continue;
     const name = `secrets.${key}`;
+    if ("csms" in source) {
+      unknown.push(`${name}: in CSMS, where nodes alone fetch it`);
+      continue;
+    }
     const value =
       "env" in source
         ? environment[source.env]

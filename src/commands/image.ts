@@ -109,9 +109,13 @@ const bake = async (
       `Make one: bake lock --profile ${options.profile}. In CI, with --frozen-lockfile, --offline and --mirror it is not made on the way.\nFor a look with stand-in sources: add --trial.`,
     );
   }
+  // A trial has a base of its own. Without a network nothing is fetched, so what this host lacks may come first.
+  const requireBase = (): void => void (trial || bakeTargets[target].requireBase(asked.profile));
+  if (!offline) requireBase();
   const baker = await bakeTargets[target].load();
   print("set-up");
   const packer = await baker.setUp(host, { offline });
+  requireBase();
 
   const planned = await planAsked(host, store, asked, target);
   const { plan, templates, files, bakeId } = planned;

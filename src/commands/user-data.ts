@@ -188,7 +188,7 @@ export const userData = async (options: UserDataOptions): Promise<number> => {
     if (options.output === undefined) process.stdout.write(content);
     else await writePrivate(options.output, content);
     say(
-      `${options.output ?? "user-data"}: ${plain} bytes as text, ${compressed} as gzip; Huawei Cloud takes ${userDataLimit} before base64. It holds secrets.`,
+      `${options.output ?? "user-data"}: ${plain} bytes as text, ${compressed} as gzip; Huawei Cloud takes ${userDataLimit} before base64.${Object.keys(values).length > 0 ? " It holds secrets." : " It holds no secrets."}`,
     );
     return 0;
   } catch (error) {

@@ -110,7 +110,8 @@ export interface UserDataFile extends Ordered {
   readonly path: string;
   /** Where the profile asks for it. */
   readonly origin: ProfilePath;
-  readonly content: (instance: Instance) => string;
+  /** Undefined where this node is to get no such file. */
+  readonly content: (instance: Instance) => string | undefined;
 }
 
 /** A public key that may log in as root. */

@@ -22,6 +22,8 @@ export interface Facts {
   readonly agents: AgentFacts;
   readonly images: readonly ImageFacts[];
   readonly httpProxy?: HttpProxy;
+  /** What git URLs that begin with `for` begin with instead. */
+  readonly gitProxy?: { readonly for: string; readonly via: string };
   /** Whether nothing on a ready node reaches the metadata service. */
   readonly metadataClosed: boolean;
   /** How the node comes to its key pair; `delivered`: as a secret. */
@@ -57,6 +59,7 @@ export const factsOf = (profile: Profile, locked: Locked | undefined): Facts => 
     ...(network.httpProxy !== undefined && {
       httpProxy: { url: network.httpProxy.url, except: proxyExceptions(network) },
     }),
+    ...(network.gitProxy !== undefined && { gitProxy: network.gitProxy }),
     metadataClosed: network.metadata.closed,
     nodeKey: secrets.nodeKey === undefined ? ssh.nodeKey : "delivered",
   };

@@ -10,11 +10,18 @@ type Range = readonly [start: number, end: number];
 const keyOf = (pair: unknown): string =>
   typeof pair === "object" && pair !== null && "key" in pair && isScalar(pair.key) ? String(pair.key.value) : "";
 
+/** The keys that say where a secret is. */
+const placeKeys = ["file", "env", "csms"];
+
 /** The only keys below `secrets.<name>`, and what their values look like when they are no secrets themselves. */
 const sourceShapes: ReadonlyMap<string, RegExp> = new Map([
   // A path or a short name; 32 letters and digits in a row are an old token.
   ["file", /^(?![A-Za-z0-9]{32,}$)[~./]?[A-Za-z0-9._/-]*$/],
   ["env", /^[A-Z_][A-Z0-9_]*$/],
+  ["csms", /^(?![A-Za-z0-9]{32,}$)[A-Za-z0-9_.-]{1,64}$/],
+  ["field", /^[A-Za-z_.-]{1,32}$/],
+  ["region", /^[a-z]+(-[a-z0-9]+){1,4}$/],
+  ["endpoint", /^https:\/\/[A-Za-z0-9.:-]+$/],
 ]);
 
 /** Below a misspelt key. */
@@ -36,7 +43,7 @@ const secretsPart = new RegExp(
 );
 
 /** What may be shown there. */
-const words = new Set(["secrets", ...Object.keys(Profile.shape.secrets.shape), ...sourceShapes.keys()]);
+const words = new Set(["secrets", ...Object.keys(Profile.shape.secrets.shape), ...placeKeys]);
 
 /** Names in any spelling, also where no secret belongs: too much is hidden rather than too little. */
 const secretKey = new RegExp(`${nameWord}|passw|(?:^|_)pass$|pwd$`, "i");
@@ -46,7 +53,7 @@ const isWhere = (node: Node): boolean =>
   isScalar(node) &&
   (node.value === null || typeof node.value === "boolean" || (typeof node.value === "string" && path.test(node.value)));
 
-/** A key below `secrets.<name>` that is neither of the two, nor a misspelt one. */
+/** A key below `secrets.<name>`: one of those, or a misspelt one. */
 const isWord = (key: string): boolean => /^[A-Za-z]{1,16}$/.test(key);
 
 /** Where `files` are from. */

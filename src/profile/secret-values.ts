@@ -87,7 +87,8 @@ export const readSecrets = async (secrets: Profile["secrets"], reader: SecretRea
   const warnings: string[] = [];
   for (const name of Object.keys(shapes) as SecretName[]) {
     const source = secrets[name];
-    if (source === undefined) continue;
+    // The node itself fetches it from CSMS.
+    if (source === undefined || "csms" in source) continue;
     const place = "env" in source ? `variable ${source.env}` : source.file;
     let text: string | undefined;
     if ("env" in source) text = reader.environment[source.env];

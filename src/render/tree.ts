@@ -11,6 +11,7 @@ import { bakeIdOf, type Identified } from "./bake-id.ts";
 import { gossFile } from "./goss.ts";
 import { nodePage } from "./node-page.ts";
 import { sbom } from "./sbom.ts";
+import { startedElsewhere } from "./unit-programs.ts";
 import { renderTemplate, template, type Templates } from "./templates.ts";
 import { buildUserData, goldenUserData } from "./user-data.ts";
 
@@ -85,12 +86,20 @@ const generalFiles = ({ header, kernelSettings, units, checks }: NodePlan): Node
   ].map(([name, content]): NodeFile => ({ path: `/opt/bake/checks/${name}`, content, order: 170 })),
 ];
 
+/**
+ * A unit of the node. SELinux, which openEuler enforces, lets systemd start no program from a place that others may write to.
+ * @throws RangeError when it names one.
+ */
+const unitOf = (plan: NodePlan, templates: Templates, { name, values }: NodePlan["units"][number]): NodeFile => {
+  const content = renderTemplate(name, template(templates, unitTemplate(name)), { header: plan.header, ...values });
+  const [wrong] = startedElsewhere(content);
+  if (wrong !== undefined) throw new RangeError(`${name} starts ${wrong}: SELinux refuses systemd that place`);
+  return { path: `/etc/systemd/system/${name}`, content };
+};
+
 /** Units, scripts, then everything else: with `bakeId` undefined, all but what only a bake has. */
 const nodeFilesOf = (plan: NodePlan, templates: Templates, hasBakeId: boolean): NodeFile[] => [
-  ...plan.units.map(({ name, values }) => ({
-    path: `/etc/systemd/system/${name}`,
-    content: renderTemplate(name, template(templates, unitTemplate(name)), { header: plan.header, ...values }),
-  })),
+  ...plan.units.map((unit) => unitOf(plan, templates, unit)),
   ...plan.scripts.map(({ name }) => ({
     path: `/opt/bake/bin/${name}`,
     content: template(templates, scriptTemplate(name)),

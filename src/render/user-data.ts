@@ -31,8 +31,13 @@ const written = (path: string, permissions: string, content: string): WrittenFil
 
 /** What one node gets, as values of the templates. */
 const nodeValues = (plan: NodePlan, instance: Instance) => {
+  const { agentToken, gitToken, proxyCredentials, nodeKey } = instance;
+  const secrets = plan.userData.flatMap(({ origin, path, content }) => {
+    const text = content(instance);
+    return text === undefined ? [] : [{ origin, file: written(path, "0600", text) }];
+  });
   const files = [
-    ...plan.userData.map(({ origin, path, content }) => ({ origin, file: written(path, "0600", content(instance)) })),
+    ...secrets,
     ...(Object.keys(instance.environment).length === 0
       ? []
       : [{ origin: [], file: written("/etc/bake/instance.env", "0600", environmentFile(instance.environment)) }]),
@@ -40,7 +45,10 @@ const nodeValues = (plan: NodePlan, instance: Instance) => {
   return {
     header: plan.header,
     users: rootOnly([...plan.loginKeys.map(({ key }) => key), ...instance.authorizedKeys]),
-    secret: instance.agentToken !== undefined,
+    secret: [agentToken, gitToken, proxyCredentials, nodeKey].some((value) => value !== undefined),
+    // Where the node fetches its token itself, there may be none.
+    bare: secrets.length === 0,
+    filed: files.length > 0,
     named: instance.hostname !== undefined,
     // Both, and the short one preferred: distributions of the Red Hat family take the full name otherwise.
     hostname:

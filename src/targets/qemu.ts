@@ -24,7 +24,18 @@ export const qemu: Target<QemuTarget> = {
               path: ["targets", "qemu", "base"],
             },
           ],
-    contribute: ({ header }) => ({
+    contribute: ({ header, profile: { targets: settings } }) => ({
+      explain:
+        typeof settings.qemu?.base === "string" && settings.qemu.base.startsWith("openeuler-")
+          ? [
+              {
+                what: "base",
+                value: `${settings.qemu.base}, which brings no cloud-init: bake image needs one that does (docs/bases.md)`,
+                because: ["targets.qemu.base"],
+                order: 90,
+              },
+            ]
+          : [],
       files: [
         {
           // Where cloud-init is told its datasource. Named, not searched for.

@@ -1,11 +1,16 @@
 /** The agent API against a real agent, of any version 3. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect } from "vitest";
 import { type AgentApi, startAgentApi } from "../../src/check/agent-api/server.ts";
+import { checkoutJob } from "../../src/check/checkout/job.ts";
+import { checkedOutFile, checkoutCommit } from "../../src/check/checkout/repository.ts";
+import { checkoutUrls, startCheckoutSource } from "../../src/check/checkout/source.ts";
+import { root } from "../../src/host/root.ts";
+import { render, trialPlan } from "../plan-of.ts";
 import { needs, toolPath } from "../needs.ts";
 
 const { test } = needs("buildkite-agent");
@@ -148,4 +153,84 @@ test("a wrong token ends the wait at once", async () => {
     code: "BK502",
     help: expect.stringContaining("a token that is not the expected one"),
   });
+});
+
+/** The node's own hook and script, below another root. */
+const layHook = (): void => {
+  const bin = join(folder, "opt/bake/bin");
+  for (const place of [bin, join(folder, "hooks")]) mkdirSync(place, { recursive: true });
+  const script = readFileSync(join(root, "templates/node/bake-epoch"), "utf8");
+  writeFileSync(join(bin, "bake-epoch"), script.replaceAll("/run/bake", join(folder, "run/bake")), { mode: 0o755 });
+  const hook = render(trialPlan()).nodeFiles.find(({ path }) => path.endsWith("/hooks/environment"));
+  const text = (hook?.content ?? "")
+    .replaceAll("/opt/bake/bin", bin)
+    .replaceAll("/root/.buildkite-agent/hooks", join(folder, "hooks"));
+  writeFileSync(join(folder, "hooks/environment"), text, { mode: 0o755 });
+};
+
+test("jobs check out through git's rule, and meta-data are kept for each", async () => {
+  const plan = trialPlan();
+  const { named, rewritten } = checkoutUrls(plan);
+  expect(rewritten).not.toBe(named);
+  const config = render(plan).nodeFiles.find(({ path }) => path === "/etc/gitconfig");
+  writeFileSync(join(folder, ".gitconfig"), config?.content ?? "");
+  const source = await startCheckoutSource(rewritten);
+  try {
+    agent = startAgent({ "git-clone-flags": "--depth=1", "git-fetch-flags": "--depth=1" });
+    const [first] = await api.waitForAgents(20_000);
+    const name = first?.name ?? "";
+    const command = [
+      "git rev-parse HEAD",
+      `cat ${checkedOutFile.name}`,
+      "buildkite-agent meta-data exists buildkite:git:commit",
+      "buildkite-agent meta-data get buildkite:git:commit",
+      "echo",
+      "! buildkite-agent meta-data exists other",
+      'echo "default: $(buildkite-agent meta-data get other --default none)"',
+      "buildkite-agent meta-data set other 'a value'",
+      'echo "then: $(buildkite-agent meta-data get other --build "$BUILDKITE_BUILD_ID")"',
+      'echo "keys: $(buildkite-agent meta-data keys | sort | tr "\\n" " ")"',
+    ].join("\n");
+    // The second time it fetches into the same folder.
+    for (const time of ["first", "second"]) {
+      const { exitStatus, log } = await api.runJob({
+        agent: name,
+        command,
+        timeoutMs: 60_000,
+        ...checkoutJob(plan, source, "127.0.0.1"),
+      });
+      expect(exitStatus, `${time} time: ${log}`).toBe(0);
+      expect(log).toContain(`\n${checkoutCommit}\n${checkedOutFile.content}`);
+      expect(log).toContain(`commit ${checkoutCommit}\n`);
+      expect(log).toContain("\ndefault: none\n");
+      expect(log).toContain("\nthen: a value\n");
+      expect(log).toContain("\nkeys: buildkite:git:commit other \n");
+      expect(log).not.toContain("Checkout failed");
+    }
+    expect(source.elsewhere()).toEqual([]);
+  } finally {
+    await source.close();
+  }
+});
+
+test("each job has an EPOCHSECONDS of its own, as bash 4.4 finds it", async () => {
+  layHook();
+  writeFileSync(join(folder, "hooks/environment.site"), "export FROM_SITE=yes\n");
+  agent = startAgent();
+  const registrations = await api.waitForAgents(20_000);
+  const before = Math.floor(Date.now() / 1000);
+  const command = `tr '\\0' '\\n' </proc/$$/environ | grep -E '^(EPOCHSECONDS|FROM_SITE)='`;
+  const results = await Promise.all(
+    registrations.map(({ name }) => api.runJob({ agent: name, command, timeoutMs: 30_000 })),
+  );
+  const seconds = results.map(({ exitStatus, log }) => {
+    expect(exitStatus, log).toBe(0);
+    expect(log).toContain("FROM_SITE=yes");
+    return Number(/^EPOCHSECONDS=(\d+)$/m.exec(log)?.[1]);
+  });
+  expect(new Set(seconds).size).toBe(2);
+  for (const one of seconds) {
+    expect(one).toBeGreaterThanOrEqual(before);
+    expect(one).toBeLessThan(before + 60);
+  }
 });

@@ -17,7 +17,7 @@ const script = (path: string, text: string): void => {
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "bake-node-"));
-  for (const name of ["bake-ready", "bake-gate", "bake-health", "bake-token"]) {
+  for (const name of ["bake-ready", "bake-gate", "bake-health", "bake-token", "bake-epoch"]) {
     const text = readFileSync(join(root, "templates/node", name), "utf8");
     // The same script below another root.
     script(
@@ -171,4 +171,30 @@ test("bake-token takes one token, for root alone, and nothing else", () => {
   expect(called()).not.toContain("restart");
   for (const wrong of ["", "a b\n", "$(id)\n", 'a"b\n']) expect(run("bake-token", [], wrong).status).toBe(1);
   expect(readFileSync(path, "utf8")).toBe("bkct_abc-DEF_1.2\n");
+});
+
+test("why CSMS gives no token stands in the status, and with it in the gate's words, while the node is not ready", () => {
+  writeFileSync(at("run/bake/token-refused"), 'CSMS gives none: no agency: a \\ and "quotes"\n');
+  goss("not ok 1 - Command: agent-token: exit-status: 1");
+  expect(run("bake-gate").stdout).toContain('  agent token: CSMS gives none: no agency: a \\ and "quotes"\n');
+  expect(status()).toMatchObject({ ready: false });
+  goss("ok 1 - Command: agent-token: exit-status: matches expectation: 0");
+  expect(run("bake-ready").stdout).not.toContain("CSMS");
+});
+
+test("no two jobs get the same second, not even those that begin together", () => {
+  const all = spawnSync("bash", ["-c", `for i in $(seq 40); do ${at("opt/bake/bin/bake-epoch")} & done; wait`], {
+    encoding: "utf8",
+  });
+  const given = all.stdout.trim().split("\n").map(Number);
+  expect(given).toHaveLength(40);
+  expect(new Set(given).size).toBe(40);
+  const now = Date.now() / 1000;
+  for (const one of given) expect(Math.abs(one - now)).toBeLessThan(120);
+
+  // What is in the file: nothing, half a line, a clock that was a year ahead.
+  for (const before of ["", "17", "x\n", "1995721420\n", "99999999999999999999\n"]) {
+    writeFileSync(at("run/bake/epochseconds"), before);
+    expect(Math.abs(Number(run("bake-epoch").stdout) - Date.now() / 1000)).toBeLessThan(60);
+  }
 });

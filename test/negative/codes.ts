@@ -18,6 +18,8 @@ export const codesOf: Readonly<Record<string, readonly string[]>> = {
   "cloud-limits": ["BK129"],
   "cloud-system-without-detection": ["BK129"],
   "cloud-values": ["BK102"],
+  "csms-open-metadata": ["BK138"],
+  "csms-values": ["BK102", "BK103"],
   "data-root-off-the-mount": ["BK111"],
   "disk-neither-blank-nor-adopted": ["BK102"],
   "docker-25": ["BK112"],

@@ -93,3 +93,22 @@ test("no command asks for a target by its name", () => {
   );
   expect(named).toEqual([]);
 });
+
+describe("requireBase", () => {
+  const from = (base: unknown): Profile => ({ targets: { qemu: { base } } }) as unknown as Profile;
+
+  test("openEuler's own images bring no cloud-init: refused, with what to do", () => {
+    expect(() => bakeTargets.qemu.requireBase(from("openeuler-22.03-lts-sp4"))).toThrow(
+      expect.objectContaining({
+        code: "BK414",
+        message: expect.stringContaining("openeuler-22.03-lts-sp4 cannot be baked from as it is"),
+        help: expect.stringMatching(/cloud-init[\s\S]*usermod -p '\*' root[\s\S]*\{ file: PATH \}[\s\S]*--stock/),
+      }),
+    );
+  });
+
+  test("a file is taken as it is, and the cloud has no base", () => {
+    bakeTargets.qemu.requireBase(from({ file: "bases/own.qcow2" }));
+    bakeTargets.huaweicloud.requireBase(from("openeuler-22.03-lts-sp4"));
+  });
+});

@@ -1,5 +1,12 @@
 /** What a job gets. Pure. */
 
+/** What an agent checks out before the job's command. */
+export interface Checkout {
+  /** As git names it, before any rewriting. */
+  readonly repository: string;
+  readonly commit: string;
+}
+
 /** The environment variable of one tag, such as `BUILDKITE_AGENT_META_DATA_QUEUE` for `queue=ascend`. */
 const tagVariable = (tag: string): [name: string, value: string] => {
   const [key = "", ...value] = tag.split("=");
@@ -11,7 +18,12 @@ const tagVariable = (tag: string): [name: string, value: string] => {
  * The job's own variables come last: they replace the server's.
  */
 export const jobEnvironment = (
-  job: { readonly id: string; readonly command: string; readonly env?: Readonly<Record<string, string>> },
+  job: {
+    readonly id: string;
+    readonly command: string;
+    readonly checkout?: Checkout;
+    readonly env?: Readonly<Record<string, string>>;
+  },
   agent: { readonly id: string; readonly name: string; readonly tags: readonly string[] },
 ): Record<string, string> => ({
   CI: "true",
@@ -25,7 +37,7 @@ export const jobEnvironment = (
   BUILDKITE_BUILD_NUMBER: "1",
   BUILDKITE_BUILD_URL: "https://example.invalid/bake/check/builds/1",
   BUILDKITE_COMMAND: job.command,
-  BUILDKITE_COMMIT: "HEAD",
+  BUILDKITE_COMMIT: job.checkout?.commit ?? "HEAD",
   BUILDKITE_JOB_ID: job.id,
   BUILDKITE_LABEL: "bake check",
   BUILDKITE_MESSAGE: "bake check",
@@ -35,11 +47,11 @@ export const jobEnvironment = (
   BUILDKITE_PIPELINE_SLUG: "check",
   BUILDKITE_PULL_REQUEST: "false",
   // Not empty: the bootstrap then refuses to start ("Missing repository"), checkout or not.
-  BUILDKITE_REPO: "https://example.invalid/bake/check.git",
+  BUILDKITE_REPO: job.checkout?.repository ?? "https://example.invalid/bake/check.git",
   BUILDKITE_RETRY_COUNT: "0",
   BUILDKITE_SOURCE: "api",
   BUILDKITE_STEP_ID: job.id,
-  // Leaves out the checkout: nodes under check reach no git host. BUILDKITE_SKIP_CHECKOUT is unknown to older agents.
-  BUILDKITE_BOOTSTRAP_PHASES: "plugin,command",
+  // Leaves out the checkout where there is nothing to check out. BUILDKITE_SKIP_CHECKOUT is unknown to older agents.
+  BUILDKITE_BOOTSTRAP_PHASES: job.checkout === undefined ? "plugin,command" : "plugin,checkout,command",
   ...job.env,
 });

@@ -1,8 +1,9 @@
 /** The jobs that agents are given: each goes from scheduled over accepted and running to finished. */
 import { BakeError } from "../../errors.ts";
 import type { Agent } from "./agents.ts";
-import { jobEnvironment } from "./job-environment.ts";
+import { type Checkout, jobEnvironment } from "./job-environment.ts";
 import { assembleLog, plainLog } from "./job-log.ts";
+import { answerMetaData } from "./meta-data.ts";
 import { inSeconds, pending } from "./pending.ts";
 import { answerAccept, maxLog, ok, parseFinish, parseJson, parseOffset, refuse, type Reply } from "./protocol.ts";
 
@@ -10,10 +11,12 @@ export interface JobSpec {
   /** Expanded name of the agent that gets the job. */
   readonly agent: string;
   /**
-   * One or more lines for the agent's shell (`bash -e -c` unless configured otherwise). Nothing is checked out and the
-   * working directory is the one of the agent's process: a job that needs a directory makes one.
+   * One or more lines for the agent's shell (`bash -e -c` unless configured otherwise). Without a checkout the working
+   * directory is the one of the agent's process: a job that needs a directory makes one.
    */
   readonly command: string;
+  /** What the agent checks out before the command, which then runs there. */
+  readonly checkout?: Checkout;
   readonly env?: Readonly<Record<string, string>>;
   /** Milliseconds from the call, so the time until the agent asks for work counts too. */
   readonly timeoutMs: number;
@@ -38,6 +41,7 @@ interface Job {
   readonly agent: Agent;
   /** By byte offset: a chunk that is sent twice counts once. */
   readonly chunks: Map<number, Buffer>;
+  readonly metaData: Map<string, string>;
   bytes: number;
   state: "scheduled" | "accepted" | "running" | "canceling" | "finished";
   startedAt: number;
@@ -120,6 +124,8 @@ export const createJobQueue = (options: {
   };
 
   const answer: JobQueue["answer"] = (call, job, body, query) => {
+    const [, metaData] = /^POST data\/(\w+)$/.exec(call) ?? [];
+    if (metaData !== undefined) return answerMetaData(job.metaData, metaData, parseJson(body));
     switch (call) {
       case "PUT accept":
         return accept(job);
@@ -147,6 +153,7 @@ export const createJobQueue = (options: {
         spec,
         agent,
         chunks: new Map(),
+        metaData: new Map(),
         bytes: 0,
         state: "scheduled",
         startedAt: since,

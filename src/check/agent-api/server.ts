@@ -147,7 +147,8 @@ export const startAgentApi = async (options: AgentApiOptions): Promise<AgentApi>
     const { authorization } = request.headers;
     if (path === "register" && request.method === "POST") return pool.register(authorization, parseJson(body));
 
-    const [, id = "", rest = ""] = /^jobs\/([^/]+)(?:\/(.*))?$/.exec(path) ?? [];
+    // A job's build has its id: `buildkite-agent meta-data --build` asks by that.
+    const [, id = "", rest = ""] = /^(?:jobs|builds(?=\/[^/]+\/data\/))\/([^/]+)(?:\/(.*))?$/.exec(path) ?? [];
     const job = queue.find(id);
     const agent = pool.authorized(authorization);
     if (job !== undefined && (agent === job.agent || authorization === `Token ${job.token}`)) {

@@ -14,12 +14,23 @@ const agentEnvironment =
   "tr '\\0' '\\n' <\"/proc/$(systemctl show -p MainPID --value buildkite-agent.service)/environ\"";
 
 /** In the order of what depends on what: the binary and its configuration first, the running agents last. */
-export const agentChecks = ({ agents, network }: Profile, facts: AgentFacts, token: TokenPlace): Check[] => [
+export const agentChecks = ({ agents, network, secrets }: Profile, facts: AgentFacts, token: TokenPlace): Check[] => [
   ofCommand(
     gating,
     { id: "agent-version", rows: ["G2"], title: `Buildkite agent is ${agents.version}` },
-    `${places.binary} --version`,
+    // Also on a host that was set up by hand; on a node it leads to the binary that the service starts.
+    `${places.link} --version`,
     { stdout: [`/version ${literal(agents.version)}([+, ]|$)/`] },
+  ),
+  ofCommand(
+    advisory,
+    {
+      id: "bake-labels",
+      rows: ["G2"],
+      title: "SELinux, where it is on, finds the labels of what systemd starts as its policy has them",
+      help: "restorecon -Rv /opt/bake",
+    },
+    `! command -v restorecon >/dev/null || [ -z "$(restorecon -nRv /opt/bake)" ]`,
   ),
   gating({ id: "agent-config", rows: ["G3", "G4"], title: "the agent's configuration is for root alone" }, [
     "file",
@@ -33,7 +44,10 @@ export const agentChecks = ({ agents, network }: Profile, facts: AgentFacts, tok
       rows: ["G3"],
       title: "the agent's token is there, for root alone",
       live: true,
-      help: "golden user-data brings it; bake-token < FILE puts another in its place",
+      help:
+        "csms" in secrets.agentToken
+          ? "journalctl -u bake-csms says why CSMS does not give it; bake-token < FILE puts another in its place"
+          : "golden user-data brings it; bake-token < FILE puts another in its place",
       ...byHand(
         "agent-token",
         { title: "the agent's token is in its configuration", help: `token="..." in ${places.config}` },
@@ -126,6 +140,17 @@ export const agentChecks = ({ agents, network }: Profile, facts: AgentFacts, tok
         ...Object.entries(agents.environment).map(([name, value]) => line(`${name}=${value}`)),
       ],
     },
+  ),
+  ofCommand(
+    advisory,
+    {
+      id: "bake-job-hook",
+      rows: ["G27"],
+      title: "each job gets an EPOCHSECONDS of its own, by which CI names its image",
+      help: `${places.hooks}/environment is bake's; a site's own hook is environment.site beside it`,
+    },
+    `stat -c '%a %U' ${places.hooks}/environment && grep -q /opt/bake/bin/bake-epoch ${places.hooks}/environment`,
+    { stdout: [line("755 root")] },
   ),
   advisory(
     {

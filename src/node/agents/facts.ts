@@ -7,7 +7,10 @@ interface AgentShare {
   readonly builder: string;
   readonly devices: readonly string[];
   readonly dockerCache: string;
+  /** Of ModelScope. */
   readonly modelCache: string;
+  /** Of Hugging Face; a team's script mounts this one beside the other, or instead of it. */
+  readonly hfCache: string;
 }
 
 export interface AgentFacts {
@@ -35,6 +38,7 @@ export const agentFacts = ({ agents, storage }: Profile): AgentFacts => ({
       devices: Array.from({ length: agents.cards }, (_unused, card) => `/dev/davinci${position * agents.cards + card}`),
       dockerCache: `${storage.mount}/docker-cache${index}`,
       modelCache: `${storage.mount}/modelscope${index}`,
+      hfCache: `${storage.mount}/hf_cache${index}`,
     };
   }),
 });

@@ -8,6 +8,9 @@ import { secretPlaceholder } from "../secret-placeholder.ts";
 import { portOf } from "../url-port.ts";
 import { agentChecks } from "./checks.ts";
 import type { AgentFacts } from "./facts.ts";
+import { csms } from "./csms.ts";
+import { csmsMetadata } from "./csms-rule.ts";
+import { environmentHook } from "./hook.ts";
 import { agentApi, jobEnvironment, places, type TokenPlace, tokenPlace } from "./service.ts";
 import { agentEnvironment } from "./environment-rule.ts";
 import { agentSettings } from "./settings-rule.ts";
@@ -44,7 +47,8 @@ const configFile = (
   return `# ${header}\n${settings.map(([key, value]) => `${key}=${agentConfigValue(value)}\n`).join("")}`;
 };
 
-const pageOf = ({ agents }: Facts): Page => ({
+const pageOf = ({ agents }: Facts, boot: Page["boot"]): Page => ({
+  ...(boot !== undefined && { boot }),
   summary: [
     {
       label: "agents",
@@ -53,17 +57,28 @@ const pageOf = ({ agents }: Facts): Page => ({
     },
   ],
   chain: [{ text: "buildkite-agent", order: 80 }],
-  paths: [{ paths: [places.prefix], what: "agent, configuration, builds, hooks", order: 80 }],
+  paths: [
+    {
+      paths: [places.prefix],
+      what: "configuration, builds, hooks; the agent itself is a link to `/opt/bake/bin`",
+      order: 80,
+    },
+    {
+      paths: [`${places.hooks}/environment`],
+      what: "gives each job its `EPOCHSECONDS`, then runs `environment.site` beside it, which may be the site's (`files`)",
+      order: 81,
+    },
+  ],
   sections: [
     {
       text: `## Each agent
 
-| index | builder | devices | build cache | models |
-|--:|---|---|---|---|
+| index | builder | devices | build cache | models (ModelScope) | models (Hugging Face) |
+|--:|---|---|---|---|---|
 ${agents.each
   .map(
-    ({ index, builder, devices, dockerCache, modelCache }) =>
-      `| ${index} | ${builder} | ${devices.join(" ")} | \`${dockerCache}\` | \`${modelCache}\` |`,
+    ({ index, builder, devices, dockerCache, modelCache, hfCache }) =>
+      `| ${index} | ${builder} | ${devices.join(" ")} | \`${dockerCache}\` | \`${modelCache}\` | \`${hfCache}\` |`,
   )
   .join("\n")}`,
       reference: true,
@@ -74,7 +89,7 @@ ${agents.each
 
 export const agents: Concern = {
   name: "agents",
-  rules: [agentEnvironment, agentSettings, agentTags, agentVersion],
+  rules: [agentEnvironment, agentSettings, agentTags, agentVersion, csmsMetadata],
   requirements: (profile, architecture) => [
     {
       kind: "buildkite-agent",
@@ -89,6 +104,7 @@ export const agents: Concern = {
     const api = agentApi(profile);
     const name = (index: number): string => `<hostname>-${index}-${facts.agents.cards}cards`;
     const { each, spawn } = facts.agents;
+    const fetched = csms(profile, header);
     return {
       files: [
         {
@@ -107,6 +123,8 @@ export const agents: Concern = {
           content: `# ${header}\n${environmentFile({ TOKEN_VIA: token.via, TOKEN_PATH: token.path })}`,
           order: 65,
         },
+        environmentHook(header),
+        ...fetched.files,
       ],
       directories: [
         { path: "/etc/bake/secrets", mode: "0700", order: 30 },
@@ -115,6 +133,7 @@ export const agents: Concern = {
         { path: places.plugins, order: 80 },
       ],
       units: [
+        ...fetched.units,
         {
           name: "buildkite-agent.service",
           values: {
@@ -126,7 +145,7 @@ export const agents: Concern = {
           order: 120,
         },
       ],
-      scripts: [{ name: "bake-token", order: 120 }],
+      scripts: [{ name: "bake-token", order: 120 }, { name: "bake-epoch" }, ...fetched.scripts],
       installs: installRelease(locked, "buildkite-agent"),
       checks: agentChecks(profile, facts.agents, token),
       destinations: [
@@ -138,6 +157,7 @@ export const agents: Concern = {
           why: "artifacts of Buildkite jobs",
           order: 20,
         },
+        ...fetched.destinations,
         {
           host: "download.pytorch.org",
           port: 443,
@@ -164,8 +184,12 @@ export const agents: Concern = {
         {
           path: token.path,
           origin: ["secrets", "agentToken"],
-          content: ({ agentToken = secretPlaceholder("agentToken") }) =>
-            token.via === "file" ? `${agentToken}\n` : environmentFile({ BUILDKITE_AGENT_TOKEN: agentToken }),
+          content: ({ agentToken = fetched.fetches ? undefined : secretPlaceholder("agentToken") }) =>
+            agentToken === undefined
+              ? undefined
+              : token.via === "file"
+                ? `${agentToken}\n`
+                : environmentFile({ BUILDKITE_AGENT_TOKEN: agentToken }),
           order: 10,
         },
       ],
@@ -176,13 +200,14 @@ export const agents: Concern = {
           because: ["agents.spawn", "agents.cards"],
           order: 10,
         },
-        ...each.map(({ index, builder, devices, dockerCache, modelCache }) => ({
+        ...each.map(({ index, builder, devices, dockerCache, modelCache, hfCache }) => ({
           what: `agent ${index} owns`,
           value: [
             devices.map((device) => device.replace("/dev/", "")).join(" "),
             builder,
             dockerCache,
             modelCache,
+            hfCache,
           ].join(", "),
           because: ["agents.spawn", "agents.cards", "storage.mount"],
           order: 20,
@@ -194,7 +219,7 @@ export const agents: Concern = {
           order: 30,
         },
       ],
-      page: pageOf(facts),
+      page: pageOf(facts, fetched.boot),
       needsLock: [{ what: "the bake id, and the agents' bake-id tag", order: 60 }],
     };
   },

@@ -6,7 +6,9 @@ const prefix = "/root/.buildkite-agent";
 
 export const places = {
   prefix,
-  binary: `${prefix}/bin/buildkite-agent`,
+  /** SELinux lets systemd start what lies here, and nothing below /root (guide row G2 has it there: `link`). */
+  binary: "/opt/bake/bin/buildkite-agent",
+  link: `${prefix}/bin/buildkite-agent`,
   config: `${prefix}/buildkite-agent.cfg`,
   builds: `${prefix}/builds`,
   hooks: `${prefix}/hooks`,

@@ -13,6 +13,9 @@ const places = [
   "/etc/udev/rules.d",
 ];
 
+/** Hooks of the agents. The node has one of its own there, which runs a site's as `environment.site`. */
+const hooks = "/root/.buildkite-agent/hooks";
+
 const isBelow = (path: string, folder: string): boolean => path === folder || path.startsWith(`${folder}/`);
 
 /** A file by URL must not take the place of what makes the node one. */
@@ -54,13 +57,24 @@ export const filePlaces: Rule = {
           },
         ];
       }
+      if (path === `${hooks}/environment`) {
+        return [
+          {
+            path: at,
+            message: `${path} is the node's own hook`,
+            label: "would be lost",
+            help: `name it ${hooks}/environment.site: the node's hook runs it`,
+          },
+        ];
+      }
+      if (path.startsWith(`${hooks}/`) && !path.includes("/", hooks.length + 1)) return [];
       if (places.some((place) => path.startsWith(`${place}/`)) && !isBelow(path, "/opt/bake")) return [];
       return [
         {
           path: at,
           message: `${path} is not a place for a file of your own`,
           label: "the system's, or bake's",
-          help: `choose a place below ${places.join(", ")}, such as /opt/site`,
+          help: `choose a place below ${places.join(", ")}, such as /opt/site; hooks of the agents lie in ${hooks}`,
         },
       ];
     }),
