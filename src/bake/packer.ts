@@ -28,8 +28,10 @@ export interface PackerBuild {
 const phases: Readonly<Record<string, string>> = {
   "start-vm": "start the build VM",
   "wait-cloud-init": "wait for cloud-init",
+  "base-leftovers": "look through what the base left behind",
   "install-artifacts": "install artifacts",
   "install-files": "install files",
+  "docker-settings": "start Docker once with its settings",
   "enable-units": "enable units",
   hygiene: "hygiene",
   "shut-down": "shut down",

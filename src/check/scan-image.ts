@@ -11,7 +11,7 @@ import * as z from "zod";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import type { Secret } from "./exact-values.ts";
-import { type Finding, shapesVersion, startScan } from "./secret-scan.ts";
+import { accountPassword, type Finding, shapesVersion, startScan } from "./secret-scan.ts";
 import { writeFileAtomic } from "../host/write-file-atomic.ts";
 
 export interface ImageFinding extends Finding {
@@ -168,7 +168,8 @@ export interface ScanResult {
   /** What must not be in the image. */
   readonly findings: readonly ImageFinding[];
   /**
-   * What has a credential's shape, and is byte for byte in the base or an artifact too. Never an exact value.
+   * What has a credential's shape, and is byte for byte in the base or an artifact too. Never an exact value, nor an account's
+   * password.
    * Such are examples in manuals, and keys for self-tests of libraries.
    * The bake did not put it there, and whoever has the inputs has it.
    */
@@ -204,7 +205,8 @@ export const scanImage = async (
     if (found.some(({ digest }) => digest !== undefined)) {
       for (const input of inputs) for (const digest of await shapesOfInput(host, input, workFolder)) known.add(digest);
     }
-    const isFromInput = ({ digest }: Finding): boolean => digest !== undefined && known.has(digest);
+    const isFromInput = ({ what, digest }: Finding): boolean =>
+      what !== accountPassword && digest !== undefined && known.has(digest);
     const findings = found.filter((finding) => !isFromInput(finding));
     return {
       findings: findings.length === 0 ? [] : await findPlaces(host, raw, findings),

@@ -33,6 +33,9 @@ export const shapesVersion = (): string =>
     .update(shapes.map(({ what, pattern, holds }) => `${what} ${pattern.source} ${String(holds)}`).join("\n"))
     .digest("hex");
 
+/** What is said of a line of /etc/shadow: whoever has the base knows that password, and could log in to every node. */
+export const accountPassword = "password hash of an account";
+
 interface Shape {
   readonly what: string;
   /** Rare literals, one of which every match contains: the pattern is tried around these alone. */
@@ -148,12 +151,13 @@ const shapes: readonly Shape[] = [
     holds: ([, user = "", password = ""]) => !placeholder.test(password) && user !== password,
   },
   {
-    // A line of /etc/shadow: an account with one password on every node. Locked ones (`*`, `!`) have none.
-    what: "password hash of an account",
-    anchor: /:\$(?:6|y|5|1|2[aby])\$/,
+    // A line of /etc/shadow: an account with one password on every node. Of `*` and `!` there is none; `!$6$...` is one
+    // command away from it.
+    what: accountPassword,
+    anchor: /:!{0,2}\$(?:6|g?y|5|1|7|2[abxy]|sm3)\$/,
     before: 40,
     after: 256,
-    pattern: /(?<![A-Za-z0-9_.-])[a-z_][a-z0-9_.-]*:\$[0-9a-z]{1,2}\$[^\s:]{20,}:\d{0,6}:\d{0,6}:/,
+    pattern: /(?<![A-Za-z0-9_.-])[a-z_][a-z0-9_.-]*:!{0,2}\$[0-9a-z]{1,3}\$[^\s:]{20,}:\d{0,6}:\d{0,6}:/,
   },
   {
     // Access keys have no prefix: only beside a name that says what they are. The key's ID alone opens nothing.

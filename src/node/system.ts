@@ -24,8 +24,10 @@ export const system: Concern = {
       packages: [
         ...tools,
         // Kept at their version: a driver of the NPUs fits one kernel.
-        { action: "hold", apt: "linux-image-*", dnf: "kernel*" },
-        { action: "hold", apt: "linux-headers-*" },
+        { action: "hold", apt: "linux-image-*", dnf: "kernel" },
+        { action: "hold", apt: "linux-headers-*", dnf: "kernel-core" },
+        // By name: kernel* would hide kernel-headers and kernel-devel, which compilers and the driver's build need.
+        { action: "hold", dnf: "kernel-modules*" },
       ],
       checks: [
         ofCommand(
@@ -40,9 +42,9 @@ export const system: Concern = {
             id: "kernel-held",
             rows: ["G1"],
             title: "updates leave the kernel alone",
-            help: "apt-mark hold 'linux-image-*', or exclude=kernel* in /etc/dnf/dnf.conf: a driver of the NPUs fits one kernel",
+            help: "apt-mark hold 'linux-image-*', or exclude=kernel kernel-core kernel-modules* in /etc/dnf/dnf.conf: a driver of the NPUs fits one kernel",
           },
-          "{ apt-mark showhold; cat /etc/dnf/dnf.conf /etc/yum.conf; } 2>/dev/null | grep -Eq '^(linux-image|exclude *=.*kernel)'",
+          "{ apt-mark showhold; cat /etc/dnf/dnf.conf /etc/yum.conf; } 2>/dev/null | grep -Eq '^(linux-image|exclude(pkgs)? *=(.*[ ,])?kernel([ ,*]|$))'",
         ),
       ],
     };

@@ -18,6 +18,7 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { root } from "../../src/host/root.ts";
 import { needs } from "../needs.ts";
+import { trialPlan } from "../plan-of.ts";
 
 const { describe: asRoot } = needs("root");
 
@@ -259,6 +260,69 @@ asRoot.each([
     expect(readFileSync(result.at("etc/sysconfig/network-scripts/ifcfg-eth9"), "utf8")).toBe(
       "DEVICE=eth9\nBOOTPROTO=dhcp\n",
     );
+  });
+});
+
+asRoot("passwords", () => {
+  const hash = `$6$salt$${canary}`;
+  const shadow = `root:${hash}:18000:0:90:7:::
+openeuler:$sm3$salt$${canary}:0:0:99999:7:::
+nobody::18000:0:99999:7:::
+locked:!${hash}:18000:0:99999:7:::
+old:aBcDeFgHiJkLm:18000:0:99999:7:::
+daemon:*:18000:0:99999:7:::
+sshd:!!:18000::::::
+none:!:18000:0:99999:7:::
+`;
+  const machine = {
+    "etc/passwd": `root:x:0:0::/root:/bin/bash\nhand:${hash}:7:7::/:/bin/sh\n`,
+    "etc/shadow": shadow,
+    "etc/shadow-": shadow,
+    "etc/gshadow": `root:::\nwheel:${hash}::root\nadm:!::\n`,
+    "etc/gshadow-": hash,
+    "etc/security/opasswd": `root:0:1:${hash}`,
+    "var/backups/shadow.bak": shadow,
+    "etc/machine-id": "",
+    "var/log/x": "",
+  };
+
+  test("of no account are left, nor copies; keys go on working, and no password is too old", () => {
+    const { code, output, after, at } = clean(machine);
+    expect(output).not.toContain("failed");
+    expect(output).toContain("bake: passwords taken out of /etc/shadow: root openeuler nobody locked old \n");
+    expect(code).toBe(0);
+    expect(readFileSync(at("etc/shadow"), "utf8")).toBe(`root:*::0:90:7:::
+openeuler:*::0:99999:7:::
+nobody:*::0:99999:7:::
+locked:!::0:99999:7:::
+old:*::0:99999:7:::
+daemon:*:18000:0:99999:7:::
+sshd:!!:18000::::::
+none:!:18000:0:99999:7:::
+`);
+    expect(readFileSync(at("etc/passwd"), "utf8")).toBe("root:x:0:0::/root:/bin/bash\nhand:*:7:7::/:/bin/sh\n");
+    expect(readFileSync(at("etc/gshadow"), "utf8")).toBe("root:::\nwheel:*::root\nadm:!::\n");
+    expect(filesOf(after).filter((path) => readFileSync(join(after, path)).includes(canary))).toEqual([]);
+  });
+
+  test("the node's check sees one, but not one that user-data gave", () => {
+    const check = JSON.parse(
+      JSON.stringify(trialPlan().checks.find(({ id }) => id === "bake-no-password")?.resource),
+    ) as [string, string, { exec: string }];
+    const asked = (text: string, userData = "users: [{lock_passwd: false}]\nssh_pwauth: false\n"): number | null => {
+      const own = mkdtempSync(join(folder, "check-"));
+      write(own, { shadow: text, "user-data.txt": userData });
+      const exec = check[2].exec
+        .replaceAll("/etc/shadow", join(own, "shadow"))
+        .replaceAll("/var/lib/cloud/instance", own)
+        .replaceAll("/var/lib/bake/stock", join(own, "stock"));
+      return spawnSync("sh", ["-c", exec]).status;
+    };
+    expect(asked(shadow)).not.toBe(0);
+    expect(asked("root:*:1::::::\nsshd:!!:1::::::\n")).toBe(0);
+    expect(asked(shadow, "#cloud-config\nchpasswd: {list: [root:x]}\n")).toBe(0);
+    expect(asked(shadow, "users: [{name: root, passwd: '$6$x'}]\n")).toBe(0);
+    expect(asked(shadow, "#!/bin/bash\necho 'root:$6$x' | chpasswd -e;\n")).toBe(0);
   });
 });
 

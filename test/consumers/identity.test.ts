@@ -13,6 +13,8 @@ const identity = (key: string) => {
   const text = readFileSync(join(root, "templates/node/bake-identity"), "utf8")
     .replaceAll("/etc/bake", at("etc/bake"))
     .replaceAll("/root/.ssh", at("root/.ssh"))
+    .replaceAll("/etc/hostname", at("etc/hostname"))
+    .replaceAll("/proc/sys/kernel/hostname", at("kernel-hostname"))
     .replaceAll("/var/lib/bake", at("var/lib/bake"));
   return spawnSync("bash", ["-c", text], { encoding: "utf8" });
 };
@@ -25,8 +27,26 @@ const modes = (...paths: string[]): string =>
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "bake-identity-"));
   for (const path of ["etc/bake/secrets", "mnt"]) mkdirSync(at(path), { recursive: true });
+  writeFileSync(at("kernel-hostname"), "npu-0008\n");
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+test.each([
+  ["npu-0008.novalocal", "npu-0008"],
+  ["npu-0008.site.openstacklocal", "npu-0008.site"],
+  ["npu-0008.example.com", undefined],
+  ["novalocal", undefined],
+])("a name as a cloud makes it up loses its domain before the agents take it: %s", (name, expected) => {
+  writeFileSync(at("kernel-hostname"), `${name}\n`);
+  const { status, stdout } = identity("none");
+  expect(status).toBe(0);
+  expect(read("kernel-hostname")).toBe(`${expected ?? name}\n`);
+  expect(existsSync(at("etc/hostname"))).toBe(expected !== undefined);
+  if (expected === undefined) return;
+  expect(read("etc/hostname")).toBe(`${expected}\n`);
+  expect(modes("etc/hostname")).toBe("644");
+  expect(stdout).toContain(`bake-identity: this node is ${expected}, not ${name}\n`);
+});
 
 test("a key pair is made once and outlives the system disk", () => {
   expect(identity("ed25519")).toMatchObject({ status: 0 });

@@ -144,6 +144,13 @@ describe("scanImage", () => {
     }
   });
 
+  test("an account's password is never left alone: whoever has the base could log in to every node", async () => {
+    const shadow = `root:$6$${"saltsaltsalt"}$${"aB3dE9xyz/".repeat(8)}:19800:0:99999:7:::\n`;
+    const base = compressed(rawDisk({ shadow }));
+    const { findings } = await scan(base, [], [{ path: base, sha256: "1".repeat(64), isDisk: true }]);
+    expect(findings).toMatchObject([{ what: "password hash of an account", place: "/shadow" }]);
+  });
+
   test("an exact value is never left alone, also when an input has it", async () => {
     const base = compressed(rawDisk({ file: value }));
     const { findings } = await scan(base, [secret], [{ path: base, sha256: "0".repeat(64), isDisk: true }]);

@@ -137,6 +137,10 @@ describe("shapes", () => {
     ["registry login", `{"auths": {"quay.io": {"auth": "${basic}"}}}`],
     ["password of a proxy", ["HTTPS_PROXY", '"http://robot:7hunder@proxy.internal:3128"'].join("=")],
     ["password hash of an account", `root:$6$${letters.slice(0, 16)}$${letters}${letters}:19800:0:99999:7:::`],
+    // openEuler's own; and of a locked account, one command away from its password.
+    ["password hash of an account", `root:$sm3$${letters.slice(0, 16)}$${letters}${letters}:19800:0:99999:7:::`],
+    ["password hash of an account", `root:$y$j9T$${letters.slice(0, 16)}$${letters}:19800:0:99999:7:::`],
+    ["password hash of an account", `admin:!!$6$${letters.slice(0, 16)}$${letters}${letters}:19800:0:99999:7:::`],
     ["secret access key", `"secret_key": "${letters}aB3dE9"`],
     ["secret access key", `export HW_SK=${letters}aB3dE9`],
   ])("%s", (what, text) => {

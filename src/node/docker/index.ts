@@ -4,6 +4,8 @@ import { advisory, asksDocker, gating, line, literal, ofCommand, show } from "..
 import type { Check } from "../check.ts";
 import type { Concern, Package } from "../concern.ts";
 import { installRelease } from "../install.ts";
+import { baseSettings } from "./base-settings.ts";
+import { otherDockers } from "./other-dockers.ts";
 import type { DockerFacts } from "./facts.ts";
 import { dockerVersion } from "./version-rule.ts";
 
@@ -19,7 +21,7 @@ const binaries = [
   "runc",
 ];
 
-/** What bake sets in daemon.json; whatever else is there stays. */
+/** What bake sets in daemon.json; whatever else is there stays, but for what base-settings.ts names. */
 const daemonOf = ({ docker }: Profile) => ({
   "data-root": docker.dataRoot,
   // Pinned: an empty data-root may otherwise select another image store than the one the image was baked with.
@@ -31,35 +33,9 @@ const daemonOf = ({ docker }: Profile) => ({
   "log-opts": { "max-size": docker.logMaxSize, "max-file": String(docker.logMaxFiles) },
 });
 
-/** Docker as the distribution packs it: it owns the same files as the static archive (guide row G19). */
-const distributionPackages = {
-  apt: [
-    "docker-engine",
-    "docker.io",
-    "docker-cli",
-    "docker-ce",
-    "docker-ce-cli",
-    "docker-buildx",
-    "containerd",
-    "runc",
-  ],
-  dnf: [
-    "docker-engine",
-    "docker-engine-selinux",
-    "docker-ce",
-    "docker-ce-cli",
-    "docker",
-    "docker-runc",
-    "docker-cli",
-    "docker-buildx",
-    "containerd",
-    "runc",
-  ],
-};
-
 const packages: readonly Package[] = [
-  ...distributionPackages.apt.map((apt): Package => ({ action: "remove", apt })),
-  ...distributionPackages.dnf.map((dnf): Package => ({ action: "remove", dnf })),
+  ...otherDockers.apt.map((apt): Package => ({ action: "remove", apt })),
+  ...otherDockers.dnf.map((dnf): Package => ({ action: "remove", dnf })),
   // What the static archive does not bring.
   { action: "install", apt: "iptables", dnf: "iptables", order: 60 },
   { action: "install", apt: "kmod", dnf: "kmod", order: 70 },
@@ -110,7 +86,8 @@ const checksOf = ({ version, dataRoot }: DockerFacts, daemon: ReturnType<typeof 
         title: "no Docker of the distribution is installed",
         help: "remove the package: its files are those of the static archive, its units start another daemon",
       },
-      `found=$({ rpm -qa --qf '%{NAME}\\n' | grep -Ex '${oneOf(distributionPackages.dnf)}'; dpkg-query -W -f '\${db:Status-Abbrev}\${Package}\\n' | grep -Ex 'ii ${oneOf(distributionPackages.apt)}'; } 2>/dev/null); echo $found; test -z "$found"`,
+      // Under whatever name: also who owns the files.
+      `found=$({ rpm -qa --qf '%{NAME}\\n' | grep -Ex '${oneOf(otherDockers.dnf)}'; dpkg-query -W -f '\${db:Status-Abbrev}\${Package}\\n' | grep -Ex 'ii ${oneOf(otherDockers.apt)}'; for name in ${binaries.join(" ")}; do rpm -qf --qf '%{NAME}\\n' /usr/bin/$name | grep -v ' '; dpkg -S /usr/bin/$name | cut -d : -f 1; done; } 2>/dev/null); echo $found; test -z "$found"`,
     ),
     ...["containerd.service", "docker.service", "docker.socket"].map((unit) =>
       gating(
@@ -192,7 +169,10 @@ export const docker: Concern = {
           order: 30,
         },
       ],
-      provision: [{ name: "docker-binaries.txt", content: `${binaries.join("\n")}\n` }],
+      provision: [
+        { name: "docker-binaries.txt", content: `${binaries.join("\n")}\n` },
+        { name: "daemon-json.json", content: baseSettings(facts.httpProxy !== undefined) },
+      ],
       units: [
         { name: "containerd.service", values: { dataRoot }, order: 40 },
         { name: "docker.socket", order: 50 },

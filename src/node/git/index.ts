@@ -11,6 +11,9 @@ import { gitProxyRule } from "./proxy-rule.ts";
 /** Pulled in by /root/.gitconfig. */
 const tokenFile = "/root/.gitconfig.d/private";
 
+/** What the base has in such a file stays, above these lines; base-leftovers.sh knows them by the first and the last. */
+const partOfBake = (header: string, lines: string): string => `# ${header}\n${lines}# End of what bake made.\n`;
+
 /** The header stands alone: an empty one first takes away what other files set (guide row G14, S8). */
 const tokenConfig = (url: string, token: string): string =>
   `[http ${gitConfigSection(url)}]\n\textraheader =\n\textraheader = ${gitConfigValue(basicHeader(token))}\n`;
@@ -84,14 +87,17 @@ export const git: Concern = {
               // The one file with this rule: of two equal rules git takes the first that it reads (guide row G13).
               {
                 path: "/etc/gitconfig",
-                content: `# ${header}\n[url ${gitConfigSection(gitProxy.via)}]\n\tinsteadOf = ${gitConfigValue(gitProxy.for)}\n`,
+                content: partOfBake(
+                  header,
+                  `[url ${gitConfigSection(gitProxy.via)}]\n\tinsteadOf = ${gitConfigValue(gitProxy.for)}\n`,
+                ),
                 order: 140,
               },
             ]),
         // A missing include is ignored: the token comes with user-data, or not at all (guide row G14).
         {
           path: "/root/.gitconfig",
-          content: `# ${header}\n[include]\n\tpath = ${gitConfigValue(tokenFile)}\n`,
+          content: partOfBake(header, `[include]\n\tpath = ${gitConfigValue(tokenFile)}\n`),
           order: 150,
         },
       ],

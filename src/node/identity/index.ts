@@ -20,8 +20,19 @@ export const identity: Concern = {
     directories: [{ path: "/root/.ssh", mode: "0700", order: 40 }],
     units: [{ name: "bake-identity.service", values: { mount: storage.mount }, order: 30 }],
     scripts: [{ name: "bake-identity", order: 30 }],
-    checks:
-      nodeKey === "none"
+    checks: [
+      ofCommand(
+        gating,
+        {
+          id: "bake-no-password",
+          rows: ["G8"],
+          title: "no account has a password, unless user-data gave it one",
+          help: "usermod -p '*' NAME: a password of the base would open every node; keys go on working",
+        },
+        // Of a stock host the accounts are its own.
+        `found=$(awk -F : '$2 !~ /^[!*]/ { print $1 }' /etc/shadow) && echo $found && { test -z "$found" || test -e /var/lib/bake/stock || grep -Eqs '(^|[^_a-z])((hashed_|plain_text_)?passwd|password|chpasswd)([^_a-z]|$)' /var/lib/cloud/instance/cloud-config.txt /var/lib/cloud/instance/vendor-cloud-config.txt /var/lib/cloud/instance/user-data.txt; }`,
+      ),
+      ...(nodeKey === "none"
         ? []
         : [
             ofCommand(
@@ -36,7 +47,8 @@ export const identity: Concern = {
               `set -e; for key in /root/.ssh/id_ed25519 /root/.ssh/id_rsa /root/.ssh/id_ecdsa; do if [ -e "$key" ]; then test "$(ssh-keygen -y -P '' -f "$key" | cut -d ' ' -f 1,2)" = "$(cut -d ' ' -f 1,2 "$key.pub")"; stat -c '%a %U' "$key"; exit 0; fi; done; exit 1`,
               { stdout: [line("600 root")] },
             ),
-          ],
+          ]),
+    ],
     userData:
       nodeKey === "delivered"
         ? [
@@ -52,7 +64,7 @@ export const identity: Concern = {
     page: {
       boot: [
         {
-          text: `\`bake-identity\` puts the node's key pair in place; it is kept on the data disk, in \`${storage.stateFolder}\`.`,
+          text: `\`bake-identity\` puts the node's key pair in place; it is kept on the data disk, in \`${storage.stateFolder}\`. A name\n  that ends in \`.novalocal\`, as clouds give it, loses that end before the agents take it.`,
           order: 40,
         },
       ],

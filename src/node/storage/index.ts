@@ -164,6 +164,16 @@ export const storage: Concern = {
           })}`,
           order: 100,
         },
+        // A disk that multipathd has taken is in use, and never blank.
+        ...(disk.kind === "blank" && disk.select === "nvme"
+          ? [
+              {
+                path: "/etc/multipath/conf.d/bake.conf",
+                content: `# ${header}\nblacklist {\n\tdevnode "^nvme"\n}\n`,
+                order: 105,
+              },
+            ]
+          : []),
       ],
       provision: [{ name: "fstab", content: `${disk.fstab.map(fstabField).join(" ")}\n` }],
       directories: [{ path: disk.mount, order: 10 }],

@@ -37,10 +37,7 @@ install_buildx() { install -D -o root -g root -m 0700 "$1" /root/.docker/cli-plu
 install_buildkite_agent() {
   mkdir "$work/agent"
   tar --extract --gzip --no-same-owner --file "$1" --directory "$work/agent"
-  # SELinux lets systemd start nothing below /root; the guide's path leads there (guide row G2).
-  install -D -o root -g root -m 0755 "$work/agent/buildkite-agent" /opt/bake/bin/buildkite-agent
-  install -d -o root -g root -m 0755 /root/.buildkite-agent/bin
-  ln -sfn /opt/bake/bin/buildkite-agent /root/.buildkite-agent/bin/buildkite-agent
+  install -D -o root -g root -m 0755 "$work/agent/buildkite-agent" /root/.buildkite-agent/bin/buildkite-agent
   rm -rf "$work/agent"
 }
 
@@ -48,7 +45,7 @@ install_goss() { install -D -o root -g root -m 0755 "$1" /opt/bake/bin/goss; }
 
 # The base's own package manager. dnf and yum have the same names for what is needed here.
 if command -v apt-get >/dev/null; then
-  family=apt manager=(apt-get -q --yes --no-install-recommends -o Dpkg::Use-Pty=0)
+  family=apt manager=(apt-get -q --yes --no-install-recommends -o Dpkg::Use-Pty=0) keep_requirements=()
 elif command -v dnf >/dev/null; then
   family=dnf manager=(dnf -q --assumeyes)
 elif command -v yum >/dev/null; then
@@ -57,6 +54,11 @@ else
   fail "no way to install packages: neither apt-get nor dnf nor yum is there"
 fi
 export DEBIAN_FRONTEND=noninteractive
+if [ "$family" = dnf ]; then
+  keep_requirements=(--setopt=clean_requirements_on_remove=0)
+  # A repository that does not answer is passed over: the rest may have everything.
+  manager+=(--setopt=skip_if_unavailable=1 '--setopt=*.skip_if_unavailable=1')
+fi
 
 installed() {
   case $family in
@@ -67,15 +69,53 @@ installed() {
 # listed ACTION: the packages of this family.
 listed() { awk -F '\t' -v action="$1" -v family="$family" '$1 == action && $2 == family { print $3 }' "$upload/packages.tsv"; }
 
+# Who owns a file; nothing for one that no package brought.
+owner() {
+  case $family in
+    apt) dpkg -S "$1" 2>/dev/null | sed -n 's/^\([a-z0-9][^:, ]*\).*: .*/\1/p' ;;
+    dnf) rpm -qf --qf '%{NAME}\n' "$1" 2>/dev/null || true ;;
+  esac
+}
+# dependents NAME...: what goes with these packages, which are not named themselves.
+dependents() {
+  local all=("$@") more=("$@")
+  case $family in
+    apt) LC_ALL=C apt-get -q --simulate remove "$@" | awk '$1 == "Remv" { print $2 }' ;;
+    dnf)
+      # By rpm's own words, until it names nothing new: the tables of dnf and yum differ.
+      while [ "${#more[@]}" -gt 0 ]; do
+        mapfile -t more < <(LC_ALL=C rpm -e --test --allmatches "${all[@]}" 2>&1 |
+          sed -n 's/.* is needed by (installed) \(.*\)/\1/p' | sed 's/-[0-9]*:\([^-]*-[^-]*\)$/-\1/' | sort -u)
+        all+=("${more[@]}")
+      done
+      rpm -q --qf '%{NAME}\n' "${all[@]}"
+      ;;
+  esac | sort -u | grep -vxF -f <(printf '%s\n' "$@") || true
+}
+
 step packages
 [ -r "$upload/packages.tsv" ] || fail "$upload/packages.tsv is not there"
 unwanted=()
 while read -r name; do
   if installed "$name"; then unwanted+=("$name"); fi
-done < <(listed remove)
+done < <(
+  # Under whatever name: who owns the files of the static archive would replace them at its next update.
+  { listed remove && while read -r binary; do owner "/usr/bin/$binary"; done <"$upload/docker-binaries.txt"; } | awk '!seen[$0]++'
+)
 if [ "${#unwanted[@]}" -gt 0 ]; then
-  echo "bake: remove ${unwanted[*]}"
-  "${manager[@]}" remove "${unwanted[@]}" || fail "these packages could not be removed: ${unwanted[*]}"
+  mapfile -t along < <(dependents "${unwanted[@]}")
+  echo "bake: remove ${unwanted[*]}${along[*]+, and what needs them: ${along[*]}}"
+  for name in "${along[@]}"; do
+    case $name in
+      cloud-init | openssh-server | NetworkManager | network-scripts | initscripts | systemd* | kernel* | linux-image* | grub* | \
+        dnf* | yum | apt | dpkg | rpm | bash | sudo | selinux-policy* | Ascend* | ascend* | *npu-driver*)
+        fail "removing ${unwanted[*]} would take $name along, which the node needs: make the base without that dependency"
+        ;;
+    esac
+  done
+  # What they alone needed stays: some of it is needed by what comes.
+  "${manager[@]}" remove "${keep_requirements[@]}" "${unwanted[@]}" ||
+    fail "these packages could not be removed: ${unwanted[*]}"
 fi
 missing=()
 while read -r name; do
@@ -84,31 +124,50 @@ done < <(listed install)
 if [ "${#missing[@]}" -gt 0 ]; then
   echo "bake: install ${missing[*]}"
   # The base's own lists may do; fresh ones need a mirror.
-  "${manager[@]}" install "${missing[@]}" ||
-    { [ "$family" = apt ] && apt-get -q update && "${manager[@]}" install "${missing[@]}"; } ||
-    fail "these packages could not be installed: ${missing[*]}"
+  if ! "${manager[@]}" install "${missing[@]}"; then
+    case $family in
+      apt) apt-get -q update && "${manager[@]}" install "${missing[@]}" ;;
+      dnf)
+        echo "bake: once more, without the excludes of the base"
+        "${manager[@]}" --disableexcludes=all install "${missing[@]}"
+        ;;
+    esac || fail "these packages could not be installed: ${missing[*]}"
+  fi
 fi
 # The drivers of the NPUs fit one kernel: no update may change it.
 mapfile -t held < <(listed hold)
+# hold_in FILE: in its [main]. Of several such lines the last one counts. kernel* would also hide what drivers are built with.
+hold_in() {
+  local file=$1 line name add=""
+  [ -s "$file" ] || printf '[main]\n' >>"$file"
+  if grep -Eq '^exclude(pkgs)? *=(.*[ ,])?kernel\*' "$file"; then
+    echo "bake: $file: exclude=kernel* of the base becomes ${held[*]}"
+    sed -Ei --follow-symlinks '/^exclude(pkgs)? *=/ s/([= ,])kernel\*([ ,]|$)/\1\2/g' "$file"
+  fi
+  line=$(grep -nE '^exclude(pkgs)? *=' "$file" | tail -n 1 | cut -d : -f 1 || true)
+  for name in "${held[@]}"; do
+    sed -n "${line:-0}{s/[=, ]/\n/gp}" "$file" 2>/dev/null | grep -qxF -e "$name" || add+=" $name"
+  done
+  if [ -n "$line" ]; then
+    sed -i --follow-symlinks "${line}s/\$/$add/" "$file"
+  else
+    grep -q '^\[main\]' "$file" || sed -i --follow-symlinks '1i [main]' "$file"
+    sed -i --follow-symlinks "/^\[main\]/a exclude=${add# }" "$file"
+  fi
+}
 case ${held[0]+$family} in
   apt)
     mapfile -t held < <(dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' "${held[@]}" 2>/dev/null | sed -n 's/^ii //p')
     [ -z "${held[0]+there}" ] || apt-mark hold "${held[@]}" >/dev/null
     ;;
   dnf)
-    for file in /etc/dnf/dnf.conf /etc/yum.conf; do
-      [ -e "$file" ] || continue
-      # Of two such lines the last one counts: there must be one.
-      if grep -Eq '^exclude *=.*kernel' "$file"; then
-        continue
-      elif grep -Eq '^exclude *=' "$file"; then
-        sed -Ei "s/^(exclude *=.*)/\1 ${held[*]}/" "$file"
-      else
-        sed -i "/^\[main\]/a exclude=${held[*]}" "$file"
-      fi
-    done
+    # One may be a link to the other.
+    for file in $(readlink -e /etc/dnf/dnf.conf /etc/yum.conf | sort -u || true); do hold_in "$file"; done
     ;;
 esac
+
+step base-leftovers
+bash "$upload/base-leftovers.sh" "$upload" || exit 1
 
 step install-artifacts
 while IFS=$'\t' read -r kind name sha256 path mode; do
@@ -138,25 +197,14 @@ while IFS=$'\t' read -r kind name sha256 path mode; do
   rm -f "$work/artifact"
 done <"$upload/artifacts.tsv"
 
-# Keys that are already there stay, such as the runtimes of Ascend's installer; ours win (guide row G21).
-merge_json() {
-  python3 - "$1" "$2" <<'PYTHON'
-import io, json, sys
-def merge(there, ours):
-    for key, value in ours.items():
-        both = isinstance(value, dict) and isinstance(there.get(key), dict)
-        there[key] = merge(there[key], value) if both else value
-    return there
-there, ours = (json.load(io.open(path, encoding="utf-8")) for path in sys.argv[1:3])
-json.dump(merge(there, ours), sys.stdout, indent=2)
-PYTHON
-}
-
 step install-files
-if [ -s /etc/docker/daemon.json ]; then
-  merge_json /etc/docker/daemon.json "$upload/node/etc/docker/daemon.json" >"$work/daemon.json" ||
-    fail "/etc/docker/daemon.json of the base is no JSON object: mend it in the base"
-  cp "$work/daemon.json" "$upload/node/etc/docker/daemon.json"
+# Keys that are already there stay, such as the runtimes of Ascend's installer; ours win (guide row G21).
+daemon_json=/etc/docker/daemon.json
+[ ! -d "$daemon_json" ] || fail "$daemon_json is a folder: remove it in the base"
+if [ -e "$daemon_json" ]; then
+  python3 "$upload/daemon-json.py" merge "$daemon_json" "$upload/node$daemon_json" "$upload/daemon-json.json" \
+    "$work/daemon.json" || exit 1
+  cp "$work/daemon.json" "$upload/node$daemon_json"
 fi
 while IFS=$'\t' read -r mode path; do
   install -D -o root -g root -m "$mode" "$upload/node$path" "$path"
@@ -174,20 +222,30 @@ chmod --reference=/etc/fstab /etc/fstab.bake
 sync /etc/fstab.bake
 mv /etc/fstab.bake /etc/fstab
 
-# What is laid into a new folder has the label of the folder above it, which SELinux may not let systemd start or read.
-# Where SELinux is off this does nothing.
-relabel() {
-  command -v restorecon >/dev/null || return 0
-  printf '%s\n' /opt/bake /etc/bake /var/lib/bake /root/.buildkite-agent /root/.docker | restorecon -R -i -f - || return 1
-  {
-    printf '%s\n' /etc/fstab /opt/bake
-    sed 's|^|/usr/bin/|' "$upload/docker-binaries.txt"
-    cut -f 2 "$upload/files.tsv" "$upload/directories.tsv"
-    awk -F '\t' '$4 ~ /^\// { print $4 }' "$upload/artifacts.tsv"
-  } | restorecon -i -f -
-}
-step relabel
-relabel || fail "labels of what was laid could not be restored: restorecon -Rv /opt/bake says why"
+step docker-settings
+# reason FILE...: on one line.
+reason() { cat "$@" 2>/dev/null | grep -vE 'level=(info|warning)' | tail -n 3 | tr '\n' ' ' || true; }
+# The merged settings, asked of the dockerd that will read them: with the options of its unit, and by a start. That one has
+# its data in memory, and processes, mounts and network of its own: a Docker that runs here is not touched.
+mapfile -t dockerd < <(sed -n 's/^ExecStart=//p' "$upload/node/etc/systemd/system/docker.service" | tr ' ' '\n')
+"${dockerd[@]}" --validate --config-file "$daemon_json" >"$work/said" 2>&1 ||
+  fail "dockerd refuses $daemon_json: remove from the base's what it names: $(reason "$work/said")"
+trial=$(mktemp -d /run/bake-dockerd.XXXXXX)
+trap 'rm -rf "$work" "$trial"' EXIT
+python3 "$upload/daemon-json.py" trial "$daemon_json" "$trial" "$work/trial.json"
+ended=0
+# The question is answered once it has started, and fails when it ends; what runs there ends with the first process.
+unshare --mount --net --pid --fork --mount-proc timeout 300 bash -s "$trial" "$work" >"$work/said" 2>&1 <<'SH' || ended=$?
+trial=$1 work=$2
+! command -v ip >/dev/null || ip link set lo up
+dockerd --config-file "$work/trial.json" --host "unix://$trial/sock" >"$work/dockerd.log" 2>&1 </dev/null &
+while [ ! -S "$trial/sock" ] && kill -0 $! 2>/dev/null; do sleep 0.2; done
+docker --host "unix://$trial/sock" info --format '{{.DockerRootDir}}' </dev/null
+SH
+[ "$ended" -ne 124 ] || fail "dockerd did not answer for 300 s: this machine is slow, try again"
+grep -qxF "$trial/data" "$work/said" ||
+  fail "dockerd does not start with $daemon_json: remove from the base's what it names: $(reason "$work/said" "$work/dockerd.log")"
+rm -rf "$trial"
 
 step enable-units
 mapfile -t units <"$upload/units.txt"

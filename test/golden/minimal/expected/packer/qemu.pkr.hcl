@@ -96,6 +96,9 @@ source "qemu" "node" {
   shutdown_command     = "systemctl poweroff"
   shutdown_timeout     = "5m"
 
+  # Comes with sshd; a base may have no scp.
+  ssh_file_transfer_method = "sftp"
+
   vm_name          = "image.qcow2"
   output_directory = var.output
 }

@@ -71,12 +71,19 @@ for home in "${homes[@]}"; do
   # Logins go, settings stay.
   config=$home/.docker/config.json
   if [ -s "$config" ]; then
-    text=$(python3 - "$config" 2>"$said" <<'PYTHON'
+    text=$(python3 - "$config" <<'PYTHON'
 import io, json, sys
-with io.open(sys.argv[1], encoding="utf-8") as file:
-    settings = json.load(file)
-for key in ("auths", "credsStore", "credHelpers", "HttpHeaders", "identitytoken"):
-    settings.pop(key, None)
+try:
+    with io.open(sys.argv[1], encoding="utf-8") as file:
+        settings = json.load(file)
+    settings.keys()
+except (ValueError, AttributeError):
+    # Its text may be a login.
+    sys.exit(1)
+# A context leads to another daemon.
+for key in ("auths", "credsStore", "credHelpers", "HttpHeaders", "identitytoken", "currentContext"):
+    if settings.pop(key, None) is not None and key != "auths":
+        sys.stderr.write("bake: {}: {} of the base is left out\n".format(sys.argv[1], key))
 sys.stdout.write(json.dumps(settings, indent=2, sort_keys=True) + "\n")
 PYTHON
     ) || {
@@ -86,6 +93,31 @@ PYTHON
     if [ "$text" = "{}" ]; then remove "$config"; else printf '%s\n' "$text" >"$config"; fi
   fi
 done
+
+# Passwords: the base's would open every node. `*` and not `!`, with which some sshd refuse a key too; what was locked stays
+# so. The day of the last change goes as well: a password that is too old keeps those with a key out.
+# without_passwords FILE: of shadow an empty one too, which lets everybody in; of gshadow that one lets in members alone.
+without_passwords() {
+  awk -F : -v OFS=: -v file="$1" '
+    /^[+-]/ || (file ~ /gshadow$/ && $2 == "") || (file ~ /passwd$/ && $2 == "x") { print; next }
+    $2 !~ /^[!*]+$/ { $2 = ($2 ~ /^!/) ? "!" : "*"; if (file ~ /\/shadow$/) $3 = "" }
+    { print }
+  ' "$1"
+}
+for file in /etc/passwd /etc/shadow /etc/gshadow; do
+  [ -f "$file" ] || continue
+  without_passwords "$file" >"$said" || problem "passwords in $file cannot be found"
+  # Into the same file, which keeps its mode, its label and its blocks.
+  if ! cmp -s "$said" "$file"; then
+    echo "bake: passwords taken out of $file: $(diff "$file" "$said" | sed -n 's/^> \([^:]*\):.*/\1/p' | tr '\n' ' ')"
+    cat "$said" >"$file" || problem "$file cannot be changed"
+    without_passwords "$file" | cmp -s - "$file" || problem "$file still has a password"
+  fi
+done
+: >"$said"
+# Copies and earlier passwords.
+remove /etc/{passwd,shadow,group,gshadow}- /etc/{shadow,gshadow,passwd,group}.{rpmsave,rpmnew,bak,orig,old} /var/backups/{shadow,gshadow,passwd,group}.bak*
+[ ! -f /etc/security/opasswd ] || : >/etc/security/opasswd
 
 # Identity.
 remove /etc/ssh/ssh_host_*
@@ -186,11 +218,15 @@ clear_free_space() {
   fstrim "$mount" 2>"$said" || echo "bake: hygiene: no trim on $mount ($(brief)): its free space holds zeros"
 }
 mounts=$(findmnt -rno MAJ:MIN,TARGET,FSTYPE -O rw 2>"$said") || problem "file systems cannot be listed: $(brief)"
-while read -r _ mount type; do
+declare -A cleared=()
+while read -r device mount type; do
+  # Each file system once; a file that is mounted over another one is no place for zeros.
+  if [ -n "${cleared[$device]-}" ] || [ ! -d "$mount" ] || [ ! -w "$mount" ]; then continue; fi
+  cleared[$device]=yes
   case $type in
-    ext2 | ext3 | ext4 | xfs | btrfs | vfat) [ ! -w "$mount" ] || clear_free_space "$mount" ;;
+    ext2 | ext3 | ext4 | xfs | btrfs | vfat) clear_free_space "$mount" ;;
   esac
-done <<<"$(awk '!seen[$1]++' <<<"$mounts")"
+done <<<"$mounts"
 rm -f "$said"
 
 if [ "${#failures[@]}" -gt 0 ]; then
