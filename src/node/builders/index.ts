@@ -8,6 +8,7 @@ import { advisory, asksDocker, byHand, gating, line, literal, ofCommand } from "
 import type { Check } from "../check.ts";
 import type { Concern, Destination } from "../concern.ts";
 import type { Facts } from "../facts.ts";
+import { buildxState, pluginLinkFolder } from "./facts.ts";
 
 /** From BuildKit 0.17 on a limit of its own, before that one number in MB that both keeps and limits. */
 const knowsMaxUsedSpace = (image: string): boolean => {
@@ -42,7 +43,7 @@ const checkOf = (name: string, facts: Facts): Check => {
   // Not `.State.Running`, which a container that fails again and again has too.
   const inspected = (more = ""): string =>
     asksDocker(
-      `container inspect --format '{{.State.Status}} {{.Config.Image}}${more}' buildx_buildkit_${name}0 && test -s /root/.docker/buildx/instances/${name}`,
+      `container inspect --format '{{.State.Status}} {{.Config.Image}}${more}' buildx_buildkit_${name}0 && test -s ${buildxState}/instances/${name}`,
     );
   const imageId = imageIdOf(facts);
   return ofCommand(
@@ -65,6 +66,38 @@ const checkOf = (name: string, facts: Facts): Check => {
     },
     inspected(imageId === undefined ? "" : " {{.Image}}"),
     { stdout: [line(["running", builders.localImage, ...(imageId === undefined ? [] : [imageId])].join(" "))] },
+  );
+};
+
+/**
+ * What finds a job whose DOCKER_CONFIG is a folder of its own, as plugins that log in to a registry make one: the client's
+ * plugin, and buildx's list of builders.
+ * @param state A command that prints where the agents' jobs look for builders.
+ */
+const asksAsJob = (state: string, name: string): string =>
+  `export HOME=/root DOCKER_CONFIG=$(mktemp -d /run/bake-job.XXXXXX); trap 'rm -rf "$DOCKER_CONFIG"' EXIT; state=$(${state}); test -s "$state/instances/${name}" && docker buildx version`;
+
+const jobConfigCheck = (name: string): Check => {
+  const title = "a job with a DOCKER_CONFIG of its own finds buildx and its builder";
+  const help = `BUILDX_CONFIG=${buildxState} in the agents' environment, and a link to the plugin in ${pluginLinkFolder}`;
+  return ofCommand(
+    advisory,
+    {
+      id: "builder-any-docker-config",
+      rows: ["G23", "G24"],
+      title,
+      help,
+      ...byHand(
+        "builder-any-docker-config",
+        { title, help },
+        asksAsJob(
+          "tr '\\0' '\\n' <\"/proc/$(systemctl show -p MainPID --value buildkite-agent.service)/environ\" | sed -n 's/^BUILDX_CONFIG=//p'",
+          name,
+        ),
+      ),
+    },
+    // As systemd reads the file for the agents' service.
+    asksAsJob("sed -n 's/^BUILDX_CONFIG=\"\\(.*\\)\"$/\\1/p' /etc/bake/agent.env", name),
   );
 };
 
@@ -91,6 +124,7 @@ export const builders: Concern = {
       scripts: [{ name: "bake-builders", order: 50 }],
       checks: [
         ...names.map((name) => checkOf(name, facts)),
+        ...names.slice(0, 1).map(jobConfigCheck),
         ofCommand(
           advisory,
           {
