@@ -1,6 +1,7 @@
 /** A real dockerd with folders and a socket of its own: Debian's docker.io, unpacked. Wants root. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { toolPath } from "./needs.ts";
@@ -25,6 +26,7 @@ export const startDockerDaemon = async (
   }: { readonly args?: readonly string[]; readonly run?: (command: readonly string[]) => readonly string[] } = {},
 ): Promise<DockerDaemon> => {
   const tree = toolPath("docker");
+  mkdirSync(folder, { recursive: true });
   const host = `unix://${join(folder, "docker.sock")}`;
   const env = {
     PATH: `${tree}/usr/sbin:${tree}/usr/bin:${process.env["PATH"] ?? ""}`,

@@ -3,6 +3,7 @@ import { imageReferenceOf } from "../../formats/image-reference.ts";
 import { isAtLeast } from "../../formats/version.ts";
 import { environmentFile } from "../../formats/lines.ts";
 import { toToml } from "../../formats/toml.ts";
+import { type NodeRegistries, nodeRegistries } from "../../profile/registries.ts";
 import type { Profile } from "../../profile/schema.ts";
 import { advisory, asksDocker, byHand, gating, line, literal, ofCommand } from "../check-commands.ts";
 import type { Check } from "../check.ts";
@@ -17,17 +18,22 @@ const knowsMaxUsedSpace = (image: string): boolean => {
 };
 
 /** buildkitd.toml by section and key. */
-const configOf = ({ builders }: Profile): Parameters<typeof toToml>[0] => ({
+const configOf = ({ builders }: Profile, { mirrors, insecure }: NodeRegistries): Parameters<typeof toToml>[0] => ({
   "worker.oci": {
     gc: true,
     ...(knowsMaxUsedSpace(builders.image)
       ? { maxUsedSpace: `${builders.maxCacheSize}GB` }
       : { gckeepstorage: builders.maxCacheSize * 1000 }),
   },
+  // A mirror without TLS needs a record of its own beside the one that names it (moby/buildkit#2514).
   ...Object.fromEntries(
-    Object.entries(builders.mirrors)
-      .toSorted(([a], [b]) => (a < b ? -1 : 1))
-      .map(([registry, mirrors]) => [`registry.${JSON.stringify(registry)}`, { mirrors }]),
+    [...new Set([...Object.keys(mirrors), ...insecure])].toSorted().map((registry) => [
+      `registry.${JSON.stringify(registry)}`,
+      {
+        ...(mirrors[registry] !== undefined && { mirrors: mirrors[registry] }),
+        ...(insecure.includes(registry) && { http: true }),
+      },
+    ]),
   ),
 });
 
@@ -105,6 +111,7 @@ export const builders: Concern = {
   name: "builders",
   contribute: ({ profile, facts, header }) => {
     const { names, image, localImage } = facts.builders;
+    const registries = nodeRegistries(profile);
     return {
       files: [
         {
@@ -118,7 +125,7 @@ export const builders: Concern = {
           })}`,
           order: 120,
         },
-        { path: "/etc/bake/buildkitd.toml", content: `# ${header}\n${toToml(configOf(profile))}`, order: 130 },
+        { path: "/etc/bake/buildkitd.toml", content: `# ${header}\n${toToml(configOf(profile, registries))}`, order: 130 },
       ],
       units: [{ name: "bake-builders.service", order: 80 }],
       scripts: [{ name: "bake-builders", order: 50 }],
@@ -137,13 +144,13 @@ export const builders: Concern = {
           { stdout: [line("default")] },
         ),
       ],
-      destinations: Object.values(profile.builders.mirrors)
+      destinations: Object.values(registries.mirrors)
         .flat()
         .map((mirror): Destination => {
-          const { hostname, port } = new URL(`https://${mirror}`);
+          const { hostname, port, host } = new URL(`registry://${mirror}`);
           return {
             host: hostname,
-            port: Number(port || 443),
+            port: Number(port || (registries.insecure.includes(host) ? 80 : 443)),
             when: "job",
             why: "registry mirror of the builders",
             order: 60,

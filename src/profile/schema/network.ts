@@ -1,6 +1,6 @@
 /** What the node reaches, and by way of what. */
 import * as z from "zod";
-import { cidr, httpUrl, isHost } from "./address.ts";
+import { cidr, httpUrl, isHost, registryMirrors } from "./address.ts";
 import { token } from "./text.ts";
 
 /** What NO_PROXY means something by: a host, a domain with a leading dot, an address, an IPv4 network. */
@@ -50,6 +50,11 @@ export const Network = z.strictObject({
     })
     .optional()
     .describe("HTTP proxy of Docker, the builders, the agents and their jobs."),
+  registryMirrors: registryMirrors
+    .default({})
+    .describe(
+      "Mirrors by registry, asked in this order before the registry itself: by the builders, by the lock and, those of docker.io without a path, by Docker.",
+    ),
   vpc: z
     .array(cidr)
     .default([])
