@@ -65,7 +65,9 @@ exit 1
   afterAll(() => daemon?.stop());
 
   it("is started with containerd's", async () => {
-    await expect(daemon?.docker("run", "--rm", "--network=none", "--runtime=limits", "limits:1", "x")).rejects.toThrow();
+    await expect(
+      daemon?.docker("run", "--rm", "--network=none", "--runtime=limits", "limits:1", "x"),
+    ).rejects.toThrow();
     const [line = ""] = readFileSync(join(folder, "limits"), "utf8").split("\n");
     const [soft, hard, ofBundle] = line.split(" ").map(Number);
     expect(ofBundle).toBe(0);

@@ -67,7 +67,9 @@ needs("root", "docker", "buildx").describe("a job with a DOCKER_CONFIG of its ow
   });
 
   it("would not, without the agents' environment; and not the plugin, without the link", () => {
-    expect(onNode(`${ownConfig}docker buildx inspect cachebuilder1`).stderr).toMatch(/no builder "cachebuilder1" found/);
+    expect(onNode(`${ownConfig}docker buildx inspect cachebuilder1`).stderr).toMatch(
+      /no builder "cachebuilder1" found/,
+    );
     const { stderr, status } = onNode(
       `rm /usr/local/lib/docker/cli-plugins/docker-buildx\n${ownConfig}${agents}docker buildx version`,
     );
@@ -76,14 +78,13 @@ needs("root", "docker", "buildx").describe("a job with a DOCKER_CONFIG of its ow
   });
 
   it("its check says so, and one plugin is there, not two", () => {
-    const [, , { exec }] = check?.resource ?? [];
-    const command = String(exec).replace("/etc/bake/agent.env", `${folder}/agent.env`);
+    const command = String(check?.resource[2]["exec"]).replace("/etc/bake/agent.env", `${folder}/agent.env`);
     expect(onNode(command)).toMatchObject({ status: 0, stderr: "" });
     expect(onNode(`: >${folder}/empty.env; ${command.replace("agent.env", "empty.env")}`).status).not.toBe(0);
     expect(onNode(`rm -r /usr/local/lib/docker\n${command}`).status).not.toBe(0);
     expect(onNode(`rm -r /root/.docker/buildx\n${command}`).status).not.toBe(0);
     // A host that was set up from the guide: what its agents run with.
-    const [, , { exec: byHand }] = check?.byHand?.resource ?? [];
+    const byHand = check?.byHand?.resource[2]["exec"];
     writeFileSync(join(folder, "by-hand"), `systemctl() { echo $$; }\n${String(byHand)}\n`);
     const asked = (more: string): number | null => onNode(`${more}exec bash ${folder}/by-hand`).status;
     expect(asked(agents)).toBe(0);

@@ -125,7 +125,11 @@ export const builders: Concern = {
           })}`,
           order: 120,
         },
-        { path: "/etc/bake/buildkitd.toml", content: `# ${header}\n${toToml(configOf(profile, registries))}`, order: 130 },
+        {
+          path: "/etc/bake/buildkitd.toml",
+          content: `# ${header}\n${toToml(configOf(profile, registries))}`,
+          order: 130,
+        },
       ],
       units: [{ name: "bake-builders.service", order: 80 }],
       scripts: [{ name: "bake-builders", order: 50 }],
