@@ -46,7 +46,9 @@ export const Network = z.strictObject({
             ),
         )
         .default([])
-        .describe("Reached without the proxy, besides loopback, the PyPI cache and the metadata service."),
+        .describe(
+          "Reached without the proxy, besides loopback, the PyPI cache and the metadata service. `*.x` is written `.x`, which all read alike; hosts of this profile that lie in a network are written one by one.",
+        ),
     })
     .optional()
     .describe("HTTP proxy of Docker, the builders, the agents and their jobs."),
