@@ -142,6 +142,10 @@ export const errorCodes = {
     title: "a pin for nothing",
     text: "A pin says why a version stays. It is named as the artifact it is for; an image may stand without its tag.",
   },
+  BK147: {
+    title: "a network in NO_PROXY",
+    text: "`10.0.0.0/8` is understood by Go (Docker, BuildKit) and by curl from 7.86 on. git goes by the curl that it was built with, Python's urllib never knows one. Hosts that the profile names and that lie in the network stand in NO_PROXY by themselves, so that all go the same way there; what jobs ask besides them has to be listed.",
+  },
   BK130: { title: "the profile is there already", text: "`bake init` writes new profiles and changes none." },
   BK131: { title: "an answer that cannot be", text: "An option or an answer of `bake init` is not of its form." },
   BK201: {

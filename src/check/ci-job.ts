@@ -86,7 +86,9 @@ export const ciJob = (plan: NodePlan, agent: PlannedAgent): string => {
     `echo "${milestone("built")}"`,
     // A fresh builder: only the agent's own cache is left.
     "docker buildx prune --builder $builder --all --force >/dev/null",
-    "build >$work/second.log || { cat $work/second.log; exit 1; }",
+    // As after a plugin that logs in to a registry: with a configuration of the job's own.
+    "mkdir $work/config",
+    "DOCKER_CONFIG=$work/config build >$work/second.log || { cat $work/second.log; exit 1; }",
     "grep CACHED $work/second.log",
     '[ "$(grep -c CACHED $work/second.log)" -ge 2 ]',
     `echo "${milestone("cached")}"`,

@@ -8,6 +8,7 @@ import type { Host } from "../host/host.ts";
 import { askSources, requireLocal } from "../lock/ask.ts";
 import { fetchFiles, isMirrorUrl, requestsOfMirror } from "../lock/fetch.ts";
 import { type Artifact, filesOf, type LockedFile, reachesNode } from "../artifact.ts";
+import { lockSources } from "../profile/registries.ts";
 import { targetOf, targetsOf } from "../targets/index.ts";
 import { nodeArchive } from "../render/stock.ts";
 import { fillMirror, type MirrorFile } from "../store/mirror.ts";
@@ -95,7 +96,7 @@ const fetchArtifacts = async (
     return;
   }
   const sources = await askSources(host, store, {
-    sources: asked.profile.sources,
+    sources: lockSources(asked.profile),
     crane: () => ensureCrane(host),
   });
   await fetchFiles(host, store, await sources.requests(missing), { json });

@@ -13,6 +13,7 @@ import { rules } from "./rules.ts";
 import { readTemplates, root } from "../host/root.ts";
 import { withoutSecretShapes } from "../secrets/shapes.ts";
 import { makeHost } from "./host.ts";
+import { withoutWrong } from "./host-values.ts";
 import { printDiagnostics, reportFailure } from "./profile-file.ts";
 import { currentProcess } from "../host/process-identity.ts";
 
@@ -143,9 +144,14 @@ const replaceable = [
 /**
  * The text of a new profile, from answers that a host gave. Pure.
  * @param file What the profile will be called, for its own checks.
+ * @param known What the host said.
  * @returns the text, and what of the host is not in it, one line each.
  */
-export const withVerified = (answers: Answers, file: string): { text: string; notes: string[] } => {
+export const withVerified = (
+  answers: Answers,
+  file: string,
+  known: Partial<Answers> = {},
+): { text: string; notes: string[]; warnings: readonly string[] } => {
   const notes: string[] = [];
   let rest = answers;
   for (const { path, key, rule } of replaceable) {
@@ -158,7 +164,12 @@ export const withVerified = (answers: Answers, file: string): { text: string; no
     const { [key]: _left, ...others } = rest;
     rest = others;
   }
-  return { text: newProfile(rest, schemaBeside), notes };
+  const kept = withoutWrong(rest, known, file);
+  return {
+    text: newProfile(kept.answers, schemaBeside),
+    notes: [...notes, ...kept.notes],
+    warnings: kept.warnings,
+  };
 };
 
 const schemaBeside = "./profile.schema.json";
@@ -243,8 +254,14 @@ export const init = async (name: string, options: InitOptions): Promise<number> 
     const file = join("profiles", `${name}.yaml`);
     // Before anything is asked; writing looks again.
     if ((await lstat(file).catch(() => undefined)) !== undefined) throw isThere(file);
-    const reading = options.fromHost === undefined ? { answers: {}, notes: [] } : await readFrom(options.fromHost);
-    const { text, notes } = withVerified(await answersFrom(options, reading.answers, ask), file);
+    const reading =
+      options.fromHost === undefined ? { answers: {}, notes: [], warnings: [] } : await readFrom(options.fromHost);
+    const { text, notes, warnings } = withVerified(
+      await answersFrom(options, reading.answers, ask),
+      file,
+      reading.answers,
+    );
+    for (const warning of [...reading.warnings, ...warnings]) process.stderr.write(`warning: ${warning}\n`);
     for (const note of [...reading.notes, ...notes]) process.stderr.write(`note: ${note}\n`);
     const loaded = loadProfile(text, file, { rules });
     printDiagnostics(loaded);

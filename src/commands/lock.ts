@@ -14,6 +14,7 @@ import { requirementsOf } from "../lock/requirements.ts";
 import type { Requirement } from "../node/requirement.ts";
 import { sortDiagnostics } from "../profile/diagnostics.ts";
 import { diagnosticsOf } from "../profile/load.ts";
+import { lockSources } from "../profile/registries.ts";
 import type { Profile } from "../profile/schema.ts";
 import { closest } from "../profile/suggest.ts";
 import { placeOf, rangeOf } from "../profile/source.ts";
@@ -118,7 +119,7 @@ export const updateLock = async (
   again: (requirement: Requirement) => boolean,
 ): Promise<Lock | undefined> => {
   const store = storeOf(host);
-  const sources = await askSources(host, store, { sources: profile.sources, crane: () => ensureCrane(host) });
+  const sources = await askSources(host, store, { sources: lockSources(profile), crane: () => ensureCrane(host) });
   const made = await makeLock({
     profile: file.name,
     requirements: requirementsOf(profile),
@@ -186,7 +187,7 @@ const outdated = async (
   if (previous === undefined)
     throw new BakeError("BK204", `${file.file} has no lock: nothing to compare`, "Make one: bake lock.");
   const store = storeOf(host);
-  const { look } = await askSources(host, store, { sources: profile.sources, crane: () => ensureCrane(host) });
+  const { look } = await askSources(host, store, { sources: lockSources(profile), crane: () => ensureCrane(host) });
   const findings = await findOutdated(profile, previous, requirementsOf(profile), {
     ...look,
     today: new Date(host.now()).toISOString().slice(0, 10),

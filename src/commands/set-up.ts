@@ -64,6 +64,7 @@ export const setUpForTests = async (): Promise<number> => {
     const cloudInit = await unpacked(host, "cloud-init", ["cloud-init"]);
     const registry = await unpacked(host, "docker-registry", ["docker-registry"]);
     const docker = await unpacked(host, "docker", ["docker.io", "docker-cli", "containerd", "runc"]);
+    const buildx = await unpacked(host, "docker-buildx", ["docker-buildx"]);
     const clients: Record<string, string> = {};
     for (const [name, requirement] of Object.entries(modelClients))
       clients[name] = await pythonPackages(host, requirement);
@@ -81,6 +82,9 @@ export const setUpForTests = async (): Promise<number> => {
         ),
         BAKE_TEST_REGISTRY: join(registry, "usr/bin/docker-registry"),
         BAKE_TEST_DOCKER: docker,
+        BAKE_TEST_BUILDX: join(buildx, "usr/libexec/docker/cli-plugins/docker-buildx"),
+        BAKE_TEST_BUILDKITD: built.buildkitd,
+        BAKE_TEST_BUILDCTL: built.buildctl,
       }),
     );
     return 0;

@@ -49,7 +49,8 @@ export const buildx: Concern = {
             title: "no other buildx plugin shadows it or waits behind it",
             help: "remove all but one: the user's folder wins over the system's",
           },
-          `ls ${pluginFolders.map((folder) => `${folder}/docker-buildx`).join(" ")} 2>/dev/null | wc -l`,
+          // A link leads to the one that it names.
+          `for folder in ${pluginFolders.join(" ")}; do if [ -e $folder/docker-buildx ]; then readlink -f $folder/docker-buildx; fi; done | sort -u | wc -l`,
           { stdout: [line("1")] },
         ),
       ],

@@ -1,5 +1,6 @@
 /** The few values that several concerns, and those who check a node, need: computed once. Pure. */
 import type { Locked } from "../artifact.ts";
+import { noProxyEntries } from "../profile/no-proxy.ts";
 import type { Profile } from "../profile/schema.ts";
 import { type AgentFacts, agentFacts } from "./agents/facts.ts";
 import { type BuilderFacts, builderFacts } from "./builders/facts.ts";
@@ -31,14 +32,14 @@ export interface Facts {
 }
 
 /** Hosts that are reached without the HTTP proxy: NO_PROXY. */
-const proxyExceptions = ({ httpProxy, pypiCache }: Profile["network"]): string[] => [
+const proxyExceptions = (profile: Profile): string[] => [
   ...new Set([
     "localhost",
     "127.0.0.1",
     "::1",
     metadataAddress,
-    ...(pypiCache === undefined ? [] : [pypiCache.host]),
-    ...(httpProxy?.except ?? []),
+    ...(profile.network.pypiCache === undefined ? [] : [profile.network.pypiCache.host]),
+    ...noProxyEntries(profile),
   ]),
 ];
 
@@ -57,7 +58,7 @@ export const factsOf = (profile: Profile, locked: Locked | undefined): Facts => 
     agents,
     images: imageFacts(profile, locked?.artifacts),
     ...(network.httpProxy !== undefined && {
-      httpProxy: { url: network.httpProxy.url, except: proxyExceptions(network) },
+      httpProxy: { url: network.httpProxy.url, except: proxyExceptions(profile) },
     }),
     ...(network.gitProxy !== undefined && { gitProxy: network.gitProxy }),
     metadataClosed: network.metadata.closed,

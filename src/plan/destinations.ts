@@ -1,13 +1,8 @@
 /** Whom a node talks to, each once, and what goes by the HTTP proxy. Pure. */
 import type { Destination, PlannedDestination } from "../node/concern.ts";
 import type { HttpProxy } from "../node/facts.ts";
+import { isExcepted } from "../profile/no-proxy.ts";
 import { inOrder } from "./order.ts";
-
-/** Whether an entry of NO_PROXY covers a host: the host itself, or a domain that it is in. Networks cover no name. */
-const isExcepted = (host: string, entry: string): boolean => {
-  const domain = entry.replace(/^\*?\./, "");
-  return host === domain || host.endsWith(`.${domain}`);
-};
 
 const isSame = (a: PlannedDestination, b: PlannedDestination): boolean =>
   a.host === b.host && a.port === b.port && a.protocol === b.protocol && a.when === b.when;

@@ -2,7 +2,15 @@
 import { Document, Scalar } from "yaml";
 import { buildxPairOf } from "./buildx-pairs.ts";
 
-export interface Answers {
+/** Settings below `agents` that a host may have set otherwise. */
+export interface AgentValues {
+  readonly endpoint: string;
+  readonly healthAddress: string;
+  readonly gitCloneFlags: string;
+  readonly gitFetchFlags: string;
+}
+
+export interface Answers extends Partial<AgentValues> {
   /** NPUs of the host. */
   readonly npus: number;
   /** NPUs of each agent. */
@@ -18,6 +26,14 @@ export interface Answers {
   readonly dataRoot?: string;
   readonly pypiCache?: { readonly host: string; readonly port: number };
   readonly gitProxy?: { readonly for: string; readonly via: string };
+  readonly httpProxy?: { readonly url: string; readonly except: readonly string[] };
+  readonly dockerMirrors?: readonly string[];
+  readonly insecureRegistries?: readonly string[];
+  readonly mtu?: number;
+  readonly tags?: Readonly<Record<string, string>>;
+  /** Further keys of buildkite-agent.cfg. */
+  readonly agentSettings?: Readonly<Record<string, string>>;
+  readonly environment?: Readonly<Record<string, string>>;
   readonly images?: readonly string[];
   readonly agentToken: { readonly file: string } | { readonly env: string };
   readonly agentVersion?: string;
@@ -42,6 +58,23 @@ const scalar = (value: string | number): string => {
   return new Document(node).toString({ lineWidth: 0, doubleQuotedMinMultiLineLength: 1e9 }).trimEnd();
 };
 
+const agentValues = ["endpoint", "healthAddress", "gitCloneFlags", "gitFetchFlags"] as const;
+
+/** A text that may be anything: in brackets, or one that looks like a number. */
+const doubleQuoted = (value: string): string => {
+  const node = new Scalar(value);
+  node.type = Scalar.QUOTE_DOUBLE;
+  return new Document(node).toString({ lineWidth: 0, doubleQuotedMinMultiLineLength: 1e9 }).trimEnd();
+};
+
+/** A map of texts below a key of `agents`. */
+const map = (key: string, values: Readonly<Record<string, string>> | undefined): string =>
+  values === undefined || Object.keys(values).length === 0
+    ? ""
+    : `\n  ${key}:${Object.entries(values)
+        .map(([name, value]) => `\n    ${scalar(name)}: ${doubleQuoted(value)}`)
+        .join("")}`;
+
 /**
  * The text of a profile with these answers; values that only some profiles have stand in comments. Pure.
  * @param schema Path of the schema, as seen from the profile.
@@ -58,7 +91,16 @@ export const newProfile = (answers: Answers, schema: string): string => {
     ...(answers.gitProxy === undefined
       ? ["  # gitProxy: { for: https://github.com/, via: https://git-proxy.example.com/https://github.com/ }"]
       : ["  gitProxy:", `    for: ${scalar(answers.gitProxy.for)}`, `    via: ${scalar(answers.gitProxy.via)}`]),
-    "  # httpProxy: { url: http://proxy.example.com:3128, except: [.example.com] }",
+    ...(answers.httpProxy === undefined
+      ? ["  # httpProxy: { url: http://proxy.example.com:3128, except: [.example.com] }"]
+      : [
+          "  httpProxy:",
+          `    url: ${scalar(answers.httpProxy.url)}`,
+          `    except: [${answers.httpProxy.except.map(doubleQuoted).join(", ")}]`,
+        ]),
+    ...(answers.dockerMirrors === undefined
+      ? []
+      : [`  registryMirrors: { docker.io: [${answers.dockerMirrors.map(doubleQuoted).join(", ")}] }`]),
     "  # Networks of the site, that Docker's own must stay away from.",
     "  vpc: []",
   ];
@@ -76,10 +118,14 @@ agents:
   spawn: ${spawn}
   cards: ${cards}
   npus: ${npus}
-  queue: ${scalar(answers.queue)}
+  queue: ${scalar(answers.queue)}${agentValues
+    .flatMap((key) => (answers[key] === undefined ? [] : [`\n  ${key}: ${doubleQuoted(answers[key])}`]))
+    .join(
+      "",
+    )}${map("tags", answers.tags)}${map("environment", answers.environment)}${map("settings", answers.agentSettings)}
 
 docker:
-  version: ${scalar(docker)}${answers.dataRoot === undefined ? "" : `\n  dataRoot: ${scalar(answers.dataRoot)}`}
+  version: ${scalar(docker)}${answers.dataRoot === undefined ? "" : `\n  dataRoot: ${scalar(answers.dataRoot)}`}${answers.mtu === undefined ? "" : `\n  mtu: ${answers.mtu}`}
 
 # The pair of the Docker version.
 buildx: { version: ${scalar(answers.buildxVersion ?? buildxPairOf(docker) ?? "0.20.0")} }
@@ -104,7 +150,11 @@ ssh:
 # In Docker's store before the first job.
 images:${images.length === 0 ? " []" : `\n${images.map((image) => `  - ${scalar(image)}`).join("\n")}`}
 
-# Where secrets come from on the machine that makes user-data; never their values.
+${
+  answers.insecureRegistries === undefined
+    ? ""
+    : `# They speak plain http.\nsources:\n  insecureRegistries: [${answers.insecureRegistries.map(doubleQuoted).join(", ")}]\n\n`
+}# Where secrets come from on the machine that makes user-data; never their values.
 secrets:
   agentToken: { ${source} }
 

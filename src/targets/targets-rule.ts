@@ -8,8 +8,18 @@ const own = ["bake-id", "bake-profile", "bake-lock"];
 /** Tags that an image may have (facts: IMS API reference, image tags). */
 const mostTags = 10;
 
-/** cloud-init from 22.4 on knows Huawei Cloud on x86; these bring an older one (facts: cloud-init by version). */
-const withoutDetection: Readonly<Record<string, string>> = { "openeuler-20.03": "19.4", "openeuler-22.03": "21.4" };
+/**
+ * cloud-init from 22.4 on knows Huawei Cloud on x86; these bring an older one (facts: cloud-init by version). EulerOS SP8's
+ * was never seen: 17.x to 19.4 by its age, and 18.5 does not find Huawei Cloud on bare metal (canonical/cloud-init#3378).
+ */
+const withoutDetection: Readonly<Record<string, string>> = {
+  "euleros-2.0-sp8": "17.x to 19.4",
+  "openeuler-20.03": "19.4",
+  "openeuler-22.03": "21.4",
+};
+
+/** Servers without a hypervisor: their firmware names a maker, not OpenStack. */
+const isBareMetal = (flavor: string): boolean => flavor.startsWith("physical.");
 
 /** What Huawei Cloud and its Packer plugin would refuse late, or take and do something else. */
 export const targets: Rule = {
@@ -29,7 +39,7 @@ export const targets: Rule = {
     }
     if (huaweicloud === undefined) return [];
     const path = (key: string): string[] => ["targets", "huaweicloud", key];
-    const { tags, architecture, system } = huaweicloud;
+    const { tags, architecture, system, flavor } = huaweicloud;
     const old = architecture === "x86_64" ? withoutDetection[system] : undefined;
     return [
       ...Object.keys(tags).flatMap((name): Problem[] =>
@@ -66,6 +76,17 @@ export const targets: Rule = {
               help: "see that /sys/class/dmi/id/product_name on such a server says OpenStack Nova, or bring a newer cloud-init into the source image",
             },
           ]),
+      ...(isBareMetal(flavor)
+        ? [
+            {
+              path: path("flavor"),
+              severity: "warning" as const,
+              message: `${flavor} is bare metal: its firmware need not say OpenStack, and an image of a disk may not be made of it`,
+              label: "never tried with bake",
+              help: "see that cloud-init of the source image finds its metadata on such a server (cloud-init status --long); a host with a stock image becomes a node without a bake: bake user-data --stock",
+            },
+          ]
+        : []),
     ];
   },
 };

@@ -32,7 +32,13 @@ install_docker_static() {
   getent group docker >/dev/null || groupadd --system docker
 }
 
-install_buildx() { install -D -o root -g root -m 0700 "$1" /root/.docker/cli-plugins/docker-buildx; }
+# In the folder of root's configuration, and by a link where the client looks whatever DOCKER_CONFIG says: a job that logs in
+# to a registry often has a configuration of its own.
+install_buildx() {
+  install -D -o root -g root -m 0700 "$1" /root/.docker/cli-plugins/docker-buildx
+  install -d -m 0755 /usr/local/lib/docker /usr/local/lib/docker/cli-plugins
+  ln -sfn /root/.docker/cli-plugins/docker-buildx /usr/local/lib/docker/cli-plugins/docker-buildx
+}
 
 install_buildkite_agent() {
   mkdir "$work/agent"

@@ -82,8 +82,8 @@ A profile is one YAML file that says what a node is. \`bake validate --profile N
 
 \`bake init site\` asks a few questions (or takes options: \`bake init --help\`) and writes \`profiles/site.yaml\`, with comments. With
 \`--from-host root@node\` it reads what a host set up by hand has: versions, agents, data disk, PyPI cache, git proxy, images. It reads
-by ssh as \`bake check --host\` does, changes nothing there, and asks for no secret; what it did not find, or replaced by a
-verified version, it says.
+by ssh as \`bake check --host\` does, changes nothing there, and asks for no secret; what it did not find, replaced by a
+verified version, or cannot carry over, it says ([hosts.md](hosts.md)).
 
 Another division of the NPUs is three lines over what all hosts share:
 

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { agentConfigLine } from "../../src/check/host-reading/agent.ts";
 import { readingOf } from "../../src/check/read-host.ts";
 
 const outputs = (said: Readonly<Record<string, string>>) =>
@@ -74,4 +75,48 @@ test("what is not there is named, and a password in a proxy's URL stays where it
     "PyPI cache: not found there",
     "git proxy: its URL holds credentials, they were left out",
   ]);
+});
+
+// By the agent's own reader (buildkite/agent: cliconfig/file.go).
+test.each([
+  ["spawn=4", ["spawn", "4"]],
+  ["  spawn = 4   # four of them", ["spawn", "4"]],
+  ['tags="queue=ascend,rack=a7" # ours', ["tags", "queue=ascend,rack=a7"]],
+  ['name="%hostname#%spawn"', ["name", "%hostname#%spawn"]],
+  ["name='a # b' # c", ["name", "a # b"]],
+  ["name: x", ["name", "x"]],
+  ["export name=x", ["name", "x"]],
+  ["tags=queue=a", ["tags", "queue=a"]],
+  ["# spawn=4", undefined],
+  ["", undefined],
+  ["nothing", undefined],
+])("a line of the agent's file: %j", (line, expected) => {
+  expect(agentConfigLine(line)).toEqual(expected);
+});
+
+test("a second look at what is not carried over", () => {
+  const { answers, notes, warnings } = readingOf(
+    outputs({
+      hostname: "odd",
+      agentFile: "/etc/buildkite-agent/buildkite-agent.cfg",
+      agent: 'name="npu-%hostname-1cards"\nspawn=8 # all\ntags="queue=a,os=euler os,rack=a7"\nbuild-path=/data/builds',
+      environment: "BUILDKITE_AGENT_TAGS=queue=b\nPYPI_CACHE_HOST=# Replace with ip\nBUILDKITE_NO_PLUGINS=true",
+      hooks: "/etc/buildkite-agent/hooks/environment",
+      docker: "27.5.1 /data/docker",
+      disk: "/data btrfs 11111111-0000-4000-8000-000000000001",
+    }),
+  );
+  // What the environment says beats the file, whole.
+  expect(answers).toMatchObject({ spawn: 8, cards: 1, queue: "b", agentSettings: { "no-plugins": "true" } });
+  expect(answers.tags).toBeUndefined();
+  expect(answers.adopt).toBeUndefined();
+  expect(notes).toEqual(
+    expect.arrayContaining([
+      "agents: name npu-%hostname-1cards (/etc/buildkite-agent/buildkite-agent.cfg:1) is not carried over: bake names them %hostname-%spawn-<cards>cards",
+      "agents: build-path /data/builds (/etc/buildkite-agent/buildkite-agent.cfg:4) is not carried over: it is /root/.buildkite-agent/builds on a node of bake",
+      "PyPI cache: PYPI_CACHE_HOST=# Replace with ip and PYPI_CACHE_PORT= name none (environment of buildkite-agent.service)",
+      "data disk: /data is btrfs, neither ext4 nor xfs; a blank NVMe disk is taken",
+    ]),
+  );
+  expect(warnings).toEqual([expect.stringContaining("/etc/buildkite-agent/hooks/environment")]);
 });

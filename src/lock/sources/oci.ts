@@ -3,6 +3,7 @@ import * as z from "zod";
 import { BakeError } from "../../errors.ts";
 import type { Architecture, Blob, ContainerImage } from "../../artifact.ts";
 import { filesOf, goArchitecture, ociDigest } from "../../artifact.ts";
+import { normalizePlatform, platformName, runsOnLinux } from "../../formats/platform.ts";
 import { newerTags, requireReference } from "../reference.ts";
 import type { ImageRequirement, Sources } from "../../node/requirement.ts";
 import type { Registry } from "./registry.ts";
@@ -61,9 +62,6 @@ const layerType =
 const foreignLayerType =
   /^application\/vnd\.(?:docker\.image\.rootfs\.foreign\.diff\.tar|oci\.image\.layer\.nondistributable\.v1\.tar)/;
 
-/** The one variant that runs everywhere; others of amd64 want newer processors. */
-const commonVariant: Readonly<Record<Architecture, string>> = { x86_64: "v1", aarch64: "v8" };
-
 /** Where a repository may be asked for: mirrors as they stand in `sources`, then its registry. */
 const placesOf = (
   image: { readonly registry: string; readonly repository: string },
@@ -105,20 +103,12 @@ const parse = <T>(shape: z.ZodType<T>, text: string, name: string, what: string)
   throw new BakeError("BK255", `${name}: its ${what} is none of an image`, "Only Docker and OCI images can be baked.");
 };
 
-const platformName = (platform: { os: string; architecture: string; variant?: string | undefined }): string =>
-  [platform.os, platform.architecture, ...(platform.variant === undefined ? [] : [platform.variant])].join("/");
-
 const pickFromIndex = (text: string, name: string, architecture: Architecture): z.infer<typeof descriptor> => {
   const { manifests } = parse(Index, text, name, "index");
-  const wanted = [undefined, commonVariant[architecture]].flatMap((variant) =>
-    manifests.filter(
-      ({ platform }) =>
-        platform?.os === "linux" &&
-        platform.architecture === goArchitecture[architecture] &&
-        platform.variant === variant,
-    ),
+  // Of several Docker takes the first, too.
+  const found = manifests.find(
+    ({ platform }) => platform !== undefined && runsOnLinux(platform, goArchitecture[architecture]),
   );
-  const found = wanted[0];
   if (found !== undefined) return found;
   // Attestations stand in an index as unknown/unknown.
   const there = manifests.flatMap(({ platform }) =>
@@ -160,7 +150,8 @@ const requireUsable = (manifest: z.infer<typeof Manifest>, name: string): void =
 
 const requireArchitecture = (text: string, layers: number, name: string, architecture: Architecture): void => {
   const config = parse(Config, text, name, "configuration");
-  if (config.os !== "linux" || config.architecture !== goArchitecture[architecture]) {
+  const { os, architecture: found } = normalizePlatform(config);
+  if (os !== "linux" || found !== goArchitecture[architecture]) {
     throw new BakeError(
       "BK254",
       `${name} is not made for linux/${goArchitecture[architecture]}`,

@@ -20,6 +20,16 @@ export const agentEnvironment: Rule = {
           },
         ];
       }
+      if (name === "BUILDX_CONFIG") {
+        return [
+          {
+            ...problem,
+            message: "agents.environment cannot set BUILDX_CONFIG",
+            label: "jobs would not find the builders",
+            help: "remove it; DOCKER_CONFIG may be set, by a job too",
+          },
+        ];
+      }
       return network.pypiCache !== undefined && (name === "PYPI_CACHE_HOST" || name === "PYPI_CACHE_PORT")
         ? [{ ...problem, message: `${name} is set twice`, label: "network.pypiCache sets it too", help: "remove it" }]
         : [];

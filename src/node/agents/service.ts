@@ -1,6 +1,7 @@
 /** The agents' service: where its files lie, and how the token reaches it (guide rows G2–G4). Pure. */
 import { isAtLeast } from "../../formats/version.ts";
 import type { Profile } from "../../profile/schema.ts";
+import { buildxState } from "../builders/facts.ts";
 
 const prefix = "/root/.buildkite-agent";
 
@@ -40,6 +41,8 @@ export const agentApi = ({ agents }: Profile): URL => {
 
 /** Environment of the agents, which their jobs inherit; an environment file of its own brings HOME. */
 export const jobEnvironment = ({ agents, network }: Profile): Readonly<Record<string, string>> => ({
+  // A job with a DOCKER_CONFIG of its own, as plugins that log in make one, would look for the builders below it.
+  BUILDX_CONFIG: buildxState,
   ...(network.pypiCache !== undefined && {
     PYPI_CACHE_HOST: network.pypiCache.host,
     PYPI_CACHE_PORT: String(network.pypiCache.port),

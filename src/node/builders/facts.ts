@@ -1,6 +1,12 @@
 /** The builders cachebuilder1 … cachebuilder<spawn> (guide row G24). Pure. */
 import type { Profile } from "../../profile/schema.ts";
 
+/** Where buildx keeps the builders of root: its own default while DOCKER_CONFIG is not set. */
+export const buildxState = "/root/.docker/buildx";
+
+/** The first of the folders where Docker's client looks for plugins whatever DOCKER_CONFIG says. */
+export const pluginLinkFolder = "/usr/local/lib/docker/cli-plugins";
+
 export interface BuilderFacts {
   readonly image: string;
   /** What the node calls it: no registry answers there, so that a builder takes what was loaded. */

@@ -3,11 +3,13 @@ import { imageReferenceOf } from "../../formats/image-reference.ts";
 import { isAtLeast } from "../../formats/version.ts";
 import { environmentFile } from "../../formats/lines.ts";
 import { toToml } from "../../formats/toml.ts";
+import { type NodeRegistries, nodeRegistries } from "../../profile/registries.ts";
 import type { Profile } from "../../profile/schema.ts";
 import { advisory, asksDocker, byHand, gating, line, literal, ofCommand } from "../check-commands.ts";
 import type { Check } from "../check.ts";
 import type { Concern, Destination } from "../concern.ts";
 import type { Facts } from "../facts.ts";
+import { buildxState, pluginLinkFolder } from "./facts.ts";
 
 /** From BuildKit 0.17 on a limit of its own, before that one number in MB that both keeps and limits. */
 const knowsMaxUsedSpace = (image: string): boolean => {
@@ -16,17 +18,22 @@ const knowsMaxUsedSpace = (image: string): boolean => {
 };
 
 /** buildkitd.toml by section and key. */
-const configOf = ({ builders }: Profile): Parameters<typeof toToml>[0] => ({
+const configOf = ({ builders }: Profile, { mirrors, insecure }: NodeRegistries): Parameters<typeof toToml>[0] => ({
   "worker.oci": {
     gc: true,
     ...(knowsMaxUsedSpace(builders.image)
       ? { maxUsedSpace: `${builders.maxCacheSize}GB` }
       : { gckeepstorage: builders.maxCacheSize * 1000 }),
   },
+  // A mirror without TLS needs a record of its own beside the one that names it (moby/buildkit#2514).
   ...Object.fromEntries(
-    Object.entries(builders.mirrors)
-      .toSorted(([a], [b]) => (a < b ? -1 : 1))
-      .map(([registry, mirrors]) => [`registry.${JSON.stringify(registry)}`, { mirrors }]),
+    [...new Set([...Object.keys(mirrors), ...insecure])].toSorted().map((registry) => [
+      `registry.${JSON.stringify(registry)}`,
+      {
+        ...(mirrors[registry] !== undefined && { mirrors: mirrors[registry] }),
+        ...(insecure.includes(registry) && { http: true }),
+      },
+    ]),
   ),
 });
 
@@ -42,7 +49,7 @@ const checkOf = (name: string, facts: Facts): Check => {
   // Not `.State.Running`, which a container that fails again and again has too.
   const inspected = (more = ""): string =>
     asksDocker(
-      `container inspect --format '{{.State.Status}} {{.Config.Image}}${more}' buildx_buildkit_${name}0 && test -s /root/.docker/buildx/instances/${name}`,
+      `container inspect --format '{{.State.Status}} {{.Config.Image}}${more}' buildx_buildkit_${name}0 && test -s ${buildxState}/instances/${name}`,
     );
   const imageId = imageIdOf(facts);
   return ofCommand(
@@ -68,10 +75,43 @@ const checkOf = (name: string, facts: Facts): Check => {
   );
 };
 
+/**
+ * What finds a job whose DOCKER_CONFIG is a folder of its own, as plugins that log in to a registry make one: the client's
+ * plugin, and buildx's list of builders.
+ * @param state A command that prints where the agents' jobs look for builders.
+ */
+const asksAsJob = (state: string, name: string): string =>
+  `export HOME=/root DOCKER_CONFIG=$(mktemp -d /run/bake-job.XXXXXX); trap 'rm -rf "$DOCKER_CONFIG"' EXIT; state=$(${state}); test -s "$state/instances/${name}" && docker buildx version`;
+
+const jobConfigCheck = (name: string): Check => {
+  const title = "a job with a DOCKER_CONFIG of its own finds buildx and its builder";
+  const help = `BUILDX_CONFIG=${buildxState} in the agents' environment, and a link to the plugin in ${pluginLinkFolder}`;
+  return ofCommand(
+    advisory,
+    {
+      id: "builder-any-docker-config",
+      rows: ["G23", "G24"],
+      title,
+      help,
+      ...byHand(
+        "builder-any-docker-config",
+        { title, help },
+        asksAsJob(
+          "tr '\\0' '\\n' <\"/proc/$(systemctl show -p MainPID --value buildkite-agent.service)/environ\" | sed -n 's/^BUILDX_CONFIG=//p'",
+          name,
+        ),
+      ),
+    },
+    // As systemd reads the file for the agents' service.
+    asksAsJob("sed -n 's/^BUILDX_CONFIG=\"\\(.*\\)\"$/\\1/p' /etc/bake/agent.env", name),
+  );
+};
+
 export const builders: Concern = {
   name: "builders",
   contribute: ({ profile, facts, header }) => {
     const { names, image, localImage } = facts.builders;
+    const registries = nodeRegistries(profile);
     return {
       files: [
         {
@@ -85,12 +125,17 @@ export const builders: Concern = {
           })}`,
           order: 120,
         },
-        { path: "/etc/bake/buildkitd.toml", content: `# ${header}\n${toToml(configOf(profile))}`, order: 130 },
+        {
+          path: "/etc/bake/buildkitd.toml",
+          content: `# ${header}\n${toToml(configOf(profile, registries))}`,
+          order: 130,
+        },
       ],
       units: [{ name: "bake-builders.service", order: 80 }],
       scripts: [{ name: "bake-builders", order: 50 }],
       checks: [
         ...names.map((name) => checkOf(name, facts)),
+        ...names.slice(0, 1).map(jobConfigCheck),
         ofCommand(
           advisory,
           {
@@ -103,13 +148,13 @@ export const builders: Concern = {
           { stdout: [line("default")] },
         ),
       ],
-      destinations: Object.values(profile.builders.mirrors)
+      destinations: Object.values(registries.mirrors)
         .flat()
         .map((mirror): Destination => {
-          const { hostname, port } = new URL(`https://${mirror}`);
+          const { hostname, port, host } = new URL(`registry://${mirror}`);
           return {
             host: hostname,
-            port: Number(port || 443),
+            port: Number(port || (registries.insecure.includes(host) ? 80 : 443)),
             when: "job",
             why: "registry mirror of the builders",
             order: 60,

@@ -1,4 +1,5 @@
 /** Docker: static binaries, units, daemon.json (guide rows G15, G19–G21). */
+import { type NodeRegistries, nodeRegistries } from "../../profile/registries.ts";
 import type { Profile } from "../../profile/schema.ts";
 import { advisory, asksDocker, gating, line, literal, ofCommand, show } from "../check-commands.ts";
 import type { Check } from "../check.ts";
@@ -22,7 +23,7 @@ const binaries = [
 ];
 
 /** What bake sets in daemon.json; whatever else is there stays, but for what base-settings.ts names. */
-const daemonOf = ({ docker }: Profile) => ({
+const daemonOf = ({ docker }: Profile, { dockerMirrors, insecure }: NodeRegistries) => ({
   "data-root": docker.dataRoot,
   // Pinned: an empty data-root may otherwise select another image store than the one the image was baked with.
   "storage-driver": "overlay2",
@@ -31,6 +32,13 @@ const daemonOf = ({ docker }: Profile) => ({
   "default-address-pools": docker.addressPools.map(({ base, size }) => ({ base, size })),
   "log-driver": "json-file",
   "log-opts": { "max-size": docker.logMaxSize, "max-file": String(docker.logMaxFiles) },
+  ...(dockerMirrors.length > 0 && { "registry-mirrors": dockerMirrors }),
+  ...(insecure.length > 0 && { "insecure-registries": insecure }),
+  ...(docker.mtu !== undefined && {
+    mtu: docker.mtu,
+    // Of networks that jobs make: `mtu` is that of docker0 alone.
+    "default-network-opts": { bridge: { "com.docker.network.driver.mtu": String(docker.mtu) } },
+  }),
 });
 
 const packages: readonly Package[] = [
@@ -158,7 +166,8 @@ export const docker: Concern = {
     },
   ],
   contribute: ({ profile, facts, locked, header }) => {
-    const daemon = daemonOf(profile);
+    const registries = nodeRegistries(profile);
+    const daemon = daemonOf(profile, registries);
     const { dataRoot, version } = facts.docker;
     return {
       files: [
@@ -188,7 +197,19 @@ export const docker: Concern = {
       destinations: [
         { host: "download.docker.com", port: 443, when: "bake", why: "Docker's static archive", order: 90 },
       ],
-      explain: [{ what: "Docker's data-root", value: dataRoot, because: ["docker.dataRoot"], order: 80 }],
+      explain: [
+        { what: "Docker's data-root", value: dataRoot, because: ["docker.dataRoot"], order: 80 },
+        ...(Object.keys(registries.mirrors).length === 0
+          ? []
+          : [
+              {
+                what: "Docker's mirrors",
+                value: `${registries.dockerMirrors.join(", ") || "none"}; it takes those of docker.io without a path alone, the builders take all`,
+                because: ["network.registryMirrors", "builders.mirrors"],
+                order: 81,
+              },
+            ]),
+      ],
       page: {
         summary: [{ label: "Docker", text: `${version}, data in \`${dataRoot}\``, order: 20 }],
         chain: [

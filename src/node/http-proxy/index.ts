@@ -5,6 +5,7 @@ import type { HttpProxy } from "../facts.ts";
 import { secretPlaceholder } from "../secret-placeholder.ts";
 import { portOf } from "../url-port.ts";
 import { proxyCredentials } from "./credentials-rule.ts";
+import { proxyNetworks } from "./networks-rule.ts";
 
 /** HTTP_PROXY and its relatives. Lower case too: curl reads `http_proxy` in no other form. */
 const proxyEnvironment = ({ url, except }: HttpProxy, credentials?: string): string => {
@@ -22,7 +23,7 @@ const proxyEnvironment = ({ url, except }: HttpProxy, credentials?: string): str
 
 export const httpProxy: Concern = {
   name: "http-proxy",
-  rules: [proxyCredentials],
+  rules: [proxyCredentials, proxyNetworks],
   contribute: ({ profile: { secrets }, facts: { httpProxy: proxy }, header }) => {
     if (proxy === undefined) return {};
     const url = new URL(proxy.url);

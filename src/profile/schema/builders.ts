@@ -10,7 +10,9 @@ export const Builders = z.strictObject({
   ),
   mirrors: registryMirrors
     .default({})
-    .describe("Mirrors by registry for the builders (buildkitd.toml): daemon.json's are not used by builders."),
+    .describe(
+      "Mirrors by registry for the builders and Docker, where they are others than those of network.registryMirrors.",
+    ),
   maxCacheSize: z
     .int()
     .min(1)

@@ -14,6 +14,12 @@ export const Docker = z.strictObject({
     .default("50m")
     .describe("Size at which a container's log file is rotated."),
   logMaxFiles: z.int().min(1).default(3).describe("Rotated log files kept for each container."),
+  mtu: z
+    .int()
+    .min(576)
+    .max(65_535)
+    .optional()
+    .describe("Bytes of the largest packet in Docker's networks, where the site's is below 1500."),
   addressPools: z
     .array(z.strictObject({ base: cidr, size: z.int().min(8).max(30).describe("Prefix length of each network.") }))
     .min(1)

@@ -1,6 +1,6 @@
 /** What the node reaches, and by way of what. */
 import * as z from "zod";
-import { cidr, httpUrl, isHost } from "./address.ts";
+import { cidr, httpUrl, isHost, registryMirrors } from "./address.ts";
 import { token } from "./text.ts";
 
 /** What NO_PROXY means something by: a host, a domain with a leading dot, an address, an IPv4 network. */
@@ -46,10 +46,17 @@ export const Network = z.strictObject({
             ),
         )
         .default([])
-        .describe("Reached without the proxy, besides loopback, the PyPI cache and the metadata service."),
+        .describe(
+          "Reached without the proxy, besides loopback, the PyPI cache and the metadata service. `*.x` is written `.x`, which all read alike; hosts of this profile that lie in a network are written one by one.",
+        ),
     })
     .optional()
     .describe("HTTP proxy of Docker, the builders, the agents and their jobs."),
+  registryMirrors: registryMirrors
+    .default({})
+    .describe(
+      "Mirrors by registry, asked in this order before the registry itself: by the builders, by the lock and, those of docker.io without a path, by Docker.",
+    ),
   vpc: z
     .array(cidr)
     .default([])

@@ -27,7 +27,7 @@ export const Sources = z.strictObject({
   registries: registryMirrors
     .default({})
     .describe(
-      "Mirrors by registry, asked in this order before the registry itself when images are locked and fetched.",
+      "Mirrors by registry for the lock, where they are others than those of network.registryMirrors: asked when images are locked and fetched.",
     ),
   insecureRegistries: z
     .array(
@@ -39,6 +39,6 @@ export const Sources = z.strictObject({
     )
     .default([])
     .describe(
-      "Registries and mirrors that speak plain http. Logins and images cross the network in plain sight; what arrives is compared with the lock all the same.",
+      "Registries and mirrors that speak plain http, for the lock, Docker and the builders. Logins and images cross the network in plain sight; what arrives is compared with the lock all the same.",
     ),
 });
