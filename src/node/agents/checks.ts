@@ -1,6 +1,6 @@
 /** What holds of the agents of a node (guide rows G2–G10). Pure. */
 import type { Profile } from "../../profile/schema.ts";
-import { advisory, byHand, gating, line, literal, ofCommand, show, systemdSpan } from "../check-commands.ts";
+import { advisory, byHand, gating, hasInodes, line, literal, ofCommand, show, systemdSpan } from "../check-commands.ts";
 import type { Check } from "../check.ts";
 import { notPlaceholder } from "../secret-placeholder.ts";
 import type { AgentFacts } from "./facts.ts";
@@ -14,7 +14,36 @@ const agentEnvironment =
   "tr '\\0' '\\n' <\"/proc/$(systemctl show -p MainPID --value buildkite-agent.service)/environ\"";
 
 /** In the order of what depends on what: the binary and its configuration first, the running agents last. */
-export const agentChecks = ({ agents, network }: Profile, facts: AgentFacts, token: TokenPlace): Check[] => [
+export const agentChecks = (
+  { agents, network, storage }: Profile,
+  facts: AgentFacts,
+  token: TokenPlace,
+): Check[] => [
+  // Checkouts lie on the system disk: they cannot be moved (BK114).
+  ofCommand(
+    gating,
+    {
+      id: "checkouts-room",
+      rows: ["G4"],
+      title: `the disk of the checkouts has ${storage.systemMinFree} GiB free`,
+      live: true,
+      help: `du -xhd1 ${places.builds} /var; a checkout can be removed while its agent has no job`,
+    },
+    `test "$(df -B1 --output=avail ${places.prefix} | tail -n 1)" -ge ${storage.systemMinFree * 2 ** 30}`,
+    { timeout: 30_000 },
+  ),
+  ofCommand(
+    gating,
+    {
+      id: "checkouts-inodes",
+      rows: ["G4"],
+      title: "the disk of the checkouts has inodes left",
+      live: true,
+      help: `du -x --inodes -d1 ${places.builds} /var; df -i`,
+    },
+    hasInodes(places.prefix),
+    { timeout: 30_000 },
+  ),
   ofCommand(
     gating,
     { id: "agent-version", rows: ["G2"], title: `Buildkite agent is ${agents.version}` },

@@ -2,6 +2,7 @@
 import { imageReferenceOf } from "../../formats/image-reference.ts";
 import { isAtLeast } from "../../formats/version.ts";
 import { environmentFile } from "../../formats/lines.ts";
+import { shellWord } from "../../formats/shell.ts";
 import { toToml } from "../../formats/toml.ts";
 import type { Profile } from "../../profile/schema.ts";
 import { advisory, asksDocker, byHand, gating, line, literal, ofCommand } from "../check-commands.ts";
@@ -9,22 +10,37 @@ import type { Check } from "../check.ts";
 import type { Concern, Destination } from "../concern.ts";
 import type { Facts } from "../facts.ts";
 
-/** From BuildKit 0.17 on a limit of its own, before that one number in MB that both keeps and limits. */
+/** From BuildKit 0.17 on a limit of its own, before that one number that both keeps and limits. */
 const knowsMaxUsedSpace = (image: string): boolean => {
   const { tag } = imageReferenceOf(image);
   return !/^v\d+\.\d/.test(tag) || isAtLeast(tag, "0.17.0");
 };
 
+/** Of the data disk, in hundredths, for the caches of all builders together: images, models and caches of jobs lie there, too. */
+const cachesShare = 60;
+
+/**
+ * What of buildkitd.toml limits the cache. BuildKit reads `GB` as GiB, a number as bytes, whatever its own documentation says
+ * (moby/buildkit: cmd/buildkitd/config/gcpolicy.go), and passes over keys that it does not know.
+ */
+const limitsOf = ({ agents, builders, storage }: Profile): Readonly<Record<string, string | number>> => {
+  const share = Math.max(1, Math.floor(cachesShare / agents.spawn));
+  if (!knowsMaxUsedSpace(builders.image)) {
+    const limit = builders.maxCacheSize ?? Math.max(1, Math.floor((storage.minSize * share) / 100));
+    return { gckeepstorage: limit * 2 ** 30 };
+  }
+  return {
+    maxUsedSpace: builders.maxCacheSize === undefined ? `${share}%` : `${builders.maxCacheSize}GB`,
+    // Above what the node itself wants free: below that there are no jobs, and without builds no garbage is collected.
+    minFreeSpace: `${storage.minFree * 2}GB`,
+  };
+};
+
 /** buildkitd.toml by section and key. */
-const configOf = ({ builders }: Profile): Parameters<typeof toToml>[0] => ({
-  "worker.oci": {
-    gc: true,
-    ...(knowsMaxUsedSpace(builders.image)
-      ? { maxUsedSpace: `${builders.maxCacheSize}GB` }
-      : { gckeepstorage: builders.maxCacheSize * 1000 }),
-  },
+const configOf = (profile: Profile): Parameters<typeof toToml>[0] => ({
+  "worker.oci": { gc: true, ...limitsOf(profile) },
   ...Object.fromEntries(
-    Object.entries(builders.mirrors)
+    Object.entries(profile.builders.mirrors)
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
       .map(([registry, mirrors]) => [`registry.${JSON.stringify(registry)}`, { mirrors }]),
   ),
@@ -52,7 +68,8 @@ const checkOf = (name: string, facts: Facts): Check => {
       rows: ["G24"],
       title: `builder ${name} runs ${builders.image}`,
       live: true,
-      help: `docker buildx inspect --bootstrap ${name}; journalctl -u bake-builders`,
+      help: `journalctl -u bake-health -u bake-builders; by hand: systemctl restart bake-images bake-builders`,
+      repair: "builders",
       ...byHand(
         `builder-${name}`,
         {
@@ -65,6 +82,23 @@ const checkOf = (name: string, facts: Facts): Check => {
     },
     inspected(imageId === undefined ? "" : " {{.Image}}"),
     { stdout: [line(["running", builders.localImage, ...(imageId === undefined ? [] : [imageId])].join(" "))] },
+  );
+};
+
+/** A builder whose container is gone starts from that name alone. */
+const localImageCheck = (facts: Facts): Check => {
+  const imageId = imageIdOf(facts);
+  return ofCommand(
+    gating,
+    {
+      id: "bake-builder-image",
+      rows: ["G24"],
+      title: `the builders' image has the name that no registry has, ${facts.builders.localImage}`,
+      help: "journalctl -u bake-health -u bake-builders; by hand: systemctl restart bake-images bake-builders",
+      repair: "builders",
+    },
+    asksDocker(`image inspect --format '{{.Id}}' ${shellWord(facts.builders.localImage)}`),
+    { stdout: imageId === undefined ? [] : [line(imageId)] },
   );
 };
 
@@ -82,6 +116,7 @@ export const builders: Concern = {
             BUILDER_LOCAL_IMAGE: localImage,
             BUILDER_IMAGE_ID: imageIdOf(facts) ?? "",
             BUILDER_CONFIG_FLAG: buildkitdConfigFlag(profile.buildx.version),
+            BUILDER_REMOVE_OTHERS: String(profile.builders.removeOthers),
           })}`,
           order: 120,
         },
@@ -90,7 +125,18 @@ export const builders: Concern = {
       units: [{ name: "bake-builders.service", order: 80 }],
       scripts: [{ name: "bake-builders", order: 50 }],
       checks: [
+        localImageCheck(facts),
         ...names.map((name) => checkOf(name, facts)),
+        ofCommand(
+          advisory,
+          {
+            id: "bake-builder-others",
+            rows: ["G24"],
+            title: "no builder of an earlier profile keeps its cache on the data disk",
+            help: "docker buildx rm NAME, or builders.removeOthers",
+          },
+          `list=$(${asksDocker("ps --all --format '{{.Image}} {{.Names}}'")}) || exit 1; others=$(printf '%s\\n' "$list" | sed -nE 's|^localhost:1/.* buildx_buildkit_(.*)0$|\\1|p' | grep -vxE '${names.map(literal).join("|")}'); echo $others; test -z "$others"`,
+        ),
         ofCommand(
           advisory,
           {
