@@ -98,10 +98,12 @@ export const dataDiskFor = ({ facts: { storage } }: NodePlan): number =>
 const saveLogs = async (vm: Vm, logDir: string): Promise<void> => {
   const keep = async (name: string, command: string): Promise<void> => {
     const result = await vm.ssh(command, { allowFailure: true, timeout: 120_000 }).catch(() => undefined);
-    if (result !== undefined) await writeFile(join(logDir, name), result.stdout);
+    // Nothing is no log: what was saved before says more.
+    if (result !== undefined && result.stdout.trim() !== "") await writeFile(join(logDir, name), result.stdout);
   };
   await keep("journal.log", "journalctl --no-pager -b");
   await keep("status.json", "cat /run/bake/status.json");
+  await keep("status.txt", "cat /run/bake/status.txt");
 };
 
 /** Runs the checks of a level; those that do not come to an end once more, one at a time and with four times the time. */
@@ -200,7 +202,12 @@ const observeBoot = async (
   { plan, logDir, brief = false }: CheckInput,
   vm: Vm,
   api: AgentApi,
-  { ssh, since, name, pace }: { readonly ssh: number; readonly since: () => number; readonly name: string; readonly pace: Pace },
+  {
+    ssh,
+    since,
+    name,
+    pace,
+  }: { readonly ssh: number; readonly since: () => number; readonly name: string; readonly pace: Pace },
 ): Promise<BootReport> => {
   const { progress } = host;
   const { agents } = plan.facts;
@@ -212,11 +219,7 @@ const observeBoot = async (
     } catch (error) {
       if (!(error instanceof BakeError)) throw error;
       const said = await nodeSays(vm.ssh, vm.consoleLog);
-      throw new BakeError(
-        error.code,
-        error.message,
-        `${error.help ?? ""}\nthe node says:\n${said}\nlogs: ${logDir}`,
-      );
+      throw new BakeError(error.code, error.message, `${error.help ?? ""}\nthe node says:\n${said}\nlogs: ${logDir}`);
     }
   });
   const registered = since();

@@ -98,13 +98,16 @@ const foundOf = ({ property, err, "matcher-result": matcher }: GossResult): stri
 };
 
 /** goss's words for a command that ran into its time-out. */
-const outOfTime = ({ err }: GossResult): boolean => /\btimed out\b/.test(typeof err === "string" ? err : JSON.stringify(err ?? ""));
+const outOfTime = ({ err }: GossResult): boolean =>
+  /\btimed out\b/.test(typeof err === "string" ? err : JSON.stringify(err ?? ""));
 
 /** A check with four times its time, to ask it once more. Pure. */
 export const withMoreTime = (check: Check): Check => {
   const [type, key, attributes] = check.resource;
   const { timeout } = attributes;
-  return typeof timeout === "number" ? { ...check, resource: [type, key, { ...attributes, timeout: timeout * 4 }] } : check;
+  return typeof timeout === "number"
+    ? { ...check, resource: [type, key, { ...attributes, timeout: timeout * 4 }] }
+    : check;
 };
 
 /** Those of the checks that had no answer. Pure. */
@@ -127,7 +130,11 @@ export const judge = (checks: readonly Check[], results: readonly GossResult[]):
     if (wrong.length === 0) return { check, outcome: "passed" };
     // One property that is wrong is enough, whatever ran out of time beside it.
     if (wrong.every(outOfTime)) {
-      return { check, outcome: "no answer", detail: `${foundOf(wrong[0] ?? own[0]!)}: the machine is slow (load, disk)` };
+      return {
+        check,
+        outcome: "no answer",
+        detail: `${foundOf(wrong[0] ?? own[0]!)}: the machine is slow (load, disk)`,
+      };
     }
     const expected = wrong.map(expectedOf).join("; ");
     const found = [...new Set(wrong.map(foundOf))].join("; ");

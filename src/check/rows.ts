@@ -32,7 +32,8 @@ const outcomeOf = (results: readonly CheckResult[]): Outcome => {
   const gating = looked.filter(({ check }) => gates(check));
   if (gating.some(({ outcome }) => outcome === "failed")) return "failed";
   if (gating.length === 0 && looked.some(({ outcome }) => outcome === "failed")) return "failed";
-  if (results.some(({ check, outcome }) => outcome === "no answer" && (gates(check) || looked.length === 0))) return "no answer";
+  if (results.some(({ check, outcome }) => outcome === "no answer" && (gates(check) || looked.length === 0)))
+    return "no answer";
   const missed = results.some(({ check, outcome }) => outcome === "not checked" && gates(check) && !isAboutBake(check));
   return looked.length === 0 || missed ? "not checked" : "passed";
 };

@@ -4,7 +4,15 @@ import type { JobResult } from "../check/agent-api/jobs.ts";
 import type { CheckReport } from "../check/check-image.ts";
 import type { CheckResult, Outcome, Subject } from "../check/results.ts";
 import { summarize } from "../check/results.ts";
-import { formatFailures, formatRows, formatTotals, hasFindings, hasSilence, type Paint, rowResults } from "../check/rows.ts";
+import {
+  formatFailures,
+  formatRows,
+  formatTotals,
+  hasFindings,
+  hasSilence,
+  type Paint,
+  rowResults,
+} from "../check/rows.ts";
 import { milestone } from "../check/ci-job.ts";
 import { formatTimeline } from "../check/timeline.ts";
 import type { NodePlan } from "../plan/node-plan.ts";

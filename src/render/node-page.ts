@@ -13,7 +13,8 @@ const levels: Readonly<Record<string, string>> = {
 
 const codes = (texts: readonly string[]): string => texts.map((text) => `\`${text}\``).join(", ");
 
-const noticed = (live: boolean | undefined): string => (live === true ? "each look of the health timer" : "each tenth look");
+const noticed = (live: boolean | undefined): string =>
+  live === true ? "each look of the health timer" : "each tenth look";
 
 /** Who notices it when a check that jobs wait for fails later, who brings it back without a reboot, and what the node does meanwhile. */
 const mendTable = (checks: NodePlan["checks"]): string => {

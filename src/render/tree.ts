@@ -79,7 +79,16 @@ const generalFiles = ({ header, kernelSettings, units, checks }: NodePlan): Node
     ["live.yaml", gossFile(checks.filter(({ level, live }) => level === "gating" && live))] as const,
     [
       "checks.tsv",
-      tsv(checks.map(({ id, level, rows, title, help, repair }) => [id, level, rows.join(" "), title, help ?? "-", repair ?? "-"])),
+      tsv(
+        checks.map(({ id, level, rows, title, help, repair }) => [
+          id,
+          level,
+          rows.join(" "),
+          title,
+          help ?? "-",
+          repair ?? "-",
+        ]),
+      ),
     ] as const,
     ["goss.yaml", toYaml({ gossfile: Object.fromEntries(checkLevels.map((level) => [`${level}.yaml`, {}])) })] as const,
   ].map(([name, content]): NodeFile => ({ path: `/opt/bake/checks/${name}`, content, order: 170 })),

@@ -85,7 +85,9 @@ needs("root", "docker", "goss").describe("a node with a real dockerd", () => {
       trial: true,
     });
     for (const { path, content } of render(plan).nodeFiles) {
-      if (/^\/opt\/bake\/(bin\/bake-(images|ready|gate|health|repair)$|images)|^\/opt\/bake\/checks\/checks/.test(path)) {
+      if (
+        /^\/opt\/bake\/(bin\/bake-(images|ready|gate|health|repair)$|images)|^\/opt\/bake\/checks\/checks/.test(path)
+      ) {
         put(path, path.endsWith("/manifest.json") ? content : moved(content), 0o755);
       }
     }
@@ -165,6 +167,38 @@ esac
     expect(node("bake-health").stdout).toBe("");
   });
 
+  it("tells builders of an earlier profile, and removes those of bake alone, when the profile says so", () => {
+    const local = `localhost:1/${trialVersions.buildkitImage}`;
+    docker("tag", trialVersions.smallImage, local);
+    const made = (builder: string, image: string): void => {
+      docker("volume", "create", `buildx_buildkit_${builder}0_state`);
+      expect(docker("create", "--name", `buildx_buildkit_${builder}0`, image).status).toBe(0);
+    };
+    made("cachebuilder1", local);
+    made("cachebuilder9", local);
+    made("mine", trialVersions.smallImage);
+    const text = readFileSync(join(root, "templates/node/bake-builders"), "utf8");
+    const part = /^others\(\) \{\n[^]*?^done < <\(others\)\n/m.exec(text)?.[0] ?? "";
+    const others = (remove: boolean): string =>
+      inside(
+        "bash",
+        "-c",
+        `say() { echo "$*"; }; container_of() { echo "buildx_buildkit_\${1}0"; }; instances=${folder} made=${folder}
+BUILDER_NAMES="cachebuilder1 cachebuilder2" BUILDER_REMOVE_OTHERS=${remove}
+${part}`,
+      ).stdout;
+    expect(others(false)).toMatch(/^cachebuilder9 is not of this profile and keeps its cache: .*\n$/);
+    expect(others(true)).toBe("cachebuilder9 is not of this profile: removing it, with its cache\n");
+    expect(others(true)).toBe("");
+    expect(docker("ps", "--all", "--format", "{{.Names}}").stdout.trim().split("\n").toSorted()).toEqual([
+      "buildx_buildkit_cachebuilder10",
+      "buildx_buildkit_mine0",
+    ]);
+    expect(docker("volume", "ls", "--quiet").stdout).not.toContain("cachebuilder9");
+    docker("rm", "-f", "buildx_buildkit_cachebuilder10", "buildx_buildkit_mine0");
+    inside("systemctl", "restart", "--no-block", "bake-builders.service");
+  });
+
   it("sees that a firewall flushed Docker's rules, and restarts Docker once no agent runs", async () => {
     rmSync(at("systemctl.log"));
     inside("sh", "-c", "iptables -F && iptables -t nat -F");
@@ -181,7 +215,9 @@ esac
   });
 });
 
-const planned = render(planFor({ name: "2cards", profile: substitute(readProfile()).profile, lock: trialLock, trial: true }));
+const planned = render(
+  planFor({ name: "2cards", profile: substitute(readProfile()).profile, lock: trialLock, trial: true }),
+);
 const commandOf = (id: string): string => {
   const check = planFor({ name: "2cards", profile: readProfile() }).checks.find((each) => each.id === id);
   return String(check?.resource[2]["exec"]);
@@ -219,10 +255,20 @@ umount ${at("disk")}`);
   });
 
   it("a disk that discards for longer than mkfs may take is formatted all the same", () => {
-    put("bin/mkfs.ext4", '#!/bin/bash\ncase "$*" in *nodiscard*) ;; *) sleep 210 ;; esac\nexec /sbin/mkfs.ext4 "$@"\n', 0o755);
+    put(
+      "bin/mkfs.ext4",
+      '#!/bin/bash\ncase "$*" in *nodiscard*) ;; *) sleep 210 ;; esac\nexec /sbin/mkfs.ext4 "$@"\n',
+      0o755,
+    );
     // Without its main part; what it asks of udev and the disk is answered here.
-    const text = readFileSync(join(root, "templates/node/bake-storage"), "utf8").replace(/^case \$STORAGE_KIND in\n[^]*/m, "");
-    put("etc/bake/storage.env", 'STORAGE_KIND="blank" STORAGE_FILESYSTEM="ext4" STORAGE_UUID="7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001" STORAGE_LABEL="bake-data"\n');
+    const text = readFileSync(join(root, "templates/node/bake-storage"), "utf8").replace(
+      /^case \$STORAGE_KIND in\n[^]*/m,
+      "",
+    );
+    put(
+      "etc/bake/storage.env",
+      'STORAGE_KIND="blank" STORAGE_FILESYSTEM="ext4" STORAGE_UUID="7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001" STORAGE_LABEL="bake-data"\n',
+    );
     const run = (more: string) =>
       apart(`PATH=${at("bin")}:$PATH
 ${moved(text).replace(/\/var\/lib\/bake/g, at("var"))}
@@ -230,7 +276,7 @@ half_made() { false; }; identity() { echo here; }; name_of() { echo "$1"; }; ude
 ${more}
 truncate -s 64M ${at("blank.img")}
 make_filesystem ${at("blank.img")}`);
-    const { status, stdout } = run("blockdev() { stat -c %s \"$2\"; }");
+    const { status, stdout } = run('blockdev() { stat -c %s "$2"; }');
     expect([status, stdout]).toEqual([0, expect.stringContaining(`data disk is ${at("blank.img")}`)]);
     // Its limit grows with the disk.
     const large = run('blockdev() { echo $((8 << 40)); }\ntimeout() { echo "limit $2" >&2; shift 2; "$@"; }');
@@ -248,7 +294,10 @@ needs("root").describe("kernel settings", () => {
     const block = /^if \[ -e \/etc\/sysctl\.conf \]; then\n[^]*?^fi\n/m.exec(provision)?.[0] ?? "";
     // Of this network alone: the other settings are the machine's.
     put("sysctl/node/etc/sysctl.d/99-zz-bake.conf", (file?.content ?? "").replace(/^kernel\..*\n/gm, ""));
-    put("base.conf", "# hardened\nnet.ipv4.ip_forward=0\n-net/ipv4/conf/all/send_redirects = 0\n net.ipv4.conf.all.forwarding = 0\nnet.ipv4.ip_default_ttl = 63\n");
+    put(
+      "base.conf",
+      "# hardened\nnet.ipv4.ip_forward=0\n-net/ipv4/conf/all/send_redirects = 0\n net.ipv4.conf.all.forwarding = 0\nnet.ipv4.ip_default_ttl = 63\n",
+    );
     const script = `set -euo pipefail
 mkdir -p ${at("sysctl.d")}; cp ${at("base.conf")} ${at("sysctl.conf")}; touch ${at("none")}
 [ -e /etc/sysctl.conf ] || touch /etc/sysctl.conf

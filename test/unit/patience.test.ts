@@ -40,7 +40,9 @@ describe("a job that lost its builder", () => {
   it("is known by what buildx and Docker print", () => {
     const log = `#1 [internal] load build definition\nERROR: failed to receive status: rpc error: code = Unavailable desc = error reading from server\nERROR: error reading server preface: read |0: use of closed network connection\r\n`;
     expect(lostConnection(log)).toBe("ERROR: error reading server preface: read |0: use of closed network connection");
-    expect(lostConnection("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.\n")).toContain("Cannot connect");
+    expect(lostConnection("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.\n")).toContain(
+      "Cannot connect",
+    );
   });
 
   it("is no other failure, nor one of long before its end", () => {
@@ -82,7 +84,10 @@ describe("what a node says", () => {
       expect(asked.map((command) => command.split(/[ /]+/)[0])).toHaveLength(4);
       const silent = await nodeSays(() => Promise.reject(new Error("no answer")), log);
       expect(silent).toMatch(/^nothing by ssh .*; its console says\nNOT READY: .*\n {2}no answer G21/s);
-      const nothing = await nodeSays(() => Promise.resolve({ exitCode: 128, stdout: "\n", stderr: "" }), join(folder, "no"));
+      const nothing = await nodeSays(
+        () => Promise.resolve({ exitCode: 128, stdout: "\n", stderr: "" }),
+        join(folder, "no"),
+      );
       expect(nothing).toContain("its console ends with\nnothing");
     } finally {
       rmSync(folder, { recursive: true, force: true });

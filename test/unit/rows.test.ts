@@ -125,14 +125,21 @@ describe("judge", () => {
     // A property that is wrong is wrong, whatever ran out of time beside it.
     const late = { ...wrong(null, null), err: "Command execution timed out (500ms)" };
     expect(
-      judge([check("a", ["G1"])], report(goss("Command", "a", "stdout", late), goss("Command", "a", "exit-status", wrong(0, 1)))),
+      judge(
+        [check("a", ["G1"])],
+        report(goss("Command", "a", "stdout", late), goss("Command", "a", "exit-status", wrong(0, 1))),
+      ),
     ).toMatchObject([{ outcome: "failed" }]);
   });
 
   it("tells a row without an answer as that, and its advice is not for it", () => {
     const [silent, passed] = [check("a", ["G21"]), check("b", ["G21"])];
     const results: CheckResult[] = [
-      { check: silent, outcome: "no answer", detail: "Command execution timed out (4m0s): the machine is slow (load, disk)" },
+      {
+        check: silent,
+        outcome: "no answer",
+        detail: "Command execution timed out (4m0s): the machine is slow (load, disk)",
+      },
       { check: passed, outcome: "passed" },
     ];
     const rows = rowResults(results);

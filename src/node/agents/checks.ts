@@ -14,11 +14,7 @@ const agentEnvironment =
   "tr '\\0' '\\n' <\"/proc/$(systemctl show -p MainPID --value buildkite-agent.service)/environ\"";
 
 /** In the order of what depends on what: the binary and its configuration first, the running agents last. */
-export const agentChecks = (
-  { agents, network, storage }: Profile,
-  facts: AgentFacts,
-  token: TokenPlace,
-): Check[] => [
+export const agentChecks = ({ agents, network, storage }: Profile, facts: AgentFacts, token: TokenPlace): Check[] => [
   // Checkouts lie on the system disk: they cannot be moved (BK114).
   ofCommand(
     gating,
@@ -46,15 +42,28 @@ export const agentChecks = (
   ),
   ofCommand(
     gating,
-    { id: "agent-version", rows: ["G2"], title: `Buildkite agent is ${agents.version}` },
+    {
+      id: "agent-version",
+      rows: ["G2"],
+      title: `Buildkite agent is ${agents.version}`,
+      help: "bake a new image: the node does not keep the archive",
+    },
     `${places.binary} --version`,
     { stdout: [`/version ${literal(agents.version)}([+, ]|$)/`] },
   ),
-  gating({ id: "agent-config", rows: ["G3", "G4"], title: "the agent's configuration is for root alone" }, [
-    "file",
-    "agent-config",
-    { path: places.config, exists: true, filetype: "file", mode: "0600", owner: "root", group: "root" },
-  ]),
+  gating(
+    {
+      id: "agent-config",
+      rows: ["G3", "G4"],
+      title: "the agent's configuration is for root alone",
+      help: `chown root:root ${places.config}; chmod 600 ${places.config}`,
+    },
+    [
+      "file",
+      "agent-config",
+      { path: places.config, exists: true, filetype: "file", mode: "0600", owner: "root", group: "root" },
+    ],
+  ),
   ofCommand(
     gating,
     {
@@ -75,26 +84,38 @@ export const agentChecks = (
       : `stat -c '%a %U' ${token.path} && grep -Eq '^BUILDKITE_AGENT_TOKEN="?[^"${notPlaceholder.slice(1)}]' ${token.path}`,
     { stdout: [line("600 root")] },
   ),
-  gating({ id: "agent-settings", rows: ["G4"], title: "buildkite-agent.cfg says what the profile says" }, [
-    "file",
-    "agent-settings",
+  gating(
     {
-      path: places.config,
-      exists: true,
-      contents: [
-        setting("spawn", String(agents.spawn)),
-        `/^tags *[=:] *"?([^"]*,)?queue=${literal(agents.queue)}[,"]?/`,
-        setting("git-clone-flags", agents.gitCloneFlags),
-        setting("git-fetch-flags", agents.gitFetchFlags),
-        ...Object.entries(agents.settings).map(([key, value]) => setting(key, String(value))),
-      ],
+      id: "agent-settings",
+      rows: ["G4"],
+      title: "buildkite-agent.cfg says what the profile says",
+      help: `put the line back that is named here, in ${places.config}`,
     },
-  ]),
-  gating({ id: "agent-name", rows: ["G4", "G5"], title: `agents are named ${facts.nameTemplate}` }, [
-    "file",
-    "agent-name",
-    { path: places.config, exists: true, contents: [setting("name", facts.nameTemplate)] },
-  ]),
+    [
+      "file",
+      "agent-settings",
+      {
+        path: places.config,
+        exists: true,
+        contents: [
+          setting("spawn", String(agents.spawn)),
+          `/^tags *[=:] *"?([^"]*,)?queue=${literal(agents.queue)}[,"]?/`,
+          setting("git-clone-flags", agents.gitCloneFlags),
+          setting("git-fetch-flags", agents.gitFetchFlags),
+          ...Object.entries(agents.settings).map(([key, value]) => setting(key, String(value))),
+        ],
+      },
+    ],
+  ),
+  gating(
+    {
+      id: "agent-name",
+      rows: ["G4", "G5"],
+      title: `agents are named ${facts.nameTemplate}`,
+      help: `name="${facts.nameTemplate}" in ${places.config}`,
+    },
+    ["file", "agent-name", { path: places.config, exists: true, contents: [setting("name", facts.nameTemplate)] }],
+  ),
   ofCommand(
     advisory,
     {

@@ -32,7 +32,7 @@ const limitsOf = ({ agents, builders, storage }: Profile): Readonly<Record<strin
   return {
     maxUsedSpace: builders.maxCacheSize === undefined ? `${share}%` : `${builders.maxCacheSize}GB`,
     // Above what the node itself wants free: below that there are no jobs, and without builds no garbage is collected.
-    minFreeSpace: `${storage.minFree * 2}GB`,
+    minFreeSpace: `${storage.minFree + Math.max(1, Math.min(storage.minFree, Math.floor(storage.minSize / 20)))}GB`,
   };
 };
 

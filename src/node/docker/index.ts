@@ -92,7 +92,7 @@ const networkChecks: readonly Check[] = [
       rows: ["G20"],
       title: "Docker's rules lead containers out of the host",
       live: true,
-      help: "a firewall flushed them: systemctl restart docker while no job runs; let that firewall start before Docker",
+      help: 'a firewall flushed them: systemctl restart docker while no job runs; or daemon.json says "iptables": false',
       repair: "network",
     },
     `PATH=$PATH:/usr/sbin:/sbin; subnet=$(${asksDocker("network inspect bridge --format '{{(index .IPAM.Config 0).Subnet}}'")}) && iptables -w 20 -t nat -S POSTROUTING | grep -Eq -- "^-A POSTROUTING -s $subnet ! -o [^ ]+ -j MASQUERADE" && iptables -w 20 -S FORWARD | grep -Eq -- '-j DOCKER(-USER|-FORWARD)$'`,
