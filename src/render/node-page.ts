@@ -80,7 +80,7 @@ ${sections(false)}
 
 The same checks that open the gate are asked while the node runs. What is brought back needs no reboot; a repair that does not help
 is tried again after one, two, four minutes and so on, at most an hour, and then the agents stop as for the others. A check that does
-not come to its end in time is asked once more, alone and with four times the time. Then it has *no answer*: the node takes no new jobs,
+not come to its end in time is asked once more, without the others and with four times the time. Then it has *no answer*: the node takes no new jobs,
 and says how loaded the machine is instead of what would be wrong.
 
 | checks | noticed by | brought back by | until then |

@@ -9,7 +9,8 @@ import { inOrder } from "../../src/plan/order.ts";
 import { contributionsOf } from "../../src/plan/plan.ts";
 import { nodeArchive } from "../../src/render/stock.ts";
 import { planTarget } from "../../src/targets/index.ts";
-import { readProfile, render, trialPlan, unlockedPlan } from "../plan-of.ts";
+import { roomProblems } from "../../src/lock/room.ts";
+import { readProfile, render, trialLock, trialPlan, unlockedPlan } from "../plan-of.ts";
 
 describe("order", () => {
   test("lower first, what says nothing in the middle, the same order as it came", () => {
@@ -37,9 +38,9 @@ describe("checks that jobs wait for", () => {
   );
 
   test("say what to do, or have somebody who brings back what they miss", () => {
-    expect(gating.filter(({ help, repair }) => help === undefined && repair === undefined).map(({ id }) => id)).toEqual(
-      [],
-    );
+    const silent = gating.filter(({ help, repair }) => help === undefined && repair === undefined);
+    // The first of those about the git proxy says it for the others.
+    expect(silent.map(({ id }) => id).filter((id) => !id.startsWith("git-proxy-"))).toEqual([]);
   });
 
   test("stand in node.md with who notices, who brings it back, and what happens until then", () => {
@@ -65,6 +66,24 @@ describe("what builders keep", () => {
       const [, share = ""] = limits((profile) => ({ ...profile, agents: { ...profile.agents, spawn } }));
       expect(Number(/"(\d+)%"/.exec(share)?.[1]) * spawn).toBeLessThanOrEqual(64);
     }
+  });
+
+  test("and the images of the lock: what does not fit onto the smallest disk is told", () => {
+    const large = trialLock.artifacts.map((each) =>
+      each.kind === "container-image"
+        ? { ...each, layers: each.layers.map((layer) => ({ ...layer, size: 6 * 2 ** 30 })) }
+        : each,
+    );
+    expect(roomProblems(readProfile(), trialLock)).toEqual([]);
+    // Two layers, one of them in both images.
+    expect(roomProblems(readProfile(), { ...trialLock, artifacts: large })).toMatchObject([
+      {
+        path: ["storage", "minSize"],
+        severity: "warning",
+        message:
+          "images (about 30 GiB unpacked), caches of builders (60 GiB) and storage.minFree (10 GiB) do not fit into storage.minSize (100 GiB)",
+      },
+    ]);
   });
 
   test("is in the unit that each release of BuildKit reads", () => {

@@ -1,6 +1,9 @@
 /** The builders cachebuilder1 … cachebuilder<spawn> (guide row G24). Pure. */
 import type { Profile } from "../../profile/schema.ts";
 
+/** Of the data disk, in hundredths, for the caches of all builders together: images, models and caches of jobs lie there, too. */
+export const cachesShare = 60;
+
 export interface BuilderFacts {
   readonly image: string;
   /** What the node calls it: no registry answers there, so that a builder takes what was loaded. */

@@ -9,15 +9,13 @@ import { advisory, asksDocker, byHand, gating, line, literal, ofCommand } from "
 import type { Check } from "../check.ts";
 import type { Concern, Destination } from "../concern.ts";
 import type { Facts } from "../facts.ts";
+import { cachesShare } from "./facts.ts";
 
 /** From BuildKit 0.17 on a limit of its own, before that one number that both keeps and limits. */
 const knowsMaxUsedSpace = (image: string): boolean => {
   const { tag } = imageReferenceOf(image);
   return !/^v\d+\.\d/.test(tag) || isAtLeast(tag, "0.17.0");
 };
-
-/** Of the data disk, in hundredths, for the caches of all builders together: images, models and caches of jobs lie there, too. */
-const cachesShare = 60;
 
 /**
  * What of buildkitd.toml limits the cache. BuildKit reads `GB` as GiB, a number as bytes, whatever its own documentation says
