@@ -110,8 +110,10 @@ test("bake-ready: a goss that does not report is a failure", () => {
   expect(run("bake-ready").status).toBe(1);
   expect(status()).toMatchObject({
     ready: false,
-    failed: [{ id: "goss", detail: "no report on gating: cannot open file" }],
+    failed: [{ id: "goss", detail: "no report on gating: cannot open file", repair: "-" }],
   });
+  // Nobody brings that back: it is no good look.
+  expect(run("bake-repair").status).toBe(1);
 });
 
 test("bake-gate trusts a good status of a moment ago, and looks itself otherwise", () => {
