@@ -23,7 +23,7 @@ export const repairs = {
     until: "the agents stop after their jobs",
   },
 } as const satisfies Readonly<Record<string, { readonly by: string; readonly until: string }>>;
-export type Repair = keyof typeof repairs;
+type Repair = keyof typeof repairs;
 
 export const checkLevels = ["gating", "npu", "advisory", "site"] as const;
 export type CheckLevel = (typeof checkLevels)[number];

@@ -1,5 +1,5 @@
 /** What gets lost on a running node is noticed and brought back: the node's own scripts and goss with a real dockerd. */
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   chmodSync,
