@@ -29,9 +29,10 @@ export const paintFor = (stream: NodeJS.WriteStream): Paint => {
 export const formatReport = (results: readonly CheckResult[], paint: Paint): string => {
   const rows = rowResults(results);
   const failures = formatFailures(results, paint);
+  const silent = results.some(({ outcome }) => outcome === "no answer");
   return [
     `guide rows\n${formatRows(rows, paint)}`,
-    ...(failures === "" ? [] : [`failed checks\n${failures}`]),
+    ...(failures === "" ? [] : [`${silent ? "checks that failed or had no answer" : "failed checks"}\n${failures}`]),
     formatTotals(results, rows),
   ].join("\n\n");
 };
