@@ -13,8 +13,7 @@ const levels: Readonly<Record<string, string>> = {
 
 const codes = (texts: readonly string[]): string => texts.map((text) => `\`${text}\``).join(", ");
 
-const noticed = (live: boolean | undefined): string =>
-  live === true ? "each look of the health timer" : "each tenth look";
+const noticed = (live: boolean): string => (live ? "each look of the health timer" : "each tenth look");
 
 /** Who notices it when a check that jobs wait for fails later, who brings it back without a reboot, and what the node does meanwhile. */
 const mendTable = (checks: NodePlan["checks"]): string => {
@@ -25,7 +24,8 @@ const mendTable = (checks: NodePlan["checks"]): string => {
       repair === undefined
         ? { by: "a person, as its help says", until: "the agents stop after their jobs" }
         : repairs[repair];
-    const row = [noticed(live), by, until].map(markdownCell).join(" | ");
+    // Those of the NPUs are asked together.
+    const row = [noticed(live === true || level === "npu"), by, until].map(markdownCell).join(" | ");
     rows.set(row, [...(rows.get(row) ?? []), id]);
   }
   return [...rows].map(([row, ids]) => `| ${codes(ids)} | ${row} |\n`).join("");
