@@ -108,7 +108,7 @@ export const errorCodes = {
   },
   BK127: {
     title: "free space that the smallest disk never has",
-    text: "With less than `storage.minFree` a node takes no jobs.",
+    text: "With less than `storage.minFree` a node takes no jobs. The caches of the builders may not fill the smallest disk either.",
   },
   BK128: {
     title: "a git proxy that makes wrong URLs",

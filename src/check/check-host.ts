@@ -7,7 +7,16 @@ import type { NodePlan } from "../plan/node-plan.ts";
 import { gossFile } from "../render/goss.ts";
 import { type HostOutput, runBatch } from "./on-host.ts";
 import { redact } from "./redact.ts";
-import { type CheckResult, judge, notChecked, parseReport, withOutputs } from "./results.ts";
+import {
+  askedAgain,
+  type CheckResult,
+  judge,
+  notChecked,
+  parseReport,
+  unanswered,
+  withMoreTime,
+  withOutputs,
+} from "./results.ts";
 import { isAboutBake } from "./rows.ts";
 import { explainSshFailure, formatSshTarget, type Ssh, sshCommandLine, type SshTarget } from "../vm/ssh.ts";
 
@@ -182,12 +191,12 @@ export const checkForHost = (check: Check, { baked }: Pick<HostIdentity, "baked"
   return help === undefined || /\bbake-/.test(help) ? rest : { ...rest, help };
 };
 
-/** What the commands of failed checks print is worth a second run; not of those that ran into their time-out. */
+/** What the commands of failed checks print is worth a second run. */
 const commandsOf = (results: readonly CheckResult[], checks: readonly Check[]) =>
-  results.flatMap(({ check: { id }, outcome, found }) => {
+  results.flatMap(({ check: { id }, outcome }) => {
     const [type, , attributes] = checks.find((check) => check.id === id)?.resource ?? [];
     const exec = attributes?.["exec"];
-    return outcome === "failed" && type === "command" && typeof exec === "string" && !/timed out/.test(found ?? "")
+    return outcome === "failed" && type === "command" && typeof exec === "string"
       ? [{ name: id, command: `{ ${exec}\n} 2>&1`, seconds: 10 }]
       : [];
   });
@@ -197,6 +206,27 @@ export interface HostReport {
   /** Levels that goss gave no report about, and why; nothing is known about their checks. */
   readonly problems: readonly string[];
 }
+
+/** Once more, with four times the time, those that did not come to an end. What comes of it counts. */
+const askAgain = async (
+  host: Host,
+  shell: RootShell,
+  goss: string,
+  checks: readonly Check[],
+  first: readonly CheckResult[],
+): Promise<readonly CheckResult[]> => {
+  const silent = unanswered(checks, first);
+  if (silent.length === 0) return first;
+  host.progress.note(`  ${silent.length} checks had no answer in time: asking them once more, with more time`);
+  try {
+    const files = new Map([["again", gossFile(silent.map(withMoreTime))]]);
+    const outputs = await runBatch(shell.ssh, shell, { checks: { goss, files }, deadline: 2 * checksDeadline });
+    return askedAgain(first, judge(silent, parseReport(outputs.get("again")?.stdout ?? "")));
+  } catch (error) {
+    if (!(error instanceof BakeError)) throw error;
+    return first;
+  }
+};
 
 /**
  * Runs the plan's checks on a host.
@@ -250,7 +280,8 @@ export const checkHost = async (
       return notChecked(of(level), why);
     }
   });
-  const commands = commandsOf(judged, checks);
+  const again = await askAgain(host, shell, goss, checks, judged);
+  const commands = commandsOf(again, checks);
   let printed = new Map<string, HostOutput>();
   if (commands.length > 0) {
     try {
@@ -262,7 +293,7 @@ export const checkHost = async (
     }
   }
   // A process's environment, say, holds its token.
-  const explained = withOutputs(judged, new Map([...printed].map(([id, { stdout }]) => [id, redact(stdout, secrets)])));
+  const explained = withOutputs(again, new Map([...printed].map(([id, { stdout }]) => [id, redact(stdout, secrets)])));
   const byId = new Map(explained.map((result) => [result.check.id, result]));
   return {
     // In the plan's order.

@@ -1,14 +1,14 @@
 /** Boots a golden image with a blank data disk and golden user-data, and validates it against its plan. */
 import { targetOf } from "../targets/index.ts";
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readFile } from "node:fs/promises";
 import type { Accelerator } from "../vm/accelerator.ts";
 import { withWorkFolder } from "../host/work-folder.ts";
 import { BakeError } from "../errors.ts";
 import { panicsIn } from "../vm/console.ts";
 import type { Host } from "../host/host.ts";
-import type { CheckLevel } from "../node/check.ts";
+import type { Check, CheckLevel } from "../node/check.ts";
+import { gossFile } from "../render/goss.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { instanceUserData } from "../render/tree.ts";
 import type { Templates } from "../render/templates.ts";
@@ -17,11 +17,23 @@ import { toYaml } from "../formats/yaml.ts";
 import { checkoutJob, checkoutResult } from "./checkout/job.ts";
 import { type CheckoutSource, checkoutUrls, startCheckoutSource } from "./checkout/source.ts";
 import { checksOut, ciJob, devicesOf, missedMilestones } from "./ci-job.ts";
+import { nodeSays, saveLogs } from "./node-says.ts";
+import { lostConnection, type Pace, patience, slownessNote } from "./patience.ts";
 import type { JobResult } from "./agent-api/jobs.ts";
 import { type AgentApi, startAgentApi } from "./agent-api/server.ts";
 import { checkMetadataService } from "./metadata-check.ts";
 import { createNullDevices } from "./null-devices.ts";
-import { type CheckResult, fromOutside, judge, notChecked, parseReport, worstOfBoots } from "./results.ts";
+import {
+  askedAgain,
+  type CheckResult,
+  fromOutside,
+  judge,
+  notChecked,
+  parseReport,
+  unanswered,
+  withMoreTime,
+  worstOfBoots,
+} from "./results.ts";
 import { makeSshKey, type Ssh } from "../vm/ssh.ts";
 import { collectTimeline, type Timeline } from "./timeline.ts";
 import { bootVm, type Vm } from "../vm/machine.ts";
@@ -83,31 +95,20 @@ const directly = ({ facts: { httpProxy } }: NodePlan, address: string): Record<s
 export const dataDiskFor = ({ facts: { storage } }: NodePlan): number =>
   Math.ceil((storage.minBytes + storage.minFreeBytes) / 2 ** 30) + 4;
 
-/** Under TCG a boot with four builders takes minutes. */
-const bootTimeout = 15 * 60_000;
-
-/** Four builds at once on two emulated cores. */
-const jobTimeout = 15 * 60_000;
-
-/** Saves what the node says about itself; whatever cannot be read is left out. */
-const saveLogs = async (vm: Vm, logDir: string): Promise<void> => {
-  const keep = async (name: string, command: string): Promise<void> => {
-    const result = await vm.ssh(command, { allowFailure: true, timeout: 120_000 }).catch(() => undefined);
-    if (result !== undefined) await writeFile(join(logDir, name), result.stdout);
-  };
-  await keep("journal.log", "journalctl --no-pager -b");
-  await keep("status.json", "cat /run/bake/status.json");
-};
-
-const validate = async (vm: Vm, level: CheckLevel) => {
-  const { stdout } = await vm.ssh(
-    `HOME=/root /opt/bake/bin/goss --gossfile /opt/bake/checks/${level}.yaml validate --max-concurrent 4 --format json --no-color`,
-    {
-      allowFailure: true,
-      timeout: 300_000,
-    },
-  );
-  return parseReport(stdout);
+/** Runs the checks of a level; those that do not come to an end once more, one at a time and with four times the time. */
+const validate = async ({ ssh }: Vm, level: CheckLevel, checks: readonly Check[]): Promise<CheckResult[]> => {
+  const goss = (file: string, atOnce: number): string =>
+    `HOME=/root /opt/bake/bin/goss --gossfile ${file} validate --max-concurrent ${atOnce} --format json --no-color`;
+  const { stdout } = await ssh(goss(`/opt/bake/checks/${level}.yaml`, 4), { allowFailure: true, timeout: 600_000 });
+  const first = judge(checks, parseReport(stdout));
+  const silent = unanswered(checks, first);
+  if (silent.length === 0) return first;
+  const again = await ssh(goss("-", 1), {
+    allowFailure: true,
+    timeout: 900_000,
+    input: gossFile(silent.map(withMoreTime)),
+  });
+  return askedAgain(first, judge(silent, parseReport(again.stdout)));
 };
 
 /**
@@ -165,7 +166,7 @@ export const checkImage = async (host: Host, input: CheckInput): Promise<CheckRe
       try {
         return await observe(host, input, vm, { api, source }, since);
       } catch (error) {
-        await saveLogs(vm, logDir);
+        await saveLogs(vm.ssh, logDir);
         await input.inspect?.(vm.ssh).catch(() => undefined);
         throw error;
       } finally {
@@ -183,6 +184,12 @@ interface Services {
   readonly source: CheckoutSource;
 }
 
+/** What a step took last time, for `Pace`. */
+const lastOf = ({ progress }: Host, id: string): { readonly last?: number } => {
+  const last = progress.lastTime?.(id);
+  return last === undefined ? {} : { last };
+};
+
 /**
  * Waits for the agents, gives jobs like CI's, and validates the node against its plan. After the first boot each agent has a
  * job; after the reboot the first one alone, whose job looks for the metadata service from containers, too.
@@ -192,28 +199,24 @@ const observeBoot = async (
   { plan, logDir, brief = false }: CheckInput,
   vm: Vm,
   { api, source }: Services,
-  { ssh, since, name }: { readonly ssh: number; readonly since: () => number; readonly name: string },
+  {
+    ssh,
+    since,
+    name,
+    pace,
+  }: { readonly ssh: number; readonly since: () => number; readonly name: string; readonly pace: Pace },
 ): Promise<BootReport> => {
   const { progress } = host;
   const { agents } = plan.facts;
   const step = (id: string): string => (name === "first" ? id : `${name}-${id}`);
+  const timeout = (id: string): number => patience({ ...pace, ...lastOf(host, step(id)) });
   const registrations = await progress.step(step("boot-agents"), `wait for ${agents.spawn} agents`, async () => {
     try {
-      return await api.waitForAgents(bootTimeout, host.signal);
+      return await api.waitForAgents(timeout("boot-agents"), host.signal);
     } catch (error) {
       if (!(error instanceof BakeError)) throw error;
-      const status = await vm.ssh(
-        "/opt/bake/bin/bake-status; journalctl --no-pager -b -o cat -n 40 -u 'bake-*' -u buildkite-agent",
-        {
-          allowFailure: true,
-          timeout: 60_000,
-        },
-      );
-      throw new BakeError(
-        error.code,
-        error.message,
-        `${error.help ?? ""}\nthe node says:\n${status.stdout}\nlogs: ${logDir}`,
-      );
+      const said = await nodeSays(vm.ssh, vm.consoleLog);
+      throw new BakeError(error.code, error.message, `${error.help ?? ""}\nthe node says:\n${said}\nlogs: ${logDir}`);
     }
   });
   const registered = since();
@@ -229,17 +232,19 @@ const observeBoot = async (
     working.length === 1 ? "run a build on the first agent" : `run a build on each of ${working.length} agents`,
     () =>
       Promise.all(
-        working.map((agent, position) =>
-          api.runJob(
-            {
-              agent: ordered[position] ?? "",
-              command: ciJob(plan, agent),
-              timeoutMs: jobTimeout,
-              ...(checksOut(agent) && checkoutJob(plan, source, hostFromGuest)),
-            },
-            host.signal,
-          ),
-        ),
+        working.map(async (agent, position) => {
+          const job = {
+            agent: ordered[position] ?? "",
+            command: ciJob(plan, agent),
+            timeoutMs: timeout("jobs"),
+            ...(checksOut(agent) && checkoutJob(plan, source, hostFromGuest)),
+          };
+          const first = await api.runJob(job, host.signal);
+          const lost = first.exitStatus === 0 ? undefined : lostConnection(first.log);
+          if (lost === undefined) return first;
+          progress.note(`  agent ${agent.index} could not reach its builder (${lost}): its job runs once more`);
+          return api.runJob(job, host.signal);
+        }),
       ),
   );
   await removeDevices();
@@ -247,8 +252,8 @@ const observeBoot = async (
   const results = await progress.step(step("goss"), `run ${plan.checks.length} checks`, async () => {
     const of = (level: CheckLevel) => plan.checks.filter((check) => check.level === level);
     return [
-      ...judge(of("gating"), await validate(vm, "gating")),
-      ...judge(of("advisory"), await validate(vm, "advisory")),
+      ...(await validate(vm, "gating", of("gating"))),
+      ...(await validate(vm, "advisory", of("advisory"))),
       ...notChecked(of("npu"), "no NPU in a VM"),
       ...notChecked(of("site"), "the site's services are not looked for from a VM"),
     ];
@@ -270,6 +275,7 @@ const observeBoot = async (
       ...working.map((agent, position) => {
         const { exitStatus, log } = jobs[position] ?? { exitStatus: -1, log: "" };
         const missed = missedMilestones(plan, agent, log);
+        const lost = exitStatus === 0 ? undefined : lostConnection(log);
         return fromOutside(
           `vm-job-${agent.index}-${name}`,
           ["G5", "G22", "G24", "G27"],
@@ -278,6 +284,7 @@ const observeBoot = async (
             ...(exitStatus === 0 ? [] : [`exit ${exitStatus}`]),
             ...(missed.length === 0 ? [] : [`did not get to: ${missed.join(", ")}`]),
           ],
+          lost === undefined ? undefined : `its builder could not be reached, twice: ${lost}`,
         );
       }),
     ],
@@ -293,21 +300,26 @@ const observe = async (
 ): Promise<CheckReport> => {
   const { plan, logDir } = input;
   const { progress } = host;
-  await progress.step("boot-ssh", `boot the image (${input.accelerator.accel}) until ssh answers`, () =>
-    vm.waitForSsh(bootTimeout),
+  const { last: lastBoot } = lastOf(host, "boot-ssh");
+  const before = lastBoot === undefined ? {} : { lastBoot };
+  const boot = await progress.step("boot-ssh", `boot the image (${input.accelerator.accel}) until ssh answers`, () =>
+    vm.waitForSsh(patience(before)),
   );
-  const first = await observeBoot(host, input, vm, services, { ssh: since(), since, name: "first" });
+  const pace = { ...before, boot };
+  const slow = slownessNote(pace);
+  if (slow !== undefined) progress.note(slow);
+  const first = await observeBoot(host, input, vm, services, { ssh: since(), since, name: "first", pace });
   const metadata = input.brief === true ? [] : await checkMetadataService(vm.ssh, plan);
-  await saveLogs(vm, logDir);
+  await saveLogs(vm.ssh, logDir);
   const boots = [first];
   if (input.brief !== true) {
     const rebooted = host.now();
     const sinceReboot = (): number => (host.now() - rebooted) / 1000;
-    await progress.step("reboot", "reboot until ssh answers", () => vm.reboot(bootTimeout));
+    await progress.step("reboot", "reboot until ssh answers", () => vm.reboot(patience(pace)));
     boots.push(
-      await observeBoot(host, input, vm, services, { ssh: sinceReboot(), since: sinceReboot, name: "second" }),
+      await observeBoot(host, input, vm, services, { ssh: sinceReboot(), since: sinceReboot, name: "second", pace }),
     );
-    await saveLogs(vm, logDir);
+    await saveLogs(vm.ssh, logDir);
   }
   await input.inspect?.(vm.ssh);
   await progress.step("shut-down-vm", "shut the VM down", () => vm.shutdown());

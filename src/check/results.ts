@@ -21,7 +21,8 @@ const Report = z.object({
 });
 type GossResult = z.infer<typeof Report>["results"][number];
 
-export type Outcome = "passed" | "failed" | "not checked";
+/** `no answer`: it was asked twice and did not come to an end; nothing is known to be wrong. */
+export type Outcome = "passed" | "failed" | "no answer" | "not checked";
 
 /** What a result is about: a check of the plan, or something seen from outside the node. */
 export type Subject = Pick<Check, "id" | "rows" | "title" | "level" | "help">;
@@ -96,6 +97,27 @@ const foundOf = ({ property, err, "matcher-result": matcher }: GossResult): stri
   return `${property} ${show(matcher.actual)}`;
 };
 
+/** goss's words for a command that ran into its time-out. */
+const outOfTime = ({ err }: GossResult): boolean =>
+  /\btimed out\b/.test(typeof err === "string" ? err : JSON.stringify(err ?? ""));
+
+/** A check with four times its time, to ask it once more. Pure. */
+export const withMoreTime = (check: Check): Check => {
+  const [type, key, attributes] = check.resource;
+  const { timeout } = attributes;
+  return typeof timeout === "number"
+    ? { ...check, resource: [type, key, { ...attributes, timeout: timeout * 4 }] }
+    : check;
+};
+
+/** Those of the checks that had no answer. Pure. */
+export const unanswered = (checks: readonly Check[], results: readonly CheckResult[]): Check[] =>
+  checks.filter(({ id }) => results.some(({ check, outcome }) => check.id === id && outcome === "no answer"));
+
+/** Puts what came of asking again in the place of what came first. Pure. */
+export const askedAgain = (first: readonly CheckResult[], second: readonly CheckResult[]): CheckResult[] =>
+  first.map((result) => second.find(({ check }) => check.id === result.check.id) ?? result);
+
 /**
  * One result for each check. Pure.
  * A check passed when goss looked at it and every property held; one that goss did not report failed.
@@ -106,6 +128,14 @@ export const judge = (checks: readonly Check[], results: readonly GossResult[]):
     if (own.length === 0) return { check, outcome: "failed", detail: "goss did not report it" };
     const wrong = own.filter(({ successful }) => !successful);
     if (wrong.length === 0) return { check, outcome: "passed" };
+    // One property that is wrong is enough, whatever ran out of time beside it.
+    if (wrong.every(outOfTime)) {
+      return {
+        check,
+        outcome: "no answer",
+        detail: `${foundOf(wrong[0] ?? own[0]!)}: the machine is slow (load, disk)`,
+      };
+    }
     const expected = wrong.map(expectedOf).join("; ");
     const found = [...new Set(wrong.map(foundOf))].join("; ");
     return { check, outcome: "failed", detail: `expected ${expected}; found ${found}`, expected, found };
@@ -118,14 +148,17 @@ export const notChecked = (checks: readonly Subject[], why: string): CheckResult
 /**
  * A result about something that was seen from outside the node. Pure.
  * @param wrong What is wrong, one phrase each; nothing when it passed.
+ * @param unreached Why nothing came of looking, if so.
  */
 export const fromOutside = (
   id: string,
   rows: readonly string[],
   title: string,
   wrong: readonly string[],
+  unreached?: string,
 ): CheckResult => {
   const check = { id, rows, title, level: "gating" as const };
+  if (unreached !== undefined) return { check, outcome: "no answer", detail: unreached };
   return wrong.length === 0 ? { check, outcome: "passed" } : { check, outcome: "failed", detail: wrong.join("; ") };
 };
 
@@ -140,7 +173,7 @@ export const worstOfBoots = (boots: readonly (readonly CheckResult[])[]): CheckR
     for (const result of own) {
       const there = results.get(result.check.id);
       const detail = position === 0 || result.detail === undefined ? result.detail : `after a reboot: ${result.detail}`;
-      if (there === undefined || (there.outcome !== "failed" && result.outcome === "failed")) {
+      if (there === undefined || (there.outcome !== "failed" && ["failed", "no answer"].includes(result.outcome))) {
         results.set(result.check.id, { ...result, ...(detail !== undefined && { detail }) });
       }
     }
@@ -178,6 +211,7 @@ export interface Totals {
   readonly passed: number;
   readonly failed: number;
   readonly advisory: number;
+  readonly noAnswer: number;
   readonly notChecked: number;
 }
 
@@ -188,6 +222,7 @@ export const summarize = (results: readonly CheckResult[]): Totals => {
     passed: count(({ outcome }) => outcome === "passed"),
     failed: count(({ outcome, check }) => outcome === "failed" && gates(check)),
     advisory: count(({ outcome, check }) => outcome === "failed" && !gates(check)),
+    noAnswer: count(({ outcome }) => outcome === "no answer"),
     notChecked: count(({ outcome }) => outcome === "not checked"),
   };
 };

@@ -24,13 +24,16 @@ const reasons = (results: readonly CheckResult[]): string =>
 
 /**
  * Failed: a check that jobs wait for failed. Where the row has none that was looked at, any other that failed counts.
- * Not checked: nothing was looked at, or not everything that jobs wait for.
+ * No answer: one that jobs wait for was asked and did not come to an end. Not checked: nothing was looked at, or not everything
+ * that jobs wait for.
  */
 const outcomeOf = (results: readonly CheckResult[]): Outcome => {
-  const looked = results.filter(({ outcome }) => outcome !== "not checked");
+  const looked = results.filter(({ outcome }) => outcome !== "not checked" && outcome !== "no answer");
   const gating = looked.filter(({ check }) => gates(check));
   if (gating.some(({ outcome }) => outcome === "failed")) return "failed";
   if (gating.length === 0 && looked.some(({ outcome }) => outcome === "failed")) return "failed";
+  if (results.some(({ check, outcome }) => outcome === "no answer" && (gates(check) || looked.length === 0)))
+    return "no answer";
   const missed = results.some(({ check, outcome }) => outcome === "not checked" && gates(check) && !isAboutBake(check));
   return looked.length === 0 || missed ? "not checked" : "passed";
 };
@@ -44,6 +47,7 @@ const noteOf = (results: readonly CheckResult[]): string => {
     ...(failed.length - advisory > 0 ? [`${failed.length - advisory} failed`] : []),
     ...(advisory > 0 ? [`${advisory} failed (advisory)`] : []),
     ...(count(results, "passed") > 0 ? [`${count(results, "passed")} passed`] : []),
+    ...(count(results, "no answer") > 0 ? [`${count(results, "no answer")} without an answer`] : []),
     ...(missed > 0 ? [`${missed} not checked${why === "" ? "" : `: ${why}`}`] : []),
   ].join(", ");
 };
@@ -59,6 +63,9 @@ export const rowResults = (results: readonly CheckResult[]): RowResult[] => {
       : { row, subject, outcome: outcomeOf(own), note: noteOf(own) };
   });
 };
+
+/** Whether a row had no answer: nobody can say whether something is wrong. Pure. */
+export const hasSilence = (rows: readonly RowResult[]): boolean => rows.some(({ outcome }) => outcome === "no answer");
 
 /** Whether something is wrong: a row failed. Pure. */
 export const hasFindings = (rows: readonly RowResult[]): boolean => rows.some(({ outcome }) => outcome === "failed");
@@ -86,22 +93,24 @@ export const formatRows = (rows: readonly RowResult[], paint: Paint = plain): st
  */
 export const formatFailures = (results: readonly CheckResult[], paint: Paint = plain): string =>
   results
-    .filter(({ outcome }) => outcome === "failed")
-    .flatMap(({ check, expected, found, detail }) => [
-      `  ${paint("failed", "failed")}  ${check.rows.join(" ")}  ${check.title} [${check.id}${gates(check) ? "" : `, ${check.level}`}]`,
+    .filter(({ outcome }) => outcome === "failed" || outcome === "no answer")
+    .flatMap(({ check, outcome, expected, found, detail }) => [
+      `  ${paint(outcome, outcome)}  ${check.rows.join(" ")}  ${check.title} [${check.id}${gates(check) ? "" : `, ${check.level}`}]`,
       ...(expected === undefined ? [] : [`          expected  ${expected}`]),
       ...(found === undefined
         ? detail === undefined
           ? []
           : [`          found     ${detail}`]
         : [`          found     ${found}`]),
-      ...(check.help === undefined ? [] : [`          to do     ${check.help}`]),
+      // What to do about a failure is wrong advice where nothing is known to have failed.
+      ...(check.help === undefined || outcome === "no answer" ? [] : [`          to do     ${check.help}`]),
     ])
     .join("\n");
 
 /** Two lines with the totals of rows and of checks. Pure. */
 export const formatTotals = (results: readonly CheckResult[], rows: readonly RowResult[]): string => {
-  const { passed, failed, advisory, notChecked } = summarize(results);
+  const { passed, failed, advisory, noAnswer, notChecked } = summarize(results);
   const of = (outcome: Outcome): number => rows.filter((row) => row.outcome === outcome).length;
-  return `guide rows: ${of("passed")} passed, ${of("failed")} failed, ${of("not checked")} not checked\nchecks: ${passed} passed, ${failed} failed, ${notChecked} not checked, ${advisory} advisory`;
+  const silent = (number: number): string => (number === 0 ? "" : `${number} without an answer, `);
+  return `guide rows: ${of("passed")} passed, ${of("failed")} failed, ${silent(of("no answer"))}${of("not checked")} not checked\nchecks: ${passed} passed, ${failed} failed, ${silent(noAnswer)}${notChecked} not checked, ${advisory} advisory`;
 };

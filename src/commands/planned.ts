@@ -4,6 +4,7 @@ import { bakeTargets, trialTarget } from "../bake/targets.ts";
 import type { Host } from "../host/host.ts";
 import type { Lock } from "../lock/lock.ts";
 import { readLock } from "../lock/read.ts";
+import { roomProblems } from "../lock/room.ts";
 import { staleness } from "../lock/stale.ts";
 import { requirementsOf } from "../lock/requirements.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
@@ -61,6 +62,11 @@ export const readAsked = async (
     if (lock === undefined) return undefined;
   }
   if (lock !== undefined && reportStaleness(file, written, lock)) return undefined;
+  if (lock !== undefined && file.tree !== undefined) {
+    const problems = roomProblems(written, lock);
+    if (problems.length > 0)
+      printDiagnostics({ diagnostics: diagnosticsOf(file.tree, "BK127", problems), texts: file.texts });
+  }
   return {
     file,
     profile,

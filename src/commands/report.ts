@@ -4,7 +4,15 @@ import type { JobResult } from "../check/agent-api/jobs.ts";
 import type { CheckReport } from "../check/check-image.ts";
 import type { CheckResult, Outcome, Subject } from "../check/results.ts";
 import { summarize } from "../check/results.ts";
-import { formatFailures, formatRows, formatTotals, hasFindings, type Paint, rowResults } from "../check/rows.ts";
+import {
+  formatFailures,
+  formatRows,
+  formatTotals,
+  hasFindings,
+  hasSilence,
+  type Paint,
+  rowResults,
+} from "../check/rows.ts";
 import { milestone } from "../check/ci-job.ts";
 import { formatTimeline } from "../check/timeline.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
@@ -21,9 +29,10 @@ export const paintFor = (stream: NodeJS.WriteStream): Paint => {
 export const formatReport = (results: readonly CheckResult[], paint: Paint): string => {
   const rows = rowResults(results);
   const failures = formatFailures(results, paint);
+  const silent = results.some(({ outcome }) => outcome === "no answer");
   return [
     `guide rows\n${formatRows(rows, paint)}`,
-    ...(failures === "" ? [] : [`failed checks\n${failures}`]),
+    ...(failures === "" ? [] : [`${silent ? "checks that failed or had no answer" : "failed checks"}\n${failures}`]),
     formatTotals(results, rows),
   ].join("\n\n");
 };
@@ -33,7 +42,7 @@ export const formatReport = (results: readonly CheckResult[], paint: Paint): str
  * @returns 0 ok, 1 findings, 2 when something could not be checked and nothing else is wrong.
  */
 export const exitCodeOf = (results: readonly CheckResult[], couldNotCheck: boolean): number =>
-  hasFindings(rowResults(results)) ? 1 : couldNotCheck ? 2 : 0;
+  hasFindings(rowResults(results)) ? 1 : couldNotCheck || hasSilence(rowResults(results)) ? 2 : 0;
 
 /** The object of `--json`; docs/check.md describes it. Pure. */
 export const reportObject = (
@@ -62,7 +71,12 @@ export const reportObject = (
     rows: rows.map(({ row, subject, outcome, note }) => ({ row, subject, outcome, note })),
     problems,
     summary: {
-      rows: { passed: of("passed"), failed: of("failed"), notChecked: of("not checked") },
+      rows: {
+        passed: of("passed"),
+        failed: of("failed"),
+        noAnswer: of("no answer"),
+        notChecked: of("not checked"),
+      },
       checks: summarize(results),
       exitCode,
     },

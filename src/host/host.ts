@@ -40,6 +40,8 @@ export interface Progress {
    */
   step<T>(id: string, title: string, work: (update: Update) => Promise<T>): Promise<T>;
   note(line: string): void;
+  /** Seconds that a step took last time, where that is known. */
+  readonly lastTime?: (id: string) => number | undefined;
 }
 
 export interface Host {

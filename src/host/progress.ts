@@ -51,6 +51,10 @@ export class StepProgress implements Progress {
     this.#last = last;
   }
 
+  lastTime(id: string): number | undefined {
+    return this.#last[id];
+  }
+
   note(line: string): void {
     this.#print(line);
   }

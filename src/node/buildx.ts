@@ -25,11 +25,19 @@ export const buildx: Concern = {
     return {
       installs: installRelease(locked, "buildx"),
       checks: [
-        gating({ id: "buildx-plugin", rows: ["G23"], title: "the buildx plugin is root's alone" }, [
-          "file",
-          "buildx-plugin",
-          { path: plugin, exists: true, filetype: "file", mode: "0700", owner: "root", group: "root" },
-        ]),
+        gating(
+          {
+            id: "buildx-plugin",
+            rows: ["G23"],
+            title: "the buildx plugin is root's alone",
+            help: `chown root:root ${plugin}; chmod 700 ${plugin}`,
+          },
+          [
+            "file",
+            "buildx-plugin",
+            { path: plugin, exists: true, filetype: "file", mode: "0700", owner: "root", group: "root" },
+          ],
+        ),
         ofCommand(
           gating,
           {

@@ -38,6 +38,14 @@ export const systemdSpan = (seconds: number): string => {
 export const asksDocker = (subcommand: string): string =>
   `systemctl is-active --quiet docker.service && docker ${subcommand}`;
 
+/**
+ * Whether a file system has inodes left for a job: two in a hundred, and 100,000 are always enough. One that makes them as it goes
+ * (btrfs) counts none.
+ * @param path A word of the shell.
+ */
+export const hasInodes = (path: string): string =>
+  `df --output=itotal,iavail ${path} | awk 'NR == 2 { few = $1 / 50; if (few > 100000) few = 100000; found = 1; bad = $1 > 0 && $2 < few } END { exit bad || !found }'`;
+
 /** Properties of a unit, one a line. */
 export const show = (unit: string, properties: readonly string[]): string =>
   `systemctl show ${unit} ${properties.map((property) => `-p ${property}`).join(" ")}`;

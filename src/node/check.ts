@@ -3,6 +3,28 @@
 /** A goss resource: `[type, id, attributes]`. */
 export type GossResource = readonly [type: string, id: string, attributes: Readonly<Record<string, unknown>>];
 
+/**
+ * What bake-repair does about a failed check on a running node, by name. `by`: who brings it back. `until`: what the node does
+ * until then. Tests hold that templates/node/bake-repair knows each.
+ */
+export const repairs = {
+  docker: { by: "bake-repair starts a Docker that failed", until: "the agents stop after their jobs" },
+  images: { by: "bake-images, from the blobs on the node", until: "jobs go on" },
+  builders: { by: "bake-builders; caches stay", until: "jobs go on" },
+  identity: { by: "bake-identity, from the copy on the data disk", until: "jobs go on" },
+  group: { by: "bake-repair makes the group", until: "jobs go on" },
+  forwarding: { by: "bake-repair sets it", until: "jobs go on" },
+  network: {
+    by: "bake-repair restarts Docker once no agent runs: a restart cuts off the `docker run` of jobs",
+    until: "the agents stop after their jobs",
+  },
+  room: {
+    by: "bake-repair removes images without a name, and what builders did not use for a day",
+    until: "the agents stop after their jobs",
+  },
+} as const satisfies Readonly<Record<string, { readonly by: string; readonly until: string }>>;
+type Repair = keyof typeof repairs;
+
 export const checkLevels = ["gating", "npu", "advisory", "site"] as const;
 export type CheckLevel = (typeof checkLevels)[number];
 
@@ -16,8 +38,10 @@ export interface Check {
    * advisory, about the site's services, which a VM elsewhere does not reach.
    */
   readonly level: CheckLevel;
-  /** Can change while the node runs: the health timer looks again. */
+  /** Can change at any moment: each look of the health timer asks it. All others that jobs wait for are asked by each tenth. */
   readonly live?: boolean;
+  /** Who brings it back on a running node. Absent: a person, as `help` says; the agents stop after their jobs until then. */
+  readonly repair?: Repair;
   /** What to do when it fails. */
   readonly help?: string;
   readonly resource: GossResource;

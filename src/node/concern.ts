@@ -70,6 +70,12 @@ export interface Package extends Ordered {
   readonly because?: readonly string[];
 }
 
+/**
+ * Where kernel settings lie: after the name under which most systems link /etc/sysctl.conf, 99-sysctl.conf, since the last file
+ * wins. provision.sh keeps that file itself from saying otherwise.
+ */
+export const kernelSettingsFile = "/etc/sysctl.d/99-zz-bake.conf";
+
 /** A line of sysctl.d. */
 export interface KernelSetting {
   readonly name: string;

@@ -40,11 +40,11 @@ const pageOf = (input: ConcernInput): Page => ({
   chain: [{ text: "bake-ready", order: 70 }],
   boot: [
     {
-      text: "`bake-ready` runs the gating checks and writes `/run/bake/status.json`, also to the console. The agents' unit looks at it before\n  it starts and tries again every ten seconds: a node that is not what its plan says takes no jobs.",
+      text: "`bake-ready` runs the gating checks and writes `/run/bake/status.json`, also to the console. The agents' unit looks at it before\n  it starts, has brought back what can be, and tries again every ten seconds: a node that is not what its plan says takes no jobs.",
       order: 70,
     },
     {
-      text: `\`bake-health.timer\` repeats the checks of what can change every ${input.profile.checks.interval} s. After two bad looks in a row the agents stop,\n  when their jobs are done; with the first good one they come back. A Docker that failed is started again, and so is a builder that\n  does not run.`,
+      text: `\`bake-health.timer\` looks again every ${input.profile.checks.interval} s: at what can change at any moment, and each tenth time at everything that jobs wait\n  for. \`bake-repair\` has brought back what can be (images, builders, the key pair, a failed Docker), and jobs go on meanwhile. After\n  two other bad looks in a row the agents stop, when their jobs are done; with the first good one they come back.`,
       order: 820,
     },
   ],
@@ -114,6 +114,7 @@ export const gate: Concern = {
       { name: "bake-ready", order: 60 },
       { name: "bake-gate", order: 70 },
       { name: "bake-health", order: 80 },
+      { name: "bake-repair", order: 80 },
       { name: "bake-override", order: 100 },
       { name: "bake-status", order: 110 },
     ],

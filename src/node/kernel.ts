@@ -1,5 +1,5 @@
 /** A kernel that panicked starts again: it would stand still for ever otherwise, and with it the node. */
-import type { Concern } from "./concern.ts";
+import { type Concern, kernelSettingsFile } from "./concern.ts";
 import { advisory, line, ofCommand } from "./check-commands.ts";
 
 /** Seconds: time for a crash dump, where one is set up, and for the console's last words. */
@@ -16,7 +16,7 @@ export const kernel: Concern = {
           id: "bake-panic-reboot",
           rows: ["G1"],
           title: "a kernel that panicked starts again",
-          help: "sysctl --system; /etc/sysctl.d has a later file that says otherwise",
+          help: `sysctl -p ${kernelSettingsFile}; a later file of /etc/sysctl.d, or /etc/sysctl.conf, says otherwise`,
         },
         "cat /proc/sys/kernel/panic",
         { stdout: [line(String(panicReboot))] },

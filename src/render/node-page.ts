@@ -1,5 +1,6 @@
 /** node.md: what a node of this profile is, and what it is held to, by guide row. Pure. */
 import { markdownCell } from "../formats/markdown.ts";
+import { repairs } from "../node/check.ts";
 import { guideRows, mistakes, notProven } from "../node/guide.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 
@@ -10,12 +11,32 @@ const levels: Readonly<Record<string, string>> = {
   site: "advisory; needs the site's network",
 };
 
+const codes = (texts: readonly string[]): string => texts.map((text) => `\`${text}\``).join(", ");
+
+const noticed = (live: boolean): string => (live ? "each look of the health timer" : "each tenth look");
+
+/** Who notices it when a check that jobs wait for fails later, who brings it back without a reboot, and what the node does meanwhile. */
+const mendTable = (checks: NodePlan["checks"]): string => {
+  const rows = new Map<string, string[]>();
+  for (const { id, level, live, repair } of checks) {
+    if (level !== "gating" && level !== "npu") continue;
+    const { by, until } =
+      repair === undefined
+        ? { by: "a person, as its help says", until: "the agents stop after their jobs" }
+        : repairs[repair];
+    // Those of the NPUs are asked together.
+    const row = [noticed(live === true || level === "npu"), by, until].map(markdownCell).join(" | ");
+    rows.set(row, [...(rows.get(row) ?? []), id]);
+  }
+  return [...rows].map(([row, ids]) => `| ${codes(ids)} | ${row} |\n`).join("");
+};
+
 const checksOfRow = (checks: NodePlan["checks"], row: string): string => {
   const lines = checks
     .filter(({ rows }) => rows.includes(row))
     .map(
       ({ id, title, level, live, help }) =>
-        `| \`${markdownCell(id)}\` | ${markdownCell(title)} | ${levels[level]}${live === true ? "; looked at again and again" : ""} | ${markdownCell(help ?? "")} |\n`,
+        `| \`${markdownCell(id)}\` | ${markdownCell(title)} | ${levels[level]}${live === true ? "; asked by each look" : ""} | ${markdownCell(help ?? "")} |\n`,
     );
   return lines.length === 0
     ? ""
@@ -25,8 +46,6 @@ const checksOfRow = (checks: NodePlan["checks"], row: string): string => {
 /** `a, b -> c`: what runs beside the next one is told with it. */
 const chainOf = (chain: NodePlan["page"]["chain"]): string =>
   chain.map(({ text, beside }, index) => `${text}${index === chain.length - 1 ? "" : beside ? ", " : " -> "}`).join("");
-
-const codes = (texts: readonly string[]): string => texts.map((text) => `\`${text}\``).join(", ");
 
 /** What concerns say of themselves, in their order, then checks by guide row. */
 export const nodePage = ({ profile, checks, units, page }: NodePlan): string => {
@@ -57,6 +76,16 @@ Units order the boot; nothing sleeps.
 
 ${page.boot.map(({ text }) => `- ${text}\n`).join("")}
 ${sections(false)}
+## When a check fails later
+
+The same checks that open the gate are asked while the node runs. What is brought back needs no reboot; a repair that does not help
+is tried again after one, two, four minutes and so on, at most an hour, and then the agents stop as for the others. A check that does
+not come to its end in time is asked once more, without the others and with four times the time. Then it has *no answer*: the node takes no new jobs,
+and says how loaded the machine is instead of what would be wrong.
+
+| checks | noticed by | brought back by | until then |
+|---|---|---|---|
+${mendTable(checks)}
 ## What is where
 
 | path | what |

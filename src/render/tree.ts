@@ -2,7 +2,7 @@
 import { tsv } from "../formats/lines.ts";
 import { toYaml } from "../formats/yaml.ts";
 import { checkLevels } from "../node/check.ts";
-import type { Instance, NodeFile } from "../node/concern.ts";
+import { type Instance, kernelSettingsFile, type NodeFile } from "../node/concern.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { inOrder } from "../plan/order.ts";
 import { targetOf } from "../targets/index.ts";
@@ -66,7 +66,7 @@ const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 /** What follows from the whole plan: no concern writes these. */
 const generalFiles = ({ header, kernelSettings, units, checks }: NodePlan): NodeFile[] => [
   {
-    path: "/etc/sysctl.d/90-bake.conf",
+    path: kernelSettingsFile,
     content: `# ${header}\n${kernelSettings.map(({ name, value }) => `${name} = ${value}\n`).join("")}`,
     order: 20,
   },
@@ -76,11 +76,20 @@ const generalFiles = ({ header, kernelSettings, units, checks }: NodePlan): Node
       `${level}.yaml`,
       gossFile(checks.filter((check) => check.level === level)),
     ]),
-    // What can change while the node runs.
+    // What can change at any moment.
     ["live.yaml", gossFile(checks.filter(({ level, live }) => level === "gating" && live))] as const,
     [
       "checks.tsv",
-      tsv(checks.map(({ id, level, rows, title, help }) => [id, level, rows.join(" "), title, help ?? "-"])),
+      tsv(
+        checks.map(({ id, level, rows, title, help, repair }) => [
+          id,
+          level,
+          rows.join(" "),
+          title,
+          help ?? "-",
+          repair ?? "-",
+        ]),
+      ),
     ] as const,
     ["goss.yaml", toYaml({ gossfile: Object.fromEntries(checkLevels.map((level) => [`${level}.yaml`, {}])) })] as const,
   ].map(([name, content]): NodeFile => ({ path: `/opt/bake/checks/${name}`, content, order: 170 })),

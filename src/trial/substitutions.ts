@@ -29,7 +29,7 @@ export const trialVersions = {
 } as const;
 
 /** GiB: what a trial's disks need. */
-const trialSizes = { systemDisk: 6, minSize: 4, minFree: 1 } as const;
+const trialSizes = { systemDisk: 6, minSize: 4, minFree: 1, systemMinFree: 1 } as const;
 
 type Qemu = NonNullable<Profile["targets"]["qemu"]>;
 
@@ -71,6 +71,12 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
       profile: `${profile.storage.minFree} GiB`,
       trial: `${trialSizes.minFree} GiB`,
       why: "a small data disk",
+    },
+    {
+      what: "storage.systemMinFree",
+      profile: `${profile.storage.systemMinFree} GiB`,
+      trial: `${trialSizes.systemMinFree} GiB`,
+      why: "a small system disk",
     },
     {
       what: "docker.version",
@@ -143,7 +149,12 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
       agents: { ...profile.agents, version: trialVersions.agent },
       checks: { ...profile.checks, gossVersion: trialVersions.goss },
       images: [trialVersions.smallImage],
-      storage: { ...profile.storage, minSize: trialSizes.minSize, minFree: trialSizes.minFree },
+      storage: {
+        ...profile.storage,
+        minSize: trialSizes.minSize,
+        minFree: trialSizes.minFree,
+        systemMinFree: trialSizes.systemMinFree,
+      },
       models: [],
       files: [],
       pins: {},

@@ -1,6 +1,6 @@
 /** bake-identity with the real ssh-keygen, below another root. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -81,6 +81,16 @@ test("a public half that was lost in a power cut comes back", () => {
       .slice(0, 2)
       .map((part) => part.trim()),
   ).toEqual(half);
+});
+
+test("what was lost of the key pair in use comes back from the data disk, and is for root alone again", () => {
+  identity("ed25519");
+  const pair = [read("root/.ssh/id_ed25519"), read("root/.ssh/id_ed25519.pub")];
+  rmSync(at("root/.ssh/id_ed25519.pub"));
+  chmodSync(at("root/.ssh/id_ed25519"), 0o644);
+  expect(identity("ed25519").status).toBe(0);
+  expect([read("root/.ssh/id_ed25519"), read("root/.ssh/id_ed25519.pub")]).toEqual(pair);
+  expect(modes("root/.ssh/id_ed25519", "root/.ssh/id_ed25519.pub")).toBe("600 644");
 });
 
 test("two different key pairs: refused, and neither is replaced", () => {

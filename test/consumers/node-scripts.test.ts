@@ -5,8 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { root } from "../../src/host/root.ts";
+import { repairs } from "../../src/node/check.ts";
 import { render, trialPlan } from "../plan-of.ts";
 
+const rendered = render(trialPlan());
 let folder = "";
 const at = (path: string): string => join(folder, path);
 const script = (path: string, text: string): void => {
@@ -17,7 +19,7 @@ const script = (path: string, text: string): void => {
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "bake-node-"));
-  for (const name of ["bake-ready", "bake-gate", "bake-health", "bake-token", "bake-epoch"]) {
+  for (const name of ["bake-ready", "bake-gate", "bake-health", "bake-repair", "bake-token", "bake-epoch"]) {
     const text = readFileSync(join(root, "templates/node", name), "utf8");
     // The same script below another root.
     script(
@@ -28,12 +30,19 @@ beforeEach(() => {
   mkdirSync(at("opt/bake/checks"), { recursive: true });
   mkdirSync(at("run/bake"), { recursive: true });
   mkdirSync(at("etc/bake/secrets"), { recursive: true });
-  const tsv = render(trialPlan()).files.find(({ path }) => path === "node/opt/bake/checks/checks.tsv");
-  writeFileSync(at("opt/bake/checks/checks.tsv"), tsv?.content ?? "");
+  for (const name of ["checks.tsv", "gating.yaml"]) {
+    const file = rendered.files.find(({ path }) => path === `node/opt/bake/checks/${name}`);
+    writeFileSync(at(`opt/bake/checks/${name}`), file?.content ?? "");
+  }
+  writeFileSync(at("etc/bake/builders.env"), 'BUILDER_NAMES="cachebuilder1 cachebuilder2"\n');
   script(
     "bin/systemctl",
     `echo "$*" >>${at("systemctl.log")}
-case $1 in show) cat ${at("agent-state")} ;; is-failed) [ -e ${at("docker-failed")} ] ;; is-active) [ ! -e ${at("docker-failed")} ] ;; esac`,
+case $* in
+  *buildkite-agent*) [ $1 != show ] || cat ${at("agent-state")} ;;
+  show*.service) cat ${at("unit-state")} 2>/dev/null || echo active ;;
+esac
+case $1 in is-failed) [ -e ${at("docker-failed")} ] ;; is-active) [ ! -e ${at("docker-failed")} ] ;; esac`,
   );
   script("bin/docker", `echo "docker $*" >>${at("systemctl.log")}`);
   writeFileSync(at("agent-state"), "active\n");
@@ -41,10 +50,16 @@ case $1 in show) cat ${at("agent-state")} ;; is-failed) [ -e ${at("docker-failed
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const goss = (report: string): void => {
+/** @param again What it says to those checks that are asked once more. */
+const goss = (report: string, again = report): void => {
   writeFileSync(at("report"), `${report}\n1..1\n`);
-  script("opt/bake/bin/goss", `cat ${at("report")}`);
+  writeFileSync(at("report-again"), `${again}\n1..1\n`);
+  script(
+    "opt/bake/bin/goss",
+    `echo "\${2##*/}" >>${at("asked")}; case $2 in */again.yaml) cp $2 ${at("again.yaml")}; cat ${at("report-again")} ;; *) cat ${at("report")} ;; esac`,
+  );
 };
+const missing = (id: string): string => `not ok 1 - Command: ${id}: exit-status: Expected 1 to equal 0`;
 const run = (name: string, args: string[] = [], input = "", awk = "mawk") => {
   rmSync(at("bin/awk"), { force: true });
   execFileSync("ln", [
@@ -95,8 +110,10 @@ test("bake-ready: a goss that does not report is a failure", () => {
   expect(run("bake-ready").status).toBe(1);
   expect(status()).toMatchObject({
     ready: false,
-    failed: [{ id: "goss", detail: "no report on gating: cannot open file" }],
+    failed: [{ id: "goss", detail: "no report on gating: cannot open file", repair: "-" }],
   });
+  // Nobody brings that back: it is no good look.
+  expect(run("bake-repair").status).toBe(1);
 });
 
 test("bake-gate trusts a good status of a moment ago, and looks itself otherwise", () => {
@@ -137,15 +154,137 @@ test("bake-health starts a Docker that failed, and builders that do not run", ()
   expect(run("bake-ready").status).toBe(0);
   goss("not ok 1 - Command: builder-cachebuilder2: stdout: matches expectation");
   run("bake-health");
-  expect(called()).toContain("docker buildx inspect --bootstrap cachebuilder2\n");
+  expect(called()).toContain("restart --no-block bake-builders.service\n");
   expect(called()).not.toContain("reset-failed");
+  goss(missing("docker-version"));
   writeFileSync(at("docker-failed"), "");
   writeFileSync(at("systemctl.log"), "");
   run("bake-health");
   expect(called()).toContain(
     "reset-failed docker.service docker.socket\nstart --no-block docker.socket docker.service\n",
   );
-  expect(called()).not.toContain("docker buildx");
+  expect(called()).not.toContain("bake-builders");
+});
+
+test("what a prune took is brought back, and jobs go on: agents stop only when that does not help", () => {
+  expect(run("bake-ready").status).toBe(0);
+  goss([missing("image-1"), missing("image-2"), missing("bake-builder-image")].join("\n"));
+  const first = run("bake-health");
+  expect(first.stdout).toContain("help: journalctl -u bake-health -u bake-images; by hand");
+  expect(first.stdout).toContain("images: bake-images.service brings them back");
+  // Once each, the images first.
+  expect(called().match(/^restart .*$/gm)).toEqual([
+    "restart --no-block bake-images.service",
+    "restart --no-block bake-builders.service",
+  ]);
+  // Large images take their time.
+  writeFileSync(at("unit-state"), "activating\n");
+  for (let looks = 0; looks < 3; looks++) expect(run("bake-health").stdout).toContain("bake-images.service is at work");
+  expect(called()).not.toContain("stop");
+  // It came to its end, without them, and is not tried again at once.
+  writeFileSync(at("unit-state"), "failed\n");
+  run("bake-health");
+  run("bake-health");
+  expect(called()).toContain("stop --no-block buildkite-agent.service");
+  expect(called().match(/^restart /gm)).toHaveLength(2);
+  // Right again: what was counted is forgotten.
+  goss("ok 1 - Command: image-1: exit-status: matches expectation: 0");
+  run("bake-health");
+  expect(existsSync(at("run/bake/repairs"))).toBe(false);
+});
+
+test("the gate has brought back what is missing, and waits for it", () => {
+  goss(missing("image-2"));
+  const gate = run("bake-gate");
+  expect(gate.status).toBe(1);
+  expect(gate.stdout).toContain("images: bake-images.service brings them back");
+  expect(called()).toContain("restart --no-block bake-images.service\n");
+  goss("ok 1 - Command: image-2: exit-status: matches expectation: 0");
+  expect(run("bake-gate").status).toBe(0);
+});
+
+test("Docker is restarted for its rules only while no agent runs", () => {
+  goss(missing("docker-nat"));
+  expect(run("bake-ready").status).toBe(1);
+  run("bake-repair");
+  writeFileSync(at("agent-state"), "deactivating\n");
+  run("bake-repair");
+  expect(called()).not.toContain("restart");
+  writeFileSync(at("agent-state"), "inactive\n");
+  run("bake-repair");
+  expect(called()).toContain("restart --no-block docker.service\n");
+});
+
+test("each look asks what can change at any moment, each tenth everything", () => {
+  writeFileSync(at("etc/bake/instance.env"), 'BAKE_ABSENT="npu"\n');
+  // The first one finds no status yet.
+  for (const looks of [1, 2, 9, 10, 11]) {
+    writeFileSync(at("run/bake/looks"), `${looks - 1}\n`);
+    run("bake-health");
+    expect(status()["run"]).toBe("health");
+  }
+  expect(readFileSync(at("asked"), "utf8").trim().split("\n")).toEqual([
+    "gating.yaml",
+    "live.yaml",
+    "live.yaml",
+    "gating.yaml",
+    "live.yaml",
+  ]);
+});
+
+test("bake-ready asks what ran out of time once more, alone, with four times the time", () => {
+  writeFileSync(at("etc/bake/instance.env"), 'BAKE_ABSENT="npu"\n');
+  const late = "exit-status: Error Command execution timed out (1m0s)";
+  goss(
+    [
+      `not ok 1 - Command: data-root: ${late}`,
+      `not ok 2 - Command: data-root: ${late.replace("exit-status", "stdout")}`,
+      "ok 3 - Command: docker-version: exit-status: matches expectation: 0",
+    ].join("\n"),
+    "ok 1 - Command: data-root: exit-status: matches expectation: 0",
+  );
+  expect(run("bake-ready")).toMatchObject({
+    status: 0,
+    stdout: expect.stringMatching(/^ready for jobs: .* 2 passed, 0 failed, not checked: npu$/m),
+  });
+  const again = readFileSync(at("again.yaml"), "utf8");
+  expect(again).toMatch(/^command:\n {2}data-root:\n/);
+  expect(again.match(/^ {2}\S/gm)).toHaveLength(1);
+  expect(again).toContain("    timeout: 240000\n");
+});
+
+test("what has no answer twice did not fail: it says that the machine is slow", () => {
+  writeFileSync(at("etc/bake/instance.env"), 'BAKE_ABSENT="npu"\n');
+  goss(
+    [
+      "not ok 1 - Command: data-root: exit-status: Error Command execution timed out (1m0s)",
+      missing("docker-group"),
+    ].join("\n"),
+    "not ok 1 - Command: data-root: exit-status: Error Command execution timed out (4m0s)",
+  );
+  const { status: code, stdout } = run("bake-ready");
+  expect(code).toBe(1);
+  expect(status()).toMatchObject({
+    ready: false,
+    passed: 0,
+    failed: [{ id: "docker-group", repair: "group" }],
+    unanswered: [{ id: "data-root", rows: "G21", detail: "exit-status: Error Command execution timed out (4m0s)" }],
+  });
+  expect(stdout).toMatch(/^NOT READY: takes no jobs: .* 0 passed, 1 failed, 1 without an answer, not checked: npu$/m);
+  expect(stdout).toContain("no answer G21 Docker keeps its data in /mnt/docker-data/docker");
+  expect(stdout).toMatch(/the machine is slow \(load [0-9.]+ on \d+ processors\)/);
+  expect(stdout).not.toContain('set "data-root"');
+  // It is no good look either: nothing is known of this node, and nothing would bring that back.
+  const late = "not ok 1 - Command: data-root: exit-status: Error Command execution timed out (4m0s)";
+  goss(late);
+  run("bake-health");
+  run("bake-health");
+  expect(called()).toContain("stop --no-block buildkite-agent.service");
+});
+
+test("bake-repair knows each repair that checks name", () => {
+  const text = readFileSync(join(root, "templates/node/bake-repair"), "utf8");
+  for (const name of Object.keys(repairs)) expect(text).toMatch(new RegExp(`^ {4}${name}\\)`, "m"));
 });
 
 test("bake-health leaves agents alone that somebody else stopped", () => {

@@ -18,9 +18,13 @@ const folder = mkdtempSync(join(tmpdir(), "bake-registries-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const base = readProfile();
+
+/** GiB. */
+const maxCacheSize = 200;
 /** 2cards at a site with mirrors. */
 const profileWith = (insecure: readonly string[], mirrors: Profile["network"]["registryMirrors"]): Profile => ({
   ...base,
+  builders: { ...base.builders, maxCacheSize },
   docker: { ...base.docker, mtu: 1450 },
   network: { ...base.network, registryMirrors: mirrors },
   sources: { ...base.sources, insecureRegistries: [...insecure] },
@@ -194,7 +198,7 @@ needs("root", "docker", "buildkitd", "buildctl", "docker-registry").describe("bu
   }, 90_000);
 
   it("reads the limit of its cache in GiB", async () => {
-    const bytes = base.builders.maxCacheSize * 2 ** 30;
+    const bytes = maxCacheSize * 2 ** 30;
     expect(await buildctl("debug", "workers", "--verbose")).toContain(`Maximum used space:\t${bytes / 1e9}GB`);
   });
 });

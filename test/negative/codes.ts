@@ -15,6 +15,7 @@ export const codesOf: Readonly<Record<string, readonly string[]>> = {
   "buildkit-moving-tag": ["BK121"],
   "buildkit-old-kernel": ["BK121"],
   "buildx-other-minor": ["BK120"],
+  "caches-above-size": ["BK127"],
   "cloud-bare-metal": ["BK129"],
   "cloud-limits": ["BK129"],
   "cloud-system-without-detection": ["BK129"],

@@ -239,8 +239,24 @@ needs("goss").describe("checkHost", () => {
       identity,
       goss,
     });
-    expect(results[0]).toMatchObject({ outcome: "failed", found: "Command execution timed out (500ms)" });
+    // Asked twice, the second time for longer.
+    expect(results[0]).toMatchObject({
+      outcome: "no answer",
+      detail: "Command execution timed out (2s): the machine is slow (load, disk)",
+    });
     expect((await run("pgrep", ["-f", `sleep ${marker}`], { allowFailure: true })).stdout).toBe("");
+  });
+
+  it("asks what did not come to its end in time once more, with more time", async () => {
+    const { results } = await checkHost(host, shell, {
+      plan: planWith([command("slow", "sleep 3", { timeout: 2000 }), command("good", "true")]),
+      identity,
+      goss,
+    });
+    expect(results.map(({ check: { id }, outcome }) => [id, outcome])).toEqual([
+      ["slow", "passed"],
+      ["good", "passed"],
+    ]);
   });
 
   it("reports a goss that cannot run as not checked", async () => {

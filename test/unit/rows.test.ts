@@ -1,6 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { type CheckResult, judge, notChecked, parseReport, withOutputs } from "../../src/check/results.ts";
-import { formatFailures, formatRows, formatTotals, hasFindings, rowResults } from "../../src/check/rows.ts";
+import {
+  askedAgain,
+  type CheckResult,
+  judge,
+  notChecked,
+  parseReport,
+  unanswered,
+  withMoreTime,
+  withOutputs,
+} from "../../src/check/results.ts";
+import { formatFailures, formatRows, formatTotals, hasFindings, hasSilence, rowResults } from "../../src/check/rows.ts";
 import type { Check, CheckLevel } from "../../src/node/check.ts";
 import { guideRows } from "../../src/node/guide.ts";
 
@@ -96,12 +105,53 @@ describe("judge", () => {
     expect(result?.expected).toBe("stdout /^26\\.1\\.5([+~-].*)?$/");
   });
 
-  it("reports a command that ran into its time-out", () => {
+  it("does not call failed what ran into its time-out, and asks it with more time", () => {
     const [result] = judge(
       [check("a", ["G1"])],
       report(goss("Command", "a", "exit-status", { ...wrong(null, null), err: "Command execution timed out (500ms)" })),
     );
-    expect(result).toMatchObject({ outcome: "failed", found: "Command execution timed out (500ms)" });
+    expect(result).toMatchObject({
+      outcome: "no answer",
+      detail: "Command execution timed out (500ms): the machine is slow (load, disk)",
+    });
+    const slow: Check = { ...check("a", ["G1"]), resource: ["command", "a", { exec: "true", timeout: 60_000 }] };
+    expect(unanswered([slow, check("b", ["G1"])], [result!])).toEqual([slow]);
+    expect(withMoreTime(slow).resource[2]).toEqual({ exec: "true", timeout: 240_000 });
+    const second = judge([slow], report(goss("Command", "a", "exit-status")));
+    expect(askedAgain([result!, ...judge([check("b", ["G1"])], [])], second).map(({ outcome }) => outcome)).toEqual([
+      "passed",
+      "failed",
+    ]);
+    // A property that is wrong is wrong, whatever ran out of time beside it.
+    const late = { ...wrong(null, null), err: "Command execution timed out (500ms)" };
+    expect(
+      judge(
+        [check("a", ["G1"])],
+        report(goss("Command", "a", "stdout", late), goss("Command", "a", "exit-status", wrong(0, 1))),
+      ),
+    ).toMatchObject([{ outcome: "failed" }]);
+  });
+
+  it("tells a row without an answer as that, and its advice is not for it", () => {
+    const [silent, passed] = [check("a", ["G21"]), check("b", ["G21"])];
+    const results: CheckResult[] = [
+      {
+        check: silent,
+        outcome: "no answer",
+        detail: "Command execution timed out (4m0s): the machine is slow (load, disk)",
+      },
+      { check: passed, outcome: "passed" },
+    ];
+    const rows = rowResults(results);
+    expect(rows.find(({ row }) => row === "G21")).toMatchObject({
+      outcome: "no answer",
+      note: "1 passed, 1 without an answer",
+    });
+    expect([hasFindings(rows), hasSilence(rows)]).toEqual([false, true]);
+    expect(formatFailures(results)).toBe(
+      "  no answer  G21  title of a [a]\n          found     Command execution timed out (4m0s): the machine is slow (load, disk)",
+    );
+    expect(formatTotals(results, rows)).toContain("checks: 1 passed, 0 failed, 1 without an answer, 0 not checked");
   });
 
   it("adds what the command prints", () => {

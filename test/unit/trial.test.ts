@@ -32,6 +32,7 @@ describe("a trial", () => {
       ...profile.storage,
       minSize: trial.storage.minSize,
       minFree: trial.storage.minFree,
+      systemMinFree: trial.storage.systemMinFree,
     });
     expect(trial.network).toEqual(profile.network);
   });

@@ -200,6 +200,22 @@ event("builders are made anew when their pin changes or they are gone, and keep 
   expect(await sh("docker image ls --format '{{.Repository}}:{{.Tag}}'")).toContain("moby/buildkit:v0.26.1");
 });
 
+event("what a job's `docker system prune -af` took is brought back, and so is ip_forward; jobs go on", async () => {
+  await stopHealthTimer();
+  await sh("docker system prune -af");
+  expect((await run("docker image inspect bake.local/trial/busybox:1")).exitCode).not.toBe(0);
+  expect(await look()).toContain("failed G27 image bake.local/trial/busybox:1");
+  await until("docker image inspect bake.local/trial/busybox:1", 180);
+  await until('[ "$(systemctl show -p ActiveState --value bake-images)" = active ]', 60);
+  await sh("echo net.ipv4.ip_forward=0 >/etc/sysctl.d/99-base.conf; systemctl restart systemd-sysctl");
+  expect(await sh("cat /proc/sys/net/ipv4/ip_forward; rm /etc/sysctl.d/99-base.conf")).toBe("1");
+  await sh("echo 0 >/proc/sys/net/ipv4/ip_forward");
+  await look();
+  expect(await sh("cat /proc/sys/net/ipv4/ip_forward")).toBe("1");
+  expect(await look()).toMatch(/^ready for jobs/);
+  expect(await stateOfAgents()).toBe("active");
+});
+
 event(
   "a full data disk stops the agents after their jobs; an override brings them back, and so does room",
   async () => {

@@ -1,6 +1,6 @@
 /** What holds of the agents of a node (guide rows G2–G10). Pure. */
 import type { Profile } from "../../profile/schema.ts";
-import { advisory, byHand, gating, line, literal, ofCommand, show, systemdSpan } from "../check-commands.ts";
+import { advisory, byHand, gating, hasInodes, line, literal, ofCommand, show, systemdSpan } from "../check-commands.ts";
 import type { Check } from "../check.ts";
 import { notPlaceholder } from "../secret-placeholder.ts";
 import type { AgentFacts } from "./facts.ts";
@@ -14,10 +14,40 @@ const agentEnvironment =
   "tr '\\0' '\\n' <\"/proc/$(systemctl show -p MainPID --value buildkite-agent.service)/environ\"";
 
 /** In the order of what depends on what: the binary and its configuration first, the running agents last. */
-export const agentChecks = ({ agents, network, secrets }: Profile, facts: AgentFacts, token: TokenPlace): Check[] => [
+export const agentChecks = ({ agents, network, secrets, storage }: Profile, facts: AgentFacts, token: TokenPlace): Check[] => [
+  // Checkouts lie on the system disk: they cannot be moved (BK114).
   ofCommand(
     gating,
-    { id: "agent-version", rows: ["G2"], title: `Buildkite agent is ${agents.version}` },
+    {
+      id: "checkouts-room",
+      rows: ["G4"],
+      title: `the disk of the checkouts has ${storage.systemMinFree} GiB free`,
+      live: true,
+      help: `du -xhd1 ${places.builds} /var; a checkout can be removed while its agent has no job`,
+    },
+    `test "$(df -B1 --output=avail ${places.prefix} | tail -n 1)" -ge ${storage.systemMinFree * 2 ** 30}`,
+    { timeout: 30_000 },
+  ),
+  ofCommand(
+    gating,
+    {
+      id: "checkouts-inodes",
+      rows: ["G4"],
+      title: "the disk of the checkouts has inodes left",
+      live: true,
+      help: `du -x --inodes -d1 ${places.builds} /var; df -i`,
+    },
+    hasInodes(places.prefix),
+    { timeout: 30_000 },
+  ),
+  ofCommand(
+    gating,
+    {
+      id: "agent-version",
+      rows: ["G2"],
+      title: `Buildkite agent is ${agents.version}`,
+      help: "bake a new image: the node does not keep the archive",
+    },
     // Also on a host that was set up by hand; on a node it leads to the binary that the service starts.
     `${places.link} --version`,
     { stdout: [`/version ${literal(agents.version)}([+, ]|$)/`] },
@@ -32,11 +62,19 @@ export const agentChecks = ({ agents, network, secrets }: Profile, facts: AgentF
     },
     `! command -v restorecon >/dev/null || [ -z "$(restorecon -nRv /opt/bake)" ]`,
   ),
-  gating({ id: "agent-config", rows: ["G3", "G4"], title: "the agent's configuration is for root alone" }, [
-    "file",
-    "agent-config",
-    { path: places.config, exists: true, filetype: "file", mode: "0600", owner: "root", group: "root" },
-  ]),
+  gating(
+    {
+      id: "agent-config",
+      rows: ["G3", "G4"],
+      title: "the agent's configuration is for root alone",
+      help: `chown root:root ${places.config}; chmod 600 ${places.config}`,
+    },
+    [
+      "file",
+      "agent-config",
+      { path: places.config, exists: true, filetype: "file", mode: "0600", owner: "root", group: "root" },
+    ],
+  ),
   ofCommand(
     gating,
     {
@@ -60,26 +98,38 @@ export const agentChecks = ({ agents, network, secrets }: Profile, facts: AgentF
       : `stat -c '%a %U' ${token.path} && grep -Eq '^BUILDKITE_AGENT_TOKEN="?[^"${notPlaceholder.slice(1)}]' ${token.path}`,
     { stdout: [line("600 root")] },
   ),
-  gating({ id: "agent-settings", rows: ["G4"], title: "buildkite-agent.cfg says what the profile says" }, [
-    "file",
-    "agent-settings",
+  gating(
     {
-      path: places.config,
-      exists: true,
-      contents: [
-        setting("spawn", String(agents.spawn)),
-        `/^tags *[=:] *"?([^"]*,)?queue=${literal(agents.queue)}[,"]?/`,
-        setting("git-clone-flags", agents.gitCloneFlags),
-        setting("git-fetch-flags", agents.gitFetchFlags),
-        ...Object.entries(agents.settings).map(([key, value]) => setting(key, String(value))),
-      ],
+      id: "agent-settings",
+      rows: ["G4"],
+      title: "buildkite-agent.cfg says what the profile says",
+      help: `put the line back that is named here, in ${places.config}`,
     },
-  ]),
-  gating({ id: "agent-name", rows: ["G4", "G5"], title: `agents are named ${facts.nameTemplate}` }, [
-    "file",
-    "agent-name",
-    { path: places.config, exists: true, contents: [setting("name", facts.nameTemplate)] },
-  ]),
+    [
+      "file",
+      "agent-settings",
+      {
+        path: places.config,
+        exists: true,
+        contents: [
+          setting("spawn", String(agents.spawn)),
+          `/^tags *[=:] *"?([^"]*,)?queue=${literal(agents.queue)}[,"]?/`,
+          setting("git-clone-flags", agents.gitCloneFlags),
+          setting("git-fetch-flags", agents.gitFetchFlags),
+          ...Object.entries(agents.settings).map(([key, value]) => setting(key, String(value))),
+        ],
+      },
+    ],
+  ),
+  gating(
+    {
+      id: "agent-name",
+      rows: ["G4", "G5"],
+      title: `agents are named ${facts.nameTemplate}`,
+      help: `name="${facts.nameTemplate}" in ${places.config}`,
+    },
+    ["file", "agent-name", { path: places.config, exists: true, contents: [setting("name", facts.nameTemplate)] }],
+  ),
   ofCommand(
     advisory,
     {

@@ -6,6 +6,8 @@ export const buildxState = "/root/.docker/buildx";
 
 /** The first of the folders where Docker's client looks for plugins whatever DOCKER_CONFIG says. */
 export const pluginLinkFolder = "/usr/local/lib/docker/cli-plugins";
+/** Of the data disk, in hundredths, for the caches of all builders together: images, models and caches of jobs lie there, too. */
+export const cachesShare = 60;
 
 export interface BuilderFacts {
   readonly image: string;

@@ -2,6 +2,7 @@
 import { imageReferenceOf } from "../../formats/image-reference.ts";
 import { isAtLeast } from "../../formats/version.ts";
 import { environmentFile } from "../../formats/lines.ts";
+import { shellWord } from "../../formats/shell.ts";
 import { toToml } from "../../formats/toml.ts";
 import { type NodeRegistries, nodeRegistries } from "../../profile/registries.ts";
 import type { Profile } from "../../profile/schema.ts";
@@ -9,22 +10,34 @@ import { advisory, asksDocker, byHand, gating, line, literal, ofCommand } from "
 import type { Check } from "../check.ts";
 import type { Concern, Destination } from "../concern.ts";
 import type { Facts } from "../facts.ts";
-import { buildxState, pluginLinkFolder } from "./facts.ts";
+import { buildxState, cachesShare, pluginLinkFolder } from "./facts.ts";
 
-/** From BuildKit 0.17 on a limit of its own, before that one number in MB that both keeps and limits. */
+/** From BuildKit 0.17 on a limit of its own, before that one number that both keeps and limits. */
 const knowsMaxUsedSpace = (image: string): boolean => {
   const { tag } = imageReferenceOf(image);
   return !/^v\d+\.\d/.test(tag) || isAtLeast(tag, "0.17.0");
 };
 
+/**
+ * What of buildkitd.toml limits the cache. BuildKit reads `GB` as GiB, a number as bytes, whatever its own documentation says
+ * (moby/buildkit: cmd/buildkitd/config/gcpolicy.go), and passes over keys that it does not know.
+ */
+const limitsOf = ({ agents, builders, storage }: Profile): Readonly<Record<string, string | number>> => {
+  const share = Math.max(1, Math.floor(cachesShare / agents.spawn));
+  if (!knowsMaxUsedSpace(builders.image)) {
+    const limit = builders.maxCacheSize ?? Math.max(1, Math.floor((storage.minSize * share) / 100));
+    return { gckeepstorage: limit * 2 ** 30 };
+  }
+  return {
+    maxUsedSpace: builders.maxCacheSize === undefined ? `${share}%` : `${builders.maxCacheSize}GB`,
+    // Above what the node itself wants free: below that there are no jobs, and without builds no garbage is collected.
+    minFreeSpace: `${storage.minFree + Math.max(1, Math.min(storage.minFree, Math.floor(storage.minSize / 20)))}GB`,
+  };
+};
+
 /** buildkitd.toml by section and key. */
-const configOf = ({ builders }: Profile, { mirrors, insecure }: NodeRegistries): Parameters<typeof toToml>[0] => ({
-  "worker.oci": {
-    gc: true,
-    ...(knowsMaxUsedSpace(builders.image)
-      ? { maxUsedSpace: `${builders.maxCacheSize}GB` }
-      : { gckeepstorage: builders.maxCacheSize * 1000 }),
-  },
+const configOf = (profile: Profile, { mirrors, insecure }: NodeRegistries): Parameters<typeof toToml>[0] => ({
+  "worker.oci": { gc: true, ...limitsOf(profile) },
   // A mirror without TLS needs a record of its own beside the one that names it (moby/buildkit#2514).
   ...Object.fromEntries(
     [...new Set([...Object.keys(mirrors), ...insecure])].toSorted().map((registry) => [
@@ -59,7 +72,8 @@ const checkOf = (name: string, facts: Facts): Check => {
       rows: ["G24"],
       title: `builder ${name} runs ${builders.image}`,
       live: true,
-      help: `docker buildx inspect --bootstrap ${name}; journalctl -u bake-builders`,
+      help: `journalctl -u bake-health -u bake-builders; by hand: systemctl restart bake-images bake-builders`,
+      repair: "builders",
       ...byHand(
         `builder-${name}`,
         {
@@ -107,6 +121,23 @@ const jobConfigCheck = (name: string): Check => {
   );
 };
 
+/** A builder whose container is gone starts from that name alone. */
+const localImageCheck = (facts: Facts): Check => {
+  const imageId = imageIdOf(facts);
+  return ofCommand(
+    gating,
+    {
+      id: "bake-builder-image",
+      rows: ["G24"],
+      title: `the builders' image has the name that no registry has, ${facts.builders.localImage}`,
+      help: "journalctl -u bake-health -u bake-builders; by hand: systemctl restart bake-images bake-builders",
+      repair: "builders",
+    },
+    asksDocker(`image inspect --format '{{.Id}}' ${shellWord(facts.builders.localImage)}`),
+    { stdout: imageId === undefined ? [] : [line(imageId)] },
+  );
+};
+
 export const builders: Concern = {
   name: "builders",
   contribute: ({ profile, facts, header }) => {
@@ -122,6 +153,7 @@ export const builders: Concern = {
             BUILDER_LOCAL_IMAGE: localImage,
             BUILDER_IMAGE_ID: imageIdOf(facts) ?? "",
             BUILDER_CONFIG_FLAG: buildkitdConfigFlag(profile.buildx.version),
+            BUILDER_REMOVE_OTHERS: String(profile.builders.removeOthers),
           })}`,
           order: 120,
         },
@@ -134,8 +166,19 @@ export const builders: Concern = {
       units: [{ name: "bake-builders.service", order: 80 }],
       scripts: [{ name: "bake-builders", order: 50 }],
       checks: [
+        localImageCheck(facts),
         ...names.map((name) => checkOf(name, facts)),
         ...names.slice(0, 1).map(jobConfigCheck),
+        ofCommand(
+          advisory,
+          {
+            id: "bake-builder-others",
+            rows: ["G24"],
+            title: "no builder of an earlier profile keeps its cache on the data disk",
+            help: "docker buildx rm NAME, or builders.removeOthers",
+          },
+          `list=$(${asksDocker("ps --all --format '{{.Image}} {{.Names}}'")}) || exit 1; others=$(printf '%s\\n' "$list" | sed -nE 's|^localhost:1/.* buildx_buildkit_(.*)0$|\\1|p' | grep -vxE '${names.map(literal).join("|")}'); echo $others; test -z "$others"`,
+        ),
         ofCommand(
           advisory,
           {

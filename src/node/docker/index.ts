@@ -3,7 +3,7 @@ import { type NodeRegistries, nodeRegistries } from "../../profile/registries.ts
 import type { Profile } from "../../profile/schema.ts";
 import { advisory, asksDocker, gating, line, literal, ofCommand, show } from "../check-commands.ts";
 import type { Check } from "../check.ts";
-import type { Concern, Package } from "../concern.ts";
+import { type Concern, kernelSettingsFile, type Package } from "../concern.ts";
 import { installRelease } from "../install.ts";
 import { baseSettings } from "./base-settings.ts";
 import { otherDockers } from "./other-dockers.ts";
@@ -50,6 +50,39 @@ const packages: readonly Package[] = [
   { action: "install", apt: "xz-utils", dnf: "xz", order: 110 },
 ];
 
+/**
+ * A container's way out of the host, without asking anybody outside: the kernel forwards, and Docker's rules are where it wrote
+ * them. Whoever flushes them (a firewall that starts after Docker) leaves containers that run and reach nothing. `iptables` is the
+ * one that dockerd itself calls, whichever of its backends that is.
+ */
+const networkChecks: readonly Check[] = [
+  ofCommand(
+    gating,
+    {
+      id: "docker-forwarding",
+      rows: ["G20"],
+      title: "the kernel forwards what containers send (net.ipv4.ip_forward)",
+      live: true,
+      help: `sysctl -p ${kernelSettingsFile}; what set it to 0 does so again: grep -rs forward /etc/sysctl.conf /etc/sysctl.d /usr/lib/sysctl.d`,
+      repair: "forwarding",
+    },
+    "cat /proc/sys/net/ipv4/ip_forward",
+    { stdout: [line("1")], timeout: 30_000 },
+  ),
+  ofCommand(
+    gating,
+    {
+      id: "docker-nat",
+      rows: ["G20"],
+      title: "Docker's rules lead containers out of the host",
+      live: true,
+      help: 'a firewall flushed them: systemctl restart docker while no job runs; or daemon.json says "iptables": false',
+      repair: "network",
+    },
+    `PATH=$PATH:/usr/sbin:/sbin; subnet=$(${asksDocker("network inspect bridge --format '{{(index .IPAM.Config 0).Subnet}}'")}) && iptables -w 20 -t nat -S POSTROUTING | grep -Eq -- "^-A POSTROUTING -s $subnet ! -o [^ ]+ -j MASQUERADE" && iptables -w 20 -S FORWARD | grep -Eq -- '-j DOCKER(-USER|-FORWARD)$'`,
+  ),
+];
+
 const checksOf = ({ version, dataRoot }: DockerFacts, daemon: ReturnType<typeof daemonOf>): Check[] => {
   const oneOf = (names: readonly string[]): string => `(${names.map(literal).join("|")})`;
   return [
@@ -61,13 +94,19 @@ const checksOf = ({ version, dataRoot }: DockerFacts, daemon: ReturnType<typeof 
         title: `Docker is ${version}`,
         live: true,
         help: "systemctl status docker; journalctl -u docker",
+        repair: "docker",
       },
       asksDocker("version --format '{{.Server.Version}}'"),
       { stdout: [`/^${literal(version)}([+~-].*)?$/`] },
     ),
     ofCommand(
       gating,
-      { id: "docker-binaries", rows: ["G19"], title: "Docker's binaries are those in /usr/bin" },
+      {
+        id: "docker-binaries",
+        rows: ["G19"],
+        title: "Docker's binaries are those in /usr/bin",
+        help: "bake a new image: the node does not keep the archive; type -a dockerd shows what shadows them",
+      },
       // One at a time: dash looks at the first name alone.
       "for name in containerd dockerd docker docker-proxy runc; do command -v $name; done",
       { stdout: ["containerd", "dockerd", "docker", "docker-proxy", "runc"].map((name) => line(`/usr/bin/${name}`)) },
@@ -78,14 +117,20 @@ const checksOf = ({ version, dataRoot }: DockerFacts, daemon: ReturnType<typeof 
         id: "docker-needs",
         rows: ["G13", "G19"],
         title: "what the static archive does not bring is there: git, iptables, modprobe, xz",
+        help: "install the package that is missing, by dnf or apt-get",
       },
       "PATH=$PATH:/usr/sbin:/sbin; for name in git iptables modprobe xz; do command -v $name >/dev/null || exit 1; done",
     ),
-    gating({ id: "docker-group", rows: ["G19"], title: "the group docker is there, for its socket" }, [
-      "group",
-      "docker-group",
-      { groupname: "docker", exists: true },
-    ]),
+    gating(
+      {
+        id: "docker-group",
+        rows: ["G19"],
+        title: "the group docker is there, for its socket",
+        help: "groupadd --system docker",
+        repair: "group",
+      },
+      ["group", "docker-group", { groupname: "docker", exists: true }],
+    ),
     ofCommand(
       gating,
       {
@@ -104,6 +149,7 @@ const checksOf = ({ version, dataRoot }: DockerFacts, daemon: ReturnType<typeof 
           rows: ["G20"],
           title: `${unit} is enabled and runs`,
           help: `systemctl enable --now ${unit}`,
+          repair: "docker",
         },
         ["service", `unit-${unit}`, { name: unit, enabled: true, running: true }],
       ),
@@ -119,6 +165,7 @@ const checksOf = ({ version, dataRoot }: DockerFacts, daemon: ReturnType<typeof 
       asksDocker("info --format '{{.DockerRootDir}} {{.Driver}}'"),
       { stdout: [line(`${dataRoot} overlay2`)] },
     ),
+    ...networkChecks,
     ofCommand(
       gating,
       {
@@ -192,6 +239,8 @@ export const docker: Concern = {
         },
       ],
       packages,
+      // dockerd sets it too, once; whoever reads /etc/sysctl.conf later would set it back.
+      kernelSettings: [{ name: "net.ipv4.ip_forward", value: 1 }],
       installs: installRelease(locked, "docker-static"),
       checks: checksOf(facts.docker, daemon),
       destinations: [

@@ -41,7 +41,8 @@ export const identity: Concern = {
                 id: "node-key",
                 rows: ["G8"],
                 title: "the node's key pair is whole and for root alone",
-                help: "journalctl -u bake-identity",
+                help: "journalctl -u bake-health -u bake-identity",
+                repair: "identity",
               },
               // A key with a passphrase would wait for somebody to type it.
               `set -e; for key in /root/.ssh/id_ed25519 /root/.ssh/id_rsa /root/.ssh/id_ecdsa; do if [ -e "$key" ]; then test "$(ssh-keygen -y -P '' -f "$key" | cut -d ' ' -f 1,2)" = "$(cut -d ' ' -f 1,2 "$key.pub")"; stat -c '%a %U' "$key"; exit 0; fi; done; exit 1`,

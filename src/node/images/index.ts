@@ -36,6 +36,13 @@ const loadFiles = (images: readonly ImageFacts[], artifacts: readonly ContainerI
   });
 };
 
+/** Bytes a second of compressed layers that the slowest disk and processor get into Docker's store. */
+const slowestLoad = 5_000_000;
+
+/** Seconds for bake-images: half an hour, and more with what it has to load. */
+const loadTimeout = (images: readonly ContainerImage[]): number =>
+  1800 + Math.ceil(images.flatMap(({ layers }) => layers).reduce((sum, { size }) => sum + size, 0) / slowestLoad);
+
 /** Every blob but the manifest, which is written anew. */
 const blobs = (artifact: ContainerImage): Install => ({
   artifact,
@@ -88,7 +95,7 @@ export const images: Concern = {
         },
         ...loadFiles(planned, carried),
       ],
-      units: [{ name: "bake-images.service", order: 70 }],
+      units: [{ name: "bake-images.service", values: { loadTimeout: `${loadTimeout(carried)}s` }, order: 70 }],
       scripts: [{ name: "bake-images", order: 40 }],
       installs: carried.map(blobs),
       checks: planned.map(({ reference, locked: found }, index) =>
@@ -98,7 +105,9 @@ export const images: Concern = {
             id: `image-${index + 1}`,
             rows: [reference === builders.image ? "G24" : "G27"],
             title: `image ${reference} is in Docker's store`,
-            help: "journalctl -u bake-images",
+            live: true,
+            help: "journalctl -u bake-health -u bake-images; by hand: systemctl restart bake-images bake-builders",
+            repair: "images",
           },
           asksDocker(`image inspect --format '{{.Id}}' ${shellWord(reference)}`),
           { stdout: found === undefined ? [] : [line(found.imageId)] },

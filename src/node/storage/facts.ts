@@ -23,8 +23,11 @@ export interface StorageFacts {
   readonly fstab: readonly [string, string, string, string, string, string];
 }
 
-/** Seconds that the mount waits for the disk: above what bake-storage needs to make a file system on a large one. */
-const deviceTimeout = 300;
+/**
+ * Seconds that the mount waits for the disk: above what bake-storage gives mkfs on the largest one (templates/node/bake-storage).
+ * Nobody waits for so long: the mount fails with bake-storage.
+ */
+const deviceTimeout = 4000;
 
 const gib = 2 ** 30;
 

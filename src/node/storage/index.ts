@@ -1,7 +1,7 @@
 /** The data disk: found, made once, mounted (guide rows G16–G18). */
 import { environmentFile, fstabField } from "../../formats/lines.ts";
 import { shellWord } from "../../formats/shell.ts";
-import { ofCommand, advisory, byHand, gating, line, literal } from "../check-commands.ts";
+import { ofCommand, advisory, byHand, gating, hasInodes, line, literal } from "../check-commands.ts";
 import type { Check } from "../check.ts";
 import type { Concern, Page } from "../concern.ts";
 import type { StorageFacts } from "./facts.ts";
@@ -58,8 +58,22 @@ const checksOf = (storage: StorageFacts): Check[] => {
         title: `${storage.mount} has ${storage.minFreeBytes / gib} GiB free`,
         live: true,
         help: `du -xhd1 ${storage.mount}; build caches (docker-cache*) are never pruned by Docker`,
+        repair: "room",
       },
       `test "$(df -B1 --output=avail ${mount} | tail -n 1)" -ge ${storage.minFreeBytes}`,
+      { timeout: 30_000 },
+    ),
+    ofCommand(
+      gating,
+      {
+        id: "data-disk-inodes",
+        rows: ["G16"],
+        title: `${storage.mount} has inodes left`,
+        live: true,
+        help: `du -x --inodes -d1 ${storage.mount} says where they are; df -i`,
+        repair: "room",
+      },
+      hasInodes(mount),
       { timeout: 30_000 },
     ),
     ofCommand(

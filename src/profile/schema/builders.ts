@@ -13,9 +13,17 @@ export const Builders = z.strictObject({
     .describe(
       "Mirrors by registry for the builders and Docker, where they are others than those of network.registryMirrors.",
     ),
+  removeOthers: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Remove builders that bake made and the profile no longer names, with their caches; without it they are reported.",
+    ),
   maxCacheSize: z
     .int()
     .min(1)
-    .default(200)
-    .describe("GiB of build cache that each builder keeps before it collects garbage."),
+    .optional()
+    .describe(
+      "GiB of build cache that each builder keeps before it collects garbage. Without it all of them together take 60 % of the data disk.",
+    ),
 });

@@ -44,6 +44,14 @@ export const Storage = z.strictObject({
     .max(1_000_000)
     .default(10)
     .describe("GiB that must be free on the data disk; with less the node takes no jobs."),
+  systemMinFree: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(2)
+    .describe(
+      "GiB that must be free on the system disk, which holds the checkouts of all jobs; with less the node takes no jobs.",
+    ),
   mount: absolutePath.default("/mnt").describe("Where the data disk is mounted."),
   uuid: z
     .uuid("expected a UUID of small letters and digits such as 7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001")

@@ -218,6 +218,20 @@ done <"$upload/files.tsv"
 while IFS=$'\t' read -r mode path; do
   install -d -o root -g root -m "$mode" "$path"
 done <"$upload/directories.tsv"
+# `sysctl -p`, `sysctl --system` and network scripts read /etc/sysctl.conf after all others: a line of the base that says otherwise
+# than the node's kernel settings would undo them while jobs run. That line alone is changed.
+if [ -e /etc/sysctl.conf ]; then
+  while IFS=' =' read -r name value; do
+    names=$name
+    # Two names of one setting.
+    [ "$name" != net.ipv4.ip_forward ] || names='net.ipv4.ip_forward|net.ipv4.conf.all.forwarding'
+    line="^([[:space:]]*-?[[:space:]]*(${names//./[./]})[[:space:]]*=[[:space:]]*)"
+    if other=$(grep -E "$line" /etc/sysctl.conf | grep -Ev "${line}${value}[[:space:]]*$"); then
+      echo "bake: /etc/sysctl.conf of the base says ${other//$'\n'/, }: it says $value now"
+      sed -Ei --follow-symlinks "s%$line.*%\\1$value%" /etc/sysctl.conf
+    fi
+  done < <(grep -v '^#' "$upload/node/etc/sysctl.d/99-zz-bake.conf")
+fi
 # What an operator types is on PATH, also under sudo.
 ln -sf /opt/bake/bin/bake-status /opt/bake/bin/bake-override /opt/bake/bin/bake-token /usr/bin/
 # One line for the data disk; a line of an earlier bake is replaced, every other line stays.
