@@ -138,6 +138,10 @@ export const errorCodes = {
     title: "a pin for nothing",
     text: "A pin says why a version stays. It is named as the artifact it is for; an image may stand without its tag.",
   },
+  BK145: {
+    title: "something for another architecture",
+    text: "By its name a base, an image or a file is for other processors than the profile bakes for. A base of the wrong kind would only show after minutes, as a VM that never answers.",
+  },
   BK130: { title: "the profile is there already", text: "`bake init` writes new profiles and changes none." },
   BK131: { title: "an answer that cannot be", text: "An option or an answer of `bake init` is not of its form." },
   BK201: {
@@ -365,7 +369,7 @@ export const errorCodes = {
   BK513: { title: "a host refused every key", text: "bake asks for no passwords." },
   BK514: { title: "not root, and no sudo without a password", text: "The checks read what only root may read." },
   BK515: {
-    title: "a host of another architecture",
+    title: "a host or an image of another architecture",
     text: "The profile and its lock are for another one, or bake knows none such.",
   },
   BK516: { title: "a host runs no commands, or hangs", text: "What it said follows." },

@@ -5,9 +5,10 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Accelerator } from "./accelerator.ts";
+import { type Accelerator, machineArguments } from "./accelerator.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
+import { localMachines } from "../targets/local-machine.ts";
 import { consoleTail } from "./console.ts";
 import { blockNode, createDisks, type DataDisk, type Disks, type DiskFile, type Snapshot } from "./disks.ts";
 import { freePort, sendsBanner } from "./loopback.ts";
@@ -88,9 +89,9 @@ const qemuArguments = (
     readonly metadata: readonly string[];
   },
 ): string[] => [
-  ...["-machine", "q35", "-accel", accelerator.accel === "tcg" ? "tcg,thread=multi" : "kvm"],
-  ...["-cpu", accelerator.cpuModel, "-smp", String(cpus), "-m", String(memoryMiB)],
-  ...["-display", "none", "-monitor", "none", "-nodefaults", "-vga", "std"],
+  ...machineArguments(accelerator),
+  ...["-smp", String(cpus), "-m", String(memoryMiB)],
+  ...["-display", "none", "-monitor", "none", "-nodefaults", ...localMachines[accelerator.architecture].display],
   ...["-chardev", `file,id=console,path=${optionValue(machine.consoleLog)},append=on`, "-serial", "chardev:console"],
   ...machine.disks.systemArguments(),
   ...["-blockdev", JSON.stringify(blockNode("seed", machine.seed, true))],
@@ -130,7 +131,11 @@ export const bootVm = async (host: Host, options: VmOptions): Promise<Vm> => {
     disks.powerOn();
     for (let attempt = 0; attempt < 3; attempt++) {
       const sshPort = await freePort();
-      const qemu = await startQemu(host, qemuArguments(options, { consoleLog, disks, seed, sshPort, metadata }));
+      const qemu = await startQemu(
+        host,
+        localMachines[options.accelerator.architecture].qemu,
+        qemuArguments(options, { consoleLog, disks, seed, sshPort, metadata }),
+      );
       if (qemu !== "port taken") return { qemu, sshPort };
     }
     throw new BakeError(
