@@ -157,11 +157,13 @@ const secretsHere = async ({ secrets: sources }: Profile, host: Host): Promise<s
 /** What image.json says about the image beside it, if it is there. */
 const readBakeId = async (
   folder: string,
-): Promise<{ readonly bakeId: string; readonly file: string; readonly architecture: unknown } | undefined> => {
+): Promise<{ readonly bakeId: string; readonly file: string; readonly architecture?: string } | undefined> => {
   try {
     const record = JSON.parse(await readFile(join(folder, "image.json"), "utf8")) as Record<string, unknown>;
     const { bakeId, file, architecture } = record;
-    return typeof bakeId === "string" && typeof file === "string" ? { bakeId, file, architecture } : undefined;
+    return typeof bakeId === "string" && typeof file === "string"
+      ? { bakeId, file, ...(typeof architecture === "string" && { architecture }) }
+      : undefined;
   } catch {
     return undefined;
   }
@@ -191,7 +193,7 @@ const lookAtImage = async (
   if (isItsRecord && record.architecture !== undefined && record.architecture !== architecture) {
     throw new BakeError(
       "BK515",
-      `${image} is for ${String(record.architecture)}, and profile ${plan.profile} is for ${architecture}`,
+      `${image} is for ${record.architecture}, and profile ${plan.profile} is for ${architecture}`,
       `Its image.json says so. Take the profile that it was baked from, or bake this one: bake image --profile ${asked.file.name}${asked.trial ? " --trial" : ""}`,
     );
   }

@@ -10,7 +10,7 @@ const spellings: Readonly<Record<Architecture, RegExp>> = {
 };
 
 /** The one architecture that a name is about; undefined when it names none, or several. Pure. */
-export const architectureInName = (name: string): Architecture | undefined => {
+const architectureInName = (name: string): Architecture | undefined => {
   const named = architectures.filter((architecture) => spellings[architecture].test(name));
   return named.length === 1 ? named[0] : undefined;
 };
