@@ -50,6 +50,18 @@ export default defineConfig({
           maxWorkers: Number(process.env["BAKE_TEST_VMS"] ?? 1),
         },
       },
+      {
+        // Not in the default run: `bin/test aarch64`.
+        test: {
+          name: "aarch64",
+          env,
+          include: ["test/aarch64/*.test.ts"],
+          sequence: { groupOrder: 2 },
+          testTimeout: 240 * 60_000,
+          hookTimeout: 240 * 60_000,
+          maxWorkers: 1,
+        },
+      },
     ],
   },
 });

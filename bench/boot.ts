@@ -32,7 +32,7 @@ const bootBase = async (base: string): Promise<Boot> => {
       workDir: folder,
       logDir: folder,
       ...targetOf(golden.plan.target).vmSize(golden.plan.target),
-      accelerator: await chooseAccelerator({ host, image: base }),
+      accelerator: await chooseAccelerator({ host, architecture: golden.plan.target.architecture, image: base }),
       dataDiskGiB: 8,
       userData: `#cloud-config\n${JSON.stringify({ users: [{ name: "root", ssh_authorized_keys: [key.publicKey] }], disable_root: false })}\n`,
       metaData: JSON.stringify({ "instance-id": "bench", "local-hostname": "bench" }),

@@ -142,6 +142,10 @@ export const errorCodes = {
     title: "a pin for nothing",
     text: "A pin says why a version stays. It is named as the artifact it is for; an image may stand without its tag.",
   },
+  BK145: {
+    title: "something for another architecture",
+    text: "By its name a base, an image or a file is for other processors than the profile bakes for. A base of the wrong kind would only show after minutes, as a VM that never answers.",
+  },
   BK147: {
     title: "a network in NO_PROXY",
     text: "`10.0.0.0/8` is understood by Go (Docker, BuildKit) and by curl from 7.86 on. git goes by the curl that it was built with, Python's urllib never knows one. Hosts that the profile names and that lie in the network stand in NO_PROXY by themselves, so that all go the same way there; what jobs ask besides them has to be listed.",
@@ -377,7 +381,7 @@ export const errorCodes = {
   BK513: { title: "a host refused every key", text: "bake asks for no passwords." },
   BK514: { title: "not root, and no sudo without a password", text: "The checks read what only root may read." },
   BK515: {
-    title: "a host of another architecture",
+    title: "a host or an image of another architecture",
     text: "The profile and its lock are for another one, or bake knows none such.",
   },
   BK516: { title: "a host runs no commands, or hangs", text: "What it said follows." },

@@ -56,7 +56,7 @@ export default class RunEnd implements Reporter {
     ];
     const file = process.env["BAKE_TEST_MINUTES"];
     if (file !== undefined) {
-      const rows = minutes(modules).filter((each) => each.file.startsWith("test/vm/"));
+      const rows = minutes(modules).filter((each) => /^test\/(vm|aarch64)\//.test(each.file));
       appendFileSync(file, rows.map((row) => `${Math.round(row.milliseconds / 1000)}\t  ${row.file}\n`).join(""));
     }
     const left = skipped(modules);

@@ -112,6 +112,7 @@ export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageR
             ssh_public_key: key.publicKey,
             accelerator: accelerator.accel,
             cpu_model: accelerator.cpuModel,
+            ...(accelerator.firmware !== undefined && { firmware: accelerator.firmware }),
           },
           logDir,
           onPhase: input.onPhase,

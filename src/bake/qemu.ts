@@ -1,6 +1,7 @@
 /** The target qemu: bakes in a local VM, and the image can be booted here. */
 import { join } from "node:path";
 import { formatSeconds } from "../host/progress.ts";
+import { planTarget } from "../targets/index.ts";
 import { bakeNeeds, installPackages } from "../toolchain/packages.ts";
 import { ensurePacker } from "../toolchain/packer.ts";
 import { chooseAccelerator } from "../vm/accelerator.ts";
@@ -20,14 +21,19 @@ const describe = (folder: string, record: ImageRecord, seconds: number): string 
 
 /** Bakes in a local VM. The image can be booted on this host. */
 export const qemuBaker: Baker = {
-  setUp: async (host, { offline }) => {
-    await installPackages(host, bakeNeeds, { offline });
+  setUp: async (host, profile, { offline }) => {
+    const { architecture } = planTarget("", profile, "qemu").plan;
+    await installPackages(host, bakeNeeds(architecture, host), { offline });
     return ensurePacker(host, { offline });
   },
   bake: async (host, request) => {
     const { folder, plan, bakeId, store, print, recordStep } = request;
     await request.fetch();
-    const accelerator = await chooseAccelerator({ host, image: (await baseDisk(host, store, plan.base)).path });
+    const accelerator = await chooseAccelerator({
+      host,
+      architecture: plan.target.architecture,
+      image: (await baseDisk(host, store, plan.base)).path,
+    });
     print(`  accelerator ${accelerator.accel}: ${accelerator.reason}`);
     const current = await currentImage(folder, bakeId);
     const record =

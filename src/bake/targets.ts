@@ -43,8 +43,8 @@ interface Baked {
 }
 
 export interface Baker {
-  /** Installs what a bake needs on this host. @returns the path of Packer. */
-  readonly setUp: (host: Host, options: { readonly offline: boolean }) => Promise<string>;
+  /** Installs what a bake of this profile needs on this host. @returns the path of Packer. */
+  readonly setUp: (host: Host, profile: Profile, options: { readonly offline: boolean }) => Promise<string>;
   /** Bakes, unless `folder` has the image of this bake id. */
   readonly bake: (host: Host, request: BakeRequest) => Promise<Baked>;
 }

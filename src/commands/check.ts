@@ -22,6 +22,7 @@ import type { Host } from "../host/host.ts";
 import { type Architecture } from "../artifact.ts";
 import { lockedFor } from "../lock/lock.ts";
 import type { Profile } from "../profile/schema.ts";
+import { planTarget } from "../targets/index.ts";
 import { readTemplates } from "../host/root.ts";
 import type { Store } from "../store/store.ts";
 import { bakeNeeds, installPackages } from "../toolchain/packages.ts";
@@ -84,7 +85,9 @@ export const check = async (options: CheckOptions): Promise<number> => {
     };
     try {
       const store = storeOf(host);
-      if (asked.trial || target === undefined) await installPackages(host, bakeNeeds);
+      if (asked.trial || target === undefined) {
+        await installPackages(host, bakeNeeds(planTarget("", asked.profile).plan.architecture, host));
+      }
       const planned = await planAsked(host, store, asked);
       const looked =
         target === undefined
@@ -152,10 +155,15 @@ const secretsHere = async ({ secrets: sources }: Profile, host: Host): Promise<s
 };
 
 /** What image.json says about the image beside it, if it is there. */
-const readBakeId = async (folder: string): Promise<{ bakeId: string; file: string } | undefined> => {
+const readBakeId = async (
+  folder: string,
+): Promise<{ readonly bakeId: string; readonly file: string; readonly architecture?: string } | undefined> => {
   try {
-    const { bakeId, file } = JSON.parse(await readFile(join(folder, "image.json"), "utf8")) as Record<string, unknown>;
-    return typeof bakeId === "string" && typeof file === "string" ? { bakeId, file } : undefined;
+    const record = JSON.parse(await readFile(join(folder, "image.json"), "utf8")) as Record<string, unknown>;
+    const { bakeId, file, architecture } = record;
+    return typeof bakeId === "string" && typeof file === "string"
+      ? { bakeId, file, ...(typeof architecture === "string" && { architecture }) }
+      : undefined;
   } catch {
     return undefined;
   }
@@ -180,12 +188,22 @@ const lookAtImage = async (
         : undefined,
     );
   }
-  const own = record !== undefined && record.file === basename(image) ? record.bakeId : bakeId;
+  const isItsRecord = record !== undefined && record.file === basename(image);
+  const { architecture } = plan.target;
+  if (isItsRecord && record.architecture !== undefined && record.architecture !== architecture) {
+    throw new BakeError(
+      "BK515",
+      `${image} is for ${record.architecture}, and profile ${plan.profile} is for ${architecture}`,
+      `Its image.json says so. Take the profile that it was baked from, or bake this one: bake image --profile ${asked.file.name}${asked.trial ? " --trial" : ""}`,
+    );
+  }
+  const own = isItsRecord ? record.bakeId : bakeId;
   if (own === undefined) {
     throw new BakeError("BK519", `nothing says what ${image} was baked from`, "Its image.json has to lie beside it.");
   }
   const accelerator = await chooseAccelerator({
     host,
+    architecture,
     image: plan.base?.format === "qcow2" && (await store.has(plan.base.sha256)) ? store.path(plan.base.sha256) : image,
   });
   host.progress.note(`  accelerator ${accelerator.accel}: ${accelerator.reason}`);

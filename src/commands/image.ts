@@ -114,7 +114,7 @@ const bake = async (
   if (!offline) requireBase();
   const baker = await bakeTargets[target].load();
   print("set-up");
-  const packer = await baker.setUp(host, { offline });
+  const packer = await baker.setUp(host, asked.profile, { offline });
   requireBase();
 
   const planned = await planAsked(host, store, asked, target);

@@ -56,7 +56,7 @@ const pythonPackages = async (host: Host, requirement: string): Promise<string> 
 export const setUpForTests = async (): Promise<number> => {
   const { host } = await makeHost();
   try {
-    await installPackages(host, [...bakeNeeds, ...testNeeds]);
+    await installPackages(host, [...bakeNeeds("x86_64", host), ...testNeeds]);
     const packer = await ensurePacker(host);
     const crane = await ensureCrane(host);
     const built = await buildGoTools(host, ["buildkite-agent", "buildkit", "goss"]);

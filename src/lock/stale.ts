@@ -72,12 +72,31 @@ const unasked = (lock: Lock, requirements: readonly Requirement[], file: string)
       help,
     }));
 
+const architecturesOf = (of: readonly (Requirement | Artifact)[]): string[] =>
+  [...new Set(of.flatMap(({ architecture }) => architecture ?? []))].toSorted();
+
+/** A lock that has nothing for the processors that are baked for: said once, not for each of its artifacts. */
+const forOthers = (lock: Lock, requirements: readonly Requirement[], file: string): Problem[] => {
+  const [locked, asked] = [architecturesOf(lock.artifacts), architecturesOf(requirements)];
+  if (locked.length === 0 || asked.length === 0 || asked.some((each) => locked.includes(each))) return [];
+  return [
+    {
+      path: ["targets"],
+      at: "key",
+      message: `${file} was made for ${locked.join(" and ")}, and the profile bakes for ${asked.join(" and ")}`,
+      label: "nothing in the lock is for it",
+      help,
+    },
+  ];
+};
+
 /**
  * Where lock and profile have parted, in the profile's words: every requirement that the lock does not answer, and every artifact
  * that no requirement asks for. Pure.
  * @param file Name of the lock, as messages show it.
  */
-export const staleness = (lock: Lock, requirements: readonly Requirement[], file: string): Problem[] => [
-  ...missing(lock, requirements, file),
-  ...unasked(lock, requirements, file),
-];
+export const staleness = (lock: Lock, requirements: readonly Requirement[], file: string): Problem[] => {
+  const mixed = forOthers(lock, requirements, file);
+  if (mixed.length > 0) return mixed;
+  return [...missing(lock, requirements, file), ...unasked(lock, requirements, file)];
+};

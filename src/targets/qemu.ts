@@ -1,6 +1,7 @@
 /** A local VM: the base is a file of the lock, the image is a qcow2. */
 import type { QemuTarget } from "../node/target.ts";
 import { buildKeyMarker } from "./build-key.ts";
+import { localMachines } from "./local-machine.ts";
 import type { Target } from "./target.ts";
 
 export const qemu: Target<QemuTarget> = {
@@ -51,13 +52,20 @@ export const qemu: Target<QemuTarget> = {
   source: (_plan, base) => base?.sha256 ?? "",
   needsBase: true,
   template: "qemu.pkr.hcl",
-  templateValues: ({ diskSize, cpus, memory }, { base }) => ({
-    baseChecksum: base?.format === "qcow2" ? `sha256:${base.sha256}` : false,
-    diskSize: `${diskSize}G`,
-    cpus,
-    memory,
-    keyMarker: buildKeyMarker,
-  }),
+  templateValues: ({ architecture, diskSize, cpus, memory }, { base }) => {
+    const { qemu: program, machine, firmware } = localMachines[architecture];
+    return {
+      baseChecksum: base?.format === "qcow2" ? `sha256:${base.sha256}` : false,
+      diskSize: `${diskSize}G`,
+      cpus,
+      memory,
+      keyMarker: buildKeyMarker,
+      program,
+      machine,
+      // Where it lies on the machine that bakes is a variable: this is its default.
+      firmware: firmware[0] ?? false,
+    };
+  },
   buildKeys: [buildKeyMarker],
   vmSize: ({ memory, cpus }) => ({ memoryMiB: memory, cpus }),
   dependency: () => undefined,

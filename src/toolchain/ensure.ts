@@ -114,14 +114,15 @@ export const ensureTools = async <Name extends ToolName>(
 export const ensureTool = async (host: Host, name: ToolName, options?: ToolOptions): Promise<Tool> =>
   (await ensureTools(host, [name], options))[name];
 
-/** Binaries built from the pinned modules of `tools`, by name. @throws as `ensureTools`. */
+/** Binaries for a node, built from the pinned modules of `tools`, by name. @throws as `ensureTools`. */
 export const buildGoTools = async (
   host: Host,
   tools: readonly Exclude<GoTool, "packer" | "packer-plugin-qemu" | "crane">[],
+  node: Architecture = "x86_64",
 ): Promise<Record<"buildkite-agent" | "buildkitd" | "buildctl" | "goss", string>> => {
   const names = ["buildkite-agent", "buildkitd", "buildctl", "goss"] as const;
   const wanted = names.filter((name) => tools.some((tool) => tool === moduleOf(name)));
-  const found = await ensureTools(host, wanted);
+  const found = await ensureTools(host, wanted, { node });
   return Object.fromEntries(names.map((name) => [name, found[name]?.path ?? ""])) as Record<
     (typeof names)[number],
     string

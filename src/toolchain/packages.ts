@@ -1,27 +1,53 @@
 /** Packages that a local bake needs on a Debian-like host. None of them starts a service. */
 import { join } from "node:path";
+import type { Architecture } from "../artifact.ts";
 import { BakeError, listed } from "../errors.ts";
 import { exists } from "../host/exists.ts";
 import type { Host } from "../host/host.ts";
+import { localMachines } from "../targets/local-machine.ts";
 
 interface Need {
   readonly package: string;
   /** A command on PATH, or an absolute path. */
   readonly provides: string;
+  /** Where other distributions have it. */
+  readonly or?: readonly string[];
   readonly why: string;
 }
 
-/** What a bake runs that no release brings along. */
-export const bakeNeeds: readonly Need[] = [
-  { package: "qemu-system-x86", provides: "qemu-system-x86_64", why: "runs the build VM and the booted image" },
+const qemuNeed = (name: string, architecture: Architecture): Need => ({
+  package: name,
+  provides: localMachines[architecture].qemu,
+  why: "runs the build VM and the booted image",
+});
+
+/** What a VM of an architecture needs, and the boot loader of the base that stands in for one. */
+const machineNeeds: Readonly<Record<Architecture, readonly Need[]>> = {
+  x86_64: [
+    qemuNeed("qemu-system-x86", "x86_64"),
+    { package: "grub-common", provides: "grub-mkimage", why: "makes the base's boot loader" },
+    { package: "grub-pc-bin", provides: "/usr/lib/grub/i386-pc/boot.img", why: "makes the base's boot loader" },
+  ],
+  aarch64: [
+    qemuNeed("qemu-system-arm", "aarch64"),
+    {
+      package: "qemu-efi-aarch64",
+      provides: localMachines.aarch64.firmware[0] ?? "",
+      or: localMachines.aarch64.firmware.slice(1),
+      why: "is the firmware of these VMs",
+    },
+    { package: "mtools", provides: "mformat", why: "makes the base's EFI system partition" },
+  ],
+};
+
+/** What a bake runs that no release brings along, whatever the architecture. */
+const commonNeeds: readonly Need[] = [
   { package: "qemu-utils", provides: "qemu-img", why: "makes and flattens disk images" },
   { package: "xorriso", provides: "xorriso", why: "makes the NoCloud seed" },
   { package: "openssh-client", provides: "ssh", why: "reaches the VMs" },
   { package: "mmdebstrap", provides: "mmdebstrap", why: "bootstraps the stand-in base" },
   { package: "e2fsprogs", provides: "mke2fs", why: "makes the base's file system" },
   { package: "fdisk", provides: "sfdisk", why: "partitions the base's disk" },
-  { package: "grub-common", provides: "grub-mkimage", why: "makes the base's boot loader" },
-  { package: "grub-pc-bin", provides: "/usr/lib/grub/i386-pc/boot.img", why: "makes the base's boot loader" },
   { package: "dpkg", provides: "dpkg-deb", why: "unpacks the packages of a trial" },
   {
     package: "debian-archive-keyring",
@@ -29,6 +55,21 @@ export const bakeNeeds: readonly Need[] = [
     why: "checks the packages of a trial",
   },
   { package: "unzip", provides: "unzip", why: "unpacks Packer's release" },
+];
+
+/** What runs the scripts of the base's packages where they are for other processors than the host's. */
+const foreignNeeds = (architecture: Architecture, host: string): readonly Need[] => {
+  const { kvmHost, userEmulator } = localMachines[architecture];
+  return host === kvmHost
+    ? []
+    : [{ package: "qemu-user-static", provides: userEmulator, why: "bootstraps a base for other processors" }];
+};
+
+/** What a bake for nodes of an architecture runs on this host that no release brings along. Pure. */
+export const bakeNeeds = (architecture: Architecture, host: Pick<Host, "architecture">): readonly Need[] => [
+  ...machineNeeds[architecture],
+  ...foreignNeeds(architecture, host.architecture),
+  ...commonNeeds,
 ];
 
 /** What the tests run besides a bake. */
@@ -53,9 +94,9 @@ export const testNeeds: readonly Need[] = [
   { package: "zstd", provides: "zstd", why: "compresses layers as some registries have them" },
 ];
 
-const isThere = async (provides: string, host: Host): Promise<boolean> => {
+const isThere = async ({ provides, or = [] }: Pick<Need, "provides" | "or">, host: Host): Promise<boolean> => {
   const places = provides.startsWith("/")
-    ? [provides]
+    ? [provides, ...or]
     : [...(host.env["PATH"] ?? "").split(":"), "/usr/sbin", "/sbin"].map((folder) => join(folder, provides));
   for (const place of places) if (await exists(place)) return true;
   return false;
@@ -63,13 +104,13 @@ const isThere = async (provides: string, host: Host): Promise<boolean> => {
 
 /** Those of `needs` that this host does not have, by looking for the file that each provides. */
 export const missingPackages = async (host: Host, needs: readonly Need[]): Promise<Need[]> => {
-  const there = await Promise.all(needs.map(({ provides }) => isThere(provides, host)));
+  const there = await Promise.all(needs.map((need) => isThere(need, host)));
   return needs.filter((_, index) => there[index] !== true);
 };
 
 /** The upstream version of the package that apt would install, without epoch and revision; undefined without apt. */
 export const aptCandidate = async (host: Host, name: string): Promise<string | undefined> => {
-  if (!(await isThere("apt-cache", host))) return undefined;
+  if (!(await isThere({ provides: "apt-cache" }, host))) return undefined;
   const { stdout } = await host.run("apt-cache", ["policy", name], { allowFailure: true, env: { LC_ALL: "C" } });
   return /^\s*Candidate:\s*(?:\d+:)?(\d[\d.]*)/m.exec(stdout)?.[1];
 };
@@ -80,7 +121,7 @@ export const aptCandidate = async (host: Host, name: string): Promise<string | u
  */
 export const aptInstall = async (host: Host, needs: readonly Need[]): Promise<void> => {
   const names = [...new Set(needs.map((need) => need.package))];
-  if (!(await isThere("apt-get", host))) {
+  if (!(await isThere({ provides: "apt-get" }, host))) {
     throw new BakeError(
       "BK304",
       `missing on this host: ${needs.map(({ provides }) => provides).join(", ")}`,

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { chmod, copyFile, cp, mkdir, rename, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { type Architecture, goArchitecture } from "../artifact.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import { imageReferenceOf } from "../formats/image-reference.ts";
@@ -97,8 +98,22 @@ const busyboxTree = async (tree: string, root: string): Promise<void> => {
   await writeFile(join(root, "etc/group"), "root:x:0:\n");
 };
 
+/** Where Debian's libraries are, and what loads them: the path in the package, and the one that programs name. */
+const debianLibraries: Readonly<Record<Architecture, { readonly folder: string; readonly loader: [string, string] }>> =
+  {
+    x86_64: {
+      folder: "usr/lib/x86_64-linux-gnu",
+      loader: ["usr/lib64/ld-linux-x86-64.so.2", "lib64/ld-linux-x86-64.so.2"],
+    },
+    aarch64: {
+      folder: "usr/lib/aarch64-linux-gnu",
+      loader: ["usr/lib/ld-linux-aarch64.so.1", "lib/ld-linux-aarch64.so.1"],
+    },
+  };
+
 /** Debian's runc is dynamic: its libraries come along. */
-const runcLibraries = ["libseccomp.so.2", "libc.so.6"].map((name) => `usr/lib/x86_64-linux-gnu/${name}`);
+const runcLibraries = (architecture: Architecture): string[] =>
+  ["libseccomp.so.2", "libc.so.6"].map((name) => `${debianLibraries[architecture].folder}/${name}`);
 
 /** @throws BakeError BK309 when Debian has moved on to another release of Docker or buildx than the trial's lock names. */
 const requireVersions = (found: readonly DebianPackage[]): void => {
@@ -135,15 +150,22 @@ const layOut = (source: string) => {
 
 /**
  * Makes everything that a trial fetches. Downloads Debian packages and builds Go modules.
+ * @param architecture Of the nodes that they are for.
  * @param source An empty folder, which `serveSource` serves afterwards.
  * @param folder Where it works; the caller's to remove.
  * @throws BakeError BK305 without a Debian mirror, BK309 when it has other versions, and what `buildGoTools` throws.
  */
-export const assembleSource = async (host: Host, source: string, folder: string): Promise<void> => {
+export const assembleSource = async (
+  host: Host,
+  architecture: Architecture,
+  source: string,
+  folder: string,
+): Promise<void> => {
   const { progress } = host;
-  const tools = await buildGoTools(host, goTools);
+  const forGo = goArchitecture[architecture];
+  const tools = await buildGoTools(host, goTools, architecture);
   const tree = await progress.step("trial:packages", `download ${packages.length} Debian packages`, async () => {
-    const downloaded = await downloadPackages(host, packages, folder);
+    const downloaded = await downloadPackages(host, packages, folder, architecture);
     requireVersions(downloaded);
     return unpack(host, downloaded, folder);
   });
@@ -169,11 +191,11 @@ export const assembleSource = async (host: Host, source: string, folder: string)
       await install(join(tree, from), join(docker, "docker", name));
     update("docker");
     await put(
-      `docker/x86_64/docker-${dockerVersion}.tgz`,
+      `docker/${architecture}/docker-${dockerVersion}.tgz`,
       await packArchive(host, docker, ["docker"], join(folder, "docker.tgz")),
     );
     update("buildx");
-    const buildxName = `buildx-v${buildx}.linux-amd64`;
+    const buildxName = `buildx-v${buildx}.linux-${forGo}`;
     const plugin = await put(
       `buildx/v${buildx}/${buildxName}`,
       join(tree, "usr/libexec/docker/cli-plugins/docker-buildx"),
@@ -192,7 +214,7 @@ export const assembleSource = async (host: Host, source: string, folder: string)
       );
     }
     update("buildkite-agent");
-    const agentName = `buildkite-agent-linux-amd64-${agentVersion}.tar.gz`;
+    const agentName = `buildkite-agent-linux-${forGo}-${agentVersion}.tar.gz`;
     const agentArchive = await put(
       `agent/v${agentVersion}/${agentName}`,
       await packArchive(
@@ -207,7 +229,7 @@ export const assembleSource = async (host: Host, source: string, folder: string)
       `${await sha256Of(agentArchive)}  ${agentName}\n`,
     );
     update("goss");
-    const gossName = "goss-linux-amd64";
+    const gossName = `goss-linux-${forGo}`;
     await copyFile(tools.goss, join(folder, gossName));
     const gossFile = await put(`goss/v${goss}/${gossName}`, join(folder, gossName));
     await write(`goss/v${goss}/${gossName}.sha256`, `${await sha256Of(gossFile)}  ${gossName}\n`);
@@ -218,20 +240,25 @@ export const assembleSource = async (host: Host, source: string, folder: string)
     await install(tools.buildkitd, join(buildkit, "usr/bin/buildkitd"));
     await install(tools.buildctl, join(buildkit, "usr/bin/buildctl"));
     await install(join(tree, "usr/sbin/runc"), join(buildkit, "usr/bin/buildkit-runc"));
-    for (const library of runcLibraries) await cp(join(tree, library), join(buildkit, library), { dereference: true });
-    await cp(join(tree, "usr/lib64/ld-linux-x86-64.so.2"), join(buildkit, "lib64/ld-linux-x86-64.so.2"), {
-      dereference: true,
-    });
+    for (const library of runcLibraries(architecture))
+      await cp(join(tree, library), join(buildkit, library), { dereference: true });
+    const [loader, named] = debianLibraries[architecture].loader;
+    await cp(join(tree, loader), join(buildkit, named), { dereference: true });
     await addImage(
       buildkitImage,
-      await packImage(host, { tree: buildkit, folder, config: { Entrypoint: ["buildkitd"], Env: environment } }),
+      await packImage(host, {
+        tree: buildkit,
+        folder,
+        architecture,
+        config: { Entrypoint: ["buildkitd"], Env: environment },
+      }),
     );
 
     const small = await work("small-root");
     await busyboxTree(tree, small);
     await addImage(
       smallImage,
-      await packImage(host, { tree: small, folder, config: { Cmd: ["sh"], Env: environment } }),
+      await packImage(host, { tree: small, folder, architecture, config: { Cmd: ["sh"], Env: environment } }),
     );
   });
 };
@@ -240,9 +267,18 @@ export const assembleSource = async (host: Host, source: string, folder: string)
  * Names what `assembleSource` would make: the same key, the same bytes. Reads the Go modules' files.
  * @returns a sha256.
  */
-export const sourceKey = async (): Promise<string> => {
+export const sourceKey = async (architecture: Architecture): Promise<string> => {
   const digests = await Promise.all(goTools.map((tool) => toolDigest(tool)));
   return createHash("sha256")
-    .update(JSON.stringify({ recipeVersion, suite, packages, trialVersions, digests }))
+    .update(
+      JSON.stringify({
+        recipeVersion,
+        suite,
+        packages,
+        trialVersions,
+        digests,
+        ...(architecture !== "x86_64" && { architecture }),
+      }),
+    )
     .digest("hex");
 };

@@ -1,19 +1,21 @@
 /** The root tree of the stand-in base: Debian, bootstrapped from packages. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { type Architecture, goArchitecture } from "../artifact.ts";
 import { BakeError } from "../errors.ts";
 import { shellWord } from "../formats/shell.ts";
 import type { Host } from "../host/host.ts";
 import { suite } from "./debian.ts";
+import { noRegistration, runningForeign } from "./foreign.ts";
 
 /** Part of the recipe: a change makes a new base. */
-const packages = [
+const packages = (architecture: Architecture): readonly string[] => [
   "systemd-sysv",
   "systemd-resolved",
   "udev",
   "kmod",
   "dbus",
-  "linux-image-cloud-amd64",
+  `linux-image-cloud-${goArchitecture[architecture]}`,
   "cloud-init",
   "cloud-guest-utils",
   "openssh-server",
@@ -31,6 +33,8 @@ const packages = [
   "procps",
   "python3",
   "less",
+  // The boot loader lies with the base: no host of another architecture has it as a package.
+  ...(architecture === "aarch64" ? ["grub-efi-arm64-bin"] : []),
 ];
 
 /**
@@ -122,14 +126,14 @@ ln -s ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 `;
 
 /** Packages of the base, each once. Pure. @param libraryPackages Besides the base's own. */
-export const packagesOf = (libraryPackages: readonly string[]): string[] => [
-  ...new Set([...packages, ...libraryPackages]),
+export const packagesOf = (libraryPackages: readonly string[], architecture: Architecture): string[] => [
+  ...new Set([...packages(architecture), ...libraryPackages]),
 ];
 
 /** Everything that decides what is in the tree, except the state of the package mirror. Pure. */
-export const treeRecipe = (libraryPackages: readonly string[]): readonly unknown[] => [
+export const treeRecipe = (libraryPackages: readonly string[], architecture: Architecture): readonly unknown[] => [
   suite,
-  packagesOf(libraryPackages).toSorted(),
+  packagesOf(libraryPackages, architecture).toSorted(),
   dpkgOptions,
   files,
   customize,
@@ -142,7 +146,7 @@ export const treeRecipe = (libraryPackages: readonly string[]): readonly unknown
 export const customizeHook = (script: string): string => `sh ${shellWord(script)} "$1"`;
 
 /**
- * Bootstraps a root tree of Debian. Needs root and a package mirror.
+ * Bootstraps a root tree of Debian. Needs root and a package mirror, and for another architecture binfmt_misc.
  * @param folder Where the tree is made.
  * @param include Packages by name, as `packagesOf` lists them.
  * @returns the tree's folder.
@@ -151,19 +155,33 @@ export const customizeHook = (script: string): string => `sh ${shellWord(script)
 export const bootstrap = async (
   host: Host,
   folder: string,
-  { include, mirror, update }: { include: readonly string[]; mirror: string; update: (detail: string) => void },
+  {
+    architecture,
+    include,
+    mirror,
+    update,
+  }: {
+    readonly architecture: Architecture;
+    readonly include: readonly string[];
+    readonly mirror: string;
+    readonly update: (detail: string) => void;
+  },
 ): Promise<string> => {
   const rootTree = join(folder, "root");
   const script = join(folder, "customize.sh");
   await writeFile(script, customize);
+  const foreign = await runningForeign(host, architecture, folder);
   const result = await host.run(
     // In a mount namespace of its own. When it is killed, no /proc, /sys or /dev is left mounted in a folder that is removed.
     "unshare",
     [
-      ...["--mount", "--propagation", "private", "mmdebstrap"],
+      ...["--mount", "--propagation", "private", ...foreign, "mmdebstrap"],
       // The lists of the base's own repository stay: a bake installs from it.
       "--skip=cleanup/apt/lists",
-      ...["--mode=root", "--variant=minbase", "--architectures=amd64", `--include=${include.join(",")}`],
+      // It would ask for a registration of the system's own.
+      ...(foreign.length === 0 ? [] : ["--skip=check/qemu"]),
+      ...["--mode=root", "--variant=minbase", `--architectures=${goArchitecture[architecture]}`],
+      `--include=${include.join(",")}`,
       ...dpkgOptions.map((option) => `--dpkgopt=${option}`),
       ...[`--customize-hook=${customizeHook(script)}`, "--format=directory", suite, rootTree, mirror],
     ],
@@ -177,6 +195,13 @@ export const bootstrap = async (
       },
     },
   );
+  if (foreign.length > 0 && result.exitCode === noRegistration) {
+    throw new BakeError(
+      "BK306",
+      `this host cannot run programs for ${architecture}, which the stand-in base is bootstrapped by`,
+      `${result.stderr.trim()}\nIts kernel has to take registrations in binfmt_misc, as root outside of a container. A host for ${architecture} needs none.`,
+    );
+  }
   if (result.exitCode !== 0) {
     throw new BakeError(
       "BK306",

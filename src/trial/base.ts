@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
+import type { Architecture } from "../artifact.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import type { Store } from "../store/store.ts";
@@ -13,7 +14,7 @@ import { freeBytes } from "../host/disk-space.ts";
 import { withWorkFolder } from "../host/work-folder.ts";
 import { writeFileAtomic } from "../host/write-file-atomic.ts";
 import { bootstrap, packagesOf, treeRecipe } from "./base-tree.ts";
-import { assembleDisk, bootSector, diskRecipe } from "./boot-disk.ts";
+import { assembleDisk, diskRecipe, requireBootLoader } from "./boot-disk.ts";
 import { suite } from "./debian.ts";
 
 export interface StandInBase {
@@ -26,9 +27,9 @@ export interface StandInBase {
 }
 
 /** Names a base by everything that decides what is in it, except the state of the package mirror. Pure. @returns a sha256. */
-export const recipeDigest = (libraryPackages: readonly string[]): string =>
+export const recipeDigest = (libraryPackages: readonly string[], architecture: Architecture): string =>
   createHash("sha256")
-    .update(JSON.stringify([treeRecipe(libraryPackages), diskRecipe]))
+    .update(JSON.stringify([treeRecipe(libraryPackages, architecture), diskRecipe(architecture)]))
     .digest("hex");
 
 const BaseRecord = z.object({ resolved: z.string(), sha256: z.string(), size: z.number() });
@@ -56,15 +57,21 @@ export const standInBase = async (
   host: Host,
   store: Store,
   {
+    architecture,
     libraryPackages,
     mirror,
     offline,
-  }: { libraryPackages: readonly string[]; mirror: () => Promise<string>; offline: boolean },
+  }: {
+    readonly architecture: Architecture;
+    readonly libraryPackages: readonly string[];
+    readonly mirror: () => Promise<string>;
+    readonly offline: boolean;
+  },
 ): Promise<StandInBase> => {
   const started = host.now();
   const name = `debian-${suite}-stand-in`;
   const seconds = (): number => (host.now() - started) / 1000;
-  const recipe = recipeDigest(libraryPackages);
+  const recipe = recipeDigest(libraryPackages, architecture);
   const record = join(host.cacheDir, "base", `${recipe}.json`);
   const known = await recorded(store, record);
   if (known !== undefined) return { name, ...known, seconds: seconds() };
@@ -92,14 +99,18 @@ export const standInBase = async (
       "Free some space, or point XDG_CACHE_HOME to a larger disk.",
     );
   }
-  await bootSector();
+  await requireBootLoader(architecture);
   const from = await mirror();
   return withWorkFolder(host, "base", async (folder) => {
-    const tree = await host.progress.step("base-bootstrap", `bootstrap the stand-in base (Debian ${suite})`, (update) =>
-      bootstrap(host, folder, { include: packagesOf(libraryPackages), mirror: from, update }),
+    const title = `bootstrap the stand-in base (Debian ${suite}, ${architecture})`;
+    const include = packagesOf(libraryPackages, architecture);
+    // How long it took last time is another number by architecture.
+    const step = architecture === "x86_64" ? "base-bootstrap" : `base-bootstrap-${architecture}`;
+    const tree = await host.progress.step(step, title, (update) =>
+      bootstrap(host, folder, { architecture, include, mirror: from, update }),
     );
     const stored = await host.progress.step("base-disk", "assemble the base's disk", async () =>
-      store.add(await assembleDisk(host, tree, folder)),
+      store.add(await assembleDisk(host, architecture, tree, folder)),
     );
     const made = { resolved: `mmdebstrap of Debian ${suite}, recipe sha256:${recipe}`, ...stored };
     await writeFileAtomic(record, `${JSON.stringify(made, null, 2)}\n`);

@@ -1,6 +1,7 @@
 /** Debian packages of the stand-in's release, downloaded and unpacked: nothing is installed on the host. */
 import { access, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { type Architecture, goArchitecture } from "../artifact.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 
@@ -65,6 +66,7 @@ export const parseDebName = (fileName: string): { name: string; version: string 
 
 /**
  * Downloads packages with an apt of its own, which checks their signatures.
+ * @param architecture Debian calls the two as Go does.
  * @returns them by name, in the order of the alphabet.
  * @throws BakeError BK302 when apt fails, BK305 without a mirror or its keys.
  */
@@ -72,7 +74,9 @@ export const downloadPackages = async (
   host: Host,
   names: readonly string[],
   folder: string,
+  architecture: Architecture = "x86_64",
 ): Promise<DebianPackage[]> => {
+  const debian = goArchitecture[architecture];
   await access(keyring).catch(() => {
     throw new BakeError("BK305", `${keyring} is not there`, "Install the package debian-archive-keyring.");
   });
@@ -83,7 +87,7 @@ export const downloadPackages = async (
   await writeFile(join(apt, "state/status"), "");
   await writeFile(
     join(apt, "etc/sources.list"),
-    `deb [arch=amd64 signed-by=${keyring}] ${await debianMirror(host)} ${suite} main\n`,
+    `deb [arch=${debian} signed-by=${keyring}] ${await debianMirror(host)} ${suite} main\n`,
   );
   const settings = Object.entries({
     "Dir::State": join(apt, "state"),
@@ -94,7 +98,7 @@ export const downloadPackages = async (
     "Dir::Etc::sourcelist": join(apt, "etc/sources.list"),
     "Dir::Etc::sourceparts": join(apt, "etc/none"),
     "Dir::Etc::preferencesparts": join(apt, "etc/none"),
-    "APT::Architecture": "amd64",
+    "APT::Architecture": debian,
     // Root downloads into a folder that apt's own user may not enter.
     "APT::Sandbox::User": "root",
     "Acquire::Languages": "none",
@@ -109,7 +113,10 @@ export const downloadPackages = async (
   }).map(([name, value]) => `${name} "${value}";`);
   // A file, not -o: apt reads it before the host's own settings, so it can leave those out.
   const config = join(apt, "etc/apt.conf");
-  await writeFile(config, `${await acquireSettings(host)}\n${settings.join("\n")}\nAPT::Architectures { "amd64"; };\n`);
+  await writeFile(
+    config,
+    `${await acquireSettings(host)}\n${settings.join("\n")}\nAPT::Architectures { "${debian}"; };\n`,
+  );
   const packages = join(folder, "packages");
   await mkdir(packages, { recursive: true });
   const env = { APT_CONFIG: config };

@@ -2,7 +2,7 @@
 import { chmod, lstat, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Host } from "../host/host.ts";
-import { type Blob, ociDigest } from "../artifact.ts";
+import { type Architecture, type Blob, goArchitecture, ociDigest } from "../artifact.ts";
 import { sha256File } from "../store/store.ts";
 
 export interface ImageConfig {
@@ -32,9 +32,9 @@ export const normalizeModes = async (path: string): Promise<void> => {
  * The image's configuration as JSON; its digest is the image ID. Pure.
  * @param diffId sha256 of the layer, in hex.
  */
-export const imageConfig = (config: ImageConfig, diffId: string): string =>
+export const imageConfig = (config: ImageConfig, diffId: string, architecture: Architecture = "x86_64"): string =>
   JSON.stringify({
-    architecture: "amd64",
+    architecture: goArchitecture[architecture],
     os: "linux",
     created: "1970-01-01T00:00:00Z",
     config,
@@ -61,7 +61,12 @@ export interface PackedImage {
  */
 export const packImage = async (
   host: Host,
-  input: { readonly tree: string; readonly folder: string; readonly config: ImageConfig },
+  input: {
+    readonly tree: string;
+    readonly folder: string;
+    readonly config: ImageConfig;
+    readonly architecture: Architecture;
+  },
 ): Promise<PackedImage> => {
   await mkdir(input.folder, { recursive: true });
   await normalizeModes(input.tree);
@@ -75,7 +80,7 @@ export const packImage = async (
     size: Buffer.byteLength(text),
   });
   const layer = { file, mediaType: mediaTypes.layer, digest: `sha256:${diffId}`, size };
-  const config = blob(imageConfig(input.config, diffId), mediaTypes.config);
+  const config = blob(imageConfig(input.config, diffId, input.architecture), mediaTypes.config);
   const described = ({ mediaType, digest, size: bytes }: Blob) => ({ mediaType, digest, size: bytes });
   const manifest = blob(
     JSON.stringify({

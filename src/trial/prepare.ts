@@ -11,11 +11,12 @@ import { standInBase } from "./base.ts";
 import type { Host } from "../host/host.ts";
 import { askSources } from "../lock/ask.ts";
 import { fetchFiles } from "../lock/fetch.ts";
-import { filesOf } from "../artifact.ts";
+import { type Architecture, filesOf } from "../artifact.ts";
 import { type Lock, lockVersion } from "../lock/lock.ts";
 import { makeLock } from "../lock/make.ts";
 import { readLock, writeLock } from "../lock/read.ts";
 import { requirementsOf } from "../lock/requirements.ts";
+import { planTarget } from "../targets/index.ts";
 import type { Profile } from "../profile/schema.ts";
 import type { Store } from "../store/store.ts";
 import { ensureCrane } from "../toolchain/ensure.ts";
@@ -41,13 +42,19 @@ const knownLock = async (store: Store, file: string): Promise<Lock | undefined> 
 };
 
 /** Assembles the source, serves it, and locks and fetches from it. */
-const lockFromSource = async (host: Host, store: Store, name: string, profile: Profile): Promise<Lock> => {
+const lockFromSource = async (
+  host: Host,
+  store: Store,
+  name: string,
+  profile: Profile,
+  architecture: Architecture,
+): Promise<Lock> => {
   const folder = join(host.cacheDir, "trial", `work-${currentProcess()}`);
   try {
     await rm(folder, { recursive: true, force: true });
     const source = join(folder, "source");
     await mkdir(source, { recursive: true });
-    await assembleSource(host, source, folder);
+    await assembleSource(host, architecture, source, folder);
     const server = await serveSource(source);
     try {
       const from = `http://${sourceHost}`;
@@ -100,7 +107,8 @@ export const prepareTrial = async (
     offline,
   }: { readonly profileName: string; readonly profile: Profile; readonly offline: boolean },
 ): Promise<Lock> => {
-  const record = join(host.cacheDir, "trial", `${await sourceKey()}.lock.json`);
+  const { architecture } = planTarget(profileName, profile).plan;
+  const record = join(host.cacheDir, "trial", `${await sourceKey(architecture)}.lock.json`);
   let previous = await knownLock(store, record);
   if (previous === undefined && offline) {
     throw new BakeError(
@@ -110,10 +118,11 @@ export const prepareTrial = async (
     );
   }
   if (previous === undefined) {
-    previous = await lockFromSource(host, store, profileName, profile);
+    previous = await lockFromSource(host, store, profileName, profile, architecture);
     await writeLock(record, previous);
   }
   const base = await standInBase(host, store, {
+    architecture,
     libraryPackages: dockerLibraryPackages,
     mirror: () => debianMirror(host),
     offline,
@@ -125,7 +134,7 @@ export const prepareTrial = async (
       {
         kind: "base",
         name: base.name,
-        architecture: "x86_64",
+        architecture,
         version: base.name,
         asked: base.name,
         url: `trial:${base.resolved}`,

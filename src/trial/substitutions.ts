@@ -35,24 +35,24 @@ type Qemu = NonNullable<Profile["targets"]["qemu"]>;
 
 const baseName = (base: Qemu["base"]): string => (typeof base === "string" ? base : base.file);
 
-/** Of a profile that bakes in the cloud alone: what the schema says of a VM. */
-const localVm: Qemu = { base: "none", architecture: "x86_64", memory: 2048, cpus: 2, diskSize: 40 };
+/** Of a profile that bakes in the cloud alone: what the schema says of a VM, for the same processors. */
+const localVm = ({ huaweicloud }: Profile["targets"]): Qemu => ({
+  base: "none",
+  architecture: huaweicloud?.architecture ?? "x86_64",
+  memory: 2048,
+  cpus: 2,
+  diskSize: 40,
+});
 
 /** The profile that a trial bakes, and the table of what differs. Pure. */
 export const substitute = (profile: Profile): { profile: Profile; substitutions: Substitution[] } => {
-  const { qemu = localVm } = profile.targets;
+  const { qemu = localVm(profile.targets) } = profile.targets;
   const rows: Substitution[] = [
     {
       what: "targets.qemu.base",
       profile: baseName(qemu.base),
       trial: "debian trixie stand-in",
       why: "bootstrapped from packages, no download host needed",
-    },
-    {
-      what: "targets.qemu.architecture",
-      profile: qemu.architecture,
-      trial: "x86_64",
-      why: "the stand-in's architecture",
     },
     {
       what: "targets.qemu.diskSize",
@@ -159,7 +159,7 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
       files: [],
       pins: {},
       targets: {
-        qemu: { ...qemu, base: "debian-trixie-stand-in", architecture: "x86_64", diskSize: trialSizes.systemDisk },
+        qemu: { ...qemu, base: "debian-trixie-stand-in", diskSize: trialSizes.systemDisk },
       },
     },
     substitutions: rows.filter((row) => row.profile !== row.trial),

@@ -5,9 +5,10 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Accelerator } from "./accelerator.ts";
+import { type Accelerator, machineArguments } from "./accelerator.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
+import { localMachines } from "../targets/local-machine.ts";
 import { consoleTail } from "./console.ts";
 import { blockNode, createDisks, type DataDisk, type Disks, type DiskFile, type Snapshot } from "./disks.ts";
 import { freePort, sendsBanner } from "./loopback.ts";
@@ -93,9 +94,9 @@ const qemuArguments = (
     readonly forward?: string;
   },
 ): string[] => [
-  ...["-machine", "q35", "-accel", accelerator.accel === "tcg" ? "tcg,thread=multi" : "kvm"],
-  ...["-cpu", accelerator.cpuModel, "-smp", String(cpus), "-m", String(memoryMiB)],
-  ...["-display", "none", "-monitor", "none", "-nodefaults", "-vga", "std"],
+  ...machineArguments(accelerator),
+  ...["-smp", String(cpus), "-m", String(memoryMiB)],
+  ...["-display", "none", "-monitor", "none", "-nodefaults", ...localMachines[accelerator.architecture].display],
   ...["-chardev", `file,id=console,path=${optionValue(machine.consoleLog)},append=on`, "-serial", "chardev:console"],
   ...machine.disks.systemArguments(),
   ...(machine.seed === undefined
@@ -154,7 +155,11 @@ export const bootVm = async (host: Host, options: VmOptions): Promise<Vm> => {
     disks.powerOn();
     for (let attempt = 0; attempt < 3; attempt++) {
       const sshPort = await freePort();
-      const qemu = await startQemu(host, qemuArguments(options, { consoleLog, disks, ...served, sshPort, metadata }));
+      const qemu = await startQemu(
+        host,
+        localMachines[options.accelerator.architecture].qemu,
+        qemuArguments(options, { consoleLog, disks, ...served, sshPort, metadata }),
+      );
       if (qemu !== "port taken") return { qemu, sshPort };
     }
     throw new BakeError(

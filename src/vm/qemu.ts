@@ -23,10 +23,15 @@ export const optionValue = (value: string): string => value.replaceAll(",", ",,"
 
 /**
  * Starts QEMU with a control socket of its own, and connects to it.
+ * @param program QEMU's program for the guest's architecture.
  * @returns "port taken" when the host's port for ssh is somebody else's by now.
  * @throws BakeError BK505 when QEMU does not start, BK508 when its control socket does not answer.
  */
-export const startQemu = async (host: Host, qemuArguments: readonly string[]): Promise<QemuProcess | "port taken"> => {
+export const startQemu = async (
+  host: Host,
+  program: string,
+  qemuArguments: readonly string[],
+): Promise<QemuProcess | "port taken"> => {
   // In a folder of its own: a socket's path ends at 108 bytes.
   const folder = await mkdtemp(join(tmpdir(), "bake-qemu-"));
   const socket = join(folder, "qmp");
@@ -35,7 +40,7 @@ export const startQemu = async (host: Host, qemuArguments: readonly string[]): P
   const started = host.now();
   let ended: { exitCode: number; stderr: string } | undefined;
   const running = host
-    .run("qemu-system-x86_64", [...qemuArguments, "-qmp", `unix:${optionValue(socket)},server=on,wait=off`], {
+    .run(program, [...qemuArguments, "-qmp", `unix:${optionValue(socket)},server=on,wait=off`], {
       allowFailure: true,
       cancel: power.signal,
     })

@@ -165,6 +165,18 @@ test("check: wrong usage exits 2 and says what is wrong", () => {
   expect(bake("check", "--host", "node").stderr).toContain("--profile");
 });
 
+test("check: an image for other processors than the profile is refused before anything boots", () => {
+  mkdirSync(join(folder, "arm"), { recursive: true });
+  writeFileSync(join(folder, "arm/image.qcow2"), "");
+  const record = { bakeId: "x".repeat(43), file: "image.qcow2", architecture: "aarch64" };
+  writeFileSync(join(folder, "arm/image.json"), JSON.stringify(record));
+  const { status, stderr } = bake("check", "--profile", "2cards", "--image", "arm/image.qcow2");
+  expect(status).toBe(2);
+  expect(stderr).toBe(
+    "error[BK515]: arm/image.qcow2 is for aarch64, and profile 2cards is for x86_64\n  Its image.json says so. Take the profile that it was baked from, or bake this one: bake image --profile 2cards\n",
+  );
+});
+
 test("check: a host that nobody can reach, a bundle that cannot be written and an image that is not there exit 2", () => {
   const unreachable = bake("check", "--profile", "2cards", "--host", "root@127.0.0.1:1", "--json");
   expect(unreachable.status).toBe(2);

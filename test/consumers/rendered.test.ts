@@ -6,7 +6,8 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { root } from "../../src/host/root.ts";
 import { cloudConfigProblems } from "../cloud-config-schema.ts";
-import { render, trialPlan } from "../plan-of.ts";
+import { planFor } from "../../src/commands/plan.ts";
+import { readProfile, render, trialPlan } from "../plan-of.ts";
 import { verifyUnits } from "../systemd-verify.ts";
 import { needs, toolPath } from "../needs.ts";
 
@@ -54,7 +55,7 @@ needs("packer").describe("packer", () => {
     expect(run(packer, ["fmt", "-check", "-diff", at("packer/qemu.pkr.hcl")], packerEnvironment)).toBe("");
   });
 
-  test("validate accepts the template, and refuses it with a misspelt argument", () => {
+  const validate = (template: string): string[] => {
     const variables = Object.entries({
       base: "/dev/null",
       artifacts: folder,
@@ -63,15 +64,37 @@ needs("packer").describe("packer", () => {
       ssh_private_key_file: "/dev/null",
       ssh_public_key: "ssh-ed25519 AAAA",
     }).flatMap(([name, value]) => ["-var", `${name}=${value}`]);
+    return ["validate", ...variables, "-var", `ssh_private_key_file=${at("key")}`, template];
+  };
+  beforeAll(() => {
     run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", at("key")]);
-    const args = ["validate", ...variables, "-var", `ssh_private_key_file=${at("key")}`];
-    expect(run(packer, [...args, at("packer")], packerEnvironment)).toContain("valid");
+  });
+
+  test("the template of the other architecture is as good, and starts a machine of its own", () => {
+    const profile = readProfile(join(root, "profiles/2cards-aarch64.yaml"));
+    const other = join(folder, "aarch64");
+    for (const { path, content } of render(planFor({ name: "2cards-aarch64", profile })).files) {
+      mkdirSync(dirname(join(other, path)), { recursive: true });
+      writeFileSync(join(other, path), content);
+    }
+    const template = join(other, "packer/qemu.pkr.hcl");
+    expect(run(packer, ["fmt", "-check", "-diff", template], packerEnvironment)).toBe("");
+    const args = validate(join(other, "packer"));
+    args.splice(1, 0, "-var", "base_checksum=none");
+    expect(run(packer, args, packerEnvironment)).toContain("valid");
+    const text = readFileSync(template, "utf8");
+    expect(text).toMatch(/machine_type = "virt,/);
+    expect(text).not.toContain("q35");
+  });
+
+  test("validate accepts the template, and refuses it with a misspelt argument", () => {
+    expect(run(packer, validate(at("packer")), packerEnvironment)).toContain("valid");
     mkdirSync(at("wrong"), { recursive: true });
     writeFileSync(
       at("wrong/qemu.pkr.hcl"),
       readFileSync(at("packer/qemu.pkr.hcl"), "utf8").replace("cd_label", "cd_labl"),
     );
-    const wrong = spawnSync(packer, [...args, at("wrong")], {
+    const wrong = spawnSync(packer, validate(at("wrong")), {
       encoding: "utf8",
       env: { ...process.env, ...packerEnvironment },
     });

@@ -192,7 +192,7 @@ describe("bakeImage", () => {
         trial: true,
         secrets,
         store,
-        accelerator: { accel: "tcg", cpuModel: "max", reason: "" },
+        accelerator: { accel: "tcg", architecture: "x86_64", cpuModel: "max", reason: "" },
         packer: { path: "packer", environment: {} },
         onPhase: () => {},
         steps: () => [],

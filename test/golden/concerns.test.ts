@@ -7,6 +7,7 @@ import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import type { Contribution, Instance } from "../../src/node/concern.ts";
 import { concerns } from "../../src/node/index.ts";
+import type { Profile } from "../../src/profile/schema.ts";
 import { root } from "../../src/host/root.ts";
 import { planTarget } from "../../src/targets/index.ts";
 import { substitute } from "../../src/trial/substitutions.ts";
@@ -16,7 +17,11 @@ import { readProfile, trialLock } from "../plan-of.ts";
 import { lockedFor } from "../../src/lock/lock.ts";
 
 const folder = join(import.meta.dirname, "concerns");
-const { profile } = substitute(readProfile(join(root, "test/golden/everything/profile.yaml")));
+const trial = substitute(readProfile(join(root, "test/golden/everything/profile.yaml"))).profile;
+const { qemu } = trial.targets;
+if (qemu === undefined) throw new Error("the profile that sets everything has a local VM");
+// The made-up lock's.
+const profile: Profile = { ...trial, targets: { ...trial.targets, qemu: { ...qemu, architecture: "x86_64" } } };
 const target = planTarget("everything", profile, "qemu");
 const { contributed } = contributionsOf({
   name: "everything",

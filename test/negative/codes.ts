@@ -12,6 +12,8 @@ export const codesOf: Readonly<Record<string, readonly string[]>> = {
   "agent-setting-owned": ["BK114"],
   "agent-setting-unknown": ["BK114"],
   "alias-bomb": ["BK101"],
+  "architecture-mixed": ["BK145"],
+  "architecture-of-the-base": ["BK145"],
   "buildkit-moving-tag": ["BK121"],
   "buildkit-old-kernel": ["BK121"],
   "buildx-other-minor": ["BK120"],

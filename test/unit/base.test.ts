@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, test } from "vitest";
 import { recipeDigest, standInBase } from "../../src/trial/base.ts";
-import { customizeHook } from "../../src/trial/base-tree.ts";
+import { bootstrap, customizeHook } from "../../src/trial/base-tree.ts";
+import { noRegistration } from "../../src/trial/foreign.ts";
 import { patchBootSector } from "../../src/trial/boot-disk.ts";
 import type { Host } from "../../src/host/host.ts";
 import { system } from "../../src/host/system.ts";
@@ -61,7 +62,12 @@ describe("offline", () => {
       progress: { note: () => undefined, step: none("a step was made") },
     };
     const mirror = none("the mirror was asked for");
-    return standInBase(host, new Store(join(folder, "store")), { libraryPackages: [], mirror, offline: true });
+    return standInBase(host, new Store(join(folder, "store")), {
+      architecture: "x86_64",
+      libraryPackages: [],
+      mirror,
+      offline: true,
+    });
   };
 
   it("a base that was not made yet is an error", async () => {
@@ -76,19 +82,79 @@ describe("offline", () => {
     await writeFile(join(folder, "disk"), "a base");
     const made = await new Store(join(folder, "store")).add(join(folder, "disk"));
     await mkdir(join(folder, "base"));
-    await writeFile(join(folder, "base", `${recipeDigest([])}.json`), JSON.stringify({ resolved: "made", ...made }));
+    await writeFile(
+      join(folder, "base", `${recipeDigest([], "x86_64")}.json`),
+      JSON.stringify({ resolved: "made", ...made }),
+    );
     expect(await ask()).toMatchObject({ ...made, name: "debian-trixie-stand-in" });
+  });
+});
+
+describe("a base for other processors than the host's", () => {
+  let folder = "";
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "base-"));
+  });
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+
+  const ran = async (architecture: string, exitCode: number): Promise<string[]> => {
+    let line: string[] = [];
+    const host: Host = {
+      ...system,
+      architecture,
+      run: (file, args) => {
+        line = [file, ...args];
+        return Promise.resolve({ exitCode, stdout: "", stderr: "mount: permission denied" });
+      },
+      env: {},
+      cacheDir: folder,
+      signal: new AbortController().signal,
+      progress: { note: () => undefined, step: (_id, _title, work) => work(() => undefined) },
+    };
+    const input = {
+      architecture: "aarch64",
+      include: ["a"],
+      mirror: "http://mirror",
+      update: () => undefined,
+    } as const;
+    await bootstrap(host, folder, input);
+    return line;
+  };
+
+  it("is bootstrapped between a registration of its own and its end", async () => {
+    const line = await ran("x64", 0);
+    expect(line).toContain("--architectures=arm64");
+    const [file = "", registered = "", name = ""] = line.slice(line.indexOf("sh") + 1);
+    expect(line[line.indexOf(name) + 1]).toBe("mmdebstrap");
+    expect(registered.startsWith(`:${name}:M::`)).toBe(true);
+    execFileSync("sh", ["-n", file]);
+  });
+
+  it("needs none on a host of its own kind", async () => {
+    expect((await ran("arm64", 0)).join(" ")).toMatch(/^unshare --mount --propagation private mmdebstrap /);
+  });
+
+  it("is refused where the kernel takes no registration, and why is said", async () => {
+    await expect(ran("x64", noRegistration)).rejects.toMatchObject({
+      code: "BK306",
+      message: "this host cannot run programs for aarch64, which the stand-in base is bootstrapped by",
+      help: "mount: permission denied\nIts kernel has to take registrations in binfmt_misc, as root outside of a container. A host for aarch64 needs none.",
+    });
   });
 });
 
 describe("recipeDigest", () => {
   it("is a sha256 that does not depend on order or repetition", () => {
-    expect(recipeDigest(["liba", "libb"])).toMatch(/^[0-9a-f]{64}$/);
-    expect(recipeDigest(["libb", "liba", "libb"])).toBe(recipeDigest(["liba", "libb"]));
+    expect(recipeDigest(["liba", "libb"], "x86_64")).toMatch(/^[0-9a-f]{64}$/);
+    expect(recipeDigest(["libb", "liba", "libb"], "x86_64")).toBe(recipeDigest(["liba", "libb"], "x86_64"));
+  });
+
+  it("differs by architecture", () => {
+    expect(recipeDigest([], "aarch64")).not.toBe(recipeDigest([], "x86_64"));
   });
 
   it("changes with the packages", () => {
-    expect(recipeDigest(["liba"])).not.toBe(recipeDigest([]));
+    expect(recipeDigest(["liba"], "x86_64")).not.toBe(recipeDigest([], "x86_64"));
   });
 });
 

@@ -53,6 +53,7 @@ const pack = async (name: string, other: boolean): Promise<PackedImage> => {
   return packImage(realHost(folder), {
     tree: await makeTree(name, other),
     folder: work,
+    architecture: "x86_64",
     config: { Cmd: ["sh"], Env: ["PATH=/bin"] },
   });
 };

@@ -273,7 +273,10 @@ describe("a lock that the profile has gone on without", () => {
       ["models", "the model Qwen/Qwen3-0.6B"],
       ["files", "the file opt/site/tool"],
     ]);
-    const cloud = { ...profile, targets: { huaweicloud: more.targets.huaweicloud } };
+    const cloud: Profile = {
+      ...profile,
+      targets: { huaweicloud: { architecture: "x86_64" } as Profile["targets"]["huaweicloud"] },
+    };
     expect(staleness(lockOf(profile), requirementsOf(cloud), "site.lock.json")).toContainEqual({
       path: ["targets", "qemu"],
       at: "key",
@@ -292,6 +295,17 @@ describe("a lock that the profile has gone on without", () => {
     ]);
     expect(labels("https://example.com/a?sig=1", "https://example.com/a?sig=2")).toEqual([
       ["x does not hold opt/site/tool https://example.com/a?…", "the lock was made for another query of this URL"],
+    ]);
+  });
+
+  test("a lock for other processors is refused as that, once", () => {
+    const qemu = { ...profile.targets.qemu, architecture: "aarch64" } as Profile["targets"]["qemu"];
+    expect(changed({ targets: { qemu } })).toEqual([
+      [
+        "targets",
+        "site.lock.json was made for x86_64, and the profile bakes for aarch64",
+        "nothing in the lock is for it",
+      ],
     ]);
   });
 

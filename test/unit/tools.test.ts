@@ -9,6 +9,7 @@ import { type AddressInfo, connect, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Architecture } from "../../src/artifact.ts";
 import { type Host, runProcess } from "../../src/host/host.ts";
 import { root } from "../../src/host/root.ts";
 import { system } from "../../src/host/system.ts";
@@ -280,7 +281,8 @@ describe("offline", () => {
       "tools",
       `packer-plugin-qemu-${(await toolDigest("packer-plugin-qemu")).slice(0, 12)}/packer-plugin-qemu`,
     );
-    const provided = bakeNeeds.map(({ provides }) => provides).filter((name) => !name.startsWith("/"));
+    const needed = bakeNeeds("x86_64", { architecture: "x64" });
+    const provided = needed.map(({ provides }) => provides).filter((name) => !name.startsWith("/"));
     await lay(packer, plugin, ...provided.map((name) => `bin/${name}`));
     const { env, asked } = await closedProxy();
     const path = join(folder, packer);
@@ -288,12 +290,31 @@ describe("offline", () => {
     const host = hostWith({ [install]: "" }, { ...env, PATH: join(folder, "bin") });
     await installPackages(
       host,
-      bakeNeeds.filter(({ provides }) => !provides.startsWith("/")),
+      needed.filter(({ provides }) => !provides.startsWith("/")),
       offline,
     );
     expect(await ensurePacker(host, offline)).toBe(path);
     expect(asked).toEqual([]);
     expect(host.ran).toEqual(["packer version", install]);
+  });
+
+  it("QEMU and the firmware of a second architecture are asked for when nodes of it are baked", async () => {
+    const host = hostWith({}, { PATH: join(folder, "bin") });
+    const names = (architecture: Architecture): string[] =>
+      bakeNeeds(architecture, { architecture: "x64" }).map((need) => need.package);
+    expect(names("x86_64")).toEqual(expect.arrayContaining(["qemu-system-x86", "grub-pc-bin"]));
+    expect(names("x86_64").filter((name) => /arm|aarch64/.test(name))).toEqual([]);
+    expect(names("aarch64")).toEqual(
+      expect.arrayContaining(["qemu-system-arm", "qemu-efi-aarch64", "mtools", "qemu-user-static"]),
+    );
+    const native = bakeNeeds("aarch64", { architecture: "arm64" }).map((need) => need.package);
+    expect(native).not.toContain("qemu-user-static");
+    expect(names("aarch64").filter((name) => /x86|grub-pc/.test(name))).toEqual([]);
+    // Wherever a distribution lays the firmware.
+    const need = { package: "qemu-efi-aarch64", provides: "/no/such/code.fd", why: "is the firmware" };
+    await lay("code.fd");
+    expect(await missingPackages(host, [need])).toEqual([need]);
+    expect(await missingPackages(host, [{ ...need, or: ["/nor/this", join(folder, "code.fd")] }])).toEqual([]);
   });
 
   it("a plugin that Packer has already is enough", async () => {

@@ -1,4 +1,8 @@
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { root } from "../../src/host/root.ts";
+import type { Profile } from "../../src/profile/schema.ts";
+import { registration } from "../../src/trial/foreign.ts";
 import { isAtLeast } from "../../src/formats/version.ts";
 import { imageConfig } from "../../src/trial/docker-archive.ts";
 import { formatSubstitutions, substitute } from "../../src/trial/substitutions.ts";
@@ -35,6 +39,21 @@ describe("a trial", () => {
       systemMinFree: trial.storage.systemMinFree,
     });
     expect(trial.network).toEqual(profile.network);
+  });
+
+  test("is for the processors that the profile is for", () => {
+    const arm = substitute(readProfile(join(root, "profiles/2cards-aarch64.yaml")));
+    expect(arm.profile.targets.qemu?.architecture).toBe("aarch64");
+    expect(arm.substitutions.map(({ what }) => what)).not.toContain("targets.qemu.architecture");
+    const cloud = { huaweicloud: { architecture: "aarch64", region: "r" } } as Profile["targets"];
+    expect(substitute({ ...profile, targets: cloud }).profile.targets.qemu?.architecture).toBe("aarch64");
+  });
+
+  test("programs of other processors are handed to an emulator by their ELF headers", () => {
+    // As Debian's qemu-user registers it (/usr/lib/binfmt.d/qemu-aarch64.conf), with another name, interpreter and flags.
+    expect(registration("bake-1", "aarch64", "/usr/bin/qemu-aarch64-static")).toBe(
+      String.raw`:bake-1:M::\x7f\x45\x4c\x46\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:/usr/bin/qemu-aarch64-static:OCF`,
+    );
   });
 
   test("says all that it changes", () => {

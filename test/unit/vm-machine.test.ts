@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Host, RunResult } from "../../src/host/host.ts";
 import { system } from "../../src/host/system.ts";
+import { chooseAccelerator } from "../../src/vm/accelerator.ts";
 import { bootVm, type VmOptions } from "../../src/vm/machine.ts";
 import { openStackFiles } from "../../src/vm/datasource.ts";
 import { metadataCommand, metadataForward, metadataService } from "../../src/vm/metadata-service.ts";
@@ -48,7 +49,7 @@ const host = (): Host => ({
   run: (file, args, options) => {
     ran.push([file, ...args]);
     const socket = /^unix:(.*),server=on/.exec(args[args.indexOf("-qmp") + 1] ?? "")?.[1];
-    return file === "qemu-system-x86_64" && socket !== undefined
+    return file.startsWith("qemu-system-") && socket !== undefined
       ? standInForQemu(socket, options?.cancel)
       : Promise.resolve(done);
   },
@@ -64,7 +65,7 @@ const options = (changes: Partial<VmOptions> = {}): VmOptions => ({
   logDir: folder,
   memoryMiB: 2048,
   cpus: 2,
-  accelerator: { accel: "tcg", cpuModel: "max", reason: "" },
+  accelerator: { accel: "tcg", architecture: "x86_64", cpuModel: "max", reason: "" },
   userData: "#cloud-config\n",
   metaData: "instance-id: one\n",
   key: { privateKeyFile: "/key", publicKey: "ssh-ed25519 AAAA" },
@@ -130,6 +131,50 @@ test("QEMU's devices come in the order in which the guest has to find them", asy
   ]);
   expect(readFileSync(join(folder, "seed/user-data"), "utf8")).toBe("#cloud-config\n");
   expect(readFileSync(join(folder, "seed/meta-data"), "utf8")).toBe("instance-id: one\n");
+});
+
+test("a machine for aarch64 has its own program, board, firmware and processor, and no display", async () => {
+  const accelerator: VmOptions["accelerator"] = {
+    accel: "tcg",
+    architecture: "aarch64",
+    cpuModel: "cortex-a57",
+    firmware: "/firmware/code.fd",
+    reason: "",
+  };
+  const vm = await bootVm(host(), options({ accelerator }));
+  await vm.kill();
+  const [, ...args] = ran.find(([file]) => file === "qemu-system-aarch64") ?? [];
+  expect(args.slice(0, args.indexOf("-chardev"))).toEqual([
+    ...["-machine", "virt,gic-version=max", "-accel", "tcg,thread=multi", "-bios", "/firmware/code.fd"],
+    ...["-cpu", "cortex-a57", "-smp", "2", "-m", "2048"],
+    ...["-display", "none", "-monitor", "none", "-nodefaults"],
+  ]);
+});
+
+test("KVM is for guests of the host's own architecture; all others are emulated, and why is said", async () => {
+  const other = { ...host(), architecture: "arm64" };
+  expect(await chooseAccelerator({ host: other, architecture: "x86_64", image: "/none" })).toEqual({
+    accel: "tcg",
+    architecture: "x86_64",
+    cpuModel: "max",
+    reason: "the guest is x86_64, this host is not; expect minutes",
+  });
+  const firmware = join(folder, "code.fd");
+  writeFileSync(firmware, "");
+  const mixed = { host: { ...host(), architecture: "x64" }, architecture: "aarch64", image: "/none" } as const;
+  expect(await chooseAccelerator({ ...mixed, firmware: ["/no/such/file", firmware] })).toEqual({
+    accel: "tcg",
+    architecture: "aarch64",
+    cpuModel: "cortex-a57",
+    firmware,
+    reason: "the guest is aarch64, this host is not; expect minutes",
+  });
+  expect(ran).toEqual([]);
+  await expect(chooseAccelerator({ ...mixed, firmware: ["/no/such/file", "/nor/this"] })).rejects.toMatchObject({
+    code: "BK301",
+    message: "UEFI firmware for aarch64 is not on this host: /no/such/file, /nor/this",
+    help: "Install qemu-efi-aarch64 (Debian, Ubuntu) or edk2-aarch64 (openEuler, Fedora).",
+  });
 });
 
 test("a guest may call this host by another address, and is reached by ssh", async () => {

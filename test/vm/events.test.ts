@@ -163,7 +163,11 @@ event("dockerd is killed during a job: it comes back, containers and agents go o
   );
   console.log(`dockerd was back after ${back} s`);
   // An emulated processor alone needs 8 s of them when the machine is quiet.
-  const { accel } = await chooseAccelerator({ host, image: node.golden.image });
+  const { accel } = await chooseAccelerator({
+    host,
+    architecture: node.golden.plan.target.architecture,
+    image: node.golden.image,
+  });
   expect(back).toBeLessThan(accel === "kvm" ? 10 : 20);
   expect((await run("docker inspect --format '{{.State.Status}}' survivor")).stdout.trim()).toMatch(/running|exited/);
   expect(await sh("docker inspect --format '{{.State.Pid}}' buildx_buildkit_cachebuilder10")).toBe(builder);

@@ -212,7 +212,7 @@ export const startVm = async (
       logDir: folder,
       ...targetOf(plan.target).vmSize(plan.target),
       // KVM is tried with the image itself, once per boot of this machine.
-      accelerator: await chooseAccelerator({ host, image }),
+      accelerator: await chooseAccelerator({ host, architecture: plan.target.architecture, image }),
       ...options,
     });
     const end = async (): Promise<void> => {

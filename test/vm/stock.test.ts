@@ -51,7 +51,7 @@ describe("a stock image with stock user-data", () => {
       templates,
       bakeId,
       image,
-      accelerator: await chooseAccelerator({ host, image }),
+      accelerator: await chooseAccelerator({ host, architecture: plan.target.architecture, image }),
       dataDisk: dataDiskFor(plan),
       logDir,
       brief: true,

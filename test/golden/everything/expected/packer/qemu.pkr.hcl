@@ -54,6 +54,12 @@ variable "cpu_model" {
   default = "host"
 }
 
+variable "firmware" {
+  type        = string
+  default     = "/usr/share/AAVMF/AAVMF_CODE.fd"
+  description = "UEFI firmware of the VM."
+}
+
 source "qemu" "node" {
   iso_url      = var.base
   iso_checksum = var.base_checksum
@@ -69,7 +75,9 @@ source "qemu" "node" {
   disk_detect_zeroes = "unmap"
   net_device         = "virtio-net"
 
-  machine_type = "q35"
+  qemu_binary  = "qemu-system-aarch64"
+  firmware     = var.firmware
+  machine_type = "virt,gic-version=max"
   accelerator  = var.accelerator
   cpu_model    = var.cpu_model
   cpus         = 4
@@ -77,7 +85,11 @@ source "qemu" "node" {
   headless     = true
   # Without VNC there is no boot command to type, nor the ten seconds' wait before it.
   disable_vnc = true
-  qemuargs    = [["-serial", "file:${var.log}/console.log"]]
+  # Without the boot ROM of the network card: the firmware would look for a network to boot from.
+  qemuargs = [
+    ["-serial", "file:${var.log}/console.log"],
+    ["-global", "virtio-net-pci.romfile="],
+  ]
 
   # file() starts from this folder, provisioners from the current one.
   cd_label = "cidata"
