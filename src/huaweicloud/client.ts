@@ -152,7 +152,8 @@ export const makeCloud = (
         ...(request.clientToken !== undefined && { "x-client-token": request.clientToken }),
       },
       ...(body !== undefined && { body }),
-      signal: host.signal,
+      // One of its own: of more than ten that listen to one signal Node warns.
+      signal: AbortSignal.any([host.signal]),
     });
     const date = Date.parse(response.headers["date"] ?? "");
     // To the second, and as old as the answer took.

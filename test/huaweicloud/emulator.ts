@@ -20,7 +20,7 @@ const requireRoute = (name: string): string => {
 };
 
 /** What goes wrong with one call. */
-export interface Fault {
+interface Fault {
   /** Answers this and does nothing. */
   readonly status?: number;
   readonly retryAfter?: string;

@@ -16,7 +16,7 @@ export interface Image {
   tags: Record<string, string>;
 }
 
-export interface Flavor {
+interface Flavor {
   id: string;
   vcpus: number;
   /** MiB */
