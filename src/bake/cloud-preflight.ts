@@ -4,6 +4,7 @@ import type { NodePlan } from "../plan/node-plan.ts";
 import { userDataLimit } from "../profile/user-data-limit.ts";
 import type { RenderedFile } from "../render/tree.ts";
 import { makeHttp } from "../store/http.ts";
+import { serverName } from "../targets/huaweicloud.ts";
 import { requireTarget } from "../targets/index.ts";
 import { makeCloud } from "../huaweicloud/client.ts";
 import { endpointsOf } from "../huaweicloud/endpoints.ts";
@@ -23,7 +24,11 @@ const sentFile = "user-data/build.yaml";
  */
 export const cloudPreflight = async (
   host: Host,
-  { plan, files }: { readonly plan: NodePlan; readonly files: readonly RenderedFile[] },
+  {
+    plan,
+    files,
+    bakeId,
+  }: { readonly plan: NodePlan; readonly files: readonly RenderedFile[]; readonly bakeId?: string },
 ): Promise<Line[]> => {
   const target = requireTarget(plan, "huaweicloud");
   const given = cloudCredentials(host.env);
@@ -40,6 +45,8 @@ export const cloudPreflight = async (
   return preflight(cloud, {
     target,
     ...(projectId !== undefined && { projectId }),
+    // Without a lock its name says nothing.
+    ...(bakeId !== undefined && { serverName: serverName(plan.profile, bakeId) }),
     projectName: given["HW_PROJECT_NAME"] ?? target.region,
     userData: files
       .filter(({ path }) => path === sentFile)
