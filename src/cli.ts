@@ -1,5 +1,6 @@
 /** The command table. Actions import what they need when they run: `bake --help` loads commander alone. */
 import { Command, Option } from "commander";
+import type { DoctorOptions } from "./commands/doctor.ts";
 import type { FetchOptions } from "./commands/fetch.ts";
 import type { ImageOptions } from "./commands/image.ts";
 import type { InitOptions } from "./commands/init.ts";
@@ -193,6 +194,21 @@ program
       process.exitCode = await check(options);
     },
   );
+
+program
+  .command("doctor")
+  .description("look at what a bake in the cloud needs, before anything is made: a table; it only looks")
+  .requiredOption(...profileOption)
+  .addOption(
+    new Option("--target <target>", "where; without it the profile's target in a cloud").choices(
+      Object.keys(targetChoices),
+    ),
+  )
+  .option("--json", "the lines as JSON")
+  .action(async (options: DoctorOptions) => {
+    const { doctor } = await import("./commands/doctor.ts");
+    process.exitCode = await doctor(options);
+  });
 
 program
   .command("user-data")

@@ -356,6 +356,30 @@ export const errorCodes = {
     title: "a base that cannot be baked from as it is",
     text: "openEuler's own disk images bring no cloud-init, and bake gets into its build VM by a key that cloud-init places. docs/bases.md says how to make a base of one. Everything but `bake image` takes such a profile as it is.",
   },
+  BK420: {
+    title: "the cloud refuses the credentials",
+    text: "Or this machine's clock is more than 15 minutes off. Nothing is sent again with them: repeated refusals lock the key.",
+  },
+  BK421: {
+    title: "a right is missing in the cloud",
+    text: "Which one, for which call. [The policy](huaweicloud-policy.md) has all that a bake needs.",
+  },
+  BK422: {
+    title: "the cloud refuses a call",
+    text: "With the cloud's own code and reason, and the number of the request, which its support asks for.",
+  },
+  BK423: {
+    title: "the cloud does not answer, or is busy",
+    text: "A call that only looks was tried again a few times, with pauses. One that makes something was not.",
+  },
+  BK424: {
+    title: "the cloud answers what bake does not understand",
+    text: "Something in between may have answered, or the cloud has changed.",
+  },
+  BK425: {
+    title: "an endpoint that cannot be used",
+    text: "`HW_AUTH_URL`, or `HW_ENDPOINT_ECS` and its like, name where a service answers: by https, and by nothing but a host.",
+  },
   BK501: {
     title: "a CI job ended badly",
     text: "The job on the checked node did not run, failed, or did not end in time.",

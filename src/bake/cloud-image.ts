@@ -106,8 +106,9 @@ export const bakeCloudImage = async (anyHost: Host, input: CloudBakeInput): Prom
         environment: { ...packer.environment, ...input.credentials, PACKER_LOG: "" },
         template: join(folder, "packer"),
         source: "huaweicloud-ecs.node",
-        // Server, address and key pair cost money and stay for ever when it is killed before.
-        cleanUp: 20 * 60_000,
+        // Server, address and key pair cost money and stay for ever when it is killed before; while an image is made the
+        // plugin cannot be stopped.
+        cleanUp: (target.imageTimeout + 10) * 60_000,
         variables: { output, ...(uploads && { artifacts }) },
         withoutPlugin: ({ help = "" }) =>
           new BakeError(

@@ -3,6 +3,8 @@ import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import type { StepTime } from "../host/progress.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
+import type { Line } from "../huaweicloud/preflight/index.ts";
+import type { RenderedFile } from "../render/tree.ts";
 import type { SecretSources } from "../check/known-secrets.ts";
 import { type Profile, type TargetName, targetNames } from "../profile/schema.ts";
 import { targetsOf } from "../targets/index.ts";
@@ -65,6 +67,16 @@ export interface BakeTarget {
   readonly requireBase: (profile: Profile) => void;
   /** Loaded when something is baked: it brings Packer, VM and cloud along. */
   readonly load: () => Promise<Baker>;
+  /** Looks at what a bake there needs, and makes nothing. Absent where the bake itself finds out at no cost. */
+  readonly preflight?: (
+    host: Host,
+    rendered: {
+      readonly plan: NodePlan;
+      readonly files: readonly RenderedFile[];
+      /** Absent without a lock. */
+      readonly bakeId?: string;
+    },
+  ) => Promise<readonly Line[]>;
 }
 
 /** bake gets into its build VM by a key that cloud-init places; openEuler's own disk images bring none. @throws BakeError BK414 */
@@ -104,6 +116,7 @@ export const bakeTargets: Readonly<Record<TargetName, BakeTarget>> = {
     credentials: cloudCredentials,
     requireBase: () => {},
     load: async () => (await import("./huaweicloud.ts")).huaweiCloudBaker,
+    preflight: async (host, rendered) => (await import("./cloud-preflight.ts")).cloudPreflight(host, rendered),
   },
 };
 

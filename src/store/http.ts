@@ -20,14 +20,17 @@ export interface HttpResponse {
 }
 
 export interface HttpOptions {
-  /** Default GET. */
-  readonly method?: "GET" | "HEAD";
+  /** Default GET. Only that and HEAD follow redirects: any other would do something elsewhere. */
+  readonly method?: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
+  readonly body?: string;
+  /** Whether redirects are followed. Default yes: a redirect that is not followed is an answer. */
+  readonly follow?: boolean;
   /** For the URL's own origin: to another one only those go along that hold no credential. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }
 
-/** Asks once, and follows redirects. Any status is an answer. @throws HttpError, or the signal's reason. */
+/** Asks once, and follows redirects where they may be. Any status is an answer. @throws HttpError, or the signal's reason. */
 export type Http = (url: string, options?: HttpOptions) => Promise<HttpResponse>;
 
 export interface HttpSettings {
@@ -57,15 +60,22 @@ export const makeHttp = ({
   rewrite = (url) => url,
   dispatcher = makeDispatcher(env, stall),
 }: HttpSettings = {}): Http => {
-  const askOnce = async (url: string, { method = "GET", headers = {}, signal }: HttpOptions) => {
+  const askOnce = async (url: string, { method = "GET", headers = {}, body, signal }: HttpOptions) => {
     try {
-      return await request(rewrite(url), { method, dispatcher, headers, ...(signal !== undefined && { signal }) });
+      return await request(rewrite(url), {
+        method,
+        dispatcher,
+        headers,
+        ...(body !== undefined && { body }),
+        ...(signal !== undefined && { signal }),
+      });
     } catch (error) {
       signal?.throwIfAborted();
       throw httpErrorOf(error, url);
     }
   };
   return async (asked, options = {}) => {
+    const follows = (options.follow ?? true) && ["GET", "HEAD"].includes(options.method ?? "GET");
     let url = asked;
     let headers = options.headers ?? {};
     for (let redirects = 0; ; redirects++) {
@@ -73,7 +83,7 @@ export const makeHttp = ({
       const response = await askOnce(url, { ...options, headers });
       const received = oneEach(response.headers);
       const { location } = received;
-      if (!isRedirect(response.statusCode) || location === undefined) {
+      if (!follows || !isRedirect(response.statusCode) || location === undefined) {
         // Whoever destroys a body has no use for its complaint; whoever reads it gets it.
         response.body.on("error", () => undefined);
         return { status: response.statusCode, headers: received, body: response.body, url };

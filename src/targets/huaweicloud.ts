@@ -8,6 +8,18 @@ import type { Target } from "./target.ts";
 const defaultName = (profile: string): string =>
   `bake-${profile.replace(/[^A-Za-z0-9._-]+/g, "-")}`.slice(0, 63).replace(/[^A-Za-z0-9]+$/, "");
 
+/** Tags that bake sets itself: three in a bake, two on images of the catalogue. The cloud takes ten; five are the profile's. */
+export const ownTags = ["bake-id", "bake-lock", "bake-profile", "bake-promoted", "bake-verified"] as const;
+
+/**
+ * Name of the server that builds: the cloud takes no blanks in it, and after a bake that was cut off it is found by it.
+ * @param bakeId Absent without a lock.
+ */
+export const serverName = (profile: string, bakeId: string | undefined): string => {
+  const end = bakeId === undefined ? "" : `-${bakeId.slice(0, 10)}`;
+  return `bake-${profile.replace(/[^A-Za-z0-9._-]+/g, "-")}`.slice(0, 64 - end.length) + end;
+};
+
 /** A tag's value, a name: what the cloud does not take in one becomes a hyphen. */
 const tagValue = (text: string): string => text.replace(/[^A-Za-z0-9._-]/g, "-").slice(0, 43);
 
@@ -93,8 +105,16 @@ export const huaweicloud: Target<HuaweiCloudTarget> = {
     ...(plan.publicIp !== undefined && { addressType: plan.publicIp.type, bandwidth: plan.publicIp.bandwidth }),
     upload: plan.mirror === undefined,
     artifactsVariable: `BAKE_ARTIFACTS=${plan.mirror?.replace(/\/+$/, "") ?? "file:///var/tmp/bake/artifacts"}`,
+    serverName: serverName(node.profile, bakeId),
     // No line breaks and no angle brackets there.
-    imageDescription: node.header.replace(/[^\x20-\x7e]|[<>]/g, "").slice(0, 1024),
+    imageDescription: [
+      node.header,
+      ...(bakeId === undefined ? [] : [`Bake id ${bakeId}.`]),
+      ...(node.lockDigest === undefined ? [] : [`Lock ${node.lockDigest}.`]),
+    ]
+      .join(" ")
+      .replace(/[^\x20-\x7e]|[<>]/g, "")
+      .slice(0, 1024),
     imageTimeout: `${plan.imageTimeout}m`,
     tags: tagsOf(plan, node, bakeId),
   }),

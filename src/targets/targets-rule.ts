@@ -1,9 +1,9 @@
 import type { Problem, Rule } from "../profile/rules/rule.ts";
 import { targetNames } from "../profile/schema.ts";
+import { ownTags } from "./huaweicloud.ts";
 import { targetsOf } from "./index.ts";
 
-/** Tags that bake sets itself. */
-const own = ["bake-id", "bake-profile", "bake-lock"];
+const own: readonly string[] = ownTags;
 
 /** Tags that an image may have (facts: IMS API reference, image tags). */
 const mostTags = 10;

@@ -26,6 +26,7 @@ const types: Readonly<Record<string, "string" | "number" | "bool" | "list(string
   volume_type: "string",
   volume_size: "number",
   user_data: "string",
+  instance_name: "string",
   image_name: "string",
   image_description: "string",
   image_type: "string",
@@ -97,6 +98,12 @@ describe.each([
       expect(key.length, key).toBeLessThanOrEqual(36);
       expect(value.length, key).toBeLessThanOrEqual(43);
     }
+    // Whatever the image is called, the server's name is one that the cloud takes.
+    expect(given.get("instance_name")).toMatch(/^"[A-Za-z0-9._-]{1,64}"$/);
+    expect(given.get("instance_name")).toMatch(locked ? /^"bake-cloud-[A-Za-z0-9_-]{10}"$/ : /^"bake-cloud"$/);
+    expect(tags.length).toBeLessThanOrEqual(3 + 5);
+    if (locked)
+      expect(given.get("image_description")).toMatch(/ Bake id [A-Za-z0-9_-]{43}\. Lock [A-Za-z0-9_-]{43}\."$/);
     expect(given.get("image_description")).not.toMatch(/[<>]|\\n/);
     // cloud-init is waited for first, hygiene comes last, and no credentials are written down.
     const steps = [...hcl.matchAll(/^ {2}provisioner "[a-z]+" \{[\s\S]*?^ {2}\}/gm)].map(([text]) => text);

@@ -9,6 +9,7 @@ import { root } from "../../src/host/root.ts";
 import { withoutCase } from "../negative/codes.ts";
 import { roomMap } from "../rooms.ts";
 import { errorsPage } from "./errors-page.ts";
+import { policyPage } from "./policy-page.ts";
 import { profilePage } from "./profile-page.ts";
 
 test("docs/errors.md", async () => {
@@ -17,6 +18,10 @@ test("docs/errors.md", async () => {
 
 test("docs/profile.md", async () => {
   await expect(profilePage()).toMatchFileSnapshot(join(root, "docs/profile.md"));
+});
+
+test("docs/huaweicloud-policy.md", async () => {
+  await expect(policyPage()).toMatchFileSnapshot(join(root, "docs/huaweicloud-policy.md"));
 });
 
 test("schema/profile.schema.json", async () => {

@@ -60,7 +60,12 @@ const HuaweiCloud = z.strictObject({
     })
     .optional()
     .describe("Gives the building server a public address; without it Packer must reach its private one."),
-  diskSize: z.int().min(10).max(1024).default(40).describe("GiB of the system disk."),
+  diskSize: z
+    .int()
+    .min(40)
+    .max(1024)
+    .default(40)
+    .describe("GiB of the system disk; at least what the source image needs."),
   diskType: z
     .enum(["SAS", "SSD", "GPSSD", "ESSD"])
     .default("SSD")
@@ -84,10 +89,13 @@ const HuaweiCloud = z.strictObject({
       z.string().regex(/^[A-Za-z0-9._-]{0,43}$/, "expected at most 43 letters, digits, `.`, `_` and `-`"),
     )
     .default({})
-    .describe("Further tags of the image, besides bake-id, bake-profile and bake-lock; at most seven."),
-  enterpriseProject: cloudId("an enterprise project")
+    .describe(
+      "Further tags of the image, besides those of bake (bake-id, bake-lock, bake-profile, bake-promoted, bake-verified); at most five.",
+    ),
+  enterpriseProject: z
+    .union([z.literal("0"), cloudId("an enterprise project")])
     .optional()
-    .describe("Enterprise project that server and image belong to."),
+    .describe('Enterprise project that server and image belong to; "0" is the default one.'),
   imageTimeout: z
     .int()
     .min(10)

@@ -39,6 +39,8 @@ source "huaweicloud-ecs" "node" {
   # Base64 already: what is not is encoded by the plugin, unless it looks as if it were.
   user_data = base64encode(file("../user-data/build.yaml"))
 
+  # Else the image's name, in which there may be blanks: the cloud takes none in a server's.
+  instance_name     = "bake-cloud"
   image_name        = "bake-cloud"
   image_description = "Made by bake from profile cloud; edit that."
   # Never left out: with more disks the default is another one.

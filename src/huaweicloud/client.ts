@@ -1,0 +1,297 @@
+/** Signed calls to Huawei Cloud, by the table of calls: repeated where that is safe, and never with credentials that were refused. */
+import type * as z from "zod";
+import { BakeError } from "../errors.ts";
+import type { Host } from "../host/host.ts";
+import { withoutSecretShapes } from "../secrets/shapes.ts";
+import type { Http, HttpResponse } from "../store/http.ts";
+import { HttpError, httpErrorOf, isTransientStatus } from "../store/http-error.ts";
+import { backoffAfter, retry, retryAfter } from "../store/retry.ts";
+import { type CallName, type CallRow, calls, type ParametersOf } from "./calls.ts";
+import type { Endpoints } from "./endpoints.ts";
+import { adviceFor, type Reason, reasonOf } from "./reason.ts";
+import { authorization, type Credentials, escapedPath, escapedQuery, sdkDate } from "./sign.ts";
+
+/** Milliseconds that a clock may be off before signatures are refused (facts: Huawei Cloud, signing). */
+export const clockTolerance = 15 * 60_000;
+
+const mostAttempts = 5;
+const firstPause = 1000;
+const longestPause = 60_000;
+
+/** Bytes of an answer. */
+const largestAnswer = 16 << 20;
+
+/** A call that came to nothing, with what the cloud said of it. */
+export class CloudError extends BakeError {
+  readonly call: CallName;
+  /** Undefined when no answer came. */
+  readonly status: number | undefined;
+  readonly reason: Reason;
+
+  constructor(
+    code: ConstructorParameters<typeof BakeError>[0],
+    message: string,
+    help: string | undefined,
+    { call, status, reason = {} }: { call: CallName; status?: number; reason?: Reason },
+  ) {
+    super(code, message, help);
+    this.call = call;
+    this.status = status;
+    this.reason = reason;
+  }
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers: HttpResponse["headers"];
+  readonly body: string;
+}
+
+/** A busy or broken service: its answer is the last word when no attempt is left. */
+class Busy extends Error {
+  readonly answer: Answer;
+
+  constructor(answer: Answer) {
+    super(`it answers ${answer.status}`);
+    this.answer = answer;
+  }
+}
+
+export type CloudRequest<Name extends CallName, T> = ([ParametersOf<Name>] extends [never]
+  ? { readonly parameters?: undefined }
+  : { readonly parameters: Readonly<Record<ParametersOf<Name>, string>> }) & {
+  readonly query?: Readonly<Record<string, string | number>>;
+  /** Sent as JSON. */
+  readonly body?: object;
+  /** What the answer must hold; more is no mistake. */
+  readonly answer: z.ZodType<T>;
+  /** A UUID: with it a call that makes something is done once, however often it is sent. */
+  readonly clientToken?: string;
+};
+
+export interface CloudSettings {
+  readonly credentials: Credentials;
+  readonly region: string;
+  readonly endpoints: Endpoints;
+  /** Undefined until `useProject` says it. */
+  readonly projectId?: string;
+}
+
+export interface Cloud {
+  readonly region: string;
+  /** @throws CloudError; the signal's reason. */
+  readonly call: <Name extends CallName, T>(name: Name, request: CloudRequest<Name, T>) => Promise<T>;
+  /** The cloud's clock less this machine's, in milliseconds, by the last answer; undefined before there was one. */
+  readonly clockSkew: () => number | undefined;
+  /** Calls from now on that have a project in their path are about this one. */
+  readonly useProject: (id: string) => void;
+}
+
+const minutes = (milliseconds: number): string => `${Math.round(Math.abs(milliseconds) / 60_000)} minutes`;
+
+/** What is said of a call: the service, the method and the path as it stands in the table. */
+const shown = ({ service, method, path }: CallRow): string => `${service.toUpperCase()} ${method} ${path}`;
+
+const requestLine = ({ requestId }: Reason): string[] =>
+  requestId === undefined ? [] : [`For the cloud's support: request ${requestId}.`];
+
+/** @throws RangeError for a parameter that would be more than one segment, or none. */
+const filled = (path: string, parameters: Readonly<Record<string, string | undefined>>): string =>
+  path.replace(/\{(\w+)\}/g, (_, name: string) => {
+    const value = parameters[name] ?? "";
+    if (value === "" || value.includes("/") || /^\.\.?$/.test(value)) {
+      throw new RangeError(`${JSON.stringify(value)} cannot be the ${name} of a path`);
+    }
+    return value;
+  });
+
+/**
+ * A client with its own memory: after one 401 it sends nothing any more, because repeated bad signatures lock the key.
+ * @param host Its clock signs, its signal stops.
+ */
+export const makeCloud = (
+  http: Http,
+  host: Pick<Host, "now" | "sleep" | "random" | "signal">,
+  { credentials, region, endpoints, projectId }: CloudSettings,
+): Cloud => {
+  let project = projectId;
+  let skew: number | undefined;
+  let refused: CloudError | undefined;
+
+  const literals = Object.values(credentials).filter((value): value is string => typeof value === "string");
+  const clean = (text: string): string =>
+    withoutSecretShapes(literals.reduce((shownText, secret) => shownText.replaceAll(secret, "***"), text));
+
+  const send = async (row: CallRow, request: CloudRequest<CallName, unknown>): Promise<Answer> => {
+    const endpoint = endpoints[row.service];
+    const path = filled(row.path, { ...request.parameters, project_id: project });
+    const query = Object.entries(request.query ?? {}).map(([name, value]) => [name, String(value)] as const);
+    const body = request.body === undefined ? undefined : JSON.stringify(request.body);
+    const signed = {
+      host: new URL(endpoint).host,
+      "x-sdk-date": sdkDate(host.now()),
+      ...(project !== undefined && row.service !== "iam" && { "x-project-id": project }),
+      ...(credentials.securityToken !== undefined && { "x-security-token": credentials.securityToken }),
+    };
+    const { method } = row;
+    const search = escapedQuery(query);
+    const url = `${endpoint}${escapedPath(path)}${search === "" ? "" : `?${search}`}`;
+    const response = await http(url, {
+      method,
+      // A signature is for one place.
+      follow: false,
+      headers: {
+        ...signed,
+        authorization: authorization(
+          { method, path, query, headers: signed, ...(body !== undefined && { body }) },
+          credentials,
+        ),
+        accept: "application/json",
+        "user-agent": "bake",
+        ...(body !== undefined && { "content-type": "application/json" }),
+        ...(request.clientToken !== undefined && { "x-client-token": request.clientToken }),
+      },
+      ...(body !== undefined && { body }),
+      // One of its own: of more than ten that listen to one signal Node warns.
+      signal: AbortSignal.any([host.signal]),
+    });
+    const date = Date.parse(response.headers["date"] ?? "");
+    // To the second, and as old as the answer took.
+    if (!Number.isNaN(date)) skew = date - host.now();
+    try {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      for await (const chunk of response.body) {
+        size += (chunk as Buffer).length;
+        if (size > largestAnswer) throw new HttpError(`it sends more than ${largestAnswer} bytes`, url);
+        chunks.push(chunk as Buffer);
+      }
+      return { status: response.status, headers: response.headers, body: Buffer.concat(chunks).toString("utf8") };
+    } catch (error) {
+      host.signal.throwIfAborted();
+      throw error instanceof HttpError ? error : httpErrorOf(error, url);
+    } finally {
+      response.body.destroy();
+    }
+  };
+
+  const failure = (name: CallName, row: CallRow, { status, headers, body }: Answer): CloudError => {
+    const found = reasonOf(body, headers);
+    const reason: Reason = { ...found, ...(found.message !== undefined && { message: clean(found.message) }) };
+    const words = [reason.code, reason.message].filter((text) => text !== undefined).join(": ");
+    const said = words === "" ? `it answers ${status} and says no more` : `${words} (${status})`;
+    const about = { call: name, status, reason };
+    if (status === 401) {
+      const off = skew !== undefined && Math.abs(skew) > clockTolerance;
+      const error = new CloudError(
+        "BK420",
+        off
+          ? `this machine's clock is ${minutes(skew ?? 0)} ${(skew ?? 0) > 0 ? "behind" : "ahead of"} the cloud's: every signature is refused`
+          : `Huawei Cloud refuses the credentials: ${said}`,
+        [
+          ...(off
+            ? ["Set the clock (chronyc makestep, or timedatectl set-ntp true): up to 15 minutes are allowed."]
+            : [
+                "Look at HW_ACCESS_KEY and HW_SECRET_KEY; temporary ones go with HW_SECURITY_TOKEN, and end after a day at most.",
+                "Nothing was tried again: repeated refusals lock the key.",
+              ]),
+          ...requestLine(reason),
+        ].join("\n"),
+        about,
+      );
+      refused = error;
+      return error;
+    }
+    if (status === 403) {
+      return new CloudError(
+        "BK421",
+        `${shown(row)} is not allowed: ${said}`,
+        [
+          row.rights.length === 0
+            ? "The user may not do this."
+            : `The user needs the right ${row.rights.join(" and ")} in ${region}: docs/huaweicloud-policy.md has the whole policy.`,
+          ...requestLine(reason),
+        ].join("\n"),
+        about,
+      );
+    }
+    if (isTransientStatus(status)) {
+      return new CloudError(
+        "BK423",
+        `${shown(row)}: the service is busy or broken: ${said}`,
+        [
+          adviceFor(reason) ?? "Try again in a few minutes; the cloud's status page tells of outages.",
+          ...requestLine(reason),
+        ].join("\n"),
+        about,
+      );
+    }
+    return new CloudError(
+      "BK422",
+      `${shown(row)} is refused: ${said}`,
+      [...[adviceFor(reason)].filter((line) => line !== undefined), ...requestLine(reason)].join("\n") || undefined,
+      about,
+    );
+  };
+
+  const call = async <Name extends CallName, T>(name: Name, request: CloudRequest<Name, T>): Promise<T> => {
+    const row: CallRow = calls[name];
+    // The token makes a call that makes something as safe as one that looks.
+    const safe = row.method === "GET" || request.clientToken !== undefined;
+    let failures = 0;
+    const attempt = async (): Promise<Answer> => {
+      if (refused !== undefined) throw refused;
+      const answer = await send(row, request as unknown as CloudRequest<CallName, unknown>);
+      if (isTransientStatus(answer.status)) throw new Busy(answer);
+      return answer;
+    };
+    const pauseAfter = (error: unknown): number | undefined => {
+      failures += 1;
+      const asked = error instanceof Busy ? retryAfter(error.answer.headers, host.now()) : undefined;
+      const passes = error instanceof Busy || (error instanceof HttpError && error.transient);
+      const most = error instanceof HttpError && error.unreachable ? 3 : mostAttempts;
+      if (!safe || !passes || failures >= most) return undefined;
+      return Math.min(asked ?? backoffAfter(failures, firstPause, host.random()), longestPause);
+    };
+    let answer: Answer;
+    try {
+      answer = await retry(attempt, pauseAfter, host);
+    } catch (error) {
+      if (error instanceof Busy) throw failure(name, row, error.answer);
+      if (!(error instanceof HttpError)) throw error;
+      throw new CloudError(
+        "BK423",
+        `${shown(row)}: no answer from ${endpoints[row.service]}: ${error.message}`,
+        safe
+          ? "Look at the region, at HTTPS_PROXY and at SSL_CERT_FILE."
+          : "Nobody knows whether it was done: look into the cloud before it is tried again.",
+        { call: name },
+      );
+    }
+    if (answer.status < 200 || answer.status > 299) throw failure(name, row, answer);
+    let content: unknown;
+    try {
+      content = answer.body === "" ? {} : JSON.parse(answer.body);
+    } catch {
+      content = undefined;
+    }
+    const read = request.answer.safeParse(content);
+    if (read.success) return read.data;
+    const [issue] = read.error.issues;
+    throw new CloudError(
+      "BK424",
+      `${shown(row)} answers what bake does not understand: ${content === undefined ? "no JSON" : `${issue?.path.join(".") || "all of it"}: ${issue?.message ?? ""}`}`,
+      "Tell the makers of bake; a proxy in between may have answered.",
+      { call: name, status: answer.status },
+    );
+  };
+
+  return {
+    region,
+    call,
+    clockSkew: () => skew,
+    useProject: (id) => {
+      project = id;
+    },
+  };
+};

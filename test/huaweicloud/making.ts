@@ -1,0 +1,339 @@
+/** Routes that make and remove: what Packer's plugin calls in a build. */
+import { createHash, generateKeyPairSync } from "node:crypto";
+import * as z from "zod";
+import { serverBody } from "./looking.ts";
+import { type Asked, bodyOf, type Given, jobAnswer, newId, Refusal, type Routes, startJob } from "./route.ts";
+import type { Server, World } from "./world.ts";
+
+const Tag = z.strictObject({ key: z.string().min(1).max(36), value: z.string().max(43) });
+
+/** Chinese, letters, digits, `_`, `-` and `.`: no blanks. */
+const serverName = z.string().regex(/^[\u4e00-\u9fa5A-Za-z0-9_.-]{1,64}$/);
+const imageName = z.string().regex(/^(?! )[\u4e00-\u9fa5A-Za-z0-9_. -]{1,128}(?<! )$/);
+
+const Create = z.strictObject({
+  server: z.strictObject({
+    name: serverName,
+    imageRef: z.string(),
+    flavorRef: z.string(),
+    vpcid: z.string(),
+    nics: z.array(z.strictObject({ subnet_id: z.string() })).length(1),
+    security_groups: z.array(z.strictObject({ id: z.string() })).optional(),
+    availability_zone: z.string().optional(),
+    key_name: z.string().optional(),
+    user_data: z.base64().optional(),
+    count: z.int().min(1).max(100).optional(),
+    root_volume: z.strictObject({
+      volumetype: z.enum(["SAS", "SSD", "GPSSD", "ESSD"]),
+      size: z.int().min(40).max(1024),
+    }),
+    publicip: z.strictObject({ id: z.string() }).optional(),
+    server_tags: z.array(Tag).max(10).optional(),
+    metadata: z.record(z.string().max(255), z.string().max(255)).optional(),
+    extendparam: z
+      .strictObject({ chargingMode: z.literal(0).optional(), enterprise_project_id: z.string().optional() })
+      .optional(),
+  }),
+});
+type Wanted = z.infer<typeof Create>["server"];
+
+const Servers = z
+  .array(z.strictObject({ id: z.string() }))
+  .min(1)
+  .max(1000);
+const Stop = z.strictObject({
+  "os-stop": z.strictObject({ type: z.enum(["SOFT", "HARD"]).optional(), servers: Servers }),
+});
+const Delete = z.strictObject({
+  servers: Servers,
+  delete_publicip: z.boolean().optional(),
+  delete_volume: z.boolean().optional(),
+});
+const CreateImage = z.strictObject({
+  name: imageName,
+  description: z
+    .string()
+    .max(1024)
+    .regex(/^[^\n<>]*$/)
+    .optional(),
+  instance_id: z.string(),
+  image_tags: z.array(Tag).max(10).optional(),
+  enterprise_project_id: z.string().optional(),
+});
+const KeyPair = z.strictObject({ keypair: z.strictObject({ name: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) }) });
+const Address = z.strictObject({
+  publicip: z.strictObject({ type: z.enum(["5_bgp", "5_sbgp"]) }),
+  bandwidth: z.strictObject({
+    name: z.string().min(1).max(64),
+    size: z.int().min(1).max(300),
+    share_type: z.literal("PER"),
+    charge_mode: z.enum(["bandwidth", "traffic"]).optional(),
+  }),
+});
+
+const use = (quota: [used: number, most: number], by: number, what: string, code: string): void => {
+  if (quota[0] + by > quota[1]) throw new Refusal(403, code, `Quota exceeded for ${what}.`);
+};
+
+const uuid = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/;
+const uuidHours = 8;
+const tokens = new WeakMap<World, Map<string, { digest: string; until: number; job: string }>>();
+
+/** The zone that a server comes into: the cloud draws one where none is named. @throws Refusal */
+const zoneFor = ({ zones, flavors }: World, { availability_zone: asked, flavorRef }: Wanted): string => {
+  const flavor = flavors.find(({ id }) => id === flavorRef);
+  if (flavor === undefined) throw new Refusal(400, "Ecs.0019", "Flavor does not exist.");
+  const zone = asked ?? Object.keys(zones).find((name) => zones[name]);
+  if (zone === undefined || zones[zone] !== true) throw new Refusal(400, "Ecs.0005", "availability_zone is wrong.");
+  const state = flavor.zones[zone] ?? flavor.status;
+  if (state === "sellout") throw new Refusal(409, "Ecs.0319", "The flavor is sold out in this zone.");
+  if (state === "abandon") throw new Refusal(400, "Ecs.0707", "The flavor is abandoned in this zone.");
+  return zone;
+};
+
+const refuseWrong = (world: World, wanted: Wanted): void => {
+  const wrong = (what: string): Refusal => new Refusal(400, "Ecs.0005", `The request parameter ${what} is wrong.`);
+  const image = world.images.find(({ id }) => id === wanted.imageRef);
+  const flavor = world.flavors.find(({ id }) => id === wanted.flavorRef);
+  if (image === undefined || image.status !== "active") throw new Refusal(400, "Ecs.0007", "Image is not available.");
+  if ((image.architecture === "arm") !== (flavor?.architecture === "arm64")) throw wrong("imageRef: architecture");
+  if (wanted.root_volume.size < image.minDisk) throw wrong("root_volume.size: below min_disk");
+  if (wanted.vpcid !== world.vpc.id) throw wrong("vpcid");
+  if (wanted.nics[0]?.subnet_id !== world.subnet.id) throw wrong("nics.subnet_id");
+  if ((wanted.security_groups ?? []).some(({ id }) => id !== world.securityGroup.id)) throw wrong("security_groups");
+  if (wanted.key_name !== undefined && !world.keyPairs.includes(wanted.key_name)) throw wrong("key_name");
+  if (Buffer.from(wanted.user_data ?? "", "base64").length > 32_768) throw wrong("user_data: too long");
+  const { quotas } = world;
+  use(quotas.instances, 1, "instances", "Ecs.0001");
+  use(quotas.cores, flavor?.vcpus ?? 0, "cores", "Ecs.0001");
+  use(quotas.ram, flavor?.ram ?? 0, "ram", "Ecs.0001");
+  use(quotas.volumes, 1, "volumes", "Ecs.0001");
+  use(quotas.gigabytes, wanted.root_volume.size, "gigabytes", "Ecs.0001");
+};
+
+/** Counts a server's parts, or gives them back. */
+const count = (world: World, server: Server, by: 1 | -1): void => {
+  const flavor = world.flavors.find(({ id }) => id === server.flavorId);
+  const { quotas } = world;
+  quotas.instances[0] += by;
+  quotas.volumes[0] += by;
+  quotas.cores[0] += by * (flavor?.vcpus ?? 0);
+  quotas.ram[0] += by * (flavor?.ram ?? 0);
+  quotas.gigabytes[0] += by * server.diskSize;
+};
+
+const createServer = (asked: Asked): Given => {
+  const { world, body, now, clientToken, jobFailure } = asked;
+  const { server: wanted } = bodyOf(Create, body, "Ecs.0005");
+  const digest = createHash("sha256").update(JSON.stringify(body)).digest("hex");
+  const known = tokens.get(world) ?? new Map<string, { digest: string; until: number; job: string }>();
+  tokens.set(world, known);
+  if (clientToken !== undefined) {
+    if (!uuid.test(clientToken)) throw new Refusal(400, "Ecs.0123", "X-Client-Token is not a UUID.");
+    const earlier = known.get(clientToken);
+    if (earlier !== undefined) {
+      if (earlier.until < now) throw new Refusal(400, "Ecs.0124", "X-Client-Token has expired.");
+      if (earlier.digest !== digest) throw new Refusal(400, "Ecs.0122", "X-Client-Token with other parameters.");
+      return { status: 200, body: { job_id: earlier.job } };
+    }
+  }
+  refuseWrong(world, wanted);
+  const server: Server = {
+    id: newId(),
+    name: wanted.name,
+    imageId: wanted.imageRef,
+    flavorId: wanted.flavorRef,
+    zone: zoneFor(world, wanted),
+    status: "BUILD",
+    address: "192.168.0.17",
+    addressId: wanted.publicip?.id,
+    keyName: wanted.key_name,
+    diskSize: wanted.root_volume.size,
+    tags: Object.fromEntries((wanted.server_tags ?? []).map(({ key, value }) => [key, value])),
+  };
+  world.servers.push(server);
+  count(world, server, 1);
+  const job = startJob(asked, {
+    service: "ecs",
+    type: "createServer",
+    takes: world.takes.create,
+    entities: {
+      sub_jobs_total: 1,
+      sub_jobs: [{ status: "RUNNING", job_type: "createSingleServer", entities: { server_id: server.id } }],
+    },
+    finish: () => {
+      if (jobFailure === undefined) server.status = "ACTIVE";
+      else {
+        // A create that fails is rolled back.
+        world.servers.splice(world.servers.indexOf(server), 1);
+        count(world, server, -1);
+      }
+    },
+  });
+  if (clientToken !== undefined) known.set(clientToken, { digest, until: now + uuidHours * 3_600_000, job });
+  return { status: 200, body: { job_id: job, serverIds: [server.id] } };
+};
+
+const serverOf = ({ servers }: World, id: string | undefined): Server => {
+  const found = servers.find((server) => server.id === id);
+  if (found === undefined) throw new Refusal(404, "Ecs.0114", `Instance[${id ?? ""}] could not be found.`);
+  return found;
+};
+
+export const makingRoutes: Routes = {
+  "ECS POST /v2.1/{project_id}/os-keypairs": {
+    answer: ({ world, body }) => {
+      const { name } = bodyOf(KeyPair, body, "Ecs.0005").keypair;
+      if (world.keyPairs.includes(name)) throw new Refusal(409, "Ecs.0601", `Key pair ${name} already exists.`);
+      if (world.keyPairs.length >= world.quotas.keyPairs)
+        throw new Refusal(403, "Ecs.0001", "Quota exceeded, too many key pairs.");
+      world.keyPairs.push(name);
+      const { privateKey } = generateKeyPairSync("rsa", {
+        modulusLength: 2048,
+        privateKeyEncoding: { type: "pkcs1", format: "pem" },
+        publicKeyEncoding: { type: "pkcs1", format: "pem" },
+      });
+      return {
+        status: 200,
+        body: { keypair: { name, private_key: privateKey, public_key: "ssh-rsa AAAA Generated-by-Nova" } },
+      };
+    },
+  },
+  "ECS DELETE /v2.1/{project_id}/os-keypairs/{keypair_name}": {
+    answer: ({ world, parameters }) => {
+      const at = world.keyPairs.indexOf(parameters["keypair_name"] ?? "");
+      if (at < 0) throw new Refusal(404, "Ecs.0602", "Key pair could not be found.");
+      world.keyPairs.splice(at, 1);
+      return { status: 202 };
+    },
+  },
+  "VPC POST /v1/{project_id}/publicips": {
+    answer: ({ world, body }) => {
+      const { bandwidth } = bodyOf(Address, body, "VPC.0007");
+      use(world.quotas.addresses, 1, "publicIp", "VPC.0504");
+      world.quotas.addresses[0] += 1;
+      const made = { id: newId(), address: "203.0.113.7", bandwidthName: bandwidth.name };
+      world.addresses.push(made);
+      return {
+        status: 200,
+        body: { publicip: { id: made.id, public_ip_address: made.address, status: "PENDING_CREATE" } },
+      };
+    },
+  },
+  "VPC GET /v1/{project_id}/publicips/{publicip_id}": {
+    answer: ({ world, parameters }) => {
+      const found = world.addresses.find(({ id }) => id === parameters["publicip_id"]);
+      if (found === undefined) throw new Refusal(404, "VPC.0504", "Floating IP could not be found.");
+      const status = world.servers.some(({ addressId }) => addressId === found.id) ? "ACTIVE" : "DOWN";
+      return { status: 200, body: { publicip: { id: found.id, public_ip_address: found.address, status } } };
+    },
+  },
+  "VPC DELETE /v1/{project_id}/publicips/{publicip_id}": {
+    answer: ({ world, parameters }) => {
+      const at = world.addresses.findIndex(({ id }) => id === parameters["publicip_id"]);
+      if (at < 0) throw new Refusal(404, "VPC.0504", "Floating IP could not be found.");
+      if (world.servers.some(({ addressId }) => addressId === parameters["publicip_id"])) {
+        throw new Refusal(409, "VPC.0510", "Floating ip is associated with a port.");
+      }
+      world.addresses.splice(at, 1);
+      world.quotas.addresses[0] -= 1;
+      return { status: 204 };
+    },
+  },
+  "ECS POST /v1/{project_id}/cloudservers": { answer: createServer },
+  "ECS GET /v1/{project_id}/jobs/{job_id}": { answer: (asked) => jobAnswer("ecs", asked) },
+  "IMS GET /v1/{project_id}/jobs/{job_id}": { answer: (asked) => jobAnswer("ims", asked) },
+  "ECS GET /v1/{project_id}/cloudservers/{server_id}": {
+    answer: ({ world, parameters }) => ({
+      status: 200,
+      body: { server: serverBody(serverOf(world, parameters["server_id"])) },
+    }),
+  },
+  "ECS GET /v1/{project_id}/cloudservers/{server_id}/os-interface": {
+    answer: ({ world, parameters }) => ({
+      status: 200,
+      body: {
+        interfaceAttachments: [
+          {
+            port_state: "ACTIVE",
+            net_id: world.subnet.id,
+            fixed_ips: [{ ip_address: serverOf(world, parameters["server_id"]).address }],
+          },
+        ],
+      },
+    }),
+  },
+  "ECS POST /v1/{project_id}/cloudservers/action": {
+    answer: (asked) => {
+      const { world, body } = asked;
+      const stopped = bodyOf(Stop, body, "Ecs.0005")["os-stop"].servers.map(({ id }) => serverOf(world, id));
+      const running = stopped.find(({ status }) => status !== "ACTIVE");
+      if (running !== undefined) throw new Refusal(409, "Ecs.0207", `Server is ${running.status}.`);
+      const job = startJob(asked, {
+        service: "ecs",
+        type: "stopServer",
+        takes: world.takes.stop,
+        entities: {},
+        finish: () => {
+          for (const server of stopped) server.status = "SHUTOFF";
+        },
+      });
+      return { status: 200, body: { job_id: job } };
+    },
+  },
+  "IMS POST /v2/cloudimages/action": {
+    answer: (asked) => {
+      const { world, body, jobFailure } = asked;
+      const wanted = bodyOf(CreateImage, body, "IMG.0005");
+      const server = serverOf(world, wanted.instance_id);
+      if (!["ACTIVE", "SHUTOFF"].includes(server.status))
+        throw new Refusal(400, "IMG.0144", `Server is ${server.status}.`);
+      use(world.quotas.images, 1, "image", "IMG.0057");
+      const source = world.images.find(({ id }) => id === server.imageId);
+      if (source === undefined) throw new Error("a server of no image");
+      const image = {
+        ...source,
+        id: newId(),
+        name: wanted.name,
+        type: "private" as const,
+        status: "queued" as "queued" | "active" | "killed",
+        minDisk: server.diskSize,
+        description: wanted.description ?? "",
+        tags: Object.fromEntries((wanted.image_tags ?? []).map(({ key, value }) => [key, value])),
+      };
+      world.images.push(image);
+      world.quotas.images[0] += 1;
+      const job = startJob(asked, {
+        service: "ims",
+        type: "imsCreateImageByInstance",
+        takes: world.takes.image,
+        entities: { image_id: image.id, image_name: image.name },
+        finish: () => {
+          image.status = jobFailure === undefined ? "active" : "killed";
+        },
+      });
+      return { status: 200, body: { job_id: job } };
+    },
+  },
+  "ECS POST /v1/{project_id}/cloudservers/delete": {
+    answer: (asked) => {
+      const { world, body } = asked;
+      const gone = bodyOf(Delete, body, "Ecs.0005").servers.map(({ id }) => serverOf(world, id));
+      const job = startJob(asked, {
+        service: "ecs",
+        type: "deleteServer",
+        takes: world.takes.delete,
+        entities: {},
+        finish: () => {
+          for (const server of gone) {
+            const at = world.servers.indexOf(server);
+            if (at < 0) continue;
+            world.servers.splice(at, 1);
+            count(world, server, -1);
+          }
+        },
+      });
+      return { status: 200, body: { job_id: job } };
+    },
+  },
+};

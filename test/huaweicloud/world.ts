@@ -1,0 +1,181 @@
+/** What there is in the emulated cloud: one account with one project in one region. */
+import type { KnownKey } from "./signature.ts";
+
+export interface Image {
+  id: string;
+  name: string;
+  status: "queued" | "saving" | "active" | "killed" | "deleted";
+  type: "gold" | "private" | "shared";
+  architecture: "x86" | "arm";
+  minDisk: number;
+  firmware: "bios" | "uefi";
+  environment: "FusionCompute" | "Ironic" | "DataImage";
+  platform: string;
+  osVersion: string;
+  description: string;
+  tags: Record<string, string>;
+}
+
+interface Flavor {
+  id: string;
+  vcpus: number;
+  /** MiB */
+  ram: number;
+  architecture: "x86_64" | "arm64";
+  status: "normal" | "abandon" | "sellout" | "obt" | "promotion";
+  /** Where it differs from `status`. */
+  zones: Record<string, string>;
+}
+
+export interface Rule {
+  direction: "ingress" | "egress";
+  ethertype: "IPv4" | "IPv6";
+  protocol: string | null;
+  multiport: string | null;
+  action: "allow" | "deny";
+  priority: number;
+  remote_ip_prefix: string | null;
+  remote_group_id: string | null;
+  remote_address_group_id: string | null;
+}
+
+export interface Server {
+  id: string;
+  name: string;
+  imageId: string;
+  flavorId: string;
+  zone: string;
+  status: "BUILD" | "ACTIVE" | "SHUTOFF" | "ERROR";
+  address: string;
+  addressId: string | undefined;
+  keyName: string | undefined;
+  diskSize: number;
+  tags: Record<string, string>;
+}
+
+export interface Job {
+  id: string;
+  service: "ecs" | "ims";
+  type: string;
+  /** By the emulator's clock. */
+  readyAt: number;
+  entities: Record<string, unknown>;
+  failure: { code: string; reason: string } | undefined;
+  /** Done once, when the clock has come to it. */
+  finish: (() => void) | undefined;
+}
+
+export interface World {
+  keys: KnownKey[];
+  region: string;
+  project: { id: string; name: string };
+  zones: Record<string, boolean>;
+  images: Image[];
+  flavors: Flavor[];
+  servers: Server[];
+  keyPairs: string[];
+  addresses: { id: string; address: string; bandwidthName: string }[];
+  jobs: Job[];
+  vpc: { id: string; status: "OK" | "CREATING" };
+  subnet: {
+    id: string;
+    vpcId: string;
+    dhcp: boolean;
+    status: "ACTIVE" | "ERROR" | "UNKNOWN";
+    zone: string;
+    cidr: string;
+  };
+  securityGroup: { id: string; rules: Rule[] };
+  quotas: {
+    instances: [used: number, most: number];
+    cores: [used: number, most: number];
+    ram: [used: number, most: number];
+    keyPairs: number;
+    images: [used: number, most: number];
+    volumes: [used: number, most: number];
+    gigabytes: [used: number, most: number];
+    addresses: [used: number, most: number];
+  };
+  /** Milliseconds that each kind of job takes. */
+  takes: { create: number; stop: number; image: number; delete: number };
+}
+
+export const ids = {
+  project: "0123456789abcdef0123456789abcdef",
+  sourceImage: "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
+  vpc: "11111111-2222-4333-8444-555555555555",
+  subnet: "66666666-7777-4888-9999-aaaaaaaaaaaa",
+  securityGroup: "bbbbbbbb-cccc-4ddd-8eee-ffffffffffff",
+} as const;
+
+/** In no shape that a search for credentials knows, so that what hides them does so by their value. */
+export const key = { accessKey: "ACCESS.KEY.EXAMPLE", secretKey: "SECRET.KEY.EXAMPLE" };
+
+export const rule = (direction: Rule["direction"], rest: Partial<Rule> = {}): Rule => ({
+  direction,
+  ethertype: "IPv4",
+  protocol: null,
+  multiport: null,
+  action: "allow",
+  priority: 1,
+  remote_ip_prefix: "0.0.0.0/0",
+  remote_group_id: null,
+  remote_address_group_id: null,
+  ...rest,
+});
+
+/** A cloud in which the profile of test/golden/cloud can be baked. */
+export const makeWorld = (): World => ({
+  keys: [key],
+  region: "cn-north-4",
+  project: { id: ids.project, name: "cn-north-4" },
+  zones: { "cn-north-4a": true, "cn-north-4b": true, "cn-north-4c": false },
+  images: [
+    {
+      id: ids.sourceImage,
+      name: "openEuler 22.03 64bit with ARM",
+      status: "active",
+      type: "gold",
+      architecture: "arm",
+      minDisk: 40,
+      firmware: "uefi",
+      environment: "FusionCompute",
+      platform: "openEuler",
+      osVersion: "openEuler 22.03 64bit",
+      description: "",
+      tags: {},
+    },
+  ],
+  flavors: [
+    {
+      id: "kc1.large.4",
+      vcpus: 2,
+      ram: 8192,
+      architecture: "arm64",
+      status: "abandon",
+      zones: { "cn-north-4a": "sellout", "cn-north-4b": "normal" },
+    },
+    { id: "s6.large.2", vcpus: 2, ram: 4096, architecture: "x86_64", status: "normal", zones: {} },
+  ],
+  servers: [],
+  keyPairs: [],
+  addresses: [],
+  jobs: [],
+  vpc: { id: ids.vpc, status: "OK" },
+  subnet: { id: ids.subnet, vpcId: ids.vpc, dhcp: true, status: "ACTIVE", zone: "", cidr: "192.168.0.0/24" },
+  securityGroup: {
+    id: ids.securityGroup,
+    rules: [rule("ingress", { protocol: "tcp", multiport: "22" }), rule("egress")],
+  },
+  quotas: {
+    instances: [3, 200],
+    cores: [12, 800],
+    ram: [24_576, 1_638_400],
+    keyPairs: 100,
+    images: [4, 100],
+    volumes: [3, 400],
+    gigabytes: [120, 32_768],
+    addresses: [1, 20],
+  },
+  takes: { create: 8000, stop: 4000, image: 55_000, delete: 8000 },
+});
