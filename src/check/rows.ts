@@ -1,5 +1,5 @@
 /** Results of checks → the table by guide row. Pure. */
-import { guideRows, notProven } from "../node/guide.ts";
+import { asksFor, guideRows, notProven } from "../node/guide.ts";
 import { type CheckResult, gates, type Outcome, summarize } from "./results.ts";
 
 export interface RowResult {
@@ -23,16 +23,13 @@ const reasons = (results: readonly CheckResult[]): string =>
   );
 
 /**
- * Failed: a check that jobs wait for failed. Where the row has none that was looked at, any other that failed counts.
- * Not checked: nothing was looked at, or not everything that jobs wait for.
+ * Failed: a check of the row failed, whatever waits for it. Not checked: nothing was looked at, or not everything; bake's own
+ * files aside, which a host that was set up by hand does not have.
  */
 const outcomeOf = (results: readonly CheckResult[]): Outcome => {
-  const looked = results.filter(({ outcome }) => outcome !== "not checked");
-  const gating = looked.filter(({ check }) => gates(check));
-  if (gating.some(({ outcome }) => outcome === "failed")) return "failed";
-  if (gating.length === 0 && looked.some(({ outcome }) => outcome === "failed")) return "failed";
-  const missed = results.some(({ check, outcome }) => outcome === "not checked" && gates(check) && !isAboutBake(check));
-  return looked.length === 0 || missed ? "not checked" : "passed";
+  if (results.some(({ outcome }) => outcome === "failed")) return "failed";
+  const missed = results.some(({ check, outcome }) => outcome === "not checked" && !isAboutBake(check));
+  return missed || results.every(({ outcome }) => outcome === "not checked") ? "not checked" : "passed";
 };
 
 const noteOf = (results: readonly CheckResult[]): string => {
@@ -48,6 +45,9 @@ const noteOf = (results: readonly CheckResult[]): string => {
   ].join(", ");
 };
 
+const whyNone = (row: string): string =>
+  notProven[row] ?? (asksFor[row] === undefined ? "no check names this row" : `${asksFor[row]} is not set`);
+
 /** Every row of the guide, and after them rows that only a check names. Pure. */
 export const rowResults = (results: readonly CheckResult[]): RowResult[] => {
   const known = new Set(guideRows.map(({ row }) => row));
@@ -55,7 +55,7 @@ export const rowResults = (results: readonly CheckResult[]): RowResult[] => {
   return [...guideRows, ...others.map((row) => ({ row, subject: "" }))].map(({ row, subject }) => {
     const own = results.filter(({ check }) => check.rows.includes(row));
     return own.length === 0
-      ? { row, subject, outcome: "not checked", note: notProven[row] ?? "no check names this row" }
+      ? { row, subject, outcome: "not checked", note: whyNone(row) }
       : { row, subject, outcome: outcomeOf(own), note: noteOf(own) };
   });
 };

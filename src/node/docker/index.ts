@@ -66,7 +66,11 @@ const packages: readonly Package[] = [
   { action: "install", apt: "xz-utils", dnf: "xz", order: 110 },
 ];
 
-const checksOf = ({ version, dataRoot }: DockerFacts, daemon: ReturnType<typeof daemonOf>): Check[] => {
+const checksOf = (
+  { version, dataRoot }: DockerFacts,
+  daemon: ReturnType<typeof daemonOf>,
+  hasCache: boolean,
+): Check[] => {
   const oneOf = (names: readonly string[]): string => `(${names.map(literal).join("|")})`;
   return [
     ofCommand(
@@ -92,7 +96,7 @@ const checksOf = ({ version, dataRoot }: DockerFacts, daemon: ReturnType<typeof 
       gating,
       {
         id: "docker-needs",
-        rows: ["G13", "G19"],
+        rows: ["G19"],
         title: "what the static archive does not bring is there: git, iptables, modprobe, xz",
       },
       "PATH=$PATH:/usr/sbin:/sbin; for name in git iptables modprobe xz; do command -v $name >/dev/null || exit 1; done",
@@ -110,7 +114,8 @@ const checksOf = ({ version, dataRoot }: DockerFacts, daemon: ReturnType<typeof 
         title: "no Docker of the distribution is installed",
         help: "remove the package: its files are those of the static archive, its units start another daemon",
       },
-      `found=$({ rpm -qa --qf '%{NAME}\\n' | grep -Ex '${oneOf(distributionPackages.dnf)}'; dpkg-query -W -f '\${db:Status-Abbrev}\${Package}\\n' | grep -Ex 'ii ${oneOf(distributionPackages.apt)}'; } 2>/dev/null); echo $found; test -z "$found"`,
+      // Where neither answers, nothing was asked.
+      `{ rpm -q rpm || dpkg-query -W dpkg; } >/dev/null 2>&1 || exit 1; found=$({ rpm -qa --qf '%{NAME}\\n' | grep -Ex '${oneOf(distributionPackages.dnf)}'; dpkg-query -W -f '\${db:Status-Abbrev}\${Package}\\n' | grep -Ex 'ii ${oneOf(distributionPackages.apt)}'; } 2>/dev/null); echo $found; test -z "$found"`,
     ),
     ...["containerd.service", "docker.service", "docker.socket"].map((unit) =>
       gating(
@@ -149,7 +154,7 @@ const checksOf = ({ version, dataRoot }: DockerFacts, daemon: ReturnType<typeof 
       advisory,
       {
         id: "docker-address-pools",
-        rows: ["G12", "G21"],
+        rows: [...(hasCache ? ["G12"] : []), "G21"],
         title: "Docker's networks stay away from the site's addresses",
         help: 'set "default-address-pools" in /etc/docker/daemon.json',
       },
@@ -204,7 +209,7 @@ export const docker: Concern = {
       ],
       packages,
       installs: installRelease(locked, "docker-static"),
-      checks: checksOf(facts.docker, daemon),
+      checks: checksOf(facts.docker, daemon, profile.network.pypiCache !== undefined),
       destinations: [
         { host: "download.docker.com", port: 443, when: "bake", why: "Docker's static archive", order: 90 },
       ],
