@@ -6,7 +6,7 @@ import { shellWord } from "../../formats/shell.ts";
 import { asksDocker, gating, line, ofCommand } from "../check-commands.ts";
 import type { Concern, Destination, Install, NodeFile } from "../concern.ts";
 import { blobPath, dockerLoadManifest, dockerLoadMembers } from "./docker-load.ts";
-import { type ImageFacts, imagesFolder } from "./facts.ts";
+import { type ImageFacts, imagesFolder, isNamed } from "./facts.ts";
 import { imageListedTwice } from "./twice-rule.ts";
 
 /** Beside the blobs of each image: what `docker load` reads first, and which blobs it gets. Two names may mean one image. */
@@ -16,7 +16,7 @@ const loadFiles = (images: readonly ImageFacts[], artifacts: readonly ContainerI
     if (locked !== undefined) folders.set(locked.folder, [...(folders.get(locked.folder) ?? []), reference]);
   }
   return [...folders].flatMap(([folder, references]) => {
-    const image = artifacts.find(({ name }) => name === references[0]);
+    const image = artifacts.find(({ name }) => references.some((reference) => isNamed(name, reference)));
     return image === undefined
       ? []
       : [
