@@ -1,8 +1,9 @@
 /** Boots a golden image with a blank data disk and golden user-data, and validates it against its plan. */
 import { targetOf } from "../targets/index.ts";
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../host/make-folder.ts";
 import type { Accelerator } from "../vm/accelerator.ts";
 import { withWorkFolder } from "../host/work-folder.ts";
 import { BakeError } from "../errors.ts";
@@ -116,7 +117,7 @@ const validate = async (vm: Vm, level: CheckLevel) => {
 export const checkImage = async (host: Host, input: CheckInput): Promise<CheckReport> =>
   withWorkFolder(host, "check", async (workFolder) => {
     const { plan, templates, logDir } = input;
-    await mkdir(logDir, { recursive: true });
+    await makeFolder(logDir);
     const hostname = `bake-check-${plan.profile}`.toLowerCase().replace(/[^a-z0-9-]+/g, "-");
     const agentToken = randomBytes(24).toString("hex");
     const key = await makeSshKey(host, workFolder);

@@ -1,7 +1,8 @@
 /** KVM when it works, else TCG: emulation, where a boot takes minutes. */
 import { constants } from "node:fs";
-import { access, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { access, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { makeFolder } from "../host/make-folder.ts";
 import * as z from "zod";
 import type { Host } from "../host/host.ts";
 import { optionValue } from "./qemu.ts";
@@ -31,7 +32,7 @@ const timeGuestStart = async (
   accelArguments: readonly string[],
   seconds: number = probeSeconds,
 ): Promise<number | undefined> => {
-  await mkdir(host.cacheDir, { recursive: true });
+  await makeFolder(host.cacheDir);
   const folder = await mkdtemp(join(host.cacheDir, "probe-"));
   const capture = join(folder, "net.pcap");
   const stop = new AbortController();

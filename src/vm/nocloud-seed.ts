@@ -1,6 +1,7 @@
 /** The NoCloud seed: a small disk that tells cloud-init what this instance is. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../host/make-folder.ts";
 import type { Host } from "../host/host.ts";
 import type { DiskFile } from "./disks.ts";
 
@@ -14,7 +15,7 @@ export const writeSeed = async (
   { userData, metaData }: { readonly userData: string; readonly metaData: string },
 ): Promise<DiskFile> => {
   const seed = join(workDir, "seed");
-  await mkdir(seed, { recursive: true });
+  await makeFolder(seed);
   await writeFile(join(seed, "user-data"), userData, { mode: 0o600 });
   await writeFile(join(seed, "meta-data"), metaData);
   const file = join(workDir, "seed.iso");

@@ -249,7 +249,7 @@ describe("one after the other", () => {
   });
 
   test("--outdated without a network is a failure, not findings", async () => {
-    writeProfile("  releases: http://127.0.0.1:1\n  dockerStatic: http://127.0.0.1:1\n");
+    writeProfile("  releases: http://127.0.0.1:1\n  docker: http://127.0.0.1:1\n");
     try {
       const { status, stdout } = await run("lock", "--profile", "site.yaml", "--outdated", "--json");
       const { findings } = JSON.parse(stdout) as { findings: { name: string; what: string }[] };

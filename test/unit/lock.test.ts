@@ -434,12 +434,14 @@ describe("what is outdated", () => {
     expect(found).toContainEqual(["buildkite-agent", "newer version", "3.999.0"]);
     expect(found).toContainEqual(["moby/buildkit:v0.19.0", "newer version", "v0.32.0"]);
     expect(found).toHaveLength(4);
-    const older = { ...profile, targets: { qemu: { ...profile.targets.qemu, base: "openeuler-20.03-lts-sp3" } } };
+    const { qemu } = profile.targets;
+    if (qemu === undefined) throw new Error("2cards has a local target");
+    const older: Profile = { ...profile, targets: { qemu: { ...qemu, base: "openeuler-20.03-lts-sp3" } } };
     const [buildkit] = requirementsOf(older).filter(({ kind }) => kind === "container-image");
     if (buildkit === undefined) throw new Error("a profile has a BuildKit image");
     const ask = (changed: Profile) => rules.flatMap((rule) => [...rule.find(changed)]);
-    expect(offerOf(older as Profile, buildkit, ["v0.32.0", "v0.31.1", "v0.30.0"], ask)).toEqual({ version: "v0.30.0" });
-    expect(offerOf(older as Profile, buildkit, ["v0.32.0"], ask)).toBeUndefined();
+    expect(offerOf(older, buildkit, ["v0.32.0", "v0.31.1", "v0.30.0"], ask)).toEqual({ version: "v0.30.0" });
+    expect(offerOf(older, buildkit, ["v0.32.0"], ask)).toBeUndefined();
   });
 
   test("a tag that moved, and what CI uses now", async () => {
