@@ -210,9 +210,6 @@ export const docker: Concern = {
       packages,
       installs: installRelease(locked, "docker-static"),
       checks: checksOf(facts.docker, daemon, profile.network.pypiCache !== undefined),
-      destinations: [
-        { host: "download.docker.com", port: 443, when: "bake", why: "Docker's static archive", order: 90 },
-      ],
       explain: [{ what: "Docker's data-root", value: dataRoot, because: ["docker.dataRoot"], order: 80 }],
       page: {
         summary: [{ label: "Docker", text: `${version}, data in \`${dataRoot}\``, order: 20 }],

@@ -2,6 +2,7 @@
 import { type ContainerImage, filesOf } from "../../artifact.ts";
 import { imageReferenceOf } from "../../formats/image-reference.ts";
 import { environmentFile, tsv } from "../../formats/lines.ts";
+import { registryAddress } from "../registry-address.ts";
 import { shellWord } from "../../formats/shell.ts";
 import { asksDocker, gating, line, ofCommand } from "../check-commands.ts";
 import type { Concern, Destination, Install, NodeFile } from "../concern.ts";
@@ -65,10 +66,14 @@ export const images: Concern = {
   ],
   contribute: ({ profile, facts: { images: planned, builders, storage }, locked, header }) => {
     const carried = (locked?.artifacts ?? []).flatMap((each) => (each.kind === "container-image" ? [each] : []));
-    const registries = (references: readonly string[], when: Destination["when"], why: string, order: number) =>
-      [...new Set(references.map((reference) => imageReferenceOf(reference).pullHost))].map(
-        (host): Destination => ({ host, port: 443, when, why, order }),
-      );
+    const registries = [...new Set(profile.images.map((image) => imageReferenceOf(image).pullHost))].map(
+      (place): Destination => ({
+        ...registryAddress(place, profile.sources.insecureRegistries),
+        when: "job",
+        why: "base image: its tag is resolved on every build",
+        order: 50,
+      }),
+    );
     return {
       files: [
         {
@@ -104,10 +109,7 @@ export const images: Concern = {
           { stdout: found === undefined ? [] : [line(found.imageId)] },
         ),
       ),
-      destinations: [
-        ...registries(profile.images, "job", "base image: its tag is resolved on every build", 50),
-        ...registries([builders.image, ...profile.images], "bake", "container images that are pre-loaded", 120),
-      ],
+      destinations: registries,
       page: {
         chain: [{ text: "bake-images", order: 50 }],
         boot: [
