@@ -6,7 +6,16 @@ if (major < 20 || (major === 20 && minor < 18)) {
   process.exit(2);
 }
 const { createHash } = require("node:crypto");
-const { closeSync, existsSync, fsyncSync, openSync, readdirSync, readFileSync, renameSync, writeSync } = require("node:fs");
+const {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} = require("node:fs");
 const { join } = require("node:path");
 const { Script } = require("node:vm");
 

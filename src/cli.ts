@@ -116,7 +116,9 @@ program
     ]),
   )
   .addOption(
-    new Option("--outdated", "newer versions, tags that moved, pins to be looked at; write nothing").conflicts("update"),
+    new Option("--outdated", "newer versions, tags that moved, pins to be looked at; write nothing").conflicts(
+      "update",
+    ),
   )
   .option("--json", "what --outdated finds, as JSON")
   .action(
@@ -127,7 +129,8 @@ program
       outdated?: boolean;
       json?: boolean;
     }) => {
-      if (options.json === true && options.outdated !== true) program.error("error: --json is told by --outdated alone");
+      if (options.json === true && options.outdated !== true)
+        program.error("error: --json is told by --outdated alone");
       const { lock } = await import("./commands/lock.ts");
       process.exitCode = await lock(options);
     },

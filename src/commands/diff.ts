@@ -196,9 +196,7 @@ export const diff = async (a: string, b: string, options: { json?: boolean }): P
       ...(base === undefined ? [] : [`base\n  ${base.from}\n  -> ${base.to}`]),
       ...(settings === undefined || settings.length === 0
         ? []
-        : [
-            `settings\n${settings.map((each) => `  ${formatSettingChange(each)}`).join("\n")}`,
-          ]),
+        : [`settings\n${settings.map((each) => `  ${formatSettingChange(each)}`).join("\n")}`]),
       ...(files === undefined || files.length === 0
         ? []
         : [

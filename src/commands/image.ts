@@ -118,7 +118,9 @@ const bake = async (
   if (bakeId === undefined) throw new Error("a plan with a lock has a bake id");
   const folder = trial ? asked.folder : outFolder(file.name, target);
   await makeFolder("out");
-  const changed = await writeTree(folder, files);
+  const changed = await writeTree(folder, files, (path) =>
+    host.progress.note(`  not made by bake, moved out of what is baked: ${join(folder, path)}`),
+  );
   print(`\nrender\n  ${folder}: ${files.length} files, ${changed.length} changed\n  bake id ${bakeId}\n\nbake`);
 
   const { describe, bootable } = await baker.bake(host, {

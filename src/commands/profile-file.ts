@@ -87,7 +87,12 @@ export const readProfileFile = async (asked: string): Promise<ProfileFile> => {
       name,
       file,
       lockFile,
-      ...loadProfile(text, file, { rules, read: readIfThere, own, exact: (profile) => withVersionsOf(lockFile, profile) }),
+      ...loadProfile(text, file, {
+        rules,
+        read: readIfThere,
+        own,
+        exact: (profile) => withVersionsOf(lockFile, profile),
+      }),
     };
   }
   const known = isPath

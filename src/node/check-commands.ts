@@ -84,7 +84,7 @@ export const asJobs = (exec: string): string =>
   [
     "unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY",
     "pid=$(systemctl show -p MainPID --value buildkite-agent.service 2>/dev/null)",
-    'if [ "${pid:-0}" -gt 0 ]; then found=$(tr \'\\0\' \'\\n\' <"/proc/$pid/environ")',
+    "if [ \"${pid:-0}\" -gt 0 ]; then found=$(tr '\\0' '\\n' <\"/proc/$pid/environ\")",
     // The two forms of a value that systemd reads, without their quotes.
     `else found=$(cat /etc/bake/proxy.env /etc/bake/secrets/proxy.env /etc/bake/instance.env 2>/dev/null | sed -e 's/^\\([A-Za-z_]*=\\)"\\(.*\\)"$/\\1\\2/' -e 's/\\\\\\(["\\\\$]\\)/\\1/g'); fi`,
     "found=$(printf '%s\\n' \"$found\" | grep -iE '^(https?|all|no)_proxy=')",

@@ -121,7 +121,11 @@ export const sources: Concern = {
       ...ofTarget(input),
     ];
     const kept = asked.flatMap(({ host }) =>
-      (keptAt[host] ?? []).map((other) => ({ host: other, port: 443, why: `where ${host} keeps its files, or asks for logins` })),
+      (keptAt[host] ?? []).map((other) => ({
+        host: other,
+        port: 443,
+        why: `where ${host} keeps its files, or asks for logins`,
+      })),
     );
     return { destinations: merged([...asked, ...kept]) };
   },

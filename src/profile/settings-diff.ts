@@ -47,7 +47,9 @@ const compare = (path: ProfilePath, from: unknown, to: unknown): SettingChange[]
     // A map that is empty is there, or not.
     if (found.length > 0) return found;
   }
-  return [{ path: spell(path), ...(before !== undefined && { from: before }), ...(after !== undefined && { to: after }) }];
+  return [
+    { path: spell(path), ...(before !== undefined && { from: before }), ...(after !== undefined && { to: after }) },
+  ];
 };
 
 /** Sorted by path. */

@@ -123,7 +123,9 @@ const recover = async (folder: string, onAside: OnAside): Promise<void> => {
     [folder, "."],
   ] as const) {
     for (const name of await readdir(parent).catch((): string[] => [])) {
-      const [, kind, owner = ""] = name.startsWith(prefix) ? (/^(old|new)-(.*)$/.exec(name.slice(prefix.length)) ?? []) : [];
+      const [, kind, owner = ""] = name.startsWith(prefix)
+        ? (/^(old|new)-(.*)$/.exec(name.slice(prefix.length)) ?? [])
+        : [];
       const path = join(parent, name);
       if (kind === undefined || !(await isStale(owner, path))) continue;
       if (kind === "new") await rm(path, { recursive: true, force: true });

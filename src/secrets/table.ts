@@ -47,7 +47,11 @@ export const githubKinds = "gh[pousr]_";
 export const tokenPlaceholder = `${tokenForms.buildkite.prefix}[xo0*._-]+`;
 
 /** Whose a token is, by its beginning, as messages name it. A JSON web token may be anybody's. */
-export const tokenKinds: readonly { readonly prefix: string; readonly of: "buildkite" | "git" | "other"; readonly noun: string }[] = [
+export const tokenKinds: readonly {
+  readonly prefix: string;
+  readonly of: "buildkite" | "git" | "other";
+  readonly noun: string;
+}[] = [
   // Buildkite gives agents bkct_ ones, or of old such without a prefix.
   { prefix: "bkua_", of: "other", noun: "a Buildkite API token of a user" },
   { prefix: "bkaj_", of: "other", noun: "a Buildkite token of one job" },

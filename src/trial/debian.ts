@@ -79,8 +79,7 @@ export const downloadPackages = async (
   });
   // Absolute: apt takes any other path as one below its root.
   const apt = resolve(folder, "apt");
-  for (const part of ["state/lists/partial", "cache/archives/partial", "etc/none"])
-    await makeFolder(join(apt, part));
+  for (const part of ["state/lists/partial", "cache/archives/partial", "etc/none"]) await makeFolder(join(apt, part));
   await writeFile(join(apt, "state/status"), "");
   await writeFile(
     join(apt, "etc/sources.list"),

@@ -160,9 +160,15 @@ test("what is added to a list or taken from it is told as that, wherever it stan
   ]);
   expect(diff(one, none).stdout).toContain('  - models[0]: {"modelscope":"Qwen/Qwen3-0.6B"}\n');
   // One that stays keeps quiet, wherever it stands; a section that was not there is told setting by setting.
-  const two = write("two", "models: [{ huggingface: org/small }, { modelscope: Qwen/Qwen3-0.6B }]\nimages: [quay.io/a/two:1]\n");
+  const two = write(
+    "two",
+    "models: [{ huggingface: org/small }, { modelscope: Qwen/Qwen3-0.6B }]\nimages: [quay.io/a/two:1]\n",
+  );
   expect(diff(one, two).stdout).toContain('settings\n  + models[0]: {"huggingface":"org/small"}\n\n');
-  const proxied = write("proxied", "images: [quay.io/a/two:1, quay.io/a/one:1]\nnetwork: { httpProxy: { url: 'http://proxy.example.com:3128' } }\n");
+  const proxied = write(
+    "proxied",
+    "images: [quay.io/a/two:1, quay.io/a/one:1]\nnetwork: { httpProxy: { url: 'http://proxy.example.com:3128' } }\n",
+  );
   expect(diff(none, proxied).stdout).toContain(
     'settings\n  images: ["quay.io/a/one:1","quay.io/a/two:1"] -> ["quay.io/a/two:1","quay.io/a/one:1"]\n  network.httpProxy.except: not set -> []\n  network.httpProxy.url: not set -> "http://proxy.example.com:3128"\n\n',
   );

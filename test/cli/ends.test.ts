@@ -21,7 +21,12 @@ const bake = (args: readonly string[], env: Record<string, string> = {}) =>
     timeout: 60_000,
   });
 const sh = (script: string, env: Record<string, string> = {}) =>
-  spawnSync("bash", ["-c", script], { cwd: folder, encoding: "utf8", env: { ...process.env, BAKE: join(root, "bin/bake"), ...env }, timeout: 60_000 });
+  spawnSync("bash", ["-c", script], {
+    cwd: folder,
+    encoding: "utf8",
+    env: { ...process.env, BAKE: join(root, "bin/bake"), ...env },
+    timeout: 60_000,
+  });
 
 const threeLines = /^internal error: .+\n {2}bake \d+\.\d+\.\d+, Node\.js v\S+, linux \S+: bake \S+\n {2}.+\n$/;
 
@@ -127,7 +132,10 @@ describe("bin/set-up", () => {
     mkdirSync(join(place, "dist"));
     writeFileSync(join(place, "dist/.built"), "");
     utimesSync(join(place, "dist/.built"), new Date(Date.now() + 60_000), new Date(Date.now() + 60_000));
-    const { status, stderr } = spawnSync("sh", [join(place, "bin/set-up"), place], { encoding: "utf8", timeout: 20_000 });
+    const { status, stderr } = spawnSync("sh", [join(place, "bin/set-up"), place], {
+      encoding: "utf8",
+      timeout: 20_000,
+    });
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     expect(existsSync(join(place, ".set-up.lock"))).toBe(false);
   });
@@ -152,15 +160,36 @@ test("a bundle outside a checkout says so, and does not look for ever", () => {
 
 test.each([
   [["validate", "--profile", "2cards", "--profile", "4cards"], "error: option '--profile <name>' is given twice"],
-  [["check", "--profile", "2cards", "--host", "a", "--host", "b"], "error: option '--host <[user@]host[:port]>' is given twice"],
+  [
+    ["check", "--profile", "2cards", "--host", "a", "--host", "b"],
+    "error: option '--host <[user@]host[:port]>' is given twice",
+  ],
   [["check", "--profile", "2cards", "--image", "--image", "x"], "error: option '--image [file]' is given twice"],
-  [["validate", "--profile", "2cards", "--json", "--format", "sarif"], "option '--json' cannot be used with option '--format <format>'"],
-  [["lock", "--profile", "2cards", "--check", "--outdated"], "option '--check' cannot be used with option '--outdated'"],
-  [["lock", "--profile", "2cards", "--check", "--update"], "option '--check' cannot be used with option '--update [name...]'"],
-  [["lock", "--profile", "2cards", "--outdated", "--update", "docker"], "option '--outdated' cannot be used with option '--update [name...]'"],
+  [
+    ["validate", "--profile", "2cards", "--json", "--format", "sarif"],
+    "option '--json' cannot be used with option '--format <format>'",
+  ],
+  [
+    ["lock", "--profile", "2cards", "--check", "--outdated"],
+    "option '--check' cannot be used with option '--outdated'",
+  ],
+  [
+    ["lock", "--profile", "2cards", "--check", "--update"],
+    "option '--check' cannot be used with option '--update [name...]'",
+  ],
+  [
+    ["lock", "--profile", "2cards", "--outdated", "--update", "docker"],
+    "option '--outdated' cannot be used with option '--update [name...]'",
+  ],
   [["lock", "--profile", "2cards", "--json"], "--json is told by --outdated alone"],
-  [["image", "--profile", "2cards", "--trial", "--frozen-lockfile"], "option '--trial' cannot be used with option '--frozen-lockfile'"],
-  [["image", "--profile", "2cards", "--trial", "--mirror", "x"], "option '--trial' cannot be used with option '--mirror <folder or url>'"],
+  [
+    ["image", "--profile", "2cards", "--trial", "--frozen-lockfile"],
+    "option '--trial' cannot be used with option '--frozen-lockfile'",
+  ],
+  [
+    ["image", "--profile", "2cards", "--trial", "--mirror", "x"],
+    "option '--trial' cannot be used with option '--mirror <folder or url>'",
+  ],
   [["init", "x", "--token-file", "a", "--token-env", "B"], "cannot be used with option"],
 ])("%j is an error", (args, message) => {
   const { status, stdout, stderr } = bake(args);
@@ -169,14 +198,27 @@ test.each([
 });
 
 test("what may be given several times still may", () => {
-  const { status } = bake(["init", "x", "--image", "quay.io/a/b:1", "--image", "quay.io/a/c:1", "--pypi-cache", "", "--git-proxy", ""]);
+  const { status } = bake([
+    "init",
+    "x",
+    "--image",
+    "quay.io/a/b:1",
+    "--image",
+    "quay.io/a/c:1",
+    "--pypi-cache",
+    "",
+    "--git-proxy",
+    "",
+  ]);
   expect(status).toBe(0);
 });
 
 test("a mirror where no folder can be made is an error with its name", async () => {
   const content = Buffer.from("a file");
-  await expect(fillMirror("/proc/x", new Store(join(folder, "store")), [{ name: "a", content }])).rejects.toMatchObject({
-    code: "BK518",
-    message: expect.stringMatching(/^\/proc\/x\/sha256\/\S+ cannot be written: ENOENT/),
-  });
+  await expect(fillMirror("/proc/x", new Store(join(folder, "store")), [{ name: "a", content }])).rejects.toMatchObject(
+    {
+      code: "BK518",
+      message: expect.stringMatching(/^\/proc\/x\/sha256\/\S+ cannot be written: ENOENT/),
+    },
+  );
 });

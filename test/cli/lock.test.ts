@@ -243,7 +243,9 @@ describe("one after the other", () => {
       "  quay.io/ascend/cann:9.0.1 (x86_64): newer version: 9.0.1 -> 9.1.0",
       `  Qwen/Qwen3-0.6B: files changed: ${commit("b")} -> ${commit("d")}`,
     ]);
-    expect(stdout).toContain("      together with buildx 0.24.0, its pair; Docker 28.5.2 was not tried on such hosts\n");
+    expect(stdout).toContain(
+      "      together with buildx 0.24.0, its pair; Docker 28.5.2 was not tried on such hosts\n",
+    );
     expect(stdout).toContain("      changed: model.safetensors\n      site.yaml:5:19\n");
     expect(lockText()).toBe(before);
   });

@@ -48,11 +48,9 @@ const pypi = (port: number): Check[] =>
 /** Whether goss finds that they hold. It must not stop this process, which serves. */
 const holds = async (checks: readonly Check[], env: Record<string, string> = {}): Promise<boolean> => {
   writeFileSync(at("goss.yaml"), gossFile(checks));
-  const child = spawn(
-    toolPath("goss"),
-    ["--gossfile", at("goss.yaml"), "validate", "--format", "json", "--no-color"],
-    { env: { PATH: `${at("bin")}:${process.env["PATH"]}`, ...env } },
-  );
+  const child = spawn(toolPath("goss"), ["--gossfile", at("goss.yaml"), "validate", "--format", "json", "--no-color"], {
+    env: { PATH: `${at("bin")}:${process.env["PATH"]}`, ...env },
+  });
   let output = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
   await new Promise((done) => child.on("close", done));
@@ -67,8 +65,8 @@ const serve = async (
   const server = createServer((request, response) => {
     const said = answer(request.url ?? "");
     // Takes the connection, and says nothing.
-    if (said === undefined) return void request.socket.destroy();
-    response.writeHead(said.status, said.location === undefined ? {} : { location: said.location }).end(said.body);
+    if (said === undefined) request.socket.destroy();
+    else response.writeHead(said.status, said.location === undefined ? {} : { location: said.location }).end(said.body);
   });
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
   return { port: (server.address() as AddressInfo).port, close: () => server.close() };
@@ -116,7 +114,10 @@ test("where no agents run, their unit's files say which proxies jobs have", asyn
   try {
     mkdirSync(at("etc/secrets"), { recursive: true });
     const dead = 'http_proxy="http://user:pa\\$s@127.0.0.1:1"\n';
-    writeFileSync(at("etc/proxy.env"), `# made by bake\n${dead}no_proxy="localhost,127.0.0.1"\nOTHER="$(touch ${at("ran")})"\n`);
+    writeFileSync(
+      at("etc/proxy.env"),
+      `# made by bake\n${dead}no_proxy="localhost,127.0.0.1"\nOTHER="$(touch ${at("ran")})"\n`,
+    );
     expect(await holds(relocated)).toBe(true);
     writeFileSync(at("etc/instance.env"), "no_proxy=localhost\n");
     expect(await holds(relocated)).toBe(false);
@@ -157,7 +158,11 @@ test("git reads a repository through the proxy, which a rule alone does not show
   const reaches = checks.filter(({ id }) => id === "git-proxy-reaches");
   const rewrites = checks.filter(({ id }) => id === "git-proxy-rewrites");
   expect(reaches).toMatchObject([{ level: "site", rows: ["G13"] }]);
-  const env = { GIT_CONFIG_COUNT: "1", GIT_CONFIG_KEY_0: `url.${via}.insteadOf`, GIT_CONFIG_VALUE_0: "https://github.com/" };
+  const env = {
+    GIT_CONFIG_COUNT: "1",
+    GIT_CONFIG_KEY_0: `url.${via}.insteadOf`,
+    GIT_CONFIG_VALUE_0: "https://github.com/",
+  };
   try {
     expect(await holds(reaches, env)).toBe(true);
     allowed = false;

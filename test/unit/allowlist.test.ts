@@ -60,7 +60,11 @@ const config = JSON.stringify({ os: "linux", architecture: "amd64", rootfs: { di
 const manifest = JSON.stringify({
   schemaVersion: 2,
   mediaType: "application/vnd.oci.image.manifest.v1+json",
-  config: { mediaType: "application/vnd.oci.image.config.v1+json", digest: `sha256:${sha256(config)}`, size: config.length },
+  config: {
+    mediaType: "application/vnd.oci.image.config.v1+json",
+    digest: `sha256:${sha256(config)}`,
+    size: config.length,
+  },
   layers: [{ mediaType: "application/vnd.oci.image.layer.v1.tar", digest: `sha256:${"1".repeat(64)}`, size: 1 }],
 });
 
@@ -75,7 +79,8 @@ const askedBy = async (profile: Profile) => {
     note(url);
     for (const [name, from] of Object.entries(profile.sources)) {
       const to = (server.sources as Readonly<Record<string, unknown>>)[name];
-      if (typeof from === "string" && typeof to === "string" && url.startsWith(from)) return to + url.slice(from.length);
+      if (typeof from === "string" && typeof to === "string" && url.startsWith(from))
+        return to + url.slice(from.length);
     }
     return url.replace(/^https:\/\/[a-z]+\.example\.com(?::\d+)?/, server.origin);
   };
@@ -159,7 +164,12 @@ test("mirrors stand in the place of what they mirror", async () => {
   const named = baking(mirrored);
   for (const host of ["docker.example.com:443", "euler.example.com:8080", "mirror.example.com:5000", "10.1.2.3:80"])
     expect(named).toContain(host);
-  for (const host of ["download.docker.com:443", "repo.openeuler.org:443", "www.modelscope.cn:443", "huggingface.co:443"])
+  for (const host of [
+    "download.docker.com:443",
+    "repo.openeuler.org:443",
+    "www.modelscope.cn:443",
+    "huggingface.co:443",
+  ])
     expect(named).not.toContain(host);
 });
 
@@ -172,7 +182,11 @@ test("the tools that image runs come from hosts in it; a bake in the cloud calls
   expect(hosts.filter((host) => !baking(site).includes(host))).toEqual([]);
   const cloud = readProfile("test/golden/cloud-mirror/profile.yaml");
   const named = baking(cloud, undefined, "huaweicloud");
-  for (const host of ["ecs.cn-north-4.myhuaweicloud.com:443", "ims.cn-north-4.myhuaweicloud.com:443", "mirror.example.com:80"])
+  for (const host of [
+    "ecs.cn-north-4.myhuaweicloud.com:443",
+    "ims.cn-north-4.myhuaweicloud.com:443",
+    "mirror.example.com:80",
+  ])
     expect(named).toContain(host);
   expect(named).not.toContain("repo.openeuler.org:443");
 });

@@ -372,7 +372,10 @@ describe("making a lock", () => {
       expect(images).not.toContain("busybox:1");
       expect(difference(itemsOf(written), itemsOf(made.lock)).changes).toEqual([]);
       // A plan made with the older lock finds it, too.
-      expect(imageFacts(named(name), written.artifacts).map(({ locked }) => locked !== undefined)).toEqual([true, true]);
+      expect(imageFacts(named(name), written.artifacts).map(({ locked }) => locked !== undefined)).toEqual([
+        true,
+        true,
+      ]);
     }
   });
 
@@ -414,12 +417,12 @@ describe("what is outdated", () => {
   test("nothing that a rule of ours would refuse: the pair of Docker and buildx, and a BuildKit for these kernels", async () => {
     const newer: Look["newer"] = ({ name }) =>
       Promise.resolve(
-        ({
+        {
           docker: ["29.0.0", "28.3.3", "28.0.0"],
           buildx: ["0.25.0", "0.21.1", "0.20.1"],
           "buildkite-agent": ["4.0.0", "3.999.0"],
           "moby/buildkit:v0.19.0": ["v0.32.0", "v0.31.1", "v0.30.0", "v0.20.0"],
-        })[name] ?? [],
+        }[name] ?? [],
       );
     const found = (await find({}, { newer, rules: (changed) => rules.flatMap((rule) => [...rule.find(changed)]) })).map(
       ([name, what, , ...rest]) => [name, what, ...rest],
@@ -436,7 +439,7 @@ describe("what is outdated", () => {
     expect(found).toHaveLength(4);
     const { qemu } = profile.targets;
     if (qemu === undefined) throw new Error("2cards has a local target");
-    const older: Profile = { ...profile, targets: { qemu: { ...qemu, base: "openeuler-20.03-lts-sp3" } } };
+    const older: Profile = { ...profile, targets: { qemu: { ...qemu, base: "openeuler-20.03-lts-sp4" } } };
     const [buildkit] = requirementsOf(older).filter(({ kind }) => kind === "container-image");
     if (buildkit === undefined) throw new Error("a profile has a BuildKit image");
     const ask = (changed: Profile) => rules.flatMap((rule) => [...rule.find(changed)]);

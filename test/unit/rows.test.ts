@@ -133,11 +133,14 @@ describe("rowResults", () => {
     expect(hasFindings(rowResults(results))).toBe(true);
   });
 
-  it.each(["advisory", "site"] as const)("fails where a check of level %s failed beside those that passed, and says so", (level) => {
-    const results = [result(check("a", ["G12"]), "passed"), result(check("b", ["G12"], level), "failed")];
-    expect(rowOf(results, "G12")).toMatchObject({ outcome: "failed", note: "1 failed (advisory), 1 passed" });
-    expect(hasFindings(rowResults(results))).toBe(true);
-  });
+  it.each(["advisory", "site"] as const)(
+    "fails where a check of level %s failed beside those that passed, and says so",
+    (level) => {
+      const results = [result(check("a", ["G12"]), "passed"), result(check("b", ["G12"], level), "failed")];
+      expect(rowOf(results, "G12")).toMatchObject({ outcome: "failed", note: "1 failed (advisory), 1 passed" });
+      expect(hasFindings(rowResults(results))).toBe(true);
+    },
+  );
 
   it("fails where all that was looked at is advisory and failed", () => {
     expect(rowOf([result(check("b", ["G12"], "site"), "failed")], "G12")?.outcome).toBe("failed");

@@ -61,10 +61,10 @@ test.each([
   ["0123456789abcdef0123456789abcdef01234567", undefined],
   ["bkct_EXAMPLE0123456789", "secrets.gitToken: variable GIT holds a Buildkite token, not one of a git server"],
 ])("a git token %j: %s", async (text, problem) => {
-  const { problems } = await readSecrets(
-    { gitToken: { env: "GIT" } } as Parameters<typeof readSecrets>[0],
-    { environment: { GIT: text }, readFile: () => Promise.reject(new Error("no file is named")) },
-  );
+  const { problems } = await readSecrets({ gitToken: { env: "GIT" } } as Parameters<typeof readSecrets>[0], {
+    environment: { GIT: text },
+    readFile: () => Promise.reject(new Error("no file is named")),
+  });
   expect(problems).toEqual(problem === undefined ? [] : [problem]);
 });
 

@@ -149,18 +149,31 @@ test("a link to another place is followed, also to one that cannot be renamed", 
 });
 
 needs("root").test("a disk that is mounted in its place keeps the image, and what somebody put there", () => {
-  writeFileSync(join(folder, "run.ts"), `
+  writeFileSync(
+    join(folder, "run.ts"),
+    `
 import { writeTree } from ${JSON.stringify(join(root, "src/render/write.ts"))};
 const files = (content: string) => [{ path: "a", content }, { path: "b/c", content }];
 for (const content of ["1", "2"]) console.log(JSON.stringify(await writeTree(${JSON.stringify(out)}, files(content))));
-`);
+`,
+  );
   const bundle = join(folder, "run.mjs");
   execFileSync(join(root, "node_modules/.bin/esbuild"), [
-    join(folder, "run.ts"), "--bundle", "--platform=node", "--format=esm", `--outfile=${bundle}`, "--log-level=error",
+    join(folder, "run.ts"),
+    "--bundle",
+    "--platform=node",
+    "--format=esm",
+    `--outfile=${bundle}`,
+    "--log-level=error",
   ]);
   const stdout = execFileSync(
     "unshare",
-    ["-m", "sh", "-ec", `mount -t tmpfs none ${out}; echo image >${out}/image.qcow2; echo mine >${out}/notes; node ${bundle}; cat ${out}/a ${out}/b/c ${out}/image.qcow2 ${out}/notes; ls -A ${out}`],
+    [
+      "-m",
+      "sh",
+      "-ec",
+      `mount -t tmpfs none ${out}; echo image >${out}/image.qcow2; echo mine >${out}/notes; node ${bundle}; cat ${out}/a ${out}/b/c ${out}/image.qcow2 ${out}/notes; ls -A ${out}`,
+    ],
     { encoding: "utf8" },
   );
   expect(stdout).toBe('["a","b/c"]\n["a","b/c"]\n22image\nmine\n.rendered\na\nb\nimage.qcow2\nnotes\n');

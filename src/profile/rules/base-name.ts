@@ -14,7 +14,11 @@ export const baseName: Rule = {
       {
         path: ["targets", "qemu", "base"],
         message: `${qemu.base} is no base that bake knows`,
-        label: isFile ? "a file is named as one" : meant === undefined ? "not one of its names" : `did you mean ${meant}?`,
+        label: isFile
+          ? "a file is named as one"
+          : meant === undefined
+            ? "not one of its names"
+            : `did you mean ${meant}?`,
         help: isFile
           ? `write base: { file: ${qemu.base} }`
           : `known are ${knownBases.join(", ")}; or name a qcow2 file of this machine: base: { file: … }`,

@@ -4,14 +4,14 @@ import type { Problem, Rule } from "./rule.ts";
 /** A setting that another one makes void: whoever wrote it believes in something that does not happen. */
 export const withoutEffect: Rule = {
   code: "BK151",
-  reads: ["storage.disk", "storage.uuid", "network.metadata", "files"],
-  find: ({ storage, network: { metadata }, files }): Problem[] => [
-    ...("adopt" in storage.disk && storage.uuid !== fleetUuid
+  reads: ["storage.disk", "storage.uuid", "network.metadata", "files", "pins"],
+  find: ({ storage: { disk, uuid }, network: { metadata }, files, pins }): Problem[] => [
+    ...(uuid !== fleetUuid && "adopt" in disk
       ? [
           {
             path: ["storage", "uuid"],
             message: "storage.uuid has no effect beside storage.disk.adopt",
-            label: `${storage.disk.adopt} is mounted as it is`,
+            label: `${disk.adopt} is mounted as it is`,
             help: "remove it: it is for a file system that the node makes",
           },
         ]
@@ -26,6 +26,19 @@ export const withoutEffect: Rule = {
           },
         ]
       : []),
+    ...Object.entries(pins).flatMap(([name, pin]): Problem[] =>
+      Object.values(pin).some((value) => value !== undefined)
+        ? []
+        : [
+            {
+              path: ["pins", name],
+              at: "key",
+              message: `the pin ${name} says nothing`,
+              label: "it holds no version: the version stands where it is asked for",
+              help: "give it a reason, a day to look again (reviewAt), or what it follows",
+            },
+          ],
+    ),
     ...files.flatMap(({ sha256, checksums }, index): Problem[] =>
       sha256 === undefined || checksums === undefined
         ? []
