@@ -1,25 +1,29 @@
 import { mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 
+/** Others make and remove folders meanwhile; a file system that takes none refuses each time. */
+const mostAttempts = 20;
+
 /**
  * Makes a folder and those above it; one that is there is right. Node's own `recursive` never comes back where a file system
  * takes no folders, as /proc does, and nothing stops it.
  * @throws NodeJS.ErrnoException
  */
 export const makeFolder = async (path: string): Promise<void> => {
-  try {
-    await mkdir(path);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT") {
-      const parent = dirname(path);
-      // It is there: this folder cannot be made in it.
-      if (parent === path || (await stat(parent).catch(() => undefined)) !== undefined) throw error;
-      await makeFolder(parent);
-      await makeFolder(path);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await mkdir(path);
       return;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      const there = await stat(path).catch(() => undefined);
+      // Of a read-only file system it may be said before that it is there.
+      if (there?.isDirectory() === true) return;
+      const mayChange = code === "ENOENT" || (code === "EEXIST" && there === undefined);
+      if (!mayChange || attempt === mostAttempts || path === dirname(path)) throw error;
+      if (code === "ENOENT" && (await stat(dirname(path)).catch(() => undefined)) === undefined) {
+        await makeFolder(dirname(path));
+      }
     }
-    // Of a read-only file system it is said before that it is there.
-    if ((await stat(path).catch(() => undefined))?.isDirectory() !== true) throw error;
   }
 };

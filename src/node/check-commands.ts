@@ -86,7 +86,7 @@ export const asJobs = (exec: string): string =>
     "pid=$(systemctl show -p MainPID --value buildkite-agent.service 2>/dev/null)",
     "if [ \"${pid:-0}\" -gt 0 ]; then found=$(tr '\\0' '\\n' <\"/proc/$pid/environ\")",
     // The two forms of a value that systemd reads, without their quotes.
-    `else found=$(cat /etc/bake/proxy.env /etc/bake/secrets/proxy.env /etc/bake/instance.env 2>/dev/null | sed -e 's/^\\([A-Za-z_]*=\\)"\\(.*\\)"$/\\1\\2/' -e 's/\\\\\\(["\\\\$]\\)/\\1/g'); fi`,
+    `else found=$(systemctl show -p EnvironmentFiles buildkite-agent.service 2>/dev/null | sed -n 's/^EnvironmentFiles=\\(.*\\) (ignore_errors=[a-z]*)$/\\1/p' | while IFS= read -r each; do cat "$each" 2>/dev/null; done | sed -e 's/^\\([A-Za-z_]*=\\)"\\(.*\\)"$/\\1\\2/' -e 's/\\\\\\(["\\\\$]\\)/\\1/g'); fi`,
     "found=$(printf '%s\\n' \"$found\" | grep -iE '^(https?|all|no)_proxy=')",
     'while IFS= read -r each; do [ -z "$each" ] || export "$each"; done <<EOF\n$found\nEOF',
     exec,

@@ -1,6 +1,7 @@
 /** However a command ends, it ends, and says why: places that cannot be written, an old Node.js, options that exclude each other. */
 import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -76,6 +77,15 @@ test("a folder that no file system makes is an error, not a loop", async () => {
   await makeFolder(join(folder, "a/b/c"));
   await makeFolder(join(folder, "a/b/c"));
   expect(existsSync(join(folder, "a/b/c"))).toBe(true);
+});
+
+test("a folder is made while another one makes and removes those above it", async () => {
+  const deep = join(folder, "x/y/z");
+  const attempts = Array.from({ length: 200 }, async (_, index) => {
+    if (index % 5 === 0) await rm(join(folder, "x"), { recursive: true, force: true }).catch(() => undefined);
+    await makeFolder(deep);
+  });
+  await Promise.all(attempts);
 });
 
 test("an old Node.js is told as that", () => {
