@@ -1,13 +1,31 @@
 // Runs the bundle in dist/ with V8's code cache: to compile it anew would take longer than most commands do.
+// In words that an old Node.js can read, before it is asked for anything that it does not have.
+const [major, minor] = process.versions.node.split(".").map(Number);
+if (major < 20 || (major === 20 && minor < 18)) {
+  process.stderr.write(`bake needs Node.js 20.18 or newer; this is ${process.version} (${process.execPath}).\n`);
+  process.exit(2);
+}
 const { createHash } = require("node:crypto");
-const { closeSync, fsyncSync, openSync, readdirSync, readFileSync, renameSync, writeSync } = require("node:fs");
+const {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} = require("node:fs");
 const { join } = require("node:path");
 const { Script } = require("node:vm");
 
 const folder = join(__dirname, "../dist");
 // Its name holds its digest, and so does the cache's: V8 itself compares no more than the length of the source.
-const name = readdirSync(folder).find((each) => /^cli-\w+\.cjs$/.test(each));
-if (name === undefined) throw new Error(`${folder} holds no bundle; run bin/bake`);
+const name = (existsSync(folder) ? readdirSync(folder) : []).find((each) => /^cli-\w+\.cjs$/.test(each));
+if (name === undefined) {
+  process.stderr.write(`${folder} holds no bundle: run bin/bake, which makes it.\n`);
+  process.exit(2);
+}
 const filename = join(folder, name);
 const cache = `${filename}.${process.version}-${process.arch}.cache`;
 

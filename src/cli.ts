@@ -1,25 +1,20 @@
 /** The command table. Actions import what they need when they run: `bake --help` loads commander alone. */
-import { Command, Option } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import type { DoctorOptions } from "./commands/doctor.ts";
 import type { FetchOptions } from "./commands/fetch.ts";
 import type { ImageOptions } from "./commands/image.ts";
 import type { InitOptions } from "./commands/init.ts";
+import { endUncaught, installLastResort } from "./commands/last-resort.ts";
 import type { TargetName } from "./profile/schema.ts";
 
-// `bake … | head` closes the pipe early; that is no failure.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit();
-  throw error;
-});
-
 const version = "0.1.0";
+installLastResort(version);
 
 const program = new Command("bake")
   .description("A typed node profile in, a golden CI image out.")
   .version(version)
   .showHelpAfterError("(add --help for the commands and options)")
-  // Wrong usage is a failure, not a finding.
-  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+  .exitOverride();
 
 /** Written out, and held complete by its type: the help loads no table of targets. */
 const targetChoices: Readonly<Record<TargetName, true>> = { qemu: true, huaweicloud: true };
@@ -37,7 +32,9 @@ program
   .option("--git-proxy <url>", "git proxy of the site; empty: none")
   .option("--adopt <file system>", "data disk that exists: UUID=... or LABEL=...; a blank NVMe disk otherwise")
   .option("--token-file <file>", "where the agent token lies (/etc/buildkite-agent/token)")
-  .option("--token-env <variable>", "environment variable with the agent token instead")
+  .addOption(
+    new Option("--token-env <variable>", "environment variable with the agent token instead").conflicts("tokenFile"),
+  )
   .option("--base <name>", "base image (openeuler-22.03-lts-sp4)")
   .option("--architecture <name>", "x86_64 or aarch64 (aarch64)")
   .option(
@@ -56,7 +53,7 @@ program
   .description("check a profile: every problem with its line and column")
   .requiredOption(...profileOption)
   .addOption(new Option("--format <format>", "how problems are told").choices(["text", "json", "github", "sarif"]))
-  .option("--json", "the same as --format json")
+  .addOption(new Option("--json", "the same as --format json").conflicts("format"))
   .option(
     "--explain [setting]",
     "every value, where it was set, and what follows from it; or one, such as agents.spawn",
@@ -92,7 +89,12 @@ program
       Object.keys(targetChoices),
     ),
   )
-  .option("--trial", "bake with stand-in sources: no account, no token, no registry; for a look and for tests")
+  .addOption(
+    new Option(
+      "--trial",
+      "bake with stand-in sources: no account, no token, no registry; for a look and for tests",
+    ).conflicts(["frozenLockfile", "mirror"]),
+  )
   .option("--frozen-lockfile", "a missing or stale lock is an error, as it is in CI")
   .option("--offline", "touch no network: everything is in the store already")
   .option("--mirror <folder or url>", "take artifacts from there alone: files by digest, as bake fetch --to makes them")
@@ -107,8 +109,18 @@ program
   .description("ask the sources for what the profile wants, and write every digest to profiles/<name>.lock.json")
   .requiredOption(...profileOption)
   .option("--update [name...]", "ask anew for these artifacts, or for all")
-  .option("--check", "touch no network: exit 1 when the profile has gone on without its lock")
-  .option("--outdated", "newer versions, tags that moved, pins to be looked at; write nothing")
+  .addOption(
+    new Option("--check", "touch no network: exit 1 when the profile has gone on without its lock").conflicts([
+      "update",
+      "outdated",
+      "json",
+    ]),
+  )
+  .addOption(
+    new Option("--outdated", "newer versions, tags that moved, pins to be looked at; write nothing").conflicts(
+      "update",
+    ),
+  )
   .option("--json", "what --outdated finds, as JSON")
   .action(
     async (options: {
@@ -118,6 +130,8 @@ program
       outdated?: boolean;
       json?: boolean;
     }) => {
+      if (options.json === true && options.outdated !== true)
+        program.error("error: --json is told by --outdated alone");
       const { lock } = await import("./commands/lock.ts");
       process.exitCode = await lock(options);
     },
@@ -243,6 +257,8 @@ program
       mirror?: string;
       trial?: boolean;
     }) => {
+      if (options.mirror !== undefined && options.stock !== true)
+        program.error("error: --mirror is for a stock image alone: give --stock too");
       const { userData } = await import("./commands/user-data.ts");
       process.exitCode = await userData(options);
     },
@@ -256,4 +272,23 @@ program
     process.exitCode = await setUpForTests();
   });
 
-void program.parseAsync();
+const allCommands = (command: Command): Command[] => [command, ...command.commands.flatMap(allCommands)];
+
+// Of an option that is given twice commander takes the last value without a word.
+for (const command of allCommands(program)) {
+  for (const option of command.options) {
+    const takesMany = option.variadic || option.description.endsWith("can be repeated");
+    if (!(option.required || option.optional) || takesMany) continue;
+    let given = 0;
+    command.on(`option:${option.name()}`, () => {
+      given += 1;
+      if (given === 2) command.error(`error: option '${option.flags}' is given twice`);
+    });
+  }
+}
+
+program.parseAsync().catch((error: unknown) => {
+  // Wrong usage is a failure, not a finding. What was printed is still on its way.
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
+  else endUncaught(error, version);
+});

@@ -138,6 +138,14 @@ export const errorCodes = {
     title: "a file where it would do harm",
     text: "Files by URL have places of their own: not those of bake or of the system, not below the mount of the data disk, and no two of them the same.",
   },
+  BK150: {
+    title: "a base that bake does not know",
+    text: "A base is one of openEuler's images by its name, or a qcow2 file of the machine that bakes. Any other name would fail when the lock is made.",
+  },
+  BK151: {
+    title: "a setting without effect",
+    text: "Another setting makes it void. Whoever wrote it believes in something that does not happen.",
+  },
   BK134: {
     title: "a pin for nothing",
     text: "A pin says why a version stays. It is named as the artifact it is for; an image may stand without its tag.",

@@ -1,6 +1,7 @@
 /** The base as a disk that a VM can start from. */
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../host/make-folder.ts";
 import type { Host } from "../host/host.ts";
 import { currentProcess } from "../host/process-identity.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
@@ -35,7 +36,7 @@ export const baseDisk = async (host: Host, store: Store, base: NodePlan["base"])
   return host.progress.step("unpack-base", `unpack ${name}`, async () => {
     // What is unpacked is known by its own digest from then on: it has to be the right one first.
     await store.verify({ ...base, name: `base ${name}` });
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     const fresh = `${path}.new-${currentProcess()}`;
     try {
       await host.run("sh", [

@@ -1,6 +1,7 @@
 /** Bakes in Huawei Cloud: Packer makes a server, provisions it as a VM, and has an image made of its disk. */
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../host/make-folder.ts";
 import * as z from "zod";
 import { withholdSecrets, type SecretSources } from "../check/known-secrets.ts";
 import { BakeError } from "../errors.ts";
@@ -93,7 +94,7 @@ export const bakeCloudImage = async (anyHost: Host, input: CloudBakeInput): Prom
   const uploads = target.mirror === undefined;
   if (uploads) await verifyInputs(host, store, plan, inputs);
   const logDir = join(folder, "log");
-  await mkdir(logDir, { recursive: true });
+  await makeFolder(logDir);
   return withWorkFolder(host, "bake", async (workFolder) => {
     const artifacts = join(workFolder, "artifacts");
     const output = join(workFolder, "output");

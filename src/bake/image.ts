@@ -1,6 +1,7 @@
 /** Bakes in a local VM: a rendered tree, artifacts and a base → a golden image, a file with a sha256. */
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../host/make-folder.ts";
 import { knownSecrets, type SecretSources, withholdSecrets } from "../check/known-secrets.ts";
 import { describeFinding, type ScanResult, scanImage } from "../check/scan-image.ts";
 import { BakeError, listed } from "../errors.ts";
@@ -88,7 +89,7 @@ export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageR
   await verifyInputs(host, store, plan, inputs);
   const base = await baseDisk(host, store, plan.base);
   const logDir = join(folder, "log");
-  await mkdir(logDir, { recursive: true });
+  await makeFolder(logDir);
   return withWorkFolder(host, "bake", async (workFolder) => {
     const needed = neededBytes(inputs);
     await requireSpace(workFolder, needed);

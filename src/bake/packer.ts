@@ -1,6 +1,7 @@
 /** Runs Packer on a rendered template: init, validate, build. */
-import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../host/make-folder.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import type { StepTime } from "../host/progress.ts";
@@ -59,7 +60,7 @@ export const runPacker = async (host: Host, build: PackerBuild): Promise<void> =
   });
   await host.run(build.packer, ["validate", ...variables, template], options);
 
-  await mkdir(logDir, { recursive: true });
+  await makeFolder(logDir);
   const log = join(logDir, "packer.log");
   const journal = join(logDir, "journal.log");
   await Promise.all([writeFile(log, ""), writeFile(journal, "")]);

@@ -1,7 +1,8 @@
 /** Boots a golden image with a blank data disk and golden user-data, and validates it against its plan. */
 import { targetOf } from "../targets/index.ts";
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
+import { makeFolder } from "../host/make-folder.ts";
 import type { Accelerator } from "../vm/accelerator.ts";
 import { withWorkFolder } from "../host/work-folder.ts";
 import { BakeError } from "../errors.ts";
@@ -119,7 +120,7 @@ const validate = async ({ ssh }: Vm, level: CheckLevel, checks: readonly Check[]
 export const checkImage = async (host: Host, input: CheckInput): Promise<CheckReport> =>
   withWorkFolder(host, "check", async (workFolder) => {
     const { plan, templates, logDir } = input;
-    await mkdir(logDir, { recursive: true });
+    await makeFolder(logDir);
     const hostname = `bake-check-${plan.profile}`.toLowerCase().replace(/[^a-z0-9-]+/g, "-");
     const agentToken = randomBytes(24).toString("hex");
     const key = await makeSshKey(host, workFolder);

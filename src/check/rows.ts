@@ -1,5 +1,5 @@
 /** Results of checks → the table by guide row. Pure. */
-import { guideRows, notProven } from "../node/guide.ts";
+import { asksFor, guideRows, notProven } from "../node/guide.ts";
 import { type CheckResult, gates, type Outcome, summarize } from "./results.ts";
 
 export interface RowResult {
@@ -23,19 +23,16 @@ const reasons = (results: readonly CheckResult[]): string =>
   );
 
 /**
- * Failed: a check that jobs wait for failed. Where the row has none that was looked at, any other that failed counts.
- * No answer: one that jobs wait for was asked and did not come to an end. Not checked: nothing was looked at, or not everything
- * that jobs wait for.
+ * Failed: a check of the row failed, whatever waits for it. No answer: one that jobs wait for, or the only ones there are, did not
+ * come to an end. Not checked: nothing was looked at, or not everything; bake's own files aside, which a host that was set up by
+ * hand does not have.
  */
 const outcomeOf = (results: readonly CheckResult[]): Outcome => {
-  const looked = results.filter(({ outcome }) => outcome !== "not checked" && outcome !== "no answer");
-  const gating = looked.filter(({ check }) => gates(check));
-  if (gating.some(({ outcome }) => outcome === "failed")) return "failed";
-  if (gating.length === 0 && looked.some(({ outcome }) => outcome === "failed")) return "failed";
-  if (results.some(({ check, outcome }) => outcome === "no answer" && (gates(check) || looked.length === 0)))
-    return "no answer";
-  const missed = results.some(({ check, outcome }) => outcome === "not checked" && gates(check) && !isAboutBake(check));
-  return looked.length === 0 || missed ? "not checked" : "passed";
+  if (results.some(({ outcome }) => outcome === "failed")) return "failed";
+  const looked = results.some(({ outcome }) => outcome === "passed");
+  if (results.some(({ check, outcome }) => outcome === "no answer" && (gates(check) || !looked))) return "no answer";
+  const missed = results.some(({ check, outcome }) => outcome !== "passed" && !isAboutBake(check));
+  return missed || !looked ? "not checked" : "passed";
 };
 
 const noteOf = (results: readonly CheckResult[]): string => {
@@ -52,6 +49,9 @@ const noteOf = (results: readonly CheckResult[]): string => {
   ].join(", ");
 };
 
+const whyNone = (row: string): string =>
+  notProven[row] ?? (asksFor[row] === undefined ? "no check names this row" : `${asksFor[row]} is not set`);
+
 /** Every row of the guide, and after them rows that only a check names. Pure. */
 export const rowResults = (results: readonly CheckResult[]): RowResult[] => {
   const known = new Set(guideRows.map(({ row }) => row));
@@ -59,7 +59,7 @@ export const rowResults = (results: readonly CheckResult[]): RowResult[] => {
   return [...guideRows, ...others.map((row) => ({ row, subject: "" }))].map(({ row, subject }) => {
     const own = results.filter(({ check }) => check.rows.includes(row));
     return own.length === 0
-      ? { row, subject, outcome: "not checked", note: notProven[row] ?? "no check names this row" }
+      ? { row, subject, outcome: "not checked", note: whyNone(row) }
       : { row, subject, outcome: outcomeOf(own), note: noteOf(own) };
   });
 };

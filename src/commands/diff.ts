@@ -8,7 +8,8 @@ import { type Change, type Difference, difference, type Item, itemsOf } from "..
 import { readLock } from "../lock/read.ts";
 import { planFor } from "./plan.ts";
 import { targetsOf } from "../targets/index.ts";
-import { effectiveValues } from "../profile/effective.ts";
+import type { Profile } from "../profile/schema.ts";
+import { formatSettingChange, settingChanges } from "../profile/settings-diff.ts";
 import { renderTree, templateNames } from "../render/tree.ts";
 import { readTemplates } from "../host/root.ts";
 import { readProfileFile, reportFailure, requireProfile } from "./profile-file.ts";
@@ -18,8 +19,7 @@ interface Side {
   /** As shown to the user. */
   readonly what: string;
   readonly items?: readonly Item[];
-  /** Settings of a profile by path, as JSON. */
-  readonly settings?: ReadonlyMap<string, string>;
+  readonly settings?: Profile;
   /** Files of the node by path. */
   readonly files?: ReadonlyMap<string, string>;
   /** Of an image. */
@@ -51,7 +51,7 @@ const imageSide = async (file: string): Promise<Side> => {
 const profileSide = async (asked: string): Promise<Side | undefined> => {
   const file = await readProfileFile(asked);
   const profile = requireProfile(file);
-  if (profile === undefined || file.tree === undefined) return undefined;
+  if (profile === undefined) return undefined;
   const lock = await readLock(file.lockFile);
   const target = targetsOf(profile)[0];
   const plan = planFor({ name: file.name, profile, ...(target !== undefined && { target }) });
@@ -60,7 +60,7 @@ const profileSide = async (asked: string): Promise<Side | undefined> => {
   return {
     what: `profile ${file.file}`,
     ...(lock !== undefined && { items: itemsOf(lock) }),
-    settings: new Map(effectiveValues(profile, file.tree).map(({ path, value }) => [path, JSON.stringify(value)])),
+    settings: profile,
     files: new Map(
       files
         .filter(({ path }) => path.startsWith("node/"))
@@ -162,7 +162,7 @@ export const diff = async (a: string, b: string, options: { json?: boolean }): P
       from.items === undefined || to.items === undefined
         ? undefined
         : difference(alike(from.items, to.items), alike(to.items, from.items));
-    const settings = from.settings && to.settings && changesOf(from.settings, to.settings);
+    const settings = from.settings && to.settings && settingChanges(from.settings, to.settings);
     const files =
       from.files &&
       to.files &&
@@ -196,9 +196,7 @@ export const diff = async (a: string, b: string, options: { json?: boolean }): P
       ...(base === undefined ? [] : [`base\n  ${base.from}\n  -> ${base.to}`]),
       ...(settings === undefined || settings.length === 0
         ? []
-        : [
-            `settings\n${settings.map(({ path, from: old, to: now }) => `  ${path}: ${old ?? "not set"} -> ${now ?? "not set"}`).join("\n")}`,
-          ]),
+        : [`settings\n${settings.map((each) => `  ${formatSettingChange(each)}`).join("\n")}`]),
       ...(files === undefined || files.length === 0
         ? []
         : [

@@ -1,5 +1,5 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../host/make-folder.ts";
 import type { Provenance } from "../bake/image-record.ts";
 import { bakeTargets, chooseTarget } from "../bake/targets.ts";
 import { checkImage, dataDiskFor } from "../check/check-image.ts";
@@ -121,8 +121,10 @@ const bake = async (
   const { plan, templates, files, bakeId } = planned;
   if (bakeId === undefined) throw new Error("a plan with a lock has a bake id");
   const folder = trial ? asked.folder : outFolder(file.name, target);
-  await mkdir("out", { recursive: true });
-  const changed = await writeTree(folder, files);
+  await makeFolder("out");
+  const changed = await writeTree(folder, files, (path) =>
+    host.progress.note(`  not made by bake, moved out of what is baked: ${join(folder, path)}`),
+  );
   print(`\nrender\n  ${folder}: ${files.length} files, ${changed.length} changed\n  bake id ${bakeId}\n\nbake`);
 
   const { describe, bootable } = await baker.bake(host, {

@@ -1,7 +1,8 @@
 /** `bake init`: writes a commented profile, from answers, from flags, or from a host that was set up by hand. */
-import { link, lstat, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { link, lstat, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { createInterface } from "node:readline/promises";
+import { makeFolder } from "../host/make-folder.ts";
 import { openRootShell } from "../check/check-host.ts";
 import { onHostScript } from "../check/on-host.ts";
 import { type HostReading, readHost } from "../check/read-host.ts";
@@ -181,7 +182,7 @@ const isThere = (file: string): BakeError =>
 const writeNew = async (file: string, text: string): Promise<void> => {
   const fresh = `${file}.new-${currentProcess()}`;
   try {
-    await mkdir(dirname(file), { recursive: true });
+    await makeFolder(dirname(file));
     await writeFile(fresh, text, { flag: "wx" });
     // File systems without links: then the name is taken by making it, empty for a moment.
     await link(fresh, file).catch(async (error: NodeJS.ErrnoException) => {

@@ -22,6 +22,7 @@ import { ensureCrane } from "../toolchain/ensure.ts";
 import { formatChange } from "./diff.ts";
 import { endOf, makeHost, storeOf } from "./host.ts";
 import { reportStaleness } from "./planned.ts";
+import { rules } from "./rules.ts";
 import { printDiagnostics, type ProfileFile, readProfileFile, requireProfile } from "./profile-file.ts";
 
 export interface LockOptions {
@@ -190,10 +191,13 @@ const outdated = async (
   const { look } = await askSources(host, store, { sources: lockSources(profile), crane: () => ensureCrane(host) });
   const findings = await findOutdated(profile, previous, requirementsOf(profile), {
     ...look,
+    rules: (changed) => rules.flatMap((rule) => [...rule.find(changed)]),
     today: new Date(host.now()).toISOString().slice(0, 10),
   });
   if (json) print(JSON.stringify({ profile: file.name, file: file.file, findings }, null, 2));
   else if (findings.length === 0) print(`${file.lockFile}: nothing newer`);
   else print(`${file.lockFile}\n${findings.map((each) => formatFinding(file, each)).join("\n")}`);
+  // What is told then is not all: no network is no finding.
+  if (findings.some(({ what }) => what === "not answered")) return 2;
   return findings.length === 0 ? 0 : 1;
 };

@@ -4,7 +4,11 @@ import { readdir } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { bakeTargets } from "../bake/targets.ts";
 import { BakeError } from "../errors.ts";
-import { lockPath } from "../lock/read.ts";
+import { isOpenVersion } from "../formats/version.ts";
+import { lockPath, parseLock } from "../lock/read.ts";
+import { requirementsOf } from "../lock/requirements.ts";
+import { withLockedVersions } from "../plan/locked-versions.ts";
+import { targetsOf } from "../targets/index.ts";
 import type { Diagnostic } from "../profile/diagnostics.ts";
 import { type LoadedProfile, loadProfile } from "../profile/load.ts";
 import { rules } from "./rules.ts";
@@ -29,6 +33,22 @@ const readIfThere = (path: string): string | undefined => {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
     throw new BakeError("BK105", `${path} cannot be read: ${(error as Error).message}`);
+  }
+};
+
+/** With what the lock has for versions such as `27.5.x`. A lock that cannot be read is told by whoever needs it. */
+const withVersionsOf = (lockFile: string, profile: Profile): Profile => {
+  const requirements = targetsOf(profile).length === 0 ? [] : requirementsOf(profile);
+  if (!requirements.some(({ asked }) => isOpenVersion(asked))) return profile;
+  try {
+    const { artifacts } = parseLock(readIfThere(lockFile) ?? "", lockFile);
+    const current = artifacts.filter(({ kind, asked }) =>
+      requirements.some((requirement) => requirement.kind === kind && requirement.asked === asked),
+    );
+    return withLockedVersions(profile, requirements, current);
+  } catch (error) {
+    if (error instanceof BakeError) return profile;
+    throw error;
   }
 };
 
@@ -61,12 +81,18 @@ export const readProfileFile = async (asked: string): Promise<ProfileFile> => {
     }
     const nearer = relative(process.cwd(), place);
     const file = nearer.startsWith("..") ? place : nearer;
+    const lockFile =
+      nearer.startsWith("..") && dirname(place) === own ? join("profiles", `${name}.lock.json`) : lockPath(file);
     return {
       name,
       file,
-      lockFile:
-        nearer.startsWith("..") && dirname(place) === own ? join("profiles", `${name}.lock.json`) : lockPath(file),
-      ...loadProfile(text, file, { rules, read: readIfThere, own }),
+      lockFile,
+      ...loadProfile(text, file, {
+        rules,
+        read: readIfThere,
+        own,
+        exact: (profile) => withVersionsOf(lockFile, profile),
+      }),
     };
   }
   const known = isPath

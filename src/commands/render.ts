@@ -30,7 +30,9 @@ export const render = async (options: { profile: string; check?: boolean }): Pro
         if (different.length > 0) code = 1;
         continue;
       }
-      const changed = await writeTree(folder, files);
+      const changed = await writeTree(folder, files, (path) => {
+        process.stdout.write(`not made by bake, moved out of what is baked: ${join(folder, path)}\n`);
+      });
       process.stdout.write(`${folder}: ${files.length} files, ${changed.length} changed\n`);
       if (bakeId !== undefined) process.stdout.write(`bake id ${bakeId}\n`);
       if (leftOut.length > 0) {

@@ -1,6 +1,7 @@
 /** Makes what the tests need, through the code that `bake image` uses, and writes where it is to a file that they read. */
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../host/make-folder.ts";
 import { exists } from "../host/exists.ts";
 import type { Host } from "../host/host.ts";
 import { makeHost } from "./host.ts";
@@ -16,7 +17,7 @@ const unpacked = async (host: Host, name: string, packages: readonly string[]): 
   const complete = join(folder, "complete");
   if (!(await exists(complete))) {
     await rm(folder, { recursive: true, force: true });
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     await host.progress.step(`test-${name}`, `unpack ${packages.join(", ")}`, () =>
       unpackPackages(host, packages, folder),
     );
@@ -38,7 +39,7 @@ const pythonPackages = async (host: Host, requirement: string): Promise<string> 
   if (await exists(folder)) return folder;
   const fresh = `${folder}.new`;
   await rm(fresh, { recursive: true, force: true });
-  await mkdir(fresh, { recursive: true });
+  await makeFolder(fresh);
   await host.progress.step(`test-${requirement}`, `install ${requirement}`, () =>
     host.run(
       "python3",

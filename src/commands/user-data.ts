@@ -184,6 +184,11 @@ export const userData = async (options: UserDataOptions): Promise<number> => {
       );
     }
     for (const warning of warnings) say(`warning: ${warning}`);
+    if (plan.loginKeys.length + instance.authorizedKeys.length === 0) {
+      say(
+        "warning: this user-data lets nobody log in: ssh.operatorKeys is empty and there is no --authorized-key. Without a key pair that the server is made with, there is no way in.",
+      );
+    }
     const content = inForm(text, options.format);
     if (options.output === undefined) process.stdout.write(content);
     else await writePrivate(options.output, content);

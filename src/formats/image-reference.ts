@@ -67,3 +67,9 @@ export const imageReferenceOf = (written: string): ImageReference => {
 /** Whether two references name one image: `docker.io/library/ubuntu:22.04` and `ubuntu:22.04` do. */
 export const isSameImage = (one: ImageReference, other: ImageReference): boolean =>
   one.registry === other.registry && one.repository === other.repository && one.tag === other.tag;
+
+/** `isSameImage` of two names; what is no reference names none. */
+export const nameSameImage = (one: string, other: string): boolean => {
+  const [a, b] = [parseImageReference(one), parseImageReference(other)];
+  return a !== undefined && b !== undefined && isSameImage(a, b);
+};

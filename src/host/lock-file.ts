@@ -1,9 +1,13 @@
 /** A lock file in a folder that processes, containers and machines share. Its holder touches it: that is its heartbeat. */
-import { link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { makeFolder } from "./make-folder.ts";
 import { currentProcess, heartbeatAge, heartbeatTimeout, isStale, pidOf } from "./process-identity.ts";
 import { randomName } from "./random-name.ts";
 import { touch } from "./touch.ts";
+
+/** Each is another one that was faster. */
+const mostAttempts = 1000;
 
 /** Milliseconds between two heartbeats. */
 const heartbeatEvery = 5000;
@@ -63,7 +67,9 @@ const holderOf = async (lock: string, content: string, now: () => number): Promi
 
 /** Until the lock has this content, or a living process holds it. @returns that process's ID. */
 const acquire = async (lock: string, content: string, now: () => number): Promise<number | undefined> => {
-  while (!(await create(lock, content))) {
+  for (let attempt = 0; !(await create(lock, content)); attempt++) {
+    // A link that leads nowhere is there, and cannot be read.
+    if (attempt === mostAttempts) throw new Error(`${lock} is neither free nor a lock of bake: remove it`);
     const text = await ignoreMissing(readFile(lock, "utf8"));
     // A server of files may say that a link is there which it has just made.
     if (text === content) return undefined;
@@ -88,7 +94,7 @@ export type Release = () => Promise<void>;
  */
 export const acquireLock = async (lock: string, now: () => number = Date.now): Promise<Release | number> => {
   const content = `${currentProcess()} ${randomName()}`;
-  await mkdir(dirname(lock), { recursive: true });
+  await makeFolder(dirname(lock));
   held.add(content);
   let holder: number | undefined;
   try {

@@ -1,12 +1,16 @@
 /** Where bake's own files are: templates/, packer/, profiles/, toolchain/. */
 import { readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The root of the checkout, from the bundle in dist/, or from src/. */
 export const root = ((): string => {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!["dist", "src"].includes(folder.split("/").at(-1) ?? "")) folder = dirname(folder);
+  const own = fileURLToPath(import.meta.url);
+  let folder = dirname(own);
+  while (!["dist", "src"].includes(basename(folder))) {
+    if (folder === dirname(folder)) throw new Error(`${own} lies neither in dist/ nor in src/ of a checkout of bake`);
+    folder = dirname(folder);
+  }
   return dirname(folder);
 })();
 

@@ -1,6 +1,7 @@
 /** Folders of the cache that one run of bake works in. */
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "./make-folder.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "./host.ts";
 import { currentProcess, isStale } from "./process-identity.ts";
@@ -55,7 +56,7 @@ export const withWorkFolder = async <T>(
 ): Promise<T> => {
   const parent = join(host.cacheDir, "work");
   const folder = join(parent, `${name}-${currentProcess()}`);
-  await mkdir(parent, { recursive: true });
+  await makeFolder(parent);
   await removeStaleWork(parent);
   await mkdir(folder, { mode: 0o700 });
   try {

@@ -1,5 +1,6 @@
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { makeFolder } from "./make-folder.ts";
 import { currentProcess } from "./process-identity.ts";
 
 /**
@@ -8,7 +9,7 @@ import { currentProcess } from "./process-identity.ts";
  */
 export const writeFileAtomic = async (path: string, content: string): Promise<void> => {
   const fresh = `${path}.new-${currentProcess()}`;
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   try {
     await writeFile(fresh, content);
     await rename(fresh, path);

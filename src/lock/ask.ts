@@ -21,7 +21,7 @@ import type { Sources, Requirement } from "../node/requirement.ts";
 export interface AskedSources {
   /** @throws BakeError */
   readonly resolve: (requirement: Requirement) => Promise<Artifact>;
-  readonly look: Omit<Look, "today">;
+  readonly look: Omit<Look, "today" | "rules">;
   /** What a download asks for, for every file of these; each file once. */
   readonly requests: (artifacts: readonly Artifact[]) => Promise<DownloadRequest[]>;
 }

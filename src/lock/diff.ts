@@ -1,6 +1,6 @@
 /** What changes on a node between two locks, in versions, digests and bytes. Pure. */
 import { type Architecture, type Artifact, digestOf, filesOf } from "../artifact.ts";
-import { parseImageReference } from "../formats/image-reference.ts";
+import { nameSameImage, parseImageReference } from "../formats/image-reference.ts";
 import type { Lock } from "./lock.ts";
 
 /** What is known of an artifact; of an image's record neither size nor files. */
@@ -51,11 +51,17 @@ const sum = (files: ReadonlyMap<string, number>): number =>
 /** What a lock holds, as `difference` compares it: sizes in bytes. Pure. */
 export const itemsOf = ({ artifacts }: Lock): Item[] => artifacts.map(itemOf);
 
+/** Docker Hub's images have several names. */
+const repositoryOf = (name: string): string => {
+  const reference = parseImageReference(name);
+  return reference === undefined ? name : `${reference.registry}/${reference.repository}`;
+};
+
+const isSameName = (one: Item, other: Item): boolean => one.name === other.name || nameSameImage(one.name, other.name);
+
 /** An image is the same one under another tag; everything else goes by its name. */
 const keyOf = ({ kind, name, architecture }: Item): string =>
-  [kind, kind === "container-image" ? (parseImageReference(name)?.withoutTag ?? name) : name, architecture ?? ""].join(
-    " ",
-  );
+  [kind, kind === "container-image" ? repositoryOf(name) : name, architecture ?? ""].join(" ");
 
 const all = (items: readonly Item[]): ReadonlyMap<string, number> | undefined =>
   items.some(({ files }) => files === undefined)
@@ -72,7 +78,7 @@ const freshIn = (files: ReadonlyMap<string, number>, there: ReadonlyMap<string, 
 export const difference = (before: readonly Item[], after: readonly Item[]): Difference => {
   const left = [...before];
   const take = (wanted: Item, exact: boolean): Item | undefined => {
-    const at = left.findIndex((each) => keyOf(each) === keyOf(wanted) && (!exact || each.name === wanted.name));
+    const at = left.findIndex((each) => keyOf(each) === keyOf(wanted) && (!exact || isSameName(each, wanted)));
     return at < 0 ? undefined : left.splice(at, 1)[0];
   };
   const exact = new Map(after.map((item) => [item, take(item, true)]));
@@ -80,7 +86,7 @@ export const difference = (before: readonly Item[], after: readonly Item[]): Dif
   const there = all(before);
   const changes: Change[] = [
     ...pairs.flatMap(([from, to]): Change[] => {
-      if (from !== undefined && from.digest === to.digest && from.name === to.name) return [];
+      if (from !== undefined && from.digest === to.digest && isSameName(from, to)) return [];
       return [
         {
           change: from === undefined ? "added" : "changed",

@@ -36,10 +36,10 @@ export interface MadeLock {
   readonly unanswered: readonly Unanswered[];
 }
 
-/** The pin as the profile has it now, whoever answered. */
-const withPin = (artifact: Artifact, { pin = {} }: Requirement): Artifact => {
+/** The pin as the profile has it now, and an image by the name that it has there, whoever answered. */
+const asRequired = (artifact: Artifact, { pin = {}, kind, name, asked }: Requirement): Artifact => {
   const { reason: _reason, link: _link, reviewAt: _reviewAt, ...rest } = artifact;
-  return { ...rest, ...pin };
+  return { ...rest, ...(kind === "container-image" && { name, asked }), ...pin };
 };
 
 /**
@@ -55,10 +55,10 @@ export const makeLock = async (input: MakeLockInput): Promise<MadeLock> => {
     input.limit ?? 4,
     async (requirement): Promise<Artifact | Unanswered> => {
       const known = previous === undefined ? undefined : lockedAs(previous, requirement);
-      if (known !== undefined && !input.again(requirement)) return withPin(known, requirement);
+      if (known !== undefined && !input.again(requirement)) return asRequired(known, requirement);
       input.onStart?.(requirement);
       try {
-        return withPin(await input.resolve(requirement), requirement);
+        return asRequired(await input.resolve(requirement), requirement);
       } catch (error) {
         if (error instanceof BakeError) return { requirement, error };
         throw error;

@@ -1,13 +1,14 @@
 /** What of a lock has been overtaken: newer versions, tags that moved, pins past their day, what CI uses now. Pure but for what is passed in. */
 import { mapLimited } from "../host/map-limited.ts";
 import { BakeError } from "../errors.ts";
-import { isSameImage, parseImageReference } from "../formats/image-reference.ts";
+import { nameSameImage } from "../formats/image-reference.ts";
 import type { Profile } from "../profile/schema.ts";
 import type { ProfilePath } from "../profile/source.ts";
 import type { Artifact } from "../artifact.ts";
 import type { Lock } from "./lock.ts";
 import { lockedAs, shownAsked } from "./stale.ts";
 import type { Requirement } from "../node/requirement.ts";
+import { type AskRules, offerOf } from "./offer.ts";
 import { pinFor } from "./requirements.ts";
 
 type Overtaken =
@@ -42,6 +43,8 @@ export interface Look {
   ) => Promise<{ readonly now: string; readonly detail: string } | undefined>;
   /** What a file of a repository assigns to a variable. @throws BakeError */
   readonly follow: (follows: Follows) => Promise<string>;
+  /** What the rules say of a profile: what they would refuse is not offered. */
+  readonly rules: AskRules;
   /** Today, `2026-12-31`. */
   readonly today: string;
 }
@@ -56,12 +59,6 @@ const orNotAnswered = async (subject: Omit<Finding, "what">, ask: () => Promise<
     if (!(error instanceof BakeError)) throw error;
     return [{ ...subject, what: "not answered", detail: `${error.code} ${error.message.split("\n")[0] ?? ""}` }];
   }
-};
-
-/** Two names of one image; what is no reference names none. */
-const nameSameImage = (one: string, other: string): boolean => {
-  const [a, b] = [parseImageReference(one), parseImageReference(other)];
-  return a !== undefined && b !== undefined && isSameImage(a, b);
 };
 
 /**
@@ -99,10 +96,13 @@ export const findOutdated = async (
           ]
         : []),
       ...(await orNotAnswered(subject, async () => {
-        const [newest] = await look.newer(requirement, locked);
+        const newer = await look.newer(requirement, locked);
         // A pin that is not due yet says why the newer one is not taken.
-        const held = pin?.reason !== undefined && !due;
-        return newest === undefined || held ? [] : [{ ...subject, what: "newer version", now: newest }];
+        if (pin?.reason !== undefined && !due) return [];
+        const offer = offerOf(profile, requirement, newer, look.rules);
+        if (offer === undefined) return [];
+        const { version: now, detail } = offer;
+        return [{ ...subject, what: "newer version", now, ...(detail !== undefined && { detail }) }];
       })),
       ...(await orNotAnswered(subject, async () => {
         const moved = await look.moved(requirement, locked);

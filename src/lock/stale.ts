@@ -1,15 +1,20 @@
 /** Where a lock and its profile have parted: what only one of the two has. Pure. */
+import { nameSameImage } from "../formats/image-reference.ts";
 import type { Problem } from "../profile/rules/rule.ts";
 import { shownUrl } from "../store/url.ts";
 import { type Artifact, kindOf } from "../artifact.ts";
 import type { Lock } from "./lock.ts";
 import type { Requirement } from "../node/requirement.ts";
 
+/** Of one kind and name. An image has several names, such as `x` and `docker.io/library/x`. */
+const isNamed = (artifact: Artifact, { kind, name }: Requirement): boolean =>
+  artifact.kind === kind &&
+  (artifact.name === name || (kind === "container-image" && nameSameImage(artifact.name, name)));
+
 const isFor = (artifact: Artifact, requirement: Requirement): boolean =>
-  artifact.kind === requirement.kind &&
-  artifact.name === requirement.name &&
+  isNamed(artifact, requirement) &&
   artifact.architecture === requirement.architecture &&
-  artifact.asked === requirement.asked &&
+  (requirement.kind === "container-image" || artifact.asked === requirement.asked) &&
   (requirement.kind !== "model" || (artifact.kind === "model" && artifact.hub === requirement.hub)) &&
   // A digest that the profile gives now.
   (!("sha256" in requirement) ||
@@ -33,7 +38,7 @@ const forArchitecture = ({ architecture }: Requirement | Artifact): string =>
 const help = "bake lock brings the lock up to date";
 
 const why = (lock: Lock, requirement: Requirement): string => {
-  const same = lock.artifacts.filter((each) => each.kind === requirement.kind && each.name === requirement.name);
+  const same = lock.artifacts.filter((each) => isNamed(each, requirement));
   const here = same.find((each) => each.architecture === requirement.architecture);
   if (here !== undefined) {
     if (here.asked === requirement.asked) return "the lock has another digest or source";
@@ -57,8 +62,7 @@ const missing = (lock: Lock, requirements: readonly Requirement[], file: string)
 /** Of another version or source it is said that the lock does not hold the one that is asked for. */
 const isRequired = (artifact: Artifact, requirements: readonly Requirement[]): boolean =>
   requirements.some(
-    ({ kind, name, architecture }) =>
-      artifact.kind === kind && artifact.name === name && artifact.architecture === architecture,
+    (requirement) => isNamed(artifact, requirement) && artifact.architecture === requirement.architecture,
   );
 
 const unasked = (lock: Lock, requirements: readonly Requirement[], file: string): Problem[] =>

@@ -1,7 +1,19 @@
 /** What the site's network must let through: the node tries every destination of its own (guide row G11). */
-import { reachable } from "./check-commands.ts";
+import { asJobs, command, httpStatus, reachable } from "./check-commands.ts";
 import type { Check } from "./check.ts";
-import type { Concern } from "./concern.ts";
+import type { Concern, PlannedDestination } from "./concern.ts";
+
+/**
+ * How it is tried. By a proxy a connection shows nothing, since the proxy takes all of them: a web server's answer, whichever, has
+ * come through. Milliseconds.
+ */
+const tryOf = (id: string, { host, port, through }: PlannedDestination): Check["resource"] =>
+  through === "proxy"
+    ? command(id, asJobs(httpStatus(`${port === 443 ? "https" : "http"}://${host}:${port}/`, 15)), {
+        stdout: ["/^HTTP [1-5][0-9][0-9]$/"],
+        timeout: 20_000,
+      })
+    : reachable(id, host, port, 5000);
 
 export const allowlist: Concern = {
   name: "allowlist",
@@ -11,17 +23,18 @@ export const allowlist: Concern = {
     return (
       destinations
         // A datagram that nobody answers shows nothing.
-        .filter(({ when, protocol, through }) => when === "node" && protocol === "tcp" && through !== "proxy")
+        .filter(({ when, protocol }) => when === "node" && protocol === "tcp")
         .filter(({ host }) => !checked.has(host))
-        .map(({ host, port, why }): Check => {
+        .map((destination): Check => {
+          const { host, port, why, through } = destination;
           const id = `reaches-${host}-${port}`;
           return {
             id,
             rows: ["G11"],
-            title: `${host}:${port} lets this node through: ${why}`,
+            title: `${host}:${port} lets this node through${through === "proxy" ? " by the HTTP proxy" : ""}: ${why}`,
             level: "site",
             help: "allowlist.md has every host with its reason",
-            resource: reachable(id, host, port, 5000),
+            resource: tryOf(id, destination),
           };
         })
     );

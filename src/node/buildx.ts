@@ -62,22 +62,6 @@ export const buildx: Concern = {
           { stdout: [line("1")] },
         ),
       ],
-      destinations: [
-        {
-          host: "github.com",
-          port: 443,
-          when: "bake",
-          why: `releases of buildx ${version}, the Buildkite agent and goss`,
-          order: 100,
-        },
-        {
-          host: "release-assets.githubusercontent.com",
-          port: 443,
-          when: "bake",
-          why: "where GitHub keeps the files of releases",
-          order: 110,
-        },
-      ],
       explain: [{ what: "buildx plugin", value: `${plugin}, ${version}`, because: ["buildx.version"], order: 50 }],
     };
   },

@@ -1,4 +1,5 @@
 /** How checks are written: commands for goss, and what their output must be. Pure. */
+import { shellWord } from "../formats/shell.ts";
 import type { Check, GossResource } from "./check.ts";
 
 type CheckWithoutResource = Omit<Check, "resource" | "level">;
@@ -82,3 +83,23 @@ export const reachable = (id: string, host: string, port: number, timeout: numbe
   id,
   { address: `tcp://${host}:${port}`, reachable: true, timeout },
 ];
+
+/**
+ * A command with the proxies that jobs have, and none of those of whoever looks. They are read from the running agents, and where
+ * none run from the files that their unit names. `export` keeps a proxy's password out of the process list.
+ */
+export const asJobs = (exec: string): string =>
+  [
+    "unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY",
+    "pid=$(systemctl show -p MainPID --value buildkite-agent.service 2>/dev/null)",
+    "if [ \"${pid:-0}\" -gt 0 ]; then found=$(tr '\\0' '\\n' <\"/proc/$pid/environ\")",
+    // The two forms of a value that systemd reads, without their quotes.
+    `else found=$(systemctl show -p EnvironmentFiles buildkite-agent.service 2>/dev/null | sed -n 's/^EnvironmentFiles=\\(.*\\) (ignore_errors=[a-z]*)$/\\1/p' | while IFS= read -r each; do cat "$each" 2>/dev/null; done | sed -e 's/^\\([A-Za-z_]*=\\)"\\(.*\\)"$/\\1\\2/' -e 's/\\\\\\(["\\\\$]\\)/\\1/g'); fi`,
+    "found=$(printf '%s\\n' \"$found\" | grep -iE '^(https?|all|no)_proxy=')",
+    'while IFS= read -r each; do [ -z "$each" ] || export "$each"; done <<EOF\n$found\nEOF',
+    exec,
+  ].join("\n");
+
+/** What a web server says to a GET, as one line: `HTTP 200`. */
+export const httpStatus = (url: string, seconds: number): string =>
+  `curl -sS -g -o /dev/null --max-time ${seconds} -w 'HTTP %{http_code}\\n' ${shellWord(url)}`;

@@ -45,6 +45,9 @@ export const notProven: Readonly<Record<string, string>> = {
   G28: "later: models are not part of a bake yet",
 };
 
+/** Rows that nothing of a node is about unless the profile says so, and which setting that is. */
+export const asksFor: Readonly<Record<string, string>> = { G12: "network.pypiCache", G13: "network.gitProxy" };
+
 /** The guide's mistakes and what bake does instead. */
 export const mistakes: readonly { readonly id: string; readonly instead: string }[] = [
   { id: "S1", instead: "caches and models are not copied between agents by hand (seeds come later)" },

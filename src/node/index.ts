@@ -20,6 +20,7 @@ import { metadata } from "./metadata/index.ts";
 import { models } from "./models/index.ts";
 import { npus } from "./npus/index.ts";
 import { pypiCache } from "./pypi-cache.ts";
+import { sources } from "./sources.ts";
 import { storage } from "./storage/index.ts";
 import { system } from "./system.ts";
 
@@ -43,4 +44,5 @@ export const concerns: readonly Concern[] = [
   gate,
   models,
   files,
+  sources,
 ];

@@ -1,5 +1,5 @@
 /** The site's PyPI cache, which jobs find by their environment (guide row G12). */
-import { gating, ofCommand, reachable } from "./check-commands.ts";
+import { asJobs, command, gating, httpStatus, ofCommand } from "./check-commands.ts";
 import type { Check } from "./check.ts";
 import type { Concern } from "./concern.ts";
 
@@ -26,8 +26,12 @@ const checksOf = ({ host, port }: { readonly host: string; readonly port: number
     rows: ["G12"],
     title: `the PyPI cache answers at ${host}:${port}`,
     level: "site",
-    help: "ask for access for the outward address of this host",
-    resource: reachable("pypi-cache", host, port, 2000),
+    help: "nothing came: ask for access for the outward address of this host; HTTP 4xx or 5xx: the cache itself, or a proxy that NO_PROXY does not name it for",
+    // A connection alone is taken by a cache that is broken, too.
+    resource: command("pypi-cache", asJobs(httpStatus(`http://${host}:${port}/`, 15)), {
+      stdout: ["/^HTTP [23][0-9][0-9]$/"],
+      timeout: 20_000,
+    }),
   },
 ];
 

@@ -3,8 +3,8 @@ import { type Artifact, isRelease } from "../artifact.ts";
 import type { Requirement } from "../node/requirement.ts";
 import type { Profile } from "../profile/schema.ts";
 
-/** A copy with another value at a path. */
-const withValue = (holder: unknown, [step, ...rest]: readonly (string | number)[], value: unknown): unknown => {
+/** A copy with another value at a path. Pure. */
+export const withValue = (holder: unknown, [step, ...rest]: readonly (string | number)[], value: unknown): unknown => {
   if (step === undefined) return value;
   if (Array.isArray(holder)) return holder.map((each, index) => (index === step ? withValue(each, rest, value) : each));
   const map = holder as Readonly<Record<string, unknown>>;

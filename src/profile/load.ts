@@ -109,6 +109,8 @@ const ruleDiagnostics = (
 export interface LoadSettings extends Partial<Library> {
   /** What is looked at besides the shape. */
   readonly rules: readonly Rule[];
+  /** The profile as rules see it: with the exact versions that a lock has for `27.5.x`. */
+  readonly exact?: (profile: Profile) => Profile;
 }
 
 /**
@@ -118,7 +120,7 @@ export interface LoadSettings extends Partial<Library> {
 export const loadProfile = (
   text: string,
   file: string,
-  { rules, read = () => undefined, own }: LoadSettings,
+  { rules, read = () => undefined, own, exact = (profile) => profile }: LoadSettings,
 ): LoadedProfile => {
   const { sources, tree, problems } = readChain(file, text, { read, ...(own !== undefined && { own }) });
   const texts = new Map(sources.map((source) => [source.file, shownText(source)]));
@@ -141,7 +143,7 @@ export const loadProfile = (
   const diagnostics = shown([
     ...problems,
     ...shape.problems.map((problem) => shapeDiagnostic(tree, problem)),
-    ...(shape.profile === undefined ? [] : ruleDiagnostics(rules, shape.profile, tree, shape.mended)),
+    ...(shape.profile === undefined ? [] : ruleDiagnostics(rules, exact(shape.profile), tree, shape.mended)),
   ]);
   const failed = diagnostics.some(({ severity }) => severity === "error") || shape.profile === undefined;
   return { ...(!failed && { profile: shape.profile }), diagnostics, texts, tree };

@@ -1,5 +1,5 @@
 /** The profile's secrets as they come from files and variables: read, and looked at. Nothing here keeps or prints a value. */
-import { tokenPlaceholder } from "../secrets/table.ts";
+import { tokenKinds, tokenPlaceholder } from "../secrets/table.ts";
 import type { Profile } from "./schema.ts";
 
 type SecretName = keyof Profile["secrets"];
@@ -47,6 +47,14 @@ const isToken = (value: string): string | undefined => {
     : "holds other characters than letters, digits and ._~+/=- (pasted with control characters, or in another encoding?)";
 };
 
+/** A token of another service is refused by that service alone, on every node. @param of Whose it has to be. */
+const tokenOf =
+  (of: "buildkite" | "git", wanted: string) =>
+  (value: string): string | undefined => {
+    const kind = tokenKinds.find(({ prefix }) => new RegExp(`^${prefix}`).test(value));
+    return isToken(value) ?? (kind === undefined || kind.of === of ? undefined : `holds ${kind.noun}, not ${wanted}`);
+  };
+
 const keyBody =
   /^-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----\n([A-Za-z0-9+/=\n]+)\n-----END [A-Z0-9 ]*PRIVATE KEY-----\s*$/;
 
@@ -67,8 +75,8 @@ const isPrivateKey = (value: string): string | undefined => {
 };
 
 const shapes: Readonly<Record<SecretName, (value: string) => string | undefined>> = {
-  agentToken: isToken,
-  gitToken: isToken,
+  agentToken: tokenOf("buildkite", "an agent token"),
+  gitToken: tokenOf("git", "one of a git server"),
   proxyCredentials: (value) => {
     const [, user = "", password = ""] = /^([^:\s]+):([^\0-\x1f\x7f]+)$/.exec(value) ?? [];
     if (user === "") return "is not user:password in one line";

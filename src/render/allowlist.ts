@@ -24,5 +24,5 @@ export const allowlist = ({ profile, destinations }: NodePlan): string => {
       );
     return `## ${title}\n\n| host | port | for |\n|---|--:|---|\n${rows.join("")}`;
   });
-  return `# What nodes of profile ${profile} talk to\n\n${sentences(destinations)} The PyPI cache and the git proxy keep allowlists of their own: ask for the outward address of\neach host. \`bake check --host\` tries what stands in the first table, except what the HTTP proxy connects to. Operators reach a node by ssh (22, inbound).\n\n${parts.join("\n")}`;
+  return `# What nodes of profile ${profile} talk to\n\n${sentences(destinations)} The PyPI cache and the git proxy keep allowlists of their own: ask for the outward address of\neach host. \`bake check --host\` tries what stands in the first table. Operators reach a node by ssh (22, inbound).\n\n${parts.join("\n")}`;
 };

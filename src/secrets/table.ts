@@ -43,8 +43,25 @@ export const tokenForms = {
 /** The prefixes that GitHub gives out. A search of a whole disk takes these alone: chance writes any other too. */
 export const githubKinds = "gh[pousr]_";
 
-/** What a guide writes in the place of a Buildkite token: bkct_xxx. */
-export const tokenPlaceholder = `${tokenForms.buildkite.prefix}x+`;
+/** What a guide writes in the place of a Buildkite token: bkct_xxx, or with dots and a slip of the finger bkct_xxx.xxxoxx. */
+export const tokenPlaceholder = `${tokenForms.buildkite.prefix}[xo0*._-]+`;
+
+/** Whose a token is, by its beginning, as messages name it. A JSON web token may be anybody's. */
+export const tokenKinds: readonly {
+  readonly prefix: string;
+  readonly of: "buildkite" | "git" | "other";
+  readonly noun: string;
+}[] = [
+  // Buildkite gives agents bkct_ ones, or of old such without a prefix.
+  { prefix: "bkua_", of: "other", noun: "a Buildkite API token of a user" },
+  { prefix: "bkaj_", of: "other", noun: "a Buildkite token of one job" },
+  { prefix: tokenForms.buildkite.prefix, of: "buildkite", noun: "a Buildkite token" },
+  { prefix: tokenForms.github.prefix, of: "git", noun: "a GitHub token" },
+  { prefix: tokenForms.githubFineGrained.prefix, of: "git", noun: "a GitHub token" },
+  { prefix: tokenForms.gitlab.prefix, of: "git", noun: "a GitLab token" },
+  { prefix: tokenForms.huggingFace.prefix, of: "other", noun: "a Hugging Face token" },
+  { prefix: tokenForms.slack.prefix, of: "other", noun: "a Slack token" },
+];
 
 /** The line before or behind a private key. Pure. @param kind `RSA `, `OPENSSH `, or any. */
 export const privateKeyLine = (edge: "BEGIN" | "END", kind = "[A-Z0-9 ]*"): string =>

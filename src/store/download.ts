@@ -1,6 +1,7 @@
 /** Downloads into the store: hashed on the way, resumed after a cut and after a kill, never in it under a wrong name. */
-import { mkdir, rename, stat } from "node:fs/promises";
+import { rename, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { makeFolder } from "../host/make-folder.ts";
 import { BakeError } from "../errors.ts";
 import { formatBytes } from "../formats/bytes.ts";
 import { freeBytes } from "../host/disk-space.ts";
@@ -73,7 +74,7 @@ const setAsideChanged = async ({ sha256 }: DownloadRequest, store: Store): Promi
   // Another machine has brought the right one meanwhile.
   if (after === undefined || after.ino !== before.ino) return isThere({ sha256 }, store);
   const aside = join(store.root, "refused", `${sha256}-changed`);
-  await mkdir(dirname(aside), { recursive: true });
+  await makeFolder(dirname(aside));
   await rename(path, aside);
   return undefined;
 };

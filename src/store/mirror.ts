@@ -1,7 +1,8 @@
 /** A mirror: a folder with files by content address, as the store has them, for a web server or to be carried along. */
 import { createHash } from "node:crypto";
-import { chmod, copyFile, link, mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, copyFile, link, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { makeFolder } from "../host/make-folder.ts";
 import { BakeError } from "../errors.ts";
 import { sha256File, type Store, storePath } from "./store.ts";
 import { currentProcess } from "../host/process-identity.ts";
@@ -14,7 +15,7 @@ export type MirrorFile =
 /** Readable for whatever serves it; whole or not at all. */
 const place = async (target: string, write: (fresh: string) => Promise<void>): Promise<void> => {
   const fresh = `${target}.new-${currentProcess()}`;
-  await mkdir(dirname(target), { recursive: true });
+  await makeFolder(dirname(target));
   try {
     await write(fresh);
     await chmod(fresh, 0o444);

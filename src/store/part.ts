@@ -5,19 +5,9 @@
  */
 import { createHash, type Hash } from "node:crypto";
 import { constants, createReadStream } from "node:fs";
-import {
-  copyFile,
-  type FileHandle,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  writeFile,
-} from "node:fs/promises";
+import { copyFile, type FileHandle, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { makeFolder } from "../host/make-folder.ts";
 import * as z from "zod";
 import { currentProcess, isStale, ownerState, pidNamespace } from "../host/process-identity.ts";
 import { randomName } from "../host/random-name.ts";
@@ -196,7 +186,7 @@ export class Part {
    * @throws NodeJS.ErrnoException, and the signal's reason
    */
   static async open(folder: string, key: string, signal?: AbortSignal): Promise<Part> {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     const path = newName(folder, key, currentProcess());
     const existing = (await takeOver(folder, key, path)) ? await openExisting(path) : undefined;
     if (existing === undefined) return new Part(key, path, await open(path, "wx"), createHash("sha256"), 0);
@@ -266,7 +256,7 @@ export class Part {
     await this.#file.sync();
     const { size, nlink } = await this.#file.stat();
     if (size !== this.#size || nlink === 0) throw this.#lose();
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     try {
       // Of now, also where it was complete long ago.
       await touch(this.#path);

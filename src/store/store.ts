@@ -1,8 +1,9 @@
 /** The content-addressed store: `sha256/ab/cdef…` under the cache directory. A file is in it only under the hash of its bytes. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { chmod, copyFile, mkdir, open, rename, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, copyFile, open, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../host/make-folder.ts";
 import { BakeError } from "../errors.ts";
 import { exists } from "../host/exists.ts";
 import { currentProcess } from "../host/process-identity.ts";
@@ -69,7 +70,7 @@ export class Store {
 
   /** Whoever reads the store never sees half a file: what is written is synced, then renamed. */
   async #take(write: (temporary: string) => Promise<void>): Promise<{ sha256: string; size: number }> {
-    await mkdir(join(this.root, "tmp"), { recursive: true });
+    await makeFolder(join(this.root, "tmp"));
     const temporary = join(this.root, "tmp", `${currentProcess()}-${randomName()}`);
     try {
       await write(temporary);
@@ -80,7 +81,7 @@ export class Store {
       await handle.close();
       await chmod(temporary, 0o444);
       const target = this.path(sha256);
-      await mkdir(join(target, ".."), { recursive: true });
+      await makeFolder(join(target, ".."));
       await rename(temporary, target);
       return { sha256, size };
     } finally {

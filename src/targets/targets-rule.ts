@@ -1,3 +1,4 @@
+import type { Architecture } from "../artifact.ts";
 import type { Problem, Rule } from "../profile/rules/rule.ts";
 import { targetNames } from "../profile/schema.ts";
 import { ownTags } from "./huaweicloud.ts";
@@ -21,6 +22,12 @@ const withoutDetection: Readonly<Record<string, string>> = {
 /** Servers without a hypervisor: their firmware names a maker, not OpenStack. */
 const isBareMetal = (flavor: string): boolean => flavor.startsWith("physical.");
 
+/** Families of flavors by the processor that they have, as their names begin (facts: ECS types). Of others nothing is said. */
+const flavorFamilies: readonly (readonly [beginning: RegExp, architecture: Architecture])[] = [
+  [/^(?:physical\.)?(?:k[a-z]{1,2}\d|kAi\d)/, "aarch64"],
+  [/^(?:s|t|x|c|m|e|d|i|ir|h|hc|g|p|pi|ac|am|as|aC|aM|ai|Ai)\d/, "x86_64"],
+];
+
 /** What Huawei Cloud and its Packer plugin would refuse late, or take and do something else. */
 export const targets: Rule = {
   code: "BK129",
@@ -40,6 +47,7 @@ export const targets: Rule = {
     if (huaweicloud === undefined) return [];
     const path = (key: string): string[] => ["targets", "huaweicloud", key];
     const { tags, architecture, system, flavor } = huaweicloud;
+    const ofFlavor = flavorFamilies.find(([beginning]) => beginning.test(flavor))?.[1];
     const old = architecture === "x86_64" ? withoutDetection[system] : undefined;
     return [
       ...Object.keys(tags).flatMap((name): Problem[] =>
@@ -65,6 +73,16 @@ export const targets: Rule = {
             },
           ]
         : []),
+      ...(ofFlavor === undefined || ofFlavor === architecture
+        ? []
+        : [
+            {
+              path: path("flavor"),
+              message: `flavor ${flavor} is ${ofFlavor}, and targets.huaweicloud.architecture is ${architecture}`,
+              label: ofFlavor === "aarch64" ? "k… is Kunpeng" : "an x86 flavor",
+              help: `set targets.huaweicloud.architecture: ${ofFlavor}, or take another flavor`,
+            },
+          ]),
       ...(old === undefined
         ? []
         : [

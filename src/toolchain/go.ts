@@ -1,7 +1,8 @@
 /** Tools built from their pinned Go modules. */
 import { createHash } from "node:crypto";
-import { cp, mkdir, readFile, rename, rm } from "node:fs/promises";
+import { cp, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../host/make-folder.ts";
 import { type Architecture, goArchitecture } from "../artifact.ts";
 import { BakeError } from "../errors.ts";
 import { isAtLeast } from "../formats/version.ts";
@@ -103,7 +104,7 @@ export const buildTool = async (host: Host, tool: GoTool, node: Architecture): P
     const work = `${target}.${currentProcess()}`;
     try {
       await rm(work, { recursive: true, force: true });
-      await mkdir(join(work, "bin"), { recursive: true });
+      await makeFolder(join(work, "bin"));
       // A copy: nothing that a build does can touch the pins.
       await cp(join(root, "toolchain", tool), join(work, "module"), { recursive: true });
       for (const [binary, path] of Object.entries(binaries)) {

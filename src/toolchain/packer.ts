@@ -1,6 +1,7 @@
 /** Packer with its plugin. */
-import { mkdir, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../host/make-folder.ts";
 import type { Host } from "../host/host.ts";
 import { ensureTool, ensureTools, type ToolOptions } from "./ensure.ts";
 import { pinsOf } from "./go.ts";
@@ -20,7 +21,7 @@ export const ensurePacker = async (host: Host, options?: ToolOptions): Promise<s
   if (await hasQemuPlugin(host)) return (await ensureTool(host, "packer", options)).path;
   const tools = await ensureTools(host, ["packer", "packer-plugin-qemu"], options);
   const environment = packerEnvironment(host);
-  await mkdir(environment["PACKER_CONFIG_DIR"] ?? "", { recursive: true });
+  await makeFolder(environment["PACKER_CONFIG_DIR"] ?? "");
   const plugin = tools["packer-plugin-qemu"].path;
   await host.run(tools.packer.path, ["plugins", "install", "--path", plugin, "github.com/hashicorp/qemu"], {
     env: environment,

@@ -1,7 +1,8 @@
 /** Official releases of tools, checked against their checksums. */
 import { createHash } from "node:crypto";
-import { chmod, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../host/make-folder.ts";
 import { BakeError } from "../errors.ts";
 import { checksumOf } from "../formats/checksum-file.ts";
 import type { Host } from "../host/host.ts";
@@ -87,7 +88,7 @@ export const fetchRelease = async (host: Host, tool: GoTool, release: Release): 
     }
     const work = `${target}.${currentProcess()}`;
     try {
-      await mkdir(work, { recursive: true });
+      await makeFolder(work);
       const file = join(work, release.archive);
       await writeFile(file, archive);
       if (release.archive.endsWith(".zip")) await host.run("unzip", ["-q", file, release.member, "-d", work]);

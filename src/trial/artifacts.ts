@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { chmod, copyFile, cp, mkdir, rename, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Architecture, goArchitecture } from "../artifact.ts";
+import { makeFolder } from "../host/make-folder.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import { imageReferenceOf } from "../formats/image-reference.ts";
@@ -49,7 +50,7 @@ const goTools = ["buildkite-agent", "buildkit", "goss"] as const;
 const recipeVersion = 3;
 
 const install = async (from: string, to: string): Promise<void> => {
-  await mkdir(join(to, ".."), { recursive: true });
+  await makeFolder(join(to, ".."));
   await copyFile(from, to);
   await chmod(to, 0o755);
 };
@@ -93,7 +94,7 @@ const busyboxTree = async (tree: string, root: string): Promise<void> => {
   await mkdir(join(root, "tmp"));
   // mkdir's mode would lose bits to the umask.
   await chmod(join(root, "tmp"), 0o1777);
-  await mkdir(join(root, "etc"), { recursive: true });
+  await makeFolder(join(root, "etc"));
   await writeFile(join(root, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
   await writeFile(join(root, "etc/group"), "root:x:0:\n");
 };
@@ -137,12 +138,12 @@ const sha256Of = async (file: string): Promise<string> => (await sha256File(file
 const layOut = (source: string) => {
   const put = async (path: string, file: string): Promise<string> => {
     const target = join(source, path);
-    await mkdir(dirname(target), { recursive: true });
+    await makeFolder(dirname(target));
     await rename(file, target).catch(() => copyFile(file, target));
     return target;
   };
   const write = async (path: string, text: string): Promise<void> => {
-    await mkdir(dirname(join(source, path)), { recursive: true });
+    await makeFolder(dirname(join(source, path)));
     await writeFile(join(source, path), text);
   };
   return { put, write };
@@ -182,7 +183,7 @@ export const assembleSource = async (
     };
     const work = async (name: string): Promise<string> => {
       const path = join(folder, name);
-      await mkdir(path, { recursive: true });
+      await makeFolder(path);
       return path;
     };
 

@@ -1,7 +1,8 @@
 /** The root tree of the stand-in base: Debian, bootstrapped from packages. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Architecture, goArchitecture } from "../artifact.ts";
+import { makeFolder } from "../host/make-folder.ts";
 import { BakeError } from "../errors.ts";
 import { shellWord } from "../formats/shell.ts";
 import type { Host } from "../host/host.ts";
@@ -210,7 +211,7 @@ export const bootstrap = async (
     );
   }
   for (const [path, content] of Object.entries(files)) {
-    await mkdir(dirname(join(rootTree, path)), { recursive: true });
+    await makeFolder(dirname(join(rootTree, path)));
     await writeFile(join(rootTree, path), content);
   }
   return rootTree;

@@ -3,8 +3,9 @@
  * Same contract as an openEuler cloud image: systemd, cloud-init, ssh for root, root by UUID.
  */
 import { createHash } from "node:crypto";
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { makeFolder } from "../host/make-folder.ts";
 import * as z from "zod";
 import type { Architecture } from "../artifact.ts";
 import { BakeError } from "../errors.ts";
@@ -90,7 +91,7 @@ export const standInBase = async (
       `Run this line:\nsudo --preserve-env=HOME,PATH,XDG_CACHE_HOME ./bin/bake ${process.argv.slice(2).join(" ")}`,
     );
   }
-  await mkdir(dirname(record), { recursive: true });
+  await makeFolder(dirname(record));
   const free = await freeBytes(host.cacheDir);
   if (free < neededGiB * 2 ** 30) {
     throw new BakeError(

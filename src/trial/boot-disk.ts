@@ -1,8 +1,9 @@
 /** The disk of the stand-in base: partitions, a file system, and GRUB, put together by tools that need no root. */
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readdir, readFile, truncate, writeFile } from "node:fs/promises";
+import { open, readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Architecture } from "../artifact.ts";
+import { makeFolder } from "../host/make-folder.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import { localMachines } from "../targets/local-machine.ts";
@@ -143,7 +144,7 @@ export const assembleDisk = async (
   const kernel = boot.find((name) => name.startsWith("vmlinuz-"));
   const initrd = boot.find((name) => name.startsWith("initrd.img-"));
   if (kernel === undefined || initrd === undefined) throw new BakeError("BK306", "the bootstrapped base has no kernel");
-  await mkdir(join(rootTree, "boot/grub"), { recursive: true });
+  await makeFolder(join(rootTree, "boot/grub"));
   await writeFile(join(rootTree, "boot/grub/grub.cfg"), grubConfig(architecture, uuid, kernel, initrd));
   await writeFile(join(rootTree, "etc/fstab"), `UUID=${uuid} / ext4 errors=remount-ro 0 1\n`);
   await writeFile(raw, "");

@@ -1,7 +1,8 @@
 /** Debian packages of the stand-in's release, downloaded and unpacked: nothing is installed on the host. */
-import { access, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { access, readdir, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { type Architecture, goArchitecture } from "../artifact.ts";
+import { makeFolder } from "../host/make-folder.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 
@@ -82,8 +83,7 @@ export const downloadPackages = async (
   });
   // Absolute: apt takes any other path as one below its root.
   const apt = resolve(folder, "apt");
-  for (const part of ["state/lists/partial", "cache/archives/partial", "etc/none"])
-    await mkdir(join(apt, part), { recursive: true });
+  for (const part of ["state/lists/partial", "cache/archives/partial", "etc/none"]) await makeFolder(join(apt, part));
   await writeFile(join(apt, "state/status"), "");
   await writeFile(
     join(apt, "etc/sources.list"),
@@ -118,7 +118,7 @@ export const downloadPackages = async (
     `${await acquireSettings(host)}\n${settings.join("\n")}\nAPT::Architectures { "${debian}"; };\n`,
   );
   const packages = join(folder, "packages");
-  await mkdir(packages, { recursive: true });
+  await makeFolder(packages);
   const env = { APT_CONFIG: config };
   await host.run("apt-get", ["-q", "update"], { env });
   await host.run("apt-get", ["-q", "download", ...names], { cwd: packages, env });
@@ -143,7 +143,7 @@ export const unpackPackages = async (host: Host, names: readonly string[], folde
  */
 export const unpack = async (host: Host, packages: readonly DebianPackage[], folder: string): Promise<string> => {
   const tree = join(folder, "tree");
-  await mkdir(tree, { recursive: true });
+  await makeFolder(tree);
   for (const { file } of packages) await host.run("dpkg-deb", ["-x", file, tree]);
   return tree;
 };

@@ -1,6 +1,7 @@
 /** An image as a registry has it: a manifest, a configuration, one layer. */
-import { chmod, lstat, mkdir, readdir } from "node:fs/promises";
+import { chmod, lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../host/make-folder.ts";
 import type { Host } from "../host/host.ts";
 import { type Architecture, type Blob, goArchitecture, ociDigest } from "../artifact.ts";
 import { sha256File } from "../store/store.ts";
@@ -68,7 +69,7 @@ export const packImage = async (
     readonly architecture: Architecture;
   },
 ): Promise<PackedImage> => {
-  await mkdir(input.folder, { recursive: true });
+  await makeFolder(input.folder);
   await normalizeModes(input.tree);
   const file = join(input.folder, "layer.tar");
   await host.run("tar", [...reproducible, "-C", input.tree, "-cf", file, "."]);

@@ -3,8 +3,9 @@
  * Its artifacts go the way of all others: resolvers, downloads, store. They come from a local source that serves the
  * assembled stand-ins. Its base is made here.
  */
-import { mkdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../host/make-folder.ts";
 import { BakeError } from "../errors.ts";
 import { imageReferenceOf } from "../formats/image-reference.ts";
 import { standInBase } from "./base.ts";
@@ -53,7 +54,7 @@ const lockFromSource = async (
   try {
     await rm(folder, { recursive: true, force: true });
     const source = join(folder, "source");
-    await mkdir(source, { recursive: true });
+    await makeFolder(source);
     await assembleSource(host, architecture, source, folder);
     const server = await serveSource(source);
     try {

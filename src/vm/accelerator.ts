@@ -1,7 +1,8 @@
 /** How this host runs guests of an architecture: with KVM when that works, else TCG, emulation, where a boot takes minutes. */
 import { constants } from "node:fs";
-import { access, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { access, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { makeFolder } from "../host/make-folder.ts";
 import * as z from "zod";
 import type { Architecture } from "../artifact.ts";
 import { BakeError } from "../errors.ts";
@@ -64,7 +65,7 @@ const timeGuestStart = async (
   machine: Omit<Accelerator, "reason">,
   seconds: number = probeSeconds,
 ): Promise<number | undefined> => {
-  await mkdir(host.cacheDir, { recursive: true });
+  await makeFolder(host.cacheDir);
   const folder = await mkdtemp(join(host.cacheDir, "probe-"));
   const capture = join(folder, "net.pcap");
   const stop = new AbortController();

@@ -142,6 +142,38 @@ test("two profiles: settings, and files of the node", () => {
   expect(stdout).toContain("artifacts\n  not compared: a profile without a lock says nothing about bytes\n");
 });
 
+test("what is added to a list or taken from it is told as that, wherever it stands", () => {
+  const write = (name: string, text: string): string => {
+    writeFileSync(join(folder, `${name}.yaml`), `extends: 2cards\n${text}`);
+    return `${name}.yaml`;
+  };
+  const none = write("none", "images: [quay.io/a/one:1, quay.io/a/two:1]\n");
+  const one = write("one", "models: [{ modelscope: Qwen/Qwen3-0.6B }]\nimages: [quay.io/a/two:1]\n");
+  const added = diff(none, one);
+  expect(added.stdout).toContain(
+    'settings\n  - images[0]: "quay.io/a/one:1"\n  + models[0]: {"modelscope":"Qwen/Qwen3-0.6B"}\n\n',
+  );
+  const { settings } = JSON.parse(diff(none, one, "--json").stdout) as { settings: unknown };
+  expect(settings).toEqual([
+    { path: "images[0]", from: '"quay.io/a/one:1"', entry: true },
+    { path: "models[0]", to: '{"modelscope":"Qwen/Qwen3-0.6B"}', entry: true },
+  ]);
+  expect(diff(one, none).stdout).toContain('  - models[0]: {"modelscope":"Qwen/Qwen3-0.6B"}\n');
+  // One that stays keeps quiet, wherever it stands; a section that was not there is told setting by setting.
+  const two = write(
+    "two",
+    "models: [{ huggingface: org/small }, { modelscope: Qwen/Qwen3-0.6B }]\nimages: [quay.io/a/two:1]\n",
+  );
+  expect(diff(one, two).stdout).toContain('settings\n  + models[0]: {"huggingface":"org/small"}\n\n');
+  const proxied = write(
+    "proxied",
+    "images: [quay.io/a/two:1, quay.io/a/one:1]\nnetwork: { httpProxy: { url: 'http://proxy.example.com:3128' } }\n",
+  );
+  expect(diff(none, proxied).stdout).toContain(
+    'settings\n  images: ["quay.io/a/one:1","quay.io/a/two:1"] -> ["quay.io/a/two:1","quay.io/a/one:1"]\n  network.httpProxy.except: not set -> []\n  network.httpProxy.url: not set -> "http://proxy.example.com:3128"\n\n',
+  );
+});
+
 test("an image and a lock are compared by digest, as JSON", () => {
   mkdirSync(join(folder, "out/site"), { recursive: true });
   writeFileSync(

@@ -113,7 +113,8 @@ const lockText = (): string => readFileSync(join(folder, "site.lock.json"), "utf
 const lock = (): Lock => parseLock(lockText(), "site.lock.json");
 
 const writeProfile = (more = ""): void => {
-  const { origin, sources } = server;
+  const { origin } = server;
+  const sources = Object.fromEntries(Object.entries(server.sources).filter(([name]) => !more.includes(`  ${name}:`)));
   writeFileSync(
     join(folder, "site.yaml"),
     `extends: 2cards
@@ -236,14 +237,29 @@ describe("one after the other", () => {
     const lines = stdout.split("\n").filter((line) => /^ {2}\S/.test(line));
     expect(lines).toEqual([
       "  docker (x86_64): newer version: 27.5.1 -> 28.5.2",
-      "  buildx (x86_64): newer version: 0.20.0 -> 0.21.0",
+      "  buildx (x86_64): newer version: 0.20.0 -> 0.20.1",
       "  buildkite-agent (x86_64): newer version: 3.137.0 -> 3.138.0",
       expect.stringMatching(/^ {2}moby\/buildkit:v0\.19\.0 \(x86_64\): tag moved: v0\.19\.0 -> sha256:[0-9a-f]{64}$/),
       "  quay.io/ascend/cann:9.0.1 (x86_64): newer version: 9.0.1 -> 9.1.0",
       `  Qwen/Qwen3-0.6B: files changed: ${commit("b")} -> ${commit("d")}`,
     ]);
+    expect(stdout).toContain(
+      "      together with buildx 0.24.0, its pair; Docker 28.5.2 was not tried on such hosts\n",
+    );
     expect(stdout).toContain("      changed: model.safetensors\n      site.yaml:5:19\n");
     expect(lockText()).toBe(before);
+  });
+
+  test("--outdated without a network is a failure, not findings", async () => {
+    writeProfile("  releases: http://127.0.0.1:1\n  docker: http://127.0.0.1:1\n");
+    try {
+      const { status, stdout } = await run("lock", "--profile", "site.yaml", "--outdated", "--json");
+      const { findings } = JSON.parse(stdout) as { findings: { name: string; what: string }[] };
+      expect(findings).toContainEqual(expect.objectContaining({ name: "docker", what: "not answered" }));
+      expect(status).toBe(2);
+    } finally {
+      writeProfile();
+    }
   });
 
   test("another query of a file's URL is told without it", async () => {

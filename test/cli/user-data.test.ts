@@ -141,6 +141,18 @@ test("a secret that others can read is warned about", () => {
   );
 });
 
+test("it says when it lets nobody in", () => {
+  const warning = "warning: this user-data lets nobody log in";
+  expect(bake([]).stderr.toString()).toContain(warning);
+  writeFileSync(
+    join(folder, "me.pub"),
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILQis7noIZ99mnJYBtBmHDveCP9CmQND01H06fPKNars me@example\n",
+  );
+  const { status, stderr } = bake(["--authorized-key", "me.pub"]);
+  expect(status).toBe(0);
+  expect(stderr.toString()).not.toContain(warning);
+});
+
 test("what is too large for the cloud is refused, with the form that fits", () => {
   const line = (index: number): string =>
     `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILQis7noIZ99mnJYBtBmHDveCP9CmQND01H06fPKNars operator-${index}@example`;
@@ -160,6 +172,9 @@ test("wrong options", () => {
   }
   expect(bake(["--authorized-key", "token"]).stderr.toString()).toContain("error[BK604]: token holds no public keys");
   expect(bake(["--format", "xml"]).status).toBe(2);
+  const mirror = bake(["--mirror", "http://mirror.example.com"]);
+  expect(mirror.status).toBe(2);
+  expect(mirror.stderr.toString()).toContain("--mirror is for a stock image alone");
 });
 
 test("a mirror with a login is refused, and its login is not repeated", () => {

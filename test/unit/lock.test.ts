@@ -3,12 +3,16 @@ import { describe, expect, test } from "vitest";
 import { BakeError } from "../../src/errors.ts";
 import { assignedIn } from "../../src/lock/follow.ts";
 import { type Artifact, filesOf } from "../../src/artifact.ts";
+import { difference, itemsOf } from "../../src/lock/diff.ts";
+import { imageFacts } from "../../src/node/images/facts.ts";
 import { formatLock, type Lock, lockedFor } from "../../src/lock/lock.ts";
 import { makeLock } from "../../src/lock/make.ts";
+import { offerOf } from "../../src/lock/offer.ts";
 import { findOutdated, type Look } from "../../src/lock/outdated.ts";
 import { parseLock } from "../../src/lock/read.ts";
 import { staleness } from "../../src/lock/stale.ts";
 import { requirementsOf } from "../../src/lock/requirements.ts";
+import { rules } from "../../src/commands/rules.ts";
 import { withLockedVersions } from "../../src/plan/locked-versions.ts";
 import type { Requirement } from "../../src/node/requirement.ts";
 import type { Profile } from "../../src/profile/schema.ts";
@@ -364,6 +368,31 @@ describe("making a lock", () => {
     expect(changed.find(({ after }) => after.name === "docker")?.before?.version).toBe("27.5.1");
   });
 
+  test("an image by another of its names is the same one: it is not asked for again, nor dropped", async () => {
+    const named = (image: string): Profile => ({ ...profile, images: [image] });
+    const written = { ...lockOf(named("busybox:1")) };
+    for (const name of ["docker.io/library/busybox:1", "index.docker.io/library/busybox:1", "library/busybox:1"]) {
+      const wanted = requirementsOf(named(name));
+      expect(staleness(written, wanted, "site.lock.json")).toEqual([]);
+      const made = await makeLock({
+        profile: "site",
+        requirements: wanted,
+        previous: written,
+        again: () => false,
+        resolve: ({ name: asked }) => Promise.reject(new Error(`asked for ${asked}`)),
+      });
+      const images = made.lock.artifacts.filter(({ kind }) => kind === "container-image").map((each) => each.name);
+      expect(images).toContain(name);
+      expect(images).not.toContain("busybox:1");
+      expect(difference(itemsOf(written), itemsOf(made.lock)).changes).toEqual([]);
+      // A plan made with the older lock finds it, too.
+      expect(imageFacts(named(name), written.artifacts).map(({ locked }) => locked !== undefined)).toEqual([
+        true,
+        true,
+      ]);
+    }
+  });
+
   test("takes pins from the profile as they are now", async () => {
     const pinned = lockOf(profile).artifacts.map((each) => ({ ...each, reason: "an old reason" }));
     const { lock } = await make({ ...lockOf(profile), artifacts: pinned });
@@ -376,6 +405,7 @@ describe("what is outdated", () => {
     newer: () => Promise.resolve([]),
     moved: () => Promise.resolve(undefined),
     follow: () => Promise.resolve(""),
+    rules: () => [],
     today: "2026-11-25",
     ...change,
   });
@@ -396,6 +426,39 @@ describe("what is outdated", () => {
       ["docker", "review due", "27.5.1", "2026-11-25", "not tried"],
       ["docker", "newer version", "27.5.1", "28.0.0"],
     ]);
+  });
+
+  test("nothing that a rule of ours would refuse: the pair of Docker and buildx, and a BuildKit for these kernels", async () => {
+    const newer: Look["newer"] = ({ name }) =>
+      Promise.resolve(
+        {
+          docker: ["29.0.0", "28.3.3", "28.0.0"],
+          buildx: ["0.25.0", "0.21.1", "0.20.1"],
+          "buildkite-agent": ["4.0.0", "3.999.0"],
+          "moby/buildkit:v0.19.0": ["v0.32.0", "v0.31.1", "v0.30.0", "v0.20.0"],
+        }[name] ?? [],
+      );
+    const found = (await find({}, { newer, rules: (changed) => rules.flatMap((rule) => [...rule.find(changed)]) })).map(
+      ([name, what, , ...rest]) => [name, what, ...rest],
+    );
+    expect(found).toContainEqual([
+      "docker",
+      "newer version",
+      "28.3.3",
+      "together with buildx 0.24.0, its pair; Docker 28.3.3 was not tried on such hosts",
+    ]);
+    expect(found).toContainEqual(["buildx", "newer version", "0.20.1"]);
+    expect(found).toContainEqual(["buildkite-agent", "newer version", "3.999.0"]);
+    expect(found).toContainEqual(["moby/buildkit:v0.19.0", "newer version", "v0.32.0"]);
+    expect(found).toHaveLength(4);
+    const { qemu } = profile.targets;
+    if (qemu === undefined) throw new Error("2cards has a local target");
+    const older: Profile = { ...profile, targets: { qemu: { ...qemu, base: "openeuler-20.03-lts-sp4" } } };
+    const [buildkit] = requirementsOf(older).filter(({ kind }) => kind === "container-image");
+    if (buildkit === undefined) throw new Error("a profile has a BuildKit image");
+    const ask = (changed: Profile) => rules.flatMap((rule) => [...rule.find(changed)]);
+    expect(offerOf(older, buildkit, ["v0.32.0", "v0.31.1", "v0.30.0"], ask)).toEqual({ version: "v0.30.0" });
+    expect(offerOf(older, buildkit, ["v0.32.0"], ask)).toBeUndefined();
   });
 
   test("a tag that moved, and what CI uses now", async () => {

@@ -12,17 +12,21 @@ const planWith = (except: string[]) => {
   const httpProxy = { url: "http://proxy.example.com:3128", except };
   return planFor({ name: "proxied", profile: { ...profile, network: { ...profile.network, httpProxy } } });
 };
-const tried = (except: string[]): string[] =>
-  planWith(except)
-    .checks.filter(({ level }) => level === "site")
-    .map(({ id }) => id);
+/** What a node asks without the proxy, and by it. */
+const tried = (except: string[]): { readonly direct: string[]; readonly byProxy: string[] } => {
+  const site = planWith(except).checks.filter(({ id }) => id.startsWith("reaches-"));
+  const ids = (type: string): string[] =>
+    site.flatMap(({ id, resource }) => (resource[0] === type ? [id.replace("reaches-", "")] : []));
+  return { direct: ids("addr"), byProxy: ids("command") };
+};
 
-test("with an HTTP proxy a node is asked for the proxy, and for what it reaches without it", () => {
-  expect(tried([])).toEqual(["pypi-cache", "reaches-proxy.example.com-3128"]);
-  expect(tried([".osinfra.cn"])).toContain("reaches-gh-proxy.test.osinfra.cn-443");
-  expect(tried(["*.buildkite.com"])).toContain("reaches-agent-edge.buildkite.com-443");
+test("with an HTTP proxy a node asks the proxy, what it reaches without it, and through it the rest", () => {
+  const byProxy = ["agent-edge.buildkite.com-443", "buildkiteartifacts.com-443", "gh-proxy.test.osinfra.cn-443"];
+  expect(tried([])).toEqual({ direct: ["proxy.example.com-3128"], byProxy });
+  expect(tried([".osinfra.cn"]).direct).toContain("gh-proxy.test.osinfra.cn-443");
+  expect(tried(["*.buildkite.com"]).direct).toContain("agent-edge.buildkite.com-443");
   // An ending of a name is no domain of it.
-  expect(tried(["kite.com", "infra.cn"])).toEqual(["pypi-cache", "reaches-proxy.example.com-3128"]);
+  expect(tried(["kite.com", "infra.cn"])).toEqual({ direct: ["proxy.example.com-3128"], byProxy });
 });
 
 test("the allowlist says what the proxy must let through", () => {

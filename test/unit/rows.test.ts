@@ -183,17 +183,20 @@ describe("rowResults", () => {
     expect(hasFindings(rowResults(results))).toBe(true);
   });
 
-  it("passes where only advisory checks failed beside gating ones that passed, and says so", () => {
-    const results = [result(check("a", ["G18"]), "passed"), result(check("b", ["G18"], "advisory"), "failed")];
-    expect(rowOf(results, "G18")).toMatchObject({ outcome: "passed", note: "1 failed (advisory), 1 passed" });
-    expect(hasFindings(rowResults(results))).toBe(false);
-  });
+  it.each(["advisory", "site"] as const)(
+    "fails where a check of level %s failed beside those that passed, and says so",
+    (level) => {
+      const results = [result(check("a", ["G12"]), "passed"), result(check("b", ["G12"], level), "failed")];
+      expect(rowOf(results, "G12")).toMatchObject({ outcome: "failed", note: "1 failed (advisory), 1 passed" });
+      expect(hasFindings(rowResults(results))).toBe(true);
+    },
+  );
 
   it("fails where all that was looked at is advisory and failed", () => {
     expect(rowOf([result(check("b", ["G12"], "site"), "failed")], "G12")?.outcome).toBe("failed");
   });
 
-  it("never passes a row of which a gating check was not made, but for bake's own files on another's host", () => {
+  it("never passes a row of which a check was not made, but for bake's own files on another's host", () => {
     const named = result(check("names", ["G5"]), "passed");
     expect(rowOf([named, ...notChecked([check("npu-0", ["G5"], "npu")], "no NPU in a VM")], "G5")).toMatchObject({
       outcome: "not checked",
@@ -202,7 +205,11 @@ describe("rowResults", () => {
     expect(rowOf([named, ...notChecked([check("bake-names", ["G5"])], "this host was not baked")], "G5")?.outcome).toBe(
       "passed",
     );
-    expect(rowOf([named, ...notChecked([check("far", ["G5"], "site")], "from a VM")], "G5")?.outcome).toBe("passed");
+    const cache = result(check("pypi-cache-route", ["G12"]), "passed");
+    expect(rowOf([cache, ...notChecked([check("pypi-cache", ["G12"], "site")], "from a VM")], "G12")).toMatchObject({
+      outcome: "not checked",
+      note: "1 passed, 1 not checked: from a VM",
+    });
   });
 
   it("keeps rows that only a check names", () => {

@@ -30,6 +30,13 @@ describe("an agent token", () => {
   test.each([
     ["", "is empty"],
     ["bkct_xxx", "is a placeholder"],
+    ["bkct_xxx.xxxoxxxxxxx", "is a placeholder"],
+    ["bkct_XXXX-XXXX", "is a placeholder"],
+    ["ghp_EXAMPLE0123456789EXAMPLE0123456789", "holds a GitHub token, not an agent token"],
+    ["github_pat_EXAMPLE0123456789", "holds a GitHub token"],
+    ["glpat-EXAMPLE0123456789", "holds a GitLab token"],
+    ["hf_EXAMPLE0123456789012", "holds a Hugging Face token"],
+    ["bkua_EXAMPLE0123456789", "holds a Buildkite API token of a user"],
     ["<token>", "is a placeholder"],
     ["your-token", "is a placeholder"],
     ["$BUILDKITE_AGENT_TOKEN", "is a placeholder"],
@@ -46,6 +53,19 @@ describe("an agent token", () => {
     expect(problems[0]).toContain(problem);
     expect(problems.join()).not.toContain("EXAMPLE");
   });
+});
+
+test.each([
+  ["ghp_EXAMPLE0123456789", undefined],
+  ["glpat-EXAMPLE0123456789", undefined],
+  ["0123456789abcdef0123456789abcdef01234567", undefined],
+  ["bkct_EXAMPLE0123456789", "secrets.gitToken: variable GIT holds a Buildkite token, not one of a git server"],
+])("a git token %j: %s", async (text, problem) => {
+  const { problems } = await readSecrets({ gitToken: { env: "GIT" } } as Parameters<typeof readSecrets>[0], {
+    environment: { GIT: text },
+    readFile: () => Promise.reject(new Error("no file is named")),
+  });
+  expect(problems).toEqual(problem === undefined ? [] : [problem]);
 });
 
 describe("a node key", () => {

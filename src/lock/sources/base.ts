@@ -1,33 +1,18 @@
 import { BakeError } from "../../errors.ts";
 import type { Base } from "../../artifact.ts";
+import { knownBases, openEulerBase, openEulerReleases } from "../../profile/known-bases.ts";
 import { statusOf } from "../web.ts";
 import type { BaseRequirement } from "../../node/requirement.ts";
 import { lockBytes } from "./bytes.ts";
 import { type Context, entryOf, type Resolver } from "./resolver.ts";
 
-/** openEuler's releases, newest first within their line. */
-const openEuler = [
-  "24.03-LTS-SP4",
-  "24.03-LTS-SP3",
-  "24.03-LTS-SP2",
-  "24.03-LTS-SP1",
-  "24.03-LTS",
-  "22.03-LTS-SP4",
-  "22.03-LTS-SP3",
-  "22.03-LTS-SP2",
-  "22.03-LTS-SP1",
-  "20.03-LTS-SP4",
-] as const;
-
-const baseName = (release: string): string => `openeuler-${release.toLowerCase()}`;
-
 const releaseOf = (requirement: BaseRequirement, base: string): string => {
-  const release = openEuler.find((each) => baseName(each) === base);
+  const release = openEulerReleases.find((each) => openEulerBase(each) === base);
   if (release !== undefined) return release;
   throw new BakeError(
     "BK242",
     `${requirement.path.join(".")}: ${base} is no base that bake knows`,
-    `Known are ${openEuler.map(baseName).join(", ")}; or name a qcow2 file: { file: … }.`,
+    `Known are ${knownBases.join(", ")}; or name a qcow2 file: { file: … }.`,
   );
 };
 
@@ -70,7 +55,7 @@ export const base: Resolver<BaseRequirement, Base> = {
   versions: (requirement) => {
     if (typeof requirement.base !== "string") return Promise.resolve([]);
     const line = releaseOf(requirement, requirement.base).slice(0, "22.03".length);
-    return Promise.resolve(openEuler.filter((release) => release.startsWith(line)));
+    return Promise.resolve(openEulerReleases.filter((release) => release.startsWith(line)));
   },
   resolve: (requirement, context) =>
     typeof requirement.base === "string"

@@ -83,7 +83,11 @@ const networkChecks: readonly Check[] = [
   ),
 ];
 
-const checksOf = ({ version, dataRoot }: DockerFacts, daemon: ReturnType<typeof daemonOf>): Check[] => {
+const checksOf = (
+  { version, dataRoot }: DockerFacts,
+  daemon: ReturnType<typeof daemonOf>,
+  hasCache: boolean,
+): Check[] => {
   const oneOf = (names: readonly string[]): string => `(${names.map(literal).join("|")})`;
   return [
     ofCommand(
@@ -115,7 +119,7 @@ const checksOf = ({ version, dataRoot }: DockerFacts, daemon: ReturnType<typeof 
       gating,
       {
         id: "docker-needs",
-        rows: ["G13", "G19"],
+        rows: ["G19"],
         title: "what the static archive does not bring is there: git, iptables, modprobe, xz",
         help: "install the package that is missing, by dnf or apt-get",
       },
@@ -139,8 +143,8 @@ const checksOf = ({ version, dataRoot }: DockerFacts, daemon: ReturnType<typeof 
         title: "no Docker of the distribution is installed",
         help: "remove the package: its files are those of the static archive, its units start another daemon",
       },
-      // Under whatever name: also who owns the files.
-      `found=$({ rpm -qa --qf '%{NAME}\\n' | grep -Ex '${oneOf(otherDockers.dnf)}'; dpkg-query -W -f '\${db:Status-Abbrev}\${Package}\\n' | grep -Ex 'ii ${oneOf(otherDockers.apt)}'; for name in ${binaries.join(" ")}; do rpm -qf --qf '%{NAME}\\n' /usr/bin/$name | grep -v ' '; dpkg -S /usr/bin/$name | cut -d : -f 1; done; } 2>/dev/null); echo $found; test -z "$found"`,
+      // Under whatever name: also who owns the files. Where neither answers, nothing was asked.
+      `{ rpm -q rpm || dpkg-query -W dpkg; } >/dev/null 2>&1 || exit 1; found=$({ rpm -qa --qf '%{NAME}\\n' | grep -Ex '${oneOf(otherDockers.dnf)}'; dpkg-query -W -f '\${db:Status-Abbrev}\${Package}\\n' | grep -Ex 'ii ${oneOf(otherDockers.apt)}'; for name in ${binaries.join(" ")}; do rpm -qf --qf '%{NAME}\\n' /usr/bin/$name | grep -v ' '; dpkg -S /usr/bin/$name | cut -d : -f 1; done; } 2>/dev/null); echo $found; test -z "$found"`,
     ),
     ...["containerd.service", "docker.service", "docker.socket"].map((unit) =>
       gating(
@@ -181,7 +185,7 @@ const checksOf = ({ version, dataRoot }: DockerFacts, daemon: ReturnType<typeof 
       advisory,
       {
         id: "docker-address-pools",
-        rows: ["G12", "G21"],
+        rows: [...(hasCache ? ["G12"] : []), "G21"],
         title: "Docker's networks stay away from the site's addresses",
         help: 'set "default-address-pools" in /etc/docker/daemon.json',
       },
@@ -242,10 +246,7 @@ export const docker: Concern = {
       // dockerd sets it too, once; whoever reads /etc/sysctl.conf later would set it back.
       kernelSettings: [{ name: "net.ipv4.ip_forward", value: 1 }],
       installs: installRelease(locked, "docker-static"),
-      checks: checksOf(facts.docker, daemon),
-      destinations: [
-        { host: "download.docker.com", port: 443, when: "bake", why: "Docker's static archive", order: 90 },
-      ],
+      checks: checksOf(facts.docker, daemon, profile.network.pypiCache !== undefined),
       explain: [
         { what: "Docker's data-root", value: dataRoot, because: ["docker.dataRoot"], order: 80 },
         ...(Object.keys(registries.mirrors).length === 0

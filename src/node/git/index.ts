@@ -1,7 +1,7 @@
 /** git: the proxy that URLs are rewritten to, and the token for private repositories (guide rows G13, G14). */
 import { gitConfigSection, gitConfigValue } from "../../formats/lines.ts";
 import { shellWord } from "../../formats/shell.ts";
-import { advisory, gating, line, literal, ofCommand } from "../check-commands.ts";
+import { advisory, asJobs, command, gating, httpStatus, line, literal, ofCommand } from "../check-commands.ts";
 import type { Check } from "../check.ts";
 import type { Concern } from "../concern.ts";
 import { basicHeader, placeholderHeader, secretPlaceholder } from "../secret-placeholder.ts";
@@ -17,6 +17,40 @@ const partOfBake = (header: string, lines: string): string => `# ${header}\n${li
 /** The header stands alone: an empty one first takes away what other files set (guide row G14, S8). */
 const tokenConfig = (url: string, token: string): string =>
   `[http ${gitConfigSection(url)}]\n\textraheader =\n\textraheader = ${gitConfigValue(basicHeader(token))}\n`;
+
+/** A small public repository that has been there since GitHub began. */
+const smallRepository = "https://github.com/octocat/Hello-World.git";
+
+/**
+ * Whether the proxy hands git a repository, with the proxies that jobs have. Where no repository below `for` is known, whether it
+ * answers at all. By protocol 2 a server tells the one reference that it is asked for, not all.
+ */
+const reachesCheck = (proxy: { readonly for: string; readonly via: string }): Check => {
+  const about = { id: "git-proxy-reaches", rows: ["G13"], level: "site" as const };
+  const help = "ask whoever runs the git proxy for access for the outward address of this host";
+  return smallRepository.startsWith(proxy.for)
+    ? {
+        ...about,
+        title: `git reads a repository below ${proxy.for} through the proxy`,
+        help,
+        resource: command(
+          about.id,
+          asJobs(
+            `cd / && HOME=/root GIT_TERMINAL_PROMPT=0 timeout -k 2 25 git -c protocol.version=2 ls-remote --exit-code ${smallRepository} HEAD`,
+          ),
+          { stdout: ["/^[0-9a-f]{40,64}\\s+HEAD$/"], timeout: 30_000 },
+        ),
+      }
+    : {
+        ...about,
+        title: `the git proxy answers at ${proxy.via}`,
+        help,
+        resource: command(about.id, asJobs(httpStatus(proxy.via, 25)), {
+          stdout: ["/^HTTP [1-4][0-9][0-9]$/"],
+          timeout: 30_000,
+        }),
+      };
+};
 
 const proxyChecks = (proxy: { readonly for: string; readonly via: string }): Check[] => [
   ofCommand(
@@ -38,10 +72,11 @@ const proxyChecks = (proxy: { readonly for: string; readonly via: string }): Che
   ),
   ofCommand(
     gating,
-    { id: "git-proxy-rewrites", rows: ["G13"], title: `git reaches ${proxy.for} through the proxy` },
+    { id: "git-proxy-rewrites", rows: ["G13"], title: `git rewrites ${proxy.for} to the proxy's address` },
     `cd / && HOME=/root git ls-remote --get-url ${shellWord(`${proxy.for}owner/name.git`)}`,
     { stdout: [line(`${proxy.via}owner/name.git`)] },
   ),
+  reachesCheck(proxy),
 ];
 
 /** @param url Where the header with the token is sent. */

@@ -1,5 +1,6 @@
 /** Images that are in Docker's store before the first job (guide rows G24, G27). */
 import type { Artifact } from "../../artifact.ts";
+import { nameSameImage } from "../../formats/image-reference.ts";
 import type { Profile } from "../../profile/schema.ts";
 
 export interface ImageFacts {
@@ -11,11 +12,15 @@ export interface ImageFacts {
 /** Where blobs lie on the node, each once: images share layers. */
 export const imagesFolder = "/opt/bake/images";
 
+/** A lock may have the image by another of its names. Pure. */
+export const isNamed = (name: string, reference: string): boolean =>
+  name === reference || nameSameImage(name, reference);
+
 /** @throws RangeError when a lock is given that does not name one of the profile's images. */
 export const imageFacts = ({ images, builders }: Profile, locked: readonly Artifact[] | undefined): ImageFacts[] =>
   [builders.image, ...images].map((reference) => {
     if (locked === undefined) return { reference };
-    const image = locked.find((each) => each.kind === "container-image" && each.name === reference);
+    const image = locked.find((each) => each.kind === "container-image" && isNamed(each.name, reference));
     if (image?.kind !== "container-image") throw new RangeError(`the lock does not name image ${reference}`);
     const imageId = image.config.digest;
     return {

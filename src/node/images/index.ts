@@ -2,11 +2,12 @@
 import { type ContainerImage, filesOf } from "../../artifact.ts";
 import { imageReferenceOf } from "../../formats/image-reference.ts";
 import { environmentFile, tsv } from "../../formats/lines.ts";
+import { registryAddress } from "../registry-address.ts";
 import { shellWord } from "../../formats/shell.ts";
 import { asksDocker, gating, line, ofCommand } from "../check-commands.ts";
 import type { Concern, Destination, Install, NodeFile } from "../concern.ts";
 import { blobPath, dockerLoadManifest, dockerLoadMembers } from "./docker-load.ts";
-import { type ImageFacts, imagesFolder } from "./facts.ts";
+import { type ImageFacts, imagesFolder, isNamed } from "./facts.ts";
 import { imageListedTwice } from "./twice-rule.ts";
 
 /** Beside the blobs of each image: what `docker load` reads first, and which blobs it gets. Two names may mean one image. */
@@ -16,7 +17,7 @@ const loadFiles = (images: readonly ImageFacts[], artifacts: readonly ContainerI
     if (locked !== undefined) folders.set(locked.folder, [...(folders.get(locked.folder) ?? []), reference]);
   }
   return [...folders].flatMap(([folder, references]) => {
-    const image = artifacts.find(({ name }) => name === references[0]);
+    const image = artifacts.find(({ name }) => references.some((reference) => isNamed(name, reference)));
     return image === undefined
       ? []
       : [
@@ -72,10 +73,14 @@ export const images: Concern = {
   ],
   contribute: ({ profile, facts: { images: planned, builders, storage }, locked, header }) => {
     const carried = (locked?.artifacts ?? []).flatMap((each) => (each.kind === "container-image" ? [each] : []));
-    const registries = (references: readonly string[], when: Destination["when"], why: string, order: number) =>
-      [...new Set(references.map((reference) => imageReferenceOf(reference).pullHost))].map(
-        (host): Destination => ({ host, port: 443, when, why, order }),
-      );
+    const registries = [...new Set(profile.images.map((image) => imageReferenceOf(image).pullHost))].map(
+      (place): Destination => ({
+        ...registryAddress(place, profile.sources.insecureRegistries),
+        when: "job",
+        why: "base image: its tag is resolved on every build",
+        order: 50,
+      }),
+    );
     return {
       files: [
         {
@@ -113,10 +118,7 @@ export const images: Concern = {
           { stdout: found === undefined ? [] : [line(found.imageId)] },
         ),
       ),
-      destinations: [
-        ...registries(profile.images, "job", "base image: its tag is resolved on every build", 50),
-        ...registries([builders.image, ...profile.images], "bake", "container images that are pre-loaded", 120),
-      ],
+      destinations: registries,
       page: {
         chain: [{ text: "bake-images", order: 50 }],
         boot: [

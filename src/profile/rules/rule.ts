@@ -9,6 +9,8 @@ export interface Problem {
   /** The key at the end of `path` is meant, not its value. */
   readonly at?: "key";
   readonly severity?: "error" | "warning";
+  /** Of a warning: it is allowed, and nobody tried it. A newer version may be offered all the same. */
+  readonly untried?: true;
   readonly message: string;
   readonly label?: string;
   readonly help?: string;

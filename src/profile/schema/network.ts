@@ -11,9 +11,13 @@ export const Network = z.strictObject({
     .strictObject({
       host: z
         .string()
-        .refine(isHost, "expected an IP address or a host name, without a port")
+        .refine(isHost, "expected an IPv4 address or a host name, without a port")
+        .refine(
+          (text) => !text.includes(":"),
+          "expected an IPv4 address or a host name: Docker's networks here have no IPv6, so that no build would reach",
+        )
         .meta({ examples: ["172.22.0.80"] })
-        .describe("IP address or name, as the nodes see it."),
+        .describe("IPv4 address or name, as the nodes see it."),
       port: z
         .int()
         .min(1)

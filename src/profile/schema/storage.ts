@@ -2,6 +2,9 @@
 import * as z from "zod";
 import { absolutePath } from "./text.ts";
 
+/** Of every data disk, unless a profile says otherwise. */
+export const fleetUuid = "7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001";
+
 export const Storage = z.strictObject({
   disk: z
     .union([
@@ -57,6 +60,6 @@ export const Storage = z.strictObject({
     .uuid("expected a UUID of small letters and digits such as 7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001")
     // As blkid writes it, which compares letter by letter.
     .regex(/^[^A-F]*$/, "expected a UUID of small letters and digits such as 7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001")
-    .default("7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001")
+    .default(fleetUuid)
     .describe("UUID of the file system: one for the whole fleet, so that a disk stays ours across profiles and bakes."),
 });

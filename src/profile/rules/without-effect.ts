@@ -1,0 +1,55 @@
+import { fleetUuid } from "../schema/storage.ts";
+import type { Problem, Rule } from "./rule.ts";
+
+/** A setting that another one makes void: whoever wrote it believes in something that does not happen. */
+export const withoutEffect: Rule = {
+  code: "BK151",
+  reads: ["storage.disk", "storage.uuid", "network.metadata", "files", "pins"],
+  find: ({ storage: { disk, uuid }, network: { metadata }, files, pins }): Problem[] => [
+    ...(uuid !== fleetUuid && "adopt" in disk
+      ? [
+          {
+            path: ["storage", "uuid"],
+            message: "storage.uuid has no effect beside storage.disk.adopt",
+            label: `${disk.adopt} is mounted as it is`,
+            help: "remove it: it is for a file system that the node makes",
+          },
+        ]
+      : []),
+    ...(!metadata.closed && metadata.exceptUsers.length > 0
+      ? [
+          {
+            path: ["network", "metadata", "exceptUsers"],
+            message: "network.metadata.exceptUsers has no effect while network.metadata.closed is false",
+            label: "everybody reaches the metadata service",
+            help: "remove it, or closed: false",
+          },
+        ]
+      : []),
+    ...Object.entries(pins).flatMap(([name, pin]): Problem[] =>
+      Object.values(pin).some((value) => value !== undefined)
+        ? []
+        : [
+            {
+              path: ["pins", name],
+              at: "key",
+              message: `the pin ${name} says nothing`,
+              label: "it holds no version: the version stands where it is asked for",
+              help: "give it a reason, a day to look again (reviewAt), or what it follows",
+            },
+          ],
+    ),
+    ...files.flatMap(({ sha256, checksums }, index): Problem[] =>
+      sha256 === undefined || checksums === undefined
+        ? []
+        : [
+            {
+              path: ["files", index, "checksums"],
+              message: `files[${index}].checksums has no effect beside its sha256`,
+              label: "sha256 says already which bytes they are",
+              help: "keep one of the two",
+            },
+          ],
+    ),
+  ],
+};
