@@ -119,7 +119,11 @@ export const planAsked = async (
 ): Promise<Planned> => {
   // Loaded where it is used: with it comes the HTTP client, which takes longer to start than a plan takes to make.
   const used = trial
-    ? await (await import("../trial/prepare.ts")).prepareTrial(host, store, { profileName: file.name, profile, offline })
+    ? await (await import("../trial/prepare.ts")).prepareTrial(host, store, {
+        profileName: file.name,
+        profile,
+        offline,
+      })
     : lock;
   const plan = planFor({
     name: file.name,

@@ -88,7 +88,11 @@ export const testNeeds: readonly Need[] = [
   { package: "python3-pip", provides: "pip3", why: "installs the clients of model hubs" },
   { package: "skopeo", provides: "skopeo", why: "pushes images to a registry" },
   { package: "openssl", provides: "openssl", why: "makes that registry's certificate" },
-  { package: "rpm", provides: "rpmbuild", why: "makes packages as EulerOS and openEuler have them, and their database" },
+  {
+    package: "rpm",
+    provides: "rpmbuild",
+    why: "makes packages as EulerOS and openEuler have them, and their database",
+  },
   { package: "createrepo-c", provides: "createrepo_c", why: "makes a repository of them" },
   { package: "dnf", provides: "dnf", why: "the package manager of those systems" },
   { package: "zstd", provides: "zstd", why: "compresses layers as some registries have them" },

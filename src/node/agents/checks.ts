@@ -14,7 +14,11 @@ const agentEnvironment =
   "tr '\\0' '\\n' <\"/proc/$(systemctl show -p MainPID --value buildkite-agent.service)/environ\"";
 
 /** In the order of what depends on what: the binary and its configuration first, the running agents last. */
-export const agentChecks = ({ agents, network, secrets, storage }: Profile, facts: AgentFacts, token: TokenPlace): Check[] => [
+export const agentChecks = (
+  { agents, network, secrets, storage }: Profile,
+  facts: AgentFacts,
+  token: TokenPlace,
+): Check[] => [
   // Checkouts lie on the system disk: they cannot be moved (BK114).
   ofCommand(
     gating,
