@@ -43,7 +43,10 @@ install_buildx() {
 install_buildkite_agent() {
   mkdir "$work/agent"
   tar --extract --gzip --no-same-owner --file "$1" --directory "$work/agent"
-  install -D -o root -g root -m 0755 "$work/agent/buildkite-agent" /root/.buildkite-agent/bin/buildkite-agent
+  # SELinux lets systemd start nothing below /root; the guide's path leads there (guide row G2).
+  install -D -o root -g root -m 0755 "$work/agent/buildkite-agent" /opt/bake/bin/buildkite-agent
+  install -d -o root -g root -m 0755 /root/.buildkite-agent/bin
+  ln -sfn /opt/bake/bin/buildkite-agent /root/.buildkite-agent/bin/buildkite-agent
   rm -rf "$work/agent"
 }
 
@@ -241,6 +244,21 @@ ln -sf /opt/bake/bin/bake-status /opt/bake/bin/bake-override /opt/bake/bin/bake-
 chmod --reference=/etc/fstab /etc/fstab.bake
 sync /etc/fstab.bake
 mv /etc/fstab.bake /etc/fstab
+
+# What is laid into a new folder has the label of the folder above it, which SELinux may not let systemd start or read.
+# Where SELinux is off this does nothing.
+relabel() {
+  command -v restorecon >/dev/null || return 0
+  printf '%s\n' /opt/bake /etc/bake /var/lib/bake /root/.buildkite-agent /root/.docker | restorecon -R -i -f - || return 1
+  {
+    printf '%s\n' /etc/fstab /opt/bake
+    sed 's|^|/usr/bin/|' "$upload/docker-binaries.txt"
+    cut -f 2 "$upload/files.tsv" "$upload/directories.tsv"
+    awk -F '\t' '$4 ~ /^\// { print $4 }' "$upload/artifacts.tsv"
+  } | restorecon -i -f -
+}
+step relabel
+relabel || fail "labels of what was laid could not be restored: restorecon -Rv /opt/bake says why"
 
 step docker-settings
 # reason FILE...: on one line.
