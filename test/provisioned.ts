@@ -13,14 +13,14 @@ import { render, trialPlan } from "./plan-of.ts";
 import { toolPath } from "./needs.ts";
 
 /** A made-up package; all of them have version 1-1. */
-export interface MadeUp {
+interface MadeUp {
   readonly name: string;
   readonly requires?: readonly string[];
   /** Empty ones, at these places. */
   readonly files?: readonly string[];
 }
 
-export interface Machine {
+interface Machine {
   readonly manager: "apt-get" | "dnf" | "yum";
   /** Beside those that provision.sh installs where they are missing. */
   readonly installed?: readonly MadeUp[];
@@ -37,7 +37,7 @@ export interface Machine {
   readonly after?: string;
 }
 
-export interface Provisioned {
+interface Provisioned {
   readonly code: number | null;
   /** Of provision.sh, both streams. */
   readonly output: string;

@@ -113,7 +113,6 @@ kernel.panic = 10
   test.each([
     ["a key that dockerd does not know", '{"disable-legacy-registry": true}', "disable-legacy-registry"],
     ["a file that is not there", '{"seccomp-profile": "/data/seccomp.json"}', "/data/seccomp.json"],
-    ["no JSON", '{\n  "debug": yes\n}', "/etc/docker/daemon.json of the base, line 2, column 12 is no JSON"],
   ])(
     "ends the bake by %s, and names it",
     async (_, text, named) => {
