@@ -77,6 +77,12 @@ const image = ({ images: [first] }: World) => {
   return first;
 };
 
+test("a private image of another enterprise project is found", async () => {
+  Object.assign(image(emulator.world), { type: "private", elsewhere: true });
+  expect(wrong(await run())).toEqual([]);
+  expect(emulator.calls.filter((call) => call === "IMS GET /v2/cloudimages")).toHaveLength(3);
+});
+
 interface Case {
   readonly change?: (world: World) => void;
   readonly target?: Partial<HuaweiCloudTarget>;

@@ -26,6 +26,7 @@ const Image = z.object({
   __os_type: z.string().optional(),
 });
 export type SeenImage = z.infer<typeof Image>;
+const Images = z.object({ images: z.array(Image) });
 
 const Flavors = z.object({
   flavors: z.array(
@@ -99,6 +100,16 @@ const seen = async <Name extends CallName, T, U>(
   }
 };
 
+/** An image by its ID: unless it is asked for more, the service looks among public ones and the default enterprise project's. */
+const sourceImage = async (cloud: Cloud, id: string): Promise<Seen<SeenImage | undefined>> => {
+  const ask = (query: Readonly<Record<string, string>>): Promise<Seen<SeenImage | undefined>> =>
+    seen(cloud, "listImages", { query: { id, ...query }, answer: Images }, ({ images }) =>
+      images.find((image) => image.id === id),
+    );
+  const found = await ask({});
+  return "value" in found && found.value === undefined ? ask({ enterprise_project_id: "all_granted_eps" }) : found;
+};
+
 /**
  * Asks all of it at a time.
  * @param serverName Of the server that would build, where it is known already.
@@ -106,13 +117,10 @@ const seen = async <Name extends CallName, T, U>(
 export const look = async (cloud: Cloud, target: HuaweiCloudTarget, serverName: string | undefined) => {
   const resource = (type: string) => (answer: z.infer<typeof Resources>) =>
     answer.quotas.resources.find((each) => each.type === type);
-  const images = z.object({ images: z.array(Image) });
   const [zones, image, flavor, limits, disks, imageQuota, addresses, vpc, subnet, group, named, servers] =
     await Promise.all([
       seen(cloud, "listZones", { answer: Zones }, ({ availabilityZoneInfo }) => availabilityZoneInfo),
-      seen(cloud, "listImages", { query: { id: target.sourceImage }, answer: images }, ({ images: found }) =>
-        found.find(({ id }) => id === target.sourceImage),
-      ),
+      sourceImage(cloud, target.sourceImage),
       seen(cloud, "listFlavors", { query: { flavor_id: target.flavor }, answer: Flavors }, ({ flavors }) =>
         flavors.find(({ id }) => id === target.flavor),
       ),
@@ -138,8 +146,8 @@ export const look = async (cloud: Cloud, target: HuaweiCloudTarget, serverName: 
       seen(
         cloud,
         "listImages",
-        { query: { name: target.imageName, __imagetype: "private" }, answer: images },
-        ({ images: found }) => found,
+        { query: { name: target.imageName, __imagetype: "private" }, answer: Images },
+        ({ images }) => images,
       ),
       serverName === undefined
         ? undefined
