@@ -83,7 +83,9 @@ const Subnet = z.object({
 const SecurityGroup = z.object({
   security_group: z.object({ name: z.string(), security_group_rules: z.array(Rule) }),
 });
-const Servers = z.object({ servers: z.array(z.object({ id: z.string(), name: z.string(), status: z.string() })) });
+const Servers = z.object({
+  servers: z.array(z.object({ id: z.string(), name: z.string(), status: z.string(), key_name: OrNothing })),
+});
 
 /** Asks, and keeps an error as an answer. @throws whatever is no answer of the cloud. */
 const seen = async <Name extends CallName, T, U>(
@@ -112,9 +114,9 @@ const sourceImage = async (cloud: Cloud, id: string): Promise<Seen<SeenImage | u
 
 /**
  * Asks all of it at a time.
- * @param serverName Of the server that would build, where it is known already.
+ * @param serverPrefix What names of servers that build an image of this profile begin with; ten letters of a bake id follow.
  */
-export const look = async (cloud: Cloud, target: HuaweiCloudTarget, serverName: string | undefined) => {
+export const look = async (cloud: Cloud, target: HuaweiCloudTarget, serverPrefix: string) => {
   const resource = (type: string) => (answer: z.infer<typeof Resources>) =>
     answer.quotas.resources.find((each) => each.type === type);
   const [zones, image, flavor, limits, disks, imageQuota, addresses, vpc, subnet, group, named, servers] =
@@ -149,12 +151,12 @@ export const look = async (cloud: Cloud, target: HuaweiCloudTarget, serverName: 
         { query: { name: target.imageName, __imagetype: "private" }, answer: Images },
         ({ images }) => images,
       ),
-      serverName === undefined
-        ? undefined
-        : seen(cloud, "listServers", { query: { name: serverName, limit: 100 }, answer: Servers }, (answer) =>
-            // The service finds a name within others too.
-            answer.servers.filter(({ name }) => name === serverName),
-          ),
+      seen(cloud, "listServers", { query: { name: serverPrefix, limit: 1000 }, answer: Servers }, ({ servers: all }) =>
+        // The service finds a name within others too.
+        all.filter(
+          ({ name }) => name.startsWith(serverPrefix) && /^[A-Za-z0-9_-]{10}$/.test(name.slice(serverPrefix.length)),
+        ),
+      ),
     ]);
   return { zones, image, flavor, limits, disks, imageQuota, addresses, vpc, subnet, group, named, servers };
 };
