@@ -4,7 +4,7 @@ import type { NodePlan } from "../plan/node-plan.ts";
 import { userDataLimit } from "../profile/user-data-limit.ts";
 import type { RenderedFile } from "../render/tree.ts";
 import { makeHttp } from "../store/http.ts";
-import { serverName } from "../targets/huaweicloud.ts";
+import { serverPrefix } from "../targets/huaweicloud.ts";
 import { requireTarget } from "../targets/index.ts";
 import { makeCloud } from "../huaweicloud/client.ts";
 import { endpointsOf } from "../huaweicloud/endpoints.ts";
@@ -24,11 +24,7 @@ const sentFile = "user-data/build.yaml";
  */
 export const cloudPreflight = async (
   host: Host,
-  {
-    plan,
-    files,
-    bakeId,
-  }: { readonly plan: NodePlan; readonly files: readonly RenderedFile[]; readonly bakeId?: string },
+  { plan, files }: { readonly plan: NodePlan; readonly files: readonly RenderedFile[] },
 ): Promise<Line[]> => {
   const target = requireTarget(plan, "huaweicloud");
   const given = cloudCredentials(host.env);
@@ -45,8 +41,7 @@ export const cloudPreflight = async (
   return preflight(cloud, {
     target,
     ...(projectId !== undefined && { projectId }),
-    // Without a lock its name says nothing.
-    ...(bakeId !== undefined && { serverName: serverName(plan.profile, bakeId) }),
+    serverPrefix: serverPrefix(plan.profile),
     projectName: given["HW_PROJECT_NAME"] ?? target.region,
     userData: files
       .filter(({ path }) => path === sentFile)

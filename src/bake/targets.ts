@@ -73,8 +73,6 @@ export interface BakeTarget {
     rendered: {
       readonly plan: NodePlan;
       readonly files: readonly RenderedFile[];
-      /** Absent without a lock. */
-      readonly bakeId?: string;
     },
   ) => Promise<readonly Line[]>;
 }

@@ -65,8 +65,8 @@ export const doctor = async (options: DoctorOptions): Promise<number> => {
           .join(", ")}.`,
       );
     }
-    const { plan, files, bakeId } = await planAsked(host, storeOf(host), asked, name);
-    const lines = await preflight(host, { plan, files, ...(bakeId !== undefined && { bakeId }) });
+    const { plan, files } = await planAsked(host, storeOf(host), asked, name);
+    const lines = await preflight(host, { plan, files });
     const exitCode = exitCodeOf(lines);
     if (options.json === true) {
       const { ok, wrong, "not checked": notChecked, "real run": realRun } = countsOf(lines);

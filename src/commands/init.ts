@@ -152,7 +152,7 @@ export const withVerified = (
   answers: Answers,
   file: string,
   known: Partial<Answers> = {},
-): { text: string; notes: string[]; warnings: readonly string[] } => {
+): { text: string; notes: string[]; warnings?: readonly string[] } => {
   const notes: string[] = [];
   let rest = answers;
   for (const { path, key, rule } of replaceable) {
@@ -169,7 +169,7 @@ export const withVerified = (
   return {
     text: newProfile(kept.answers, schemaBeside),
     notes: [...notes, ...kept.notes],
-    warnings: kept.warnings,
+    ...(kept.warnings.length > 0 && { warnings: kept.warnings }),
   };
 };
 
@@ -257,11 +257,11 @@ export const init = async (name: string, options: InitOptions): Promise<number> 
     if ((await lstat(file).catch(() => undefined)) !== undefined) throw isThere(file);
     const reading =
       options.fromHost === undefined ? { answers: {}, notes: [], warnings: [] } : await readFrom(options.fromHost);
-    const { text, notes, warnings } = withVerified(
-      await answersFrom(options, reading.answers, ask),
-      file,
-      reading.answers,
-    );
+    const {
+      text,
+      notes,
+      warnings = [],
+    } = withVerified(await answersFrom(options, reading.answers, ask), file, reading.answers);
     for (const warning of [...reading.warnings, ...warnings]) process.stderr.write(`warning: ${warning}\n`);
     for (const note of [...reading.notes, ...notes]) process.stderr.write(`note: ${note}\n`);
     const loaded = loadProfile(text, file, { rules });

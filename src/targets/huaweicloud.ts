@@ -11,14 +11,19 @@ const defaultName = (profile: string): string =>
 /** Tags that bake sets itself: three in a bake, two on images of the catalogue. The cloud takes ten; five are the profile's. */
 export const ownTags = ["bake-id", "bake-lock", "bake-profile", "bake-promoted", "bake-verified"] as const;
 
+/** Of a server's name that many letters are the bake id's, and 64 are all that the cloud takes. */
+const [idLetters, mostLetters] = [10, 64];
+
+/** What the names of servers that build an image of a profile begin with; the bake id's beginning follows. */
+export const serverPrefix = (profile: string): string =>
+  `${`bake-${profile.replace(/[^A-Za-z0-9._-]+/g, "-")}`.slice(0, mostLetters - idLetters - 1)}-`;
+
 /**
  * Name of the server that builds: the cloud takes no blanks in it, and after a bake that was cut off it is found by it.
  * @param bakeId Absent without a lock.
  */
-export const serverName = (profile: string, bakeId: string | undefined): string => {
-  const end = bakeId === undefined ? "" : `-${bakeId.slice(0, 10)}`;
-  return `bake-${profile.replace(/[^A-Za-z0-9._-]+/g, "-")}`.slice(0, 64 - end.length) + end;
-};
+export const serverName = (profile: string, bakeId: string | undefined): string =>
+  bakeId === undefined ? serverPrefix(profile).slice(0, -1) : serverPrefix(profile) + bakeId.slice(0, idLetters);
 
 /** A tag's value, a name: what the cloud does not take in one becomes a hyphen. */
 const tagValue = (text: string): string => text.replace(/[^A-Za-z0-9._-]/g, "-").slice(0, 43);

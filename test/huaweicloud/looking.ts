@@ -47,6 +47,7 @@ const imagesOf = ({ world, query }: Asked): Given =>
   ok({
     images: world.images
       .filter((image) => matching(image.id, query["id"]) && matching(image.name, query["name"]))
+      .filter(({ elsewhere }) => elsewhere !== true || query["enterprise_project_id"] === "all_granted_eps")
       .filter((image) => matching(image.type, query["__imagetype"]))
       .slice(0, Number(query["limit"] ?? 1000))
       .map(imageBody),

@@ -14,6 +14,8 @@ export interface Image {
   osVersion: string;
   description: string;
   tags: Record<string, string>;
+  /** Not the default enterprise project's: seen only by who asks for all. */
+  elsewhere?: true;
 }
 
 interface Flavor {

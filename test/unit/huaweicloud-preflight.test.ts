@@ -36,7 +36,7 @@ const target: HuaweiCloudTarget = {
 const input: PreflightInput = {
   target,
   projectName: "cn-north-4",
-  serverName: "bake-2cards-0123456789",
+  serverPrefix: "bake-2cards-",
   userData: [{ name: "user-data/build.yaml", bytes: 900 }],
   userDataLimit: 32_000,
 };
@@ -56,7 +56,7 @@ test("a cloud where all is right: every line is ok, but for those that only a ba
   expect(idsOf(lines, "real run")).toEqual(["capacity", "account", "write-rights", "reach", "image-inside"]);
   expect(idsOf(lines, "ok")).toEqual([
     ...["credentials", "project", "clock", "image", "image-kind", "image-architecture", "image-disk", "image-boot"],
-    ...["image-name", "server-name", "flavor", "zone", "quota-servers", "quota-disks", "quota-images"],
+    ...["image-name", "leftovers", "flavor", "zone", "quota-servers", "quota-disks", "quota-images"],
     ...["quota-addresses", "vpc", "subnet", "dhcp", "ssh", "metadata", "user-data"],
   ]);
   expect(emulator.calls.every((call) => call.split(" ")[1] === "GET")).toBe(true);
@@ -76,6 +76,12 @@ const image = ({ images: [first] }: World) => {
   if (first === undefined) throw new Error("no image");
   return first;
 };
+
+test("a private image of another enterprise project is found", async () => {
+  Object.assign(image(emulator.world), { type: "private", elsewhere: true });
+  expect(wrong(await run())).toEqual([]);
+  expect(emulator.calls.filter((call) => call === "IMS GET /v2/cloudimages")).toHaveLength(3);
+});
 
 interface Case {
   readonly change?: (world: World) => void;
@@ -175,18 +181,16 @@ const cases: Readonly<Record<string, Case>> = {
       "metadata: the security group lets nothing out to 169.254.169.254 by TCP 80: cloud-init would get no user-data",
     ],
   },
-  "a server of the name that the build's would get": {
+  "a server that a bake of this profile left; others' are not": {
     change: ({ servers }) => {
-      for (const name of ["bake-2cards-0123456789", "old-bake-2cards-0123456789"]) {
+      for (const name of ["bake-2cards-0123456-_9", "old-bake-2cards-0123456789", "bake-2cards-x-0123456789"]) {
         servers.push({
           ...{ id: `id-of-${name}`, name, imageId: ids.sourceImage, flavorId: "kc1.large.4", zone: "cn-north-4b" },
-          ...{ status: "ACTIVE", address: "", addressId: undefined, keyName: undefined, diskSize: 40, tags: {} },
+          ...{ status: "ACTIVE", address: "", addressId: undefined, keyName: "packer_1", diskSize: 40, tags: {} },
         });
       }
     },
-    wrong: [
-      "server-name: there is a server of the name that the build's would get: id-of-bake-2cards-0123456789 (ACTIVE)",
-    ],
+    wrong: ["leftovers: bake-2cards-0123456-_9 (ACTIVE, id-of-bake-2cards-0123456-_9, key pair packer_1)"],
   },
   "user-data that is too large": {
     input: { userData: [{ name: "user-data/build.yaml", bytes: 32_001 }] },

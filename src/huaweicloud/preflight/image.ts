@@ -1,4 +1,4 @@
-/** What a preflight says of the source image, and of the names that a bake takes. Pure. */
+/** What a preflight says of the source image, of the name that a bake gives, and of what earlier ones left. Pure. */
 import type { HuaweiCloudTarget } from "../../node/target.ts";
 import { judged, type Line, ofSeen } from "./line.ts";
 import type { Look, SeenImage } from "./look.ts";
@@ -66,7 +66,7 @@ const judgeImage = (image: SeenImage | undefined, target: HuaweiCloudTarget): Li
   ];
 };
 
-/** Server's and image's names, and whether they are free. */
+/** The image's name, and what earlier bakes may have left. */
 const judgeNames = ({ named, servers }: Look, target: HuaweiCloudTarget): Line[] => [
   ...ofSeen("image-name", "name of the image", named, (images) => [
     {
@@ -79,19 +79,22 @@ const judgeNames = ({ named, servers }: Look, target: HuaweiCloudTarget): Line[]
           : `${images.length} of this name already: images may share one, their IDs and tags tell them apart`,
     },
   ]),
-  ...(servers === undefined
-    ? []
-    : ofSeen("server-name", "name of the server", servers, (found) => [
-        judged(
-          "server-name",
-          "name of the server",
-          "free",
-          found.length > 0 && {
-            detail: `there is a server of the name that the build's would get: ${found.map(({ id, status }) => `${id} (${status})`).join(", ")}`,
-            help: "A bake of the same inputs is running, or was cut off and left it: look at it, and delete it in the console.",
-          },
-        ),
-      ])),
+  ...ofSeen("leftovers", "servers of earlier bakes", servers, (found) => [
+    judged(
+      "leftovers",
+      "servers of earlier bakes",
+      "none",
+      found.length > 0 && {
+        detail: found
+          .map(
+            ({ id, name, status, key_name: key }) =>
+              `${name} (${status}, ${id}${(key ?? "") === "" ? "" : `, key pair ${key}`})`,
+          )
+          .join(", "),
+        help: "A bake of this profile runs, or one was cut off and left them, and they cost money: if none runs, delete each in the console\nwith its disk, its public address and its key pair.",
+      },
+    ),
+  ]),
 ];
 
 /** All lines about images. */

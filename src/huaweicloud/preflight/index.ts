@@ -15,8 +15,8 @@ export interface PreflightInput {
   /** The project, where the user says it; else it is found by its name. */
   readonly projectId?: string;
   readonly projectName: string;
-  /** Of the server that would build, where it is known already. */
-  readonly serverName?: string;
+  /** What names of servers that build an image of this profile begin with. */
+  readonly serverPrefix: string;
   /** Each user-data that the bake's folder holds, with its bytes as they are sent. */
   readonly userData: readonly { readonly name: string; readonly bytes: number }[];
   /** Bytes that the cloud takes. */
@@ -159,7 +159,7 @@ export const preflight = async (cloud: Cloud, input: PreflightInput): Promise<Li
     return [...before, rest, ...after];
   }
   cloud.useProject(id);
-  const seen = await look(cloud, input.target, input.serverName);
+  const seen = await look(cloud, input.target, input.serverPrefix);
   return [
     ...before,
     ...imageLines(seen, input.target),

@@ -26,6 +26,7 @@ const Image = z.object({
   __os_type: z.string().optional(),
 });
 export type SeenImage = z.infer<typeof Image>;
+const Images = z.object({ images: z.array(Image) });
 
 const Flavors = z.object({
   flavors: z.array(
@@ -82,7 +83,9 @@ const Subnet = z.object({
 const SecurityGroup = z.object({
   security_group: z.object({ name: z.string(), security_group_rules: z.array(Rule) }),
 });
-const Servers = z.object({ servers: z.array(z.object({ id: z.string(), name: z.string(), status: z.string() })) });
+const Servers = z.object({
+  servers: z.array(z.object({ id: z.string(), name: z.string(), status: z.string(), key_name: OrNothing })),
+});
 
 /** Asks, and keeps an error as an answer. @throws whatever is no answer of the cloud. */
 const seen = async <Name extends CallName, T, U>(
@@ -99,20 +102,27 @@ const seen = async <Name extends CallName, T, U>(
   }
 };
 
+/** An image by its ID: unless it is asked for more, the service looks among public ones and the default enterprise project's. */
+const sourceImage = async (cloud: Cloud, id: string): Promise<Seen<SeenImage | undefined>> => {
+  const ask = (query: Readonly<Record<string, string>>): Promise<Seen<SeenImage | undefined>> =>
+    seen(cloud, "listImages", { query: { id, ...query }, answer: Images }, ({ images }) =>
+      images.find((image) => image.id === id),
+    );
+  const found = await ask({});
+  return "value" in found && found.value === undefined ? ask({ enterprise_project_id: "all_granted_eps" }) : found;
+};
+
 /**
  * Asks all of it at a time.
- * @param serverName Of the server that would build, where it is known already.
+ * @param serverPrefix What names of servers that build an image of this profile begin with; ten letters of a bake id follow.
  */
-export const look = async (cloud: Cloud, target: HuaweiCloudTarget, serverName: string | undefined) => {
+export const look = async (cloud: Cloud, target: HuaweiCloudTarget, serverPrefix: string) => {
   const resource = (type: string) => (answer: z.infer<typeof Resources>) =>
     answer.quotas.resources.find((each) => each.type === type);
-  const images = z.object({ images: z.array(Image) });
   const [zones, image, flavor, limits, disks, imageQuota, addresses, vpc, subnet, group, named, servers] =
     await Promise.all([
       seen(cloud, "listZones", { answer: Zones }, ({ availabilityZoneInfo }) => availabilityZoneInfo),
-      seen(cloud, "listImages", { query: { id: target.sourceImage }, answer: images }, ({ images: found }) =>
-        found.find(({ id }) => id === target.sourceImage),
-      ),
+      sourceImage(cloud, target.sourceImage),
       seen(cloud, "listFlavors", { query: { flavor_id: target.flavor }, answer: Flavors }, ({ flavors }) =>
         flavors.find(({ id }) => id === target.flavor),
       ),
@@ -138,15 +148,15 @@ export const look = async (cloud: Cloud, target: HuaweiCloudTarget, serverName: 
       seen(
         cloud,
         "listImages",
-        { query: { name: target.imageName, __imagetype: "private" }, answer: images },
-        ({ images: found }) => found,
+        { query: { name: target.imageName, __imagetype: "private" }, answer: Images },
+        ({ images }) => images,
       ),
-      serverName === undefined
-        ? undefined
-        : seen(cloud, "listServers", { query: { name: serverName, limit: 100 }, answer: Servers }, (answer) =>
-            // The service finds a name within others too.
-            answer.servers.filter(({ name }) => name === serverName),
-          ),
+      seen(cloud, "listServers", { query: { name: serverPrefix, limit: 1000 }, answer: Servers }, ({ servers: all }) =>
+        // The service finds a name within others too.
+        all.filter(
+          ({ name }) => name.startsWith(serverPrefix) && /^[A-Za-z0-9_-]{10}$/.test(name.slice(serverPrefix.length)),
+        ),
+      ),
     ]);
   return { zones, image, flavor, limits, disks, imageQuota, addresses, vpc, subnet, group, named, servers };
 };

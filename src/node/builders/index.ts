@@ -95,7 +95,7 @@ const checkOf = (name: string, facts: Facts): Check => {
  * @param state A command that prints where the agents' jobs look for builders.
  */
 const asksAsJob = (state: string, name: string): string =>
-  `export HOME=/root DOCKER_CONFIG=$(mktemp -d /run/bake-job.XXXXXX); trap 'rm -rf "$DOCKER_CONFIG"' EXIT; state=$(${state}); test -s "$state/instances/${name}" && docker buildx version`;
+  `export HOME=/root DOCKER_CONFIG=$(mktemp -d /run/job.XXXXXX); trap 'rm -rf "$DOCKER_CONFIG"' EXIT; state=$(${state}); test -s "$state/instances/${name}" && docker buildx version`;
 
 const jobConfigCheck = (name: string): Check => {
   const title = "a job with a DOCKER_CONFIG of its own finds buildx and its builder";
