@@ -1,12 +1,13 @@
 /** Pages and files that are made from the code, and what pages say by hand about it. `npm test -- -u` rewrites the former. */
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { expect, test } from "vitest";
 import { errorCodes } from "../../src/error-codes.ts";
 import { profileSchema } from "../../src/profile/json-schema.ts";
 import { root } from "../../src/host/root.ts";
 import { withoutCase } from "../negative/codes.ts";
+import { unlockedPlan } from "../plan-of.ts";
 import { roomMap } from "../rooms.ts";
 import { errorsPage } from "./errors-page.ts";
 import { policyPage } from "./policy-page.ts";
@@ -55,6 +56,23 @@ test("every code of a profile has an example from a case that is tested", () => 
   for (const code of Object.keys(errorCodes).filter((each) => each.startsWith("BK1") && !(each in withoutCase))) {
     expect(page, code).toMatch(new RegExp(`^    (error|warning)\\[${code}\\]: `, "m"));
   }
+});
+
+test("docs/hosts.md names tests and checks that there are", () => {
+  const page = readFileSync(join(root, "docs/hosts.md"), "utf8");
+  const tests = new Set(
+    readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" }).flatMap((path) => [path, basename(path)]),
+  );
+  const named = [...page.matchAll(/`(?:test\/)?([\w/-]+\.test\.ts)`/g)].map(([, path = ""]) => path);
+  expect(named.length).toBeGreaterThan(20);
+  expect(named.filter((path) => !tests.has(path))).toEqual([]);
+  const [, told = ""] = /## What a first real run tells([\s\S]*?)\n## /.exec(page) ?? [];
+  const asked = [...told.matchAll(/^\|.*\| (.*) \|$/gm)]
+    .flatMap(([, cell = ""]) => [...cell.matchAll(/`([a-z0-9-]+)`/g)])
+    .map(([, id = ""]) => id);
+  const ids = new Set(unlockedPlan().checks.map(({ id }) => id));
+  expect(asked.length).toBeGreaterThan(15);
+  expect(asked.filter((id) => !ids.has(id))).toEqual([]);
 });
 
 /** Lines of examples that call bake: the page, the command, and what stands behind it. */
