@@ -211,7 +211,7 @@ describe("reports", () => {
   test("GitHub: one command a problem, with what it separates by escaped", () => {
     expect(diagnostics.map(formatGithub)).toEqual([
       '::error file=profile.yaml,line=2,col=18,endColumn=25,title=BK102::agents.queue cannot be "50%25 off": expected a queue name of letters, digits, `.`, `_` and `-`%0Ahelp: for example: queue: ascend',
-      "::error file=site%2C1.yaml,line=2,col=24,endColumn=44,title=BK102::secrets.agentToken cannot be a value that is not shown: expected { file: … } or { env: … }%0Aextended here: profile.yaml:1:10",
+      "::error file=site%2C1.yaml,line=2,col=24,endColumn=44,title=BK102::secrets.agentToken cannot be a value that is not shown: expected { file: … }, { env: … } or { csms: … }%0Aextended here: profile.yaml:1:10",
     ]);
   });
 
