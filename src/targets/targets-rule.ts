@@ -12,7 +12,7 @@ const mostTags = 10;
 /** cloud-init from 22.4 on knows Huawei Cloud on x86; these bring an older one (facts: cloud-init by version). */
 const withoutDetection: Readonly<Record<string, string>> = { "openeuler-20.03": "19.4", "openeuler-22.03": "21.4" };
 
-/** Families of flavors by the processor that they have, as their names begin (facts: ECS types). Of others nothing is said. */
+/** Families of flavors by the processor that they have, as their names begin in Huawei Cloud's list of types. Of others nothing is said. */
 const flavorFamilies: readonly (readonly [beginning: RegExp, architecture: Architecture])[] = [
   [/^(?:physical\.)?(?:k[a-z]{1,2}\d|kAi\d)/, "aarch64"],
   [/^(?:s|t|x|c|m|e|d|i|ir|h|hc|g|p|pi|ac|am|as|aC|aM|ai|Ai)\d/, "x86_64"],
