@@ -6,7 +6,7 @@ import type { Concern, ConcernInput, Destination } from "./concern.ts";
 import { registryAddress } from "./registry-address.ts";
 import { portOf } from "./url-port.ts";
 
-/** Where a host keeps the files that it sends others to (facts: each seen in an answer). */
+/** Where a host sends others for its files or logins, as its operators say: no test reaches them. */
 const keptAt: Readonly<Record<string, readonly string[]>> = {
   "github.com": ["release-assets.githubusercontent.com", "objects.githubusercontent.com"],
   "registry-1.docker.io": ["index.docker.io", "auth.docker.io", "production.cloudflare.docker.com"],

@@ -22,7 +22,7 @@ const withoutDetection: Readonly<Record<string, string>> = {
 /** Servers without a hypervisor: their firmware names a maker, not OpenStack. */
 const isBareMetal = (flavor: string): boolean => flavor.startsWith("physical.");
 
-/** Families of flavors by the processor that they have, as their names begin (facts: ECS types). Of others nothing is said. */
+/** Families of flavors by the processor that they have, as their names begin in Huawei Cloud's list of types. Of others nothing is said. */
 const flavorFamilies: readonly (readonly [beginning: RegExp, architecture: Architecture])[] = [
   [/^(?:physical\.)?(?:k[a-z]{1,2}\d|kAi\d)/, "aarch64"],
   [/^(?:s|t|x|c|m|e|d|i|ir|h|hc|g|p|pi|ac|am|as|aC|aM|ai|Ai)\d/, "x86_64"],

@@ -5,7 +5,7 @@ import type { Problem, Rule } from "../../profile/rules/rule.ts";
 /** Run by the team on its hosts (guide row G15). */
 const verified = ["26.1.3", "27.5.1"];
 
-/** The last releases of lines that are closed: what `27.5.x` means while no lock says so (facts: releases of moby). */
+/** The last releases of lines that are closed: what `27.5.x` means while no lock says so. */
 const lastOfLine = ["26.1.5", "27.5.1"];
 
 const isVerified = (version: string): boolean => {
