@@ -43,15 +43,18 @@ export const registration = (name: string, architecture: Architecture, interpret
 /** The script's exit code when the kernel takes no registration. */
 export const noRegistration = 78;
 
-/** Runs a command between registration and its end; a signal goes on to the command first. */
+/**
+ * Runs a command between registration and its end. The command has processes of its own: with the first one all of them end,
+ * so that a signal leaves none behind that goes on writing.
+ */
 const script = `set -eu
 line=$1 name=$2
 shift 2
 at=/proc/sys/fs/binfmt_misc
 { mount -t binfmt_misc binfmt_misc "$at" && printf '%s' "$line" >"$at/register"; } || exit ${noRegistration}
-"$@" &
+unshare --pid --fork --kill-child --mount-proc "$@" &
 child=$!
-trap 'kill -TERM "$child"' TERM INT
+trap 'kill -KILL "$child"' TERM INT
 code=0
 while kill -0 "$child" 2>/dev/null; do
   code=0

@@ -35,6 +35,7 @@ const types: Readonly<Record<string, "string" | "number" | "bool" | "list(string
   communicator: "string",
   ssh_username: "string",
   ssh_timeout: "string",
+  ssh_file_transfer_method: "string",
 };
 
 const templateOf = (path: string, locked: boolean): string => {
