@@ -115,7 +115,7 @@ const bake = async (
   const baker = await bakeTargets[target].load();
   print("set-up");
   const packer = await baker.setUp(host, asked.profile, { offline });
-  requireBase();
+  if (offline) requireBase();
 
   const planned = await planAsked(host, store, asked, target);
   const { plan, templates, files, bakeId } = planned;

@@ -2,9 +2,10 @@
  * Where cloud-init finds what an instance is: the seed of NoCloud on a small disk, OpenStack's files on such a disk (its
  * config drive), or the same files from a metadata service.
  */
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Host } from "../host/host.ts";
+import { makeFolder } from "../host/make-folder.ts";
 import type { DiskFile } from "./disks.ts";
 
 export interface InstanceData {
@@ -47,7 +48,7 @@ export const writeSeed = async (
   const { label, files } = volumes[datasource];
   const seed = join(workDir, "seed");
   for (const [path, content] of Object.entries(files(data))) {
-    await mkdir(dirname(join(seed, path)), { recursive: true, mode: 0o700 });
+    await makeFolder(dirname(join(seed, path)));
     await writeFile(join(seed, path), content, { mode: 0o600 });
   }
   const file = join(workDir, "seed.iso");
