@@ -22,7 +22,7 @@ const bake = (args: readonly string[], env: Record<string, string> = {}) =>
     timeout: 60_000,
   });
 const sh = (script: string, env: Record<string, string> = {}) =>
-  spawnSync("bash", ["-c", script], {
+  spawnSync("bash", ["--norc", "-c", script], {
     cwd: folder,
     encoding: "utf8",
     env: { ...process.env, BAKE: join(root, "bin/bake"), ...env },

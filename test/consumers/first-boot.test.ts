@@ -21,7 +21,7 @@ const firstBoot = (what: string) => {
   const text = readFileSync(join(root, "templates/node/bake-first-boot"), "utf8")
     .replaceAll("/var/lib/", at("var/lib/"))
     .replaceAll("/etc /root", `${at("etc")} ${at("root")}`);
-  return spawnSync("bash", ["-c", text, "bake-first-boot", what], { encoding: "utf8" });
+  return spawnSync("bash", ["--norc", "-c", text, "bake-first-boot", what], { encoding: "utf8" });
 };
 const mark = (): string => readFileSync(at("var/lib/bake/first-boot"), "utf8");
 const state = (): string[] => readdirSync(at("var/lib/cloud")).toSorted();

@@ -16,7 +16,7 @@ const identity = (key: string) => {
     .replaceAll("/etc/hostname", at("etc/hostname"))
     .replaceAll("/proc/sys/kernel/hostname", at("kernel-hostname"))
     .replaceAll("/var/lib/bake", at("var/lib/bake"));
-  return spawnSync("bash", ["-c", text], { encoding: "utf8" });
+  return spawnSync("bash", ["--norc", "-c", text], { encoding: "utf8" });
 };
 const read = (path: string): string => readFileSync(at(path), "utf8");
 const modes = (...paths: string[]): string =>

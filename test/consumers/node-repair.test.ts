@@ -226,7 +226,7 @@ const commandOf = (id: string): string => {
 needs("root").describe("disks", () => {
   /** In a mount table of its own: what it mounts is gone with it. */
   const apart = (script: string) =>
-    spawnSync("unshare", ["--mount", "bash", "-euo", "pipefail", "-c", script], { encoding: "utf8" });
+    spawnSync("unshare", ["--mount", "bash", "--norc", "-euo", "pipefail", "-c", script], { encoding: "utf8" });
 
   it("a file system without inodes is not ready for jobs, one with them is", () => {
     mkdirSync(at("disk"), { recursive: true });
@@ -314,7 +314,9 @@ ${block.replaceAll("sed -Ei --follow-symlinks", "edit").replace(/^/, 'edit() { s
 ask /usr/lib/systemd/systemd-sysctl
 if command -v sysctl >/dev/null; then ask sysctl --system; ask sysctl -p; fi
 cat /etc/sysctl.conf`;
-    const { stdout, stderr } = spawnSync("unshare", ["--net", "--mount", "bash", "-c", script], { encoding: "utf8" });
+    const { stdout, stderr } = spawnSync("unshare", ["--net", "--mount", "bash", "--norc", "-c", script], {
+      encoding: "utf8",
+    });
     expect(stderr).toBe("");
     const withSysctl = spawnSync("sh", ["-c", "command -v sysctl"]).status === 0;
     expect(stdout.split("\n")).toEqual([

@@ -26,7 +26,7 @@ test("the image's name is the same for all agents but for EPOCHSECONDS, read as 
     .filter((line) => /^(epoch|tag)=/.test(line))
     .join("\n");
   const nameIn = (env: Record<string, string>): string =>
-    spawnSync("bash", ["-c", `${naming}\necho "$tag"`], { env: { PATH: process.env["PATH"] ?? "", ...env } })
+    spawnSync("bash", ["--norc", "-c", `${naming}\necho "$tag"`], { env: { PATH: process.env["PATH"] ?? "", ...env } })
       .stdout.toString()
       .trim();
   // Whatever this bash makes of the variable itself.

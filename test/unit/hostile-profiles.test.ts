@@ -49,10 +49,14 @@ test(`${count} strings in the fields of a profile`, { timeout: 300_000 }, () => 
     ({ path }) => path === "node/etc/bake/agent.env",
   );
   const names = environment.map((_, index) => `V${index}`).join(" ");
-  const { stdout } = spawnSync("bash", ["-c", `. <(cat); for name in ${names}; do printf '%s\\0' "\${!name}"; done`], {
-    input: file?.content ?? "",
-    encoding: "utf8",
-    cwd: join(root, "test"),
-  });
+  const { stdout } = spawnSync(
+    "bash",
+    ["--norc", "-c", `. <(cat); for name in ${names}; do printf '%s\\0' "\${!name}"; done`],
+    {
+      input: file?.content ?? "",
+      encoding: "utf8",
+      cwd: join(root, "test"),
+    },
+  );
   expect(stdout.split("\0").slice(0, -1), `seed ${seed}`).toEqual(environment);
 });
