@@ -92,7 +92,7 @@ export const images: Concern = {
           path: "/opt/bake/images.tsv",
           content: tsv(
             planned.flatMap(({ reference, locked: found }) =>
-              found === undefined ? [] : [[reference, found.imageId, found.folder]],
+              found === undefined ? [] : [[reference, found.imageId, found.folder, found.pull]],
             ),
           ),
           ofBake: true,

@@ -158,7 +158,8 @@ When bake-storage refused a disk and that was put right (so that \`${storage.mou
 export const storage: Concern = {
   name: "storage",
   rules: [freeSpace, mountRule],
-  contribute: ({ facts: { storage: disk }, header }) => {
+  contribute: ({ facts: { storage: disk, docker }, header }) => {
+    const { dataRoot } = docker;
     const fileSystemTools = disk.filesystem === "xfs" ? "xfsprogs" : "e2fsprogs";
     return {
       files: [
@@ -178,6 +179,16 @@ export const storage: Concern = {
           })}`,
           order: 100,
         },
+        ...(disk.seed === undefined
+          ? []
+          : [
+              {
+                // The unpacked seed has the data disk's own UUID: links to that go on leading to the disk.
+                path: "/etc/udev/rules.d/70-bake-seed.rules",
+                content: `# ${header}\nSUBSYSTEM=="block", KERNEL=="loop*", OPTIONS+="link_priority=-100"\n`,
+                order: 104,
+              },
+            ]),
         // A disk that multipathd has taken is in use, and never blank.
         ...(disk.kind === "blank" && disk.select === "nvme"
           ? [
@@ -189,10 +200,34 @@ export const storage: Concern = {
             ]
           : []),
       ],
-      provision: [{ name: "fstab", content: `${disk.fstab.map(fstabField).join(" ")}\n` }],
+      provision: [
+        ...(disk.seed === undefined
+          ? []
+          : [
+              {
+                name: "seed.env",
+                content: environmentFile({
+                  SEED_BYTES: String(disk.seed.bytes),
+                  SEED_UUID: disk.uuid,
+                  SEED_LABEL: disk.label,
+                  SEED_JOURNAL_MIB: String(disk.seed.journalMib),
+                  SEED_MOUNT: disk.mount,
+                  SEED_DATA_ROOT: dataRoot,
+                  SEED_LEVEL: String(disk.seed.level),
+                }),
+              },
+            ]),
+        { name: "fstab", content: `${disk.fstab.map(fstabField).join(" ")}\n` },
+      ],
       directories: [{ path: disk.mount, order: 10 }],
-      units: [{ name: "bake-storage.service", order: 20 }],
-      scripts: [{ name: "bake-storage", order: 20 }],
+      units: [
+        { name: "bake-storage.service", order: 20 },
+        { name: "bake-seed.service", values: { mount: disk.mount }, order: 25 },
+      ],
+      scripts: [
+        { name: "bake-storage", order: 20 },
+        { name: "bake-seed", order: 25 },
+      ],
       packages: [
         {
           action: "install",
@@ -201,6 +236,10 @@ export const storage: Concern = {
           because: ["storage.filesystem"],
           order: 120,
         },
+        // Of the seed's ranges.
+        ...(disk.seed === undefined
+          ? []
+          : [{ action: "install" as const, apt: "zstd", dnf: "zstd", because: ["storage.seed"], order: 121 }]),
       ],
       checks: checksOf(disk),
       explain: [
