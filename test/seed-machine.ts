@@ -27,8 +27,8 @@ export interface SeedMachine {
   readonly folder: string;
   /** Lays an image where a bake lays it. `layers`: shell that fills the current, empty folder. @returns its ID. */
   readonly addImage: (name: string, layers: readonly string[]) => string;
-  /** Makes the seed of all images. @param mib Of its file system. */
-  readonly makeSeed: (mib: number) => Ran;
+  /** Makes the seed of all images, in opt/bake/seed. @param mib Of its file system. @param journalMib Default 16. */
+  readonly makeSeed: (mib: number, journalMib?: number) => Ran;
   /** Runs shell on it; `$seed` is bake-seed. */
   readonly run: (script: string) => Ran;
   /** As `run`, killed with all its processes after so many milliseconds. */
@@ -119,11 +119,11 @@ export const openSeedMachine = (parent: string): SeedMachine => {
     folder,
     addImage,
     run,
-    makeSeed: (mib) => {
+    makeSeed: (mib, journalMib = 16) => {
       cpSync(at("images/all"), at("opt/bake/images"), { recursive: true });
       writeFileSync(
         at("upload/seed.env"),
-        `SEED_BYTES=${mib << 20}\nSEED_UUID=${uuid}\nSEED_LABEL=bake-data\nSEED_JOURNAL_MIB=16\nSEED_MOUNT=/mnt\nSEED_DATA_ROOT=${dataRoot}\nSEED_LEVEL=3\n`,
+        `SEED_BYTES=${mib * 2 ** 20}\nSEED_UUID=${uuid}\nSEED_LABEL=bake-data\nSEED_JOURNAL_MIB=${journalMib}\nSEED_MOUNT=/mnt\nSEED_DATA_ROOT=${dataRoot}\nSEED_LEVEL=3\n`,
       );
       return run('umount /mnt; bash "$work/upload/seed.sh" "$work/upload"');
     },

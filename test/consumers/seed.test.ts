@@ -62,7 +62,9 @@ needs("root", "docker").describe("seed", () => {
     expect(output).toMatch(/^map\.tsv$/m);
     expect(output).toMatch(/^docker-cache1$/m);
     for (const id of ids) expect(output).toContain(id.slice("sha256:".length));
-    expect(output).not.toMatch(/^(engine-id|containers|network|tmp|runtimes|swarm|plugins|containerd|buildkit|volumes)$/m);
+    expect(output).not.toMatch(
+      /^(engine-id|containers|network|tmp|runtimes|swarm|plugins|containerd|buildkit|volumes)$/m,
+    );
   });
 
   it("written to a disk full of old data it is a clean file system whose images are those of the lock", () => {
@@ -125,11 +127,7 @@ sha256sum <"$disk"; "$seed" write "$disk" || echo refused; sha256sum <"$disk"`);
   });
 
   it("an image that is gone comes back from the seed into a Docker in use; what was there stays", () => {
-    writeFileSync(
-      join(machine.folder, "systemctl"),
-      "#!/bin/sh\nexit 0\n",
-      { mode: 0o755 },
-    );
+    writeFileSync(join(machine.folder, "systemctl"), "#!/bin/sh\nexit 0\n", { mode: 0o755 });
     const { code, output } = machine.run(`truncate -s 2500M "$work/kept"
 ${oldDisk("kept")}
 PATH=$work:$PATH

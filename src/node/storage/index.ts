@@ -109,17 +109,21 @@ const pageOf = (storage: StorageFacts): Page => {
     summary: [
       { label: "data disk", text: `\`${storage.source}\` (${storage.filesystem}) at \`${storage.mount}\``, order: 40 },
     ],
-    chain: [{ text: `bake-storage -> ${storage.mount}`, order: 20 }],
+    chain: [{ text: `bake-storage -> ${storage.mount} -> bake-seed`, order: 20 }],
     boot: [
       {
         text: `\`bake-storage\` ${
           adopted
             ? `waits for ${storage.source}, which exists already, and never formats anything.`
-            : `looks for the file system with the fleet's UUID. If there is none it makes one on ${
-                picked[storage.pick]
-              }: no partition, no signature, not in use. It writes down what it is about to do before it does it, so that a file system cut off half-way is recognised and made again.`
+            : `looks for the file system with the fleet's UUID. If there is none it ${
+                storage.seed === undefined ? "makes one on" : "writes the image's seed (docs/seeds.md) to"
+              } ${picked[storage.pick]}: no partition, no signature, not in use. It writes down what it is about to do before it does it, so that a file system cut off half-way is recognised and ${storage.seed === undefined ? "made again" : "gone on with"}.`
         } With any doubt it says why, formats nothing, and Docker does not start.`,
         order: 10,
+      },
+      {
+        text: `\`bake-seed\` lets the mounted file system fill its disk, also one that was enlarged since.`,
+        order: 30,
       },
       {
         text: `\`${storage.mount}\` is mounted \`nofail\`, so that a host with a broken disk can be reached; Docker requires the mount, so that\n  it never fills the system disk.`,
@@ -136,7 +140,7 @@ const pageOf = (storage: StorageFacts): Page => {
           adopted ? "" : ` bake-storage waits for the earlier disk for a minute, says so, and then makes the new one.`
         }
 
-Images are loaded again from \`/opt/bake/images\`, builders made again, and the node's key pair is copied back from \`/root/.ssh\`.
+Images come ${storage.seed === undefined ? "from \`/opt/bake/images\` again" : "with the seed"}, builders are made again, and the node's key pair is copied back from \`/root/.ssh\`.
 Build caches and whatever jobs kept below \`${storage.mount}\` are gone. A disk of another node is taken as it is, with that node's key
 pair: \`bake-identity\` then refuses, and says which of the two to remove.
 
