@@ -2,7 +2,7 @@
  * A machine on which a seed is made and written: /opt/bake, /etc/bake, /etc/docker and /mnt of its own in a mount table of its own,
  * this machine's mke2fs and zstd, Debian's dockerd. Wants root and loop devices.
  */
-import { spawn, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -25,12 +25,12 @@ interface Ran {
 export interface SeedMachine {
   /** Holds whatever a test wants to keep, also between runs. */
   readonly folder: string;
-  /** Lays an image where a bake lays it. `layers`: shell that fills the current, empty folder. @returns its ID. */
-  readonly addImage: (name: string, layers: readonly string[]) => string;
+  /** Lays an image where a bake lays it. `layers`: shell that fills the current, empty folder; `compressed`: by gzip, as registries have them. @returns its ID. */
+  readonly addImage: (name: string, layers: readonly string[], compressed?: boolean) => string;
   /** Makes the seed of all images, in opt/bake/seed. @param mib Of its file system. @param journalMib Default 16. */
   readonly makeSeed: (mib: number, journalMib?: number) => Ran;
-  /** Runs shell on it; `$seed` is bake-seed. */
-  readonly run: (script: string) => Ran;
+  /** Runs shell on it; `$seed` is bake-seed. Killed after `timeout`, by default a minute: it may hang where nothing else could end it. */
+  readonly run: (script: string, timeout?: number) => Ran;
   /** As `run`, killed with all its processes after so many milliseconds. */
   readonly cut: (script: string, after: number) => Promise<void>;
   readonly close: () => void;
@@ -68,9 +68,9 @@ export const openSeedMachine = (parent: string): SeedMachine => {
     BAKE_ARTIFACTS: "http://127.0.0.1:9",
   };
   const words = ["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "bash", "--norc", "-c"];
-  const run = (script: string): Ran => {
+  const run = (script: string, timeout = 60_000): Ran => {
     const { status, stdout, stderr } = spawnSync("unshare", [...words, `exec 2>&1\n${setUp}${script}`], {
-      timeout: 60_000,
+      timeout,
       killSignal: "SIGKILL",
       env,
       encoding: "utf8",
@@ -87,11 +87,11 @@ export const openSeedMachine = (parent: string): SeedMachine => {
     return { digest, size: bytes.length, mediaType };
   };
 
-  const addImage = (name: string, layers: readonly string[]): string => {
+  const addImage = (name: string, layers: readonly string[], compressed = false): string => {
     const tars = layers.map((fill, index) => {
       const layer = at("images", `${rows.length}-${index}`);
       mkdirSync(layer);
-      const script = `set -eu; (cd "$1"; ${fill}); tar --sort=name --xattrs --xattrs-include=security.capability -cf "$1.tar" -C "$1" .`;
+      const script = `set -eu; (cd "$1"; ${fill}\n); tar --sort=name --xattrs --xattrs-include=security.capability -cf "$1.tar" -C "$1" .`;
       const { status, stderr } = spawnSync("bash", ["--norc", "-c", script, "fill", layer], { encoding: "utf8" });
       if (status !== 0) throw new Error(stderr);
       return readFileSync(`${layer}.tar`);
@@ -104,7 +104,14 @@ export const openSeedMachine = (parent: string): SeedMachine => {
       kind: "container-image",
       ...{ name, version: tag, asked: name, registry, repository, architecture: "x86_64" },
       ...{ tagDigest: config.digest, manifest: config, config },
-      layers: tars.map((bytes) => store(bytes, "application/vnd.oci.image.layer.v1.tar")),
+      layers: tars.map((bytes) =>
+        compressed
+          ? store(
+              execFileSync("gzip", ["-6", "-n"], { input: bytes, maxBuffer: 2 ** 31 - 1 }),
+              "application/vnd.oci.image.layer.v1.tar+gzip",
+            )
+          : store(bytes, "application/vnd.oci.image.layer.v1.tar"),
+      ),
     };
     const place = `/opt/bake/images/${config.digest.slice("sha256:".length)}`;
     mkdirSync(at(place), { recursive: true });
@@ -125,7 +132,7 @@ export const openSeedMachine = (parent: string): SeedMachine => {
         at("upload/seed.env"),
         `SEED_BYTES=${mib * 2 ** 20}\nSEED_UUID=${uuid}\nSEED_LABEL=bake-data\nSEED_JOURNAL_MIB=${journalMib}\nSEED_MOUNT=/mnt\nSEED_DATA_ROOT=${dataRoot}\nSEED_LEVEL=3\n`,
       );
-      return run('umount /mnt; bash "$work/upload/seed.sh" "$work/upload"');
+      return run('umount /mnt; bash "$work/upload/seed.sh" "$work/upload"', 600_000);
     },
     cut: (script, after) =>
       new Promise((resolve) => {
