@@ -35,8 +35,8 @@ try {
     cuts.push({ at, during: during ?? early ?? (await starting(vm)), snapshot });
   };
   const empty = await written(folder);
-  await until("mkfs writes", async () => (await written(folder)) > empty, { everyMs: 10 });
-  await take("mkfs");
+  await until("the seed is being written", async () => (await written(folder)) > empty, { everyMs: 10 });
+  await take("the seed");
   let ready = false;
   while (!ready) {
     await sleep(everyMs);

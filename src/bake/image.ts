@@ -71,6 +71,8 @@ const searchForSecrets = async (
     const kinds = [...new Set(result.fromInputs.map(({ what }) => what))].toSorted().join(", ");
     host.progress.note(`      left alone: ${result.fromInputs.length} examples and test keys of the inputs (${kinds})`);
   }
+  if (plan.facts.storage.seed !== undefined && result.seedRanges === 0)
+    host.progress.note("      not searched: the seed; only ext file systems can be looked into from here");
   requireClean(result);
 };
 

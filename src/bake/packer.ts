@@ -34,6 +34,8 @@ const phases: Readonly<Record<string, string>> = {
   "install-files": "install files",
   "docker-settings": "start Docker once with its settings",
   "enable-units": "enable units",
+  seed: "put images and models into the seed",
+  "pack-seed": "pack the seed",
   hygiene: "hygiene",
   "shut-down": "shut down",
 };

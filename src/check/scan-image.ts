@@ -5,18 +5,24 @@
  * The finished image is compressed, so it is unpacked into a sparse file first.
  * Node cannot ask for the holes of a file, `qemu-img map` can: of 6 GiB, 870 MiB are read.
  */
+import { createReadStream, createWriteStream } from "node:fs";
 import { open, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { createGunzip } from "node:zlib";
 import * as z from "zod";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import type { Secret } from "./exact-values.ts";
+import { lookIntoSeed, type Partition } from "./scan-seed.ts";
 import { accountPassword, type Finding, shapesVersion, startScan } from "./secret-scan.ts";
 import { writeFileAtomic } from "../host/write-file-atomic.ts";
 
 export interface ImageFinding extends Finding {
   /** The file on the guest, or why there is none; undefined when it cannot be said. */
   readonly place?: string;
+  /** Found in a range of the seed, unpacked: `place` is that range, the offset counts in it. */
+  readonly inSeed?: true;
 }
 
 interface Extent {
@@ -83,17 +89,26 @@ const PartitionTable = z.object({
   }),
 });
 
+/** Of a raw disk; none when it has no table. */
+const partitionsOf = async (host: Host, raw: string): Promise<Partition[]> => {
+  const table = await host.run("sfdisk", ["--json", raw], { allowFailure: true });
+  if (table.exitCode !== 0) return [];
+  const { sectorsize, partitions } = PartitionTable.parse(JSON.parse(table.stdout)).partitiontable;
+  return partitions.map(({ start, size }) => ({ from: start * sectorsize, to: (start + size) * sectorsize }));
+};
+
 /** Places that are looked up; the others are found once these are mended. */
 const mostPlaces = 20;
 
 /** Says which files of an ext file system hold the findings; what cannot be said is left out. */
-const findPlaces = async (host: Host, raw: string, findings: readonly Finding[]): Promise<ImageFinding[]> => {
-  const table = await host.run("sfdisk", ["--json", raw], { allowFailure: true });
-  if (table.exitCode !== 0) return [...findings];
-  const { sectorsize, partitions } = PartitionTable.parse(JSON.parse(table.stdout)).partitiontable;
+const findPlaces = async (
+  host: Host,
+  raw: string,
+  partitions: readonly Partition[],
+  findings: readonly Finding[],
+): Promise<ImageFinding[]> => {
   const places = new Map<Finding, string>();
-  for (const { start, size } of partitions) {
-    const [from, to] = [start * sectorsize, (start + size) * sectorsize];
+  for (const { from, to } of partitions) {
     const inside = findings.filter(({ offset }) => offset >= from && offset < to).slice(0, mostPlaces);
     if (inside.length === 0) continue;
     const debugfs = async (command: string): Promise<string> =>
@@ -138,6 +153,24 @@ export interface ScanInput {
 
 const InputRecord = z.object({ shapes: z.string(), digests: z.array(z.string()) });
 
+/** Unpacks a file that gzip or zstd packed. @returns whether it was such a file. */
+const unpackInput = async (host: Host, path: string, raw: string): Promise<boolean> => {
+  const file = await open(path);
+  const start = Buffer.alloc(4);
+  try {
+    await file.read(start, 0, 4, 0);
+  } finally {
+    await file.close();
+  }
+  if (start.readUInt16BE(0) === 0x1f8b) {
+    await pipeline(createReadStream(path), createGunzip(), createWriteStream(raw), { signal: host.signal });
+    return true;
+  }
+  if (start.readUInt32LE(0) !== 0xfd2fb528) return false;
+  await host.run("zstd", ["-d", "-q", "-f", "-o", raw, path]);
+  return true;
+};
+
 /** Digests of what has a credential's shape in an input; kept, since an input never changes. */
 const shapesOfInput = async (
   host: Host,
@@ -145,7 +178,8 @@ const shapesOfInput = async (
   workFolder: string,
 ): Promise<string[]> => {
   const kept = join(host.cacheDir, "scan", `${sha256}.json`);
-  const version = shapesVersion();
+  // Before there were seeds, layers were not unpacked for this.
+  const version = `${shapesVersion()}, unpacked`;
   try {
     const record = InputRecord.parse(JSON.parse(await readFile(kept, "utf8")));
     if (record.shapes === version) return record.digests;
@@ -155,7 +189,9 @@ const shapesOfInput = async (
   const raw = join(workFolder, "input.raw");
   try {
     if (isDisk) await unpackDisk(host, path, raw);
-    const found = await scanFile(host, isDisk ? raw : path, []);
+    const found = [...(await scanFile(host, isDisk ? raw : path, []))];
+    // A layer is unpacked in the seed.
+    if (!isDisk && (await unpackInput(host, path, raw))) found.push(...(await scanFile(host, raw, [])));
     const digests = [...new Set(found.flatMap(({ digest }) => (digest === undefined ? [] : [digest])))];
     await writeFileAtomic(kept, JSON.stringify({ shapes: version, digests }));
     return digests;
@@ -174,6 +210,8 @@ export interface ScanResult {
    * The bake did not put it there, and whoever has the inputs has it.
    */
   readonly fromInputs: readonly Finding[];
+  /** Ranges of a seed that were unpacked and searched. */
+  readonly seedRanges: number;
 }
 
 /**
@@ -199,18 +237,29 @@ export const scanImage = async (
   const raw = join(workFolder, "scan.raw");
   try {
     await unpackDisk(host, image, raw);
-    const found = await scanFile(host, raw, secrets);
+    const partitions = await partitionsOf(host, raw);
+    const onDisk = await scanFile(host, raw, secrets);
+    const inSeed: ImageFinding[] = [];
+    const seedRanges = await lookIntoSeed(host, raw, partitions, workFolder, async ({ place, path }) => {
+      for (const finding of await scanFile(host, path, secrets)) inSeed.push({ ...finding, place, inSeed: true });
+    });
+    const found = [...onDisk, ...inSeed];
     const known = new Set<string>();
     // Of a clean image no input is read.
     if (found.some(({ digest }) => digest !== undefined)) {
       for (const input of inputs) for (const digest of await shapesOfInput(host, input, workFolder)) known.add(digest);
     }
-    const isFromInput = ({ what, digest }: Finding): boolean =>
-      what !== accountPassword && digest !== undefined && known.has(digest);
-    const findings = found.filter((finding) => !isFromInput(finding));
+    // An account of a container's is none of the node's.
+    const isFromInput = ({ what, digest, inSeed: packed }: ImageFinding): boolean =>
+      (what !== accountPassword || packed === true) && digest !== undefined && known.has(digest);
+    const findings = onDisk.filter((finding) => !isFromInput(finding));
     return {
-      findings: findings.length === 0 ? [] : await findPlaces(host, raw, findings),
+      findings: [
+        ...(findings.length === 0 ? [] : await findPlaces(host, raw, partitions, findings)),
+        ...inSeed.filter((finding) => !isFromInput(finding)),
+      ],
       fromInputs: found.filter(isFromInput),
+      seedRanges,
     };
   } finally {
     await rm(raw, { force: true });
@@ -218,6 +267,9 @@ export const scanImage = async (
 };
 
 /** One line of a message: what, how and where, never a value. Pure. */
-export const describeFinding = ({ what, form, offset, place }: ImageFinding): string =>
-  [what, ...(form === undefined || form === "plain" ? [] : [`(${form})`]), `at byte ${offset} of the disk`].join(" ") +
-  (place === undefined ? "" : `: ${place}`);
+export const describeFinding = ({ what, form, offset, place, inSeed }: ImageFinding): string =>
+  [
+    what,
+    ...(form === undefined || form === "plain" ? [] : [`(${form})`]),
+    inSeed === true ? `at byte ${offset} of a range of the seed, unpacked` : `at byte ${offset} of the disk`,
+  ].join(" ") + (place === undefined ? "" : `: ${place}`);

@@ -46,7 +46,7 @@ const scriptTemplate = (name: string): string => `templates/node/${name}`;
 const packerTemplate = (plan: NodePlan): string => `packer/${targetOf(plan.target).template}`;
 
 /** Read by whoever provisions, from the same folder. */
-const provisionScripts = ["provision.sh", "base-leftovers.sh", "daemon-json.py", "hygiene.sh"] as const;
+const provisionScripts = ["provision.sh", "base-leftovers.sh", "daemon-json.py", "seed.sh", "hygiene.sh"] as const;
 
 const cloudInit = {
   golden: "templates/cloud-init/golden.yaml.hbs",

@@ -12,10 +12,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bakeImage } from "../../src/bake/image.ts";
-import { dataExtents, scanImage } from "../../src/check/scan-image.ts";
+import { dataExtents, describeFinding, scanImage } from "../../src/check/scan-image.ts";
 import type { Secret } from "../../src/check/exact-values.ts";
 import { type Host, runProcess } from "../../src/host/host.ts";
 import { system } from "../../src/host/system.ts";
@@ -54,11 +55,13 @@ const start = 1 << 20;
 const size = 24 << 20;
 
 /** A disk with one ext4 partition that holds `files`, as raw file. */
-const rawDisk = (files: Readonly<Record<string, string>>): string => {
+const rawDisk = (files: Readonly<Record<string, string | Buffer>>): string => {
   const name = join(folder, `disk-${++count}`);
   mkdirSync(name);
-  for (const [path, content] of Object.entries({ "some-file": "x".repeat(100_000), ...files }))
+  for (const [path, content] of Object.entries({ "some-file": "x".repeat(100_000), ...files })) {
+    mkdirSync(dirname(join(name, path)), { recursive: true });
     writeFileSync(join(name, path), content);
+  }
   const raw = `${name}.raw`;
   run("truncate", ["--size", String(size), raw]);
   run("sfdisk", ["--quiet", raw], `label: gpt\nstart=${start / 512}, size=${(size - 2 * start) / 512}\n`);
@@ -83,7 +86,11 @@ const scan = async (image: string, secrets = [secret], inputs: Parameters<typeof
 
 describe("scanImage", () => {
   test("a disk without secrets is clean", async () => {
-    expect(await scan(compressed(rawDisk({ harmless: "nothing here" })))).toEqual({ findings: [], fromInputs: [] });
+    expect(await scan(compressed(rawDisk({ harmless: "nothing here" })))).toEqual({
+      findings: [],
+      fromInputs: [],
+      seedRanges: 0,
+    });
   });
 
   test("a value in a file is found, with the file's name", async () => {
@@ -121,6 +128,32 @@ describe("scanImage", () => {
       const { findings } = await scan(each);
       expect(findings.map(({ offset }) => offset)).toEqual([cut, size - (1 << 20)]);
     }
+  });
+
+  test("a seed is searched unpacked: what a layer has too is left alone, also a container's password", async () => {
+    const [known, fresh] = [newKey(), newKey()];
+    const account = `root:$6$${"a".repeat(16)}$${"b".repeat(86)}:19000:0:99999:7:::\n`;
+    const layer = join(folder, "layer");
+    writeFileSync(layer, gzipSync(`${known}${account}`));
+    const range = (text: string): Buffer =>
+      execFileSync("zstd", ["-q", "-c"], { input: `${"z".repeat(70_000)}${text}` });
+    const image = compressed(
+      rawDisk({
+        "opt/bake/seed/00000.zst": range(`${known}${account}`),
+        "opt/bake/seed/00007.zst": range(`token="${value}"\n${fresh}`),
+      }),
+    );
+    const sha256 = createHash("sha256").update(readFileSync(layer)).digest("hex");
+    const result = await scan(image, [secret], [{ path: layer, sha256, isDisk: false }]);
+    expect(result.seedRanges).toBe(2);
+    expect(result.fromInputs.map(({ what }) => what).toSorted()).toEqual([
+      "password hash of an account",
+      "private key",
+    ]);
+    expect(result.findings.map(describeFinding)).toEqual([
+      "secrets.agentToken at byte 70007 of a range of the seed, unpacked: /opt/bake/seed/00007.zst",
+      expect.stringMatching(/^private key at byte \d+ of a range of the seed, unpacked: .*00007\.zst$/),
+    ]);
   });
 
   test("a key that an input has too is left alone, wherever it lies; another is not", async () => {

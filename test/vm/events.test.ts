@@ -209,7 +209,8 @@ event("what a job's `docker system prune -af` took is brought back, and so is ip
   await sh("docker system prune -af");
   expect((await run("docker image inspect bake.local/trial/busybox:1")).exitCode).not.toBe(0);
   expect(await look()).toContain("failed G27 image bake.local/trial/busybox:1");
-  await until("docker image inspect bake.local/trial/busybox:1", 180);
+  // The seed is unpacked, and a Docker started on it.
+  await until("docker image inspect bake.local/trial/busybox:1", 400);
   await until('[ "$(systemctl show -p ActiveState --value bake-images)" = active ]', 60);
   await sh("echo net.ipv4.ip_forward=0 >/etc/sysctl.d/99-base.conf; systemctl restart systemd-sysctl");
   expect(await sh("cat /proc/sys/net/ipv4/ip_forward; rm /etc/sysctl.d/99-base.conf")).toBe("1");

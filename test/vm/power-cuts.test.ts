@@ -13,17 +13,21 @@ const bootAgain = async (cut: keyof ReadyNode["cuts"]): Promise<Outcome> => {
   return bootAfterCut(host, node.golden, node.identity, node.cuts[cut]);
 };
 
-test("the power goes inside mkfs: made again", async () => {
-  const outcome = await bootAgain("inMkfs");
+const data = /^bake-storage: data disk is \S+ \(8\.0GiB, serial bake-test\)$/m;
+
+test("the power goes when the seed's marker is written: the seed is", async () => {
+  const outcome = await bootAgain("atMarker");
   expect(outcome, outcome.why).toMatchObject(everything);
-  expect(outcome.said).toMatch(/the power went while mkfs ran on .*: making it again\n.*making ext4 on /);
+  expect(outcome.said).toMatch(/^bake-storage: writing the seed to /m);
+  expect(outcome.said).toMatch(data);
 });
 
-test("the power goes inside the first docker load: loaded again", async () => {
-  const outcome = await bootAgain("inImages");
+test("the power goes while ranges of the seed are written: gone on with, and no image is loaded", async () => {
+  const outcome = await bootAgain("inSeed");
   expect(outcome, outcome.why).toMatchObject(everything);
-  expect(outcome.said).toMatch(/^bake-storage: data disk is \S+ \(8\.0GiB, serial bake-test\)$/m);
-  expect(outcome.said).toMatch(/^bake-images: loading /m);
+  expect(outcome.said).toMatch(/^bake-seed: going on with the seed of /m);
+  expect(outcome.said).toMatch(data);
+  expect(outcome.said).not.toMatch(/^bake-images: loading /m);
 });
 
 test("the power goes while builders are made from an image that is not on the disk yet: image and builders are made anew", async () => {

@@ -2,6 +2,7 @@
  * bake-storage on a real kernel: one VM with the trial's base and that script alone, disks plugged and unplugged, and hashes of
  * what must not change.
  */
+import { execFileSync } from "node:child_process";
 import { readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
@@ -12,6 +13,8 @@ import { sha256File } from "../../src/store/store.ts";
 import { luksHeader, lvmLabel, raidSuperblock } from "./disk-contents.ts";
 import { startVm, testHost } from "./golden-image.ts";
 import { planTrial } from "./trial.ts";
+import { needs } from "../needs.ts";
+import { openSeedMachine } from "../seed-machine.ts";
 
 const uuid = "7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001";
 const otherUuid = "11111111-2222-4333-8444-555555555555";
@@ -144,6 +147,9 @@ const bakeStorage = async (changed: Readonly<Record<string, string>> = {}, path 
     said: said.map((line) => line.replace(/^bake-storage: /, "").replace(/^waiting, \d+ of/, "waiting, some of")),
   };
 };
+
+/** What bake-seed said is left out: bytes and seconds. */
+const ofStorage = ({ said }: Outcome): string[] => said.filter((line) => !line.startsWith("bake-seed: "));
 
 /** Starts bake-storage without any disk. Resolves when it waits for one. */
 const startWaiting = async (): Promise<{ readonly outcome: Promise<Outcome> }> => {
@@ -506,4 +512,99 @@ test("without a record there is no mkfs", async () => {
   );
   await ssh("umount /var/lib/bake");
   expect(await typeOf(blank)).toBe("");
+});
+
+needs("root", "docker").describe("with a seed in the image", () => {
+  const gib4 = 4096;
+  beforeAll(async () => {
+    const machine = openSeedMachine(folder);
+    try {
+      machine.addImage("one:1", ["echo 1 >one; head -c 6M /dev/urandom >large"]);
+      const { code, output } = machine.makeSeed(gib4, 1024);
+      if (code !== 0) throw new Error(output);
+      const path = join(folder, "seed.tar");
+      execFileSync("tar", ["-cf", path, "-C", machine.folder, "opt/bake/seed", "opt/bake/bin/bake-seed"]);
+      await ssh("base64 -d | tar --no-same-owner -xf - -C /", (await readFile(path)).toString("base64"), 300_000);
+    } finally {
+      machine.close();
+    }
+  }, 600_000);
+  afterAll(() => ssh("rm -rf /opt/bake/seed"));
+
+  const holds = async (disk: Disk | undefined): Promise<string> =>
+    ssh(
+      `e2fsck -fn ${disk?.device} >/dev/null 2>&1 && mount ${disk?.device} /run/data && ls -A /run/data | tr '\\n' ' '; umount /run/data`,
+      "",
+      300_000,
+    );
+
+  test("a blank disk gets it, and grows to 7 TB while it is mounted: inodes and journal are those of mkfs", async () => {
+    const { blank } = await plug({ blank: { mib: 7 * 1024 * 1024 } });
+    const outcome = await bakeStorage();
+    expect(ofStorage(outcome)).toEqual([`writing the seed to ${blank?.name}`, `data disk is ${blank?.name}`]);
+    expect(outcome.said.at(-2)).toMatch(/^bake-seed: .* written in \d+ s$/);
+    expect(await holds(blank)).toBe(".bake docker-cache1 docker-data lost+found ");
+    const answer = await ssh(
+      `mount ${blank?.device} /mnt && /opt/bake/bin/bake-seed grow && df -BG --output=size /mnt | tail -n 1
+       dumpe2fs -h ${blank?.device} 2>/dev/null | grep -E '^(Inode count|Journal size|Total journal size):' | tr -s ' '; umount /mnt`,
+      "",
+      900_000,
+    );
+    expect(answer).toContain("bake-seed: the file system of 4.0GiB grows to 7.0TiB\n");
+    // A fresh one of that size: facts, seeds-run.md §2.
+    expect(answer).toMatch(/^Inode count: 23488\d{4}$/m);
+    expect(answer).toMatch(/^(Journal size|Total journal size): 1024M$/m);
+    // The system disk is another one now: the disk is known by its UUID.
+    await ssh("rm -rf /var/lib/bake/storage");
+    expectTaken(await bakeStorage(), [`data disk is ${blank?.name}`]);
+  }, 1_800_000);
+
+  test("cut off while it is written: gone on with, also with another system disk, and by an image without a seed", async () => {
+    const { half } = await plug({ half: { mib: 5 * 1024 } });
+    const cutAfter = async (seconds: number): Promise<void> => {
+      await ssh(
+        `timeout -s KILL ${seconds} /opt/bake/bin/bake-storage >/dev/null 2>&1; pkill -9 bake-seed; pkill -9 zstd; true`,
+      );
+    };
+    await cutAfter(6);
+    expect(await ssh(`dd if=${half?.device} bs=1024 count=1 status=none | tr -d '\\0'`)).toMatch(
+      new RegExp(`^bake-seed 1 ${uuid} [0-9a-f]{64} writing\n$`),
+    );
+    expect(await typeOf(half)).toBe("");
+    await ssh("rm -rf /var/lib/bake/storage");
+    const outcome = await bakeStorage();
+    expect(ofStorage(outcome)).toEqual([`writing the seed to ${half?.name}`, `data disk is ${half?.name}`]);
+    expect(outcome.said.join("\n")).toContain("bake-seed: going on with the seed of ");
+    expect(await holds(half)).toBe(".bake docker-cache1 docker-data lost+found ");
+
+    const { other } = await plug({ other: { mib: 5 * 1024 } });
+    await unplug("half");
+    await ssh("rm -rf /var/lib/bake/storage");
+    await cutAfter(6);
+    await ssh("mv /opt/bake/seed /opt/bake/no-seed; rm -rf /var/lib/bake/storage");
+    const without = await bakeStorage();
+    await ssh("mv /opt/bake/no-seed /opt/bake/seed");
+    expectTaken(without, [
+      `the power went while a seed was written to ${other?.name}: this image has none`,
+      `making ext4 on ${other?.name}`,
+      `data disk is ${other?.name}`,
+    ]);
+  }, 900_000);
+
+  test("a disk that is smaller than it, and one that fails", async () => {
+    const { small } = await plug({ small: { mib: 2048 } });
+    expectRefusal(
+      await bakeStorage(),
+      `the seed could not be written to ${small?.name}: ${small?.device} has 2.0GiB, the seed of this image needs 4.0GiB; ` +
+        "look for errors of the disk in dmesg, or attach another one, then reboot",
+    );
+    await unplug("small");
+    await ssh("rm -rf /var/lib/bake/storage");
+    const { broken } = await plug({ broken: { mib: 5 * 1024, readOnly: true } });
+    const outcome = await bakeStorage();
+    expect(outcome.refused).toContain(
+      `the seed could not be written to ${broken?.name}: ${broken?.device} takes no writes`,
+    );
+    expect(outcome.code).toBe(1);
+  }, 300_000);
 });

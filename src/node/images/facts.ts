@@ -5,8 +5,8 @@ import type { Profile } from "../../profile/schema.ts";
 
 export interface ImageFacts {
   readonly reference: string;
-  /** From the lock: what `docker image inspect` must show, and the folder with manifest.json and the list of the blobs. */
-  readonly locked?: { readonly imageId: string; readonly folder: string };
+  /** From the lock: what `docker image inspect` must show, the folder with manifest.json and the list of the blobs, and by what name and digest a registry has it. */
+  readonly locked?: { readonly imageId: string; readonly folder: string; readonly pull: string };
 }
 
 /** Where blobs lie on the node, each once: images share layers. */
@@ -25,6 +25,10 @@ export const imageFacts = ({ images, builders }: Profile, locked: readonly Artif
     const imageId = image.config.digest;
     return {
       reference,
-      locked: { imageId, folder: `${imagesFolder}/${imageId.slice("sha256:".length)}` },
+      locked: {
+        imageId,
+        folder: `${imagesFolder}/${imageId.slice("sha256:".length)}`,
+        pull: `${image.registry}/${image.repository}@${image.manifest.digest}`,
+      },
     };
   });

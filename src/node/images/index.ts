@@ -92,7 +92,7 @@ export const images: Concern = {
           path: "/opt/bake/images.tsv",
           content: tsv(
             planned.flatMap(({ reference, locked: found }) =>
-              found === undefined ? [] : [[reference, found.imageId, found.folder]],
+              found === undefined ? [] : [[reference, found.imageId, found.folder, found.pull]],
             ),
           ),
           ofBake: true,
@@ -123,11 +123,23 @@ export const images: Concern = {
         chain: [{ text: "bake-images", order: 50 }],
         boot: [
           {
-            text: "`bake-images` loads the images that the lock names and compares their image IDs. One whose loading was cut off by the power is\n  compared layer by layer, and loaded again when it is not whole.",
+            text: `\`bake-images\` compares the images with the IDs that the lock names, and brings what is missing: ${
+              storage.seed === undefined
+                ? "from the layers that the image carries"
+                : "from the seed, by a second Docker on it, or from its registry by digest"
+            }. One whose loading was cut off by the power is\n  compared layer by layer, and loaded again when it is not whole.`,
             order: 50,
           },
         ],
-        paths: [{ paths: [imagesFolder], what: "archives of pre-loaded images", order: 30 }],
+        paths: [
+          storage.seed === undefined
+            ? { paths: [imagesFolder], what: "archives of pre-loaded images", order: 30 }
+            : {
+                paths: ["/opt/bake/seed"],
+                what: "the file system of a blank data disk, with all images in it",
+                order: 30,
+              },
+        ],
       },
       needsLock: [
         { what: "node/opt/bake/images.tsv", order: 20 },

@@ -1,6 +1,15 @@
 /** The data disk (guide rows G16–G18). */
 import type { Profile } from "../../profile/schema.ts";
 
+/** The file system that an image carries for a blank disk. */
+export interface SeedFacts {
+  /** Of the file system: no data disk is smaller. Free blocks take no room in the image. */
+  readonly bytes: number;
+  readonly journalMib: number;
+  /** Of zstd. */
+  readonly level: number;
+}
+
 export interface StorageFacts {
   /** `blank`: made on an empty disk. `adopt`: exists already and is never formatted. */
   readonly kind: "blank" | "adopt";
@@ -19,6 +28,8 @@ export interface StorageFacts {
   readonly minFreeBytes: number;
   /** What bake itself keeps on the data disk, beside Docker's data and the caches. */
   readonly stateFolder: string;
+  /** Absent: no file system is made, or one that does not grow as a seed has to. */
+  readonly seed?: SeedFacts;
   /** The six fields of the fstab line. */
   readonly fstab: readonly [string, string, string, string, string, string];
 }
@@ -34,6 +45,7 @@ const gib = 2 ** 30;
 /** The data disk: which one, how it is named and mounted. Bytes and seconds. Pure. */
 export const storageFacts = ({ storage }: Profile): StorageFacts => {
   const { disk, filesystem, mount, uuid } = storage;
+  const blank = !("adopt" in disk);
   const source = "adopt" in disk ? disk.adopt : `UUID=${uuid}`;
   return {
     kind: "adopt" in disk ? "adopt" : "blank",
@@ -47,6 +59,15 @@ export const storageFacts = ({ storage }: Profile): StorageFacts => {
     minBytes: storage.minSize * gib,
     minFreeBytes: storage.minFree * gib,
     stateFolder: `${mount}/.bake`,
+    ...(blank &&
+      filesystem === "ext4" && {
+        seed: {
+          bytes: storage.minSize * gib,
+          // What mkfs gives the largest disks; on a small one it would take a good part.
+          journalMib: storage.minSize < 32 ? 64 : 1024,
+          level: storage.seed.level,
+        },
+      }),
     // nofail keeps a host with a broken disk reachable; RequiresMountsFor= in the units keeps Docker off the system disk.
     fstab: [
       source,

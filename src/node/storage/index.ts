@@ -109,17 +109,21 @@ const pageOf = (storage: StorageFacts): Page => {
     summary: [
       { label: "data disk", text: `\`${storage.source}\` (${storage.filesystem}) at \`${storage.mount}\``, order: 40 },
     ],
-    chain: [{ text: `bake-storage -> ${storage.mount}`, order: 20 }],
+    chain: [{ text: `bake-storage -> ${storage.mount} -> bake-seed`, order: 20 }],
     boot: [
       {
         text: `\`bake-storage\` ${
           adopted
             ? `waits for ${storage.source}, which exists already, and never formats anything.`
-            : `looks for the file system with the fleet's UUID. If there is none it makes one on ${
-                picked[storage.pick]
-              }: no partition, no signature, not in use. It writes down what it is about to do before it does it, so that a file system cut off half-way is recognised and made again.`
+            : `looks for the file system with the fleet's UUID. If there is none it ${
+                storage.seed === undefined ? "makes one on" : "writes the image's seed (docs/seeds.md) to"
+              } ${picked[storage.pick]}: no partition, no signature, not in use. It writes down what it is about to do before it does it, so that a file system cut off half-way is recognised and ${storage.seed === undefined ? "made again" : "gone on with"}.`
         } With any doubt it says why, formats nothing, and Docker does not start.`,
         order: 10,
+      },
+      {
+        text: `\`bake-seed\` lets the mounted file system fill its disk, also one that was enlarged since.`,
+        order: 30,
       },
       {
         text: `\`${storage.mount}\` is mounted \`nofail\`, so that a host with a broken disk can be reached; Docker requires the mount, so that\n  it never fills the system disk.`,
@@ -136,7 +140,7 @@ const pageOf = (storage: StorageFacts): Page => {
           adopted ? "" : ` bake-storage waits for the earlier disk for a minute, says so, and then makes the new one.`
         }
 
-Images are loaded again from \`/opt/bake/images\`, builders made again, and the node's key pair is copied back from \`/root/.ssh\`.
+Images come ${storage.seed === undefined ? "from \`/opt/bake/images\` again" : "with the seed"}, builders are made again, and the node's key pair is copied back from \`/root/.ssh\`.
 Build caches and whatever jobs kept below \`${storage.mount}\` are gone. A disk of another node is taken as it is, with that node's key
 pair: \`bake-identity\` then refuses, and says which of the two to remove.
 
@@ -158,7 +162,8 @@ When bake-storage refused a disk and that was put right (so that \`${storage.mou
 export const storage: Concern = {
   name: "storage",
   rules: [freeSpace, mountRule],
-  contribute: ({ facts: { storage: disk }, header }) => {
+  contribute: ({ facts: { storage: disk, docker }, header }) => {
+    const { dataRoot } = docker;
     const fileSystemTools = disk.filesystem === "xfs" ? "xfsprogs" : "e2fsprogs";
     return {
       files: [
@@ -178,6 +183,16 @@ export const storage: Concern = {
           })}`,
           order: 100,
         },
+        ...(disk.seed === undefined
+          ? []
+          : [
+              {
+                // The unpacked seed has the data disk's own UUID: links to that go on leading to the disk.
+                path: "/etc/udev/rules.d/70-bake-seed.rules",
+                content: `# ${header}\nSUBSYSTEM=="block", KERNEL=="loop*", OPTIONS+="link_priority=-100"\n`,
+                order: 104,
+              },
+            ]),
         // A disk that multipathd has taken is in use, and never blank.
         ...(disk.kind === "blank" && disk.select === "nvme"
           ? [
@@ -189,10 +204,34 @@ export const storage: Concern = {
             ]
           : []),
       ],
-      provision: [{ name: "fstab", content: `${disk.fstab.map(fstabField).join(" ")}\n` }],
+      provision: [
+        ...(disk.seed === undefined
+          ? []
+          : [
+              {
+                name: "seed.env",
+                content: environmentFile({
+                  SEED_BYTES: String(disk.seed.bytes),
+                  SEED_UUID: disk.uuid,
+                  SEED_LABEL: disk.label,
+                  SEED_JOURNAL_MIB: String(disk.seed.journalMib),
+                  SEED_MOUNT: disk.mount,
+                  SEED_DATA_ROOT: dataRoot,
+                  SEED_LEVEL: String(disk.seed.level),
+                }),
+              },
+            ]),
+        { name: "fstab", content: `${disk.fstab.map(fstabField).join(" ")}\n` },
+      ],
       directories: [{ path: disk.mount, order: 10 }],
-      units: [{ name: "bake-storage.service", order: 20 }],
-      scripts: [{ name: "bake-storage", order: 20 }],
+      units: [
+        { name: "bake-storage.service", order: 20 },
+        { name: "bake-seed.service", values: { mount: disk.mount }, order: 25 },
+      ],
+      scripts: [
+        { name: "bake-storage", order: 20 },
+        { name: "bake-seed", order: 25 },
+      ],
       packages: [
         {
           action: "install",
@@ -201,6 +240,10 @@ export const storage: Concern = {
           because: ["storage.filesystem"],
           order: 120,
         },
+        // Of the seed's ranges.
+        ...(disk.seed === undefined
+          ? []
+          : [{ action: "install" as const, apt: "zstd", dnf: "zstd", because: ["storage.seed"], order: 121 }]),
       ],
       checks: checksOf(disk),
       explain: [

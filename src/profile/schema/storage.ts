@@ -55,6 +55,19 @@ export const Storage = z.strictObject({
     .describe(
       "GiB that must be free on the system disk, which holds the checkouts of all jobs; with less the node takes no jobs.",
     ),
+  seed: z
+    .strictObject({
+      level: z
+        .int()
+        .min(1)
+        .max(19)
+        .default(3)
+        .describe(
+          "Of zstd: a higher one makes a smaller image that bakes longer; first boots read less of the system disk.",
+        ),
+    })
+    .prefault({})
+    .describe("The file system of a blank disk, with images and models in it, that the image carries."),
   mount: absolutePath.default("/mnt").describe("Where the data disk is mounted."),
   uuid: z
     .uuid("expected a UUID of small letters and digits such as 7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001")

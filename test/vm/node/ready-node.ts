@@ -36,7 +36,7 @@ const snapshot: z.ZodType<Snapshot> = z.object({ system: diskFile, data: z.recor
 const ReadyRecord = z.object({
   /** sha256 of the golden image. */
   image: z.string(),
-  cuts: z.object({ inMkfs: snapshot, inImages: snapshot, inBuilders: snapshot }),
+  cuts: z.object({ atMarker: snapshot, inSeed: snapshot, inBuilders: snapshot }),
   /** Ready for jobs, everything written. */
   ready: snapshot,
   /** The public key of the node, on its data disk. */
@@ -82,13 +82,13 @@ export const apiFor = ({ bakeId }: GoldenImage, token: string, port = 0): Promis
 /** Copies of both disks at the three worst points of a first boot, taken while it goes on. */
 const takeCuts = async ({ vm, folder: disks }: StartedVm): Promise<z.infer<typeof ReadyRecord>["cuts"]> => {
   const empty = await written(disks);
-  await until("mkfs writes", async () => (await written(disks)) > empty, { everyMs: 10 });
-  const inMkfs = await vm.snapshot();
-  // Docker itself writes next to nothing, the images have more than a hundred MiB.
-  await until("an image is being loaded", async () => (await written(disks)) > 24 * 2 ** 20, { everyMs: 50 });
-  const inImages = await vm.snapshot();
+  await until("the seed's marker is written", async () => (await written(disks)) > empty, { everyMs: 10 });
+  const atMarker = await vm.snapshot();
+  // The images have more than a hundred MiB.
+  await until("ranges are being written", async () => (await written(disks)) > 24 * 2 ** 20, { everyMs: 20 });
+  const inSeed = await vm.snapshot();
   await until("builders are being made", async () => (await buildersMade(vm)) > 0, { everyMs: 500 });
-  return { inMkfs, inImages, inBuilders: await vm.snapshot() };
+  return { atMarker, inSeed, inBuilders: await vm.snapshot() };
 };
 
 /** The first boot of a node. It goes on, in files of its own, after its disks were taken. */

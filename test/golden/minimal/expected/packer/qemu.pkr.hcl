@@ -137,7 +137,7 @@ build {
 
   provisioner "shell" {
     environment_vars = ["BAKE_ARTIFACTS=http://${build.PackerHTTPAddr}"]
-    inline           = ["bash /var/tmp/bake/provision.sh /var/tmp/bake"]
+    inline           = ["bash /var/tmp/bake/provision.sh /var/tmp/bake", "bash /var/tmp/bake/seed.sh /var/tmp/bake"]
   }
 
   provisioner "shell" {

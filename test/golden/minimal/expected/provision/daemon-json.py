@@ -2,7 +2,8 @@
 """The base's daemon.json and bake's become one. Says what of the base it leaves out.
 
 daemon-json.py merge BASE OURS RULES OUT   writes the merged settings to OUT
-daemon-json.py trial SETTINGS FOLDER OUT   writes them for a start beside the node's own Docker, with its data in FOLDER
+daemon-json.py trial SETTINGS FOLDER OUT [DATA_ROOT]   writes them for a start beside the node's own Docker, with its data in
+                                           FOLDER or where DATA_ROOT says
 """
 import codecs
 import io
@@ -111,7 +112,8 @@ def main(arguments):
         # What belongs to the network of a node.
         for key in ("bridge", "metrics-addr", "swarm-default-advertise-addr"):
             settings.pop(key, None)
-        settings.update({"data-root": folder + "/data", "exec-root": folder + "/exec", "pidfile": folder + "/pid"})
+        data = arguments[4] if len(arguments) > 4 else folder + "/data"
+        settings.update({"data-root": data, "exec-root": folder + "/exec", "pidfile": folder + "/pid"})
         write(arguments[3], settings)
     else:
         sys.exit(__doc__)

@@ -1,0 +1,156 @@
+/**
+ * The seed, with the programs that a node has: made by a real dockerd on a real ext4, written to disks full of old data, cut off,
+ * damaged, and handed over to a Docker that is in use.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { tmpdir } from "node:os";
+import { needs } from "../needs.ts";
+import { openSeedMachine, type SeedMachine } from "../seed-machine.ts";
+
+const mib = 600;
+const uuid = "7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001";
+
+/** A file that is full at `$work/NAME` as a loop device in `$disk`: what is free on it afterwards must not count. */
+const oldDisk = (name: string, size = mib + 200): string => `
+file=$work/${name}
+[ -e "$file" ] || tr '\\0' x </dev/zero 2>/dev/null | head -c ${size << 20} >"$file" || true
+disk=$(losetup --find --show "$file")
+trap 'losetup -d "$disk"' EXIT
+`;
+
+/** Its Docker, by what a node sees: names and IDs, and a file list of a container of each image. */
+const look = `
+mount "$disk" /mnt
+run=$(mktemp -d)
+dockerd --data-root ${"/mnt/docker-data/docker"} --storage-driver overlay2 --bridge none --iptables=false --ip6tables=false \\
+  --config-file /dev/null --exec-root "$run" --pidfile "$run/pid" --host "unix://$run/sock" >"$run/log" 2>&1 &
+docker=$!
+export DOCKER_HOST=unix://$run/sock
+until docker version >/dev/null 2>&1; do kill -0 $docker; sleep 0.1; done
+docker image ls --no-trunc --format '{{.Repository}}:{{.Tag}} {{.ID}}' | sort
+docker export "$(docker create one:1 x)" | tar -tv --xattrs --full-time | awk '{ print $1, $6, $7, $8, $9, $10 }' | grep -E 'kept|gone|hidden|linked|able' || true
+kill $docker; wait $docker || true
+umount /mnt
+`;
+
+needs("root", "docker").describe("seed", () => {
+  let machine: SeedMachine;
+  let ids: readonly string[] = [];
+  beforeAll(() => {
+    machine = openSeedMachine(tmpdir());
+    ids = [
+      machine.addImage("one:1", [
+        "mkdir hidden open; echo 1 >hidden/a; echo 2 >gone; echo 3 >kept; ln kept linked; head -c 30M /dev/urandom >large",
+        // Whiteouts, as layers have them.
+        `touch .wh.gone; mkdir hidden; touch hidden/.wh..wh..opq; echo 4 >hidden/b; touch able
+         python3 -c 'import os; os.setxattr("able", "security.capability", bytes.fromhex("0100000200040000000000000000000000000000"))'`,
+      ]),
+      machine.addImage("two:2", ["for i in $(seq 400); do echo $i >file-$i; done"]),
+    ];
+    const { code, output } = machine.makeSeed(mib);
+    expect(output).toMatch(/bake: step seed[^]*bake: step pack-seed[^]*bake: seed of \d+ MiB, packed \d+ MiB/);
+    expect(code).toBe(0);
+  }, 120_000);
+  afterAll(() => machine?.close(), 60_000);
+
+  it("carries layers once, and no identity of a daemon", () => {
+    const { output } = machine.run(`ls /opt/bake/images /opt/bake/seed; ${oldDisk("looked")}
+"$seed" write "$disk" >/dev/null; mount -o ro "$disk" /mnt; ls -A /mnt /mnt/docker-data/docker /mnt/.bake/images; umount /mnt`);
+    expect(output).not.toMatch(/^blobs$/m);
+    expect(output).toMatch(/^map\.tsv$/m);
+    expect(output).toMatch(/^docker-cache1$/m);
+    for (const id of ids) expect(output).toContain(id.slice("sha256:".length));
+    expect(output).not.toMatch(
+      /^(engine-id|containers|network|tmp|runtimes|swarm|plugins|containerd|buildkit|volumes)$/m,
+    );
+  });
+
+  it("written to a disk full of old data it is a clean file system whose images are those of the lock", () => {
+    const { code, output } = machine.run(`${oldDisk("old")}
+"$seed" write "$disk" | grep -v ' of ' ; e2fsck -fn "$disk" >/dev/null 2>&1 && echo clean
+blkid -p -o value -s UUID "$disk"; head -c 1024 "$disk" | tr -d '\\0' | wc -c${look}`);
+    expect(output).toContain("clean\n");
+    expect(output).toContain(`${uuid}\n0\n`);
+    expect(output).toContain(`one:1 ${ids[0]}\ntwo:2 ${ids[1]}\n`);
+    // Of the upper layer: what it hides is hidden, its capability is there, and two names are one file.
+    expect(output).toContain("hidden/b");
+    expect(output).not.toMatch(/hidden\/a|gone/);
+    expect(output).toMatch(/able/);
+    expect(output).toMatch(/(kept link to linked|linked link to kept)/);
+    expect(code).toBe(0);
+  }, 60_000);
+
+  it("cut off at any point it goes on, and until its end the disk holds no file system", async () => {
+    for (const [index, after] of [30, 120, 250, 400, 600, 900].entries()) {
+      await machine.cut(`${oldDisk("cut")} "$seed" write "$disk"`, after);
+      const { output } = machine.run(`${oldDisk("cut")}
+state=$(head -c 1024 "$disk" | tr -d '\\0' | cut -c 1-40)
+found=$(blkid -p -o value -s TYPE "$disk" || true)
+case $state:$found in
+  "bake-seed 1 ${uuid.slice(0, 28)}:"*) echo marked ;;
+  *:ext4) e2fsck -fn "$disk" >/dev/null 2>&1 && echo whole ;;
+  *) echo "untouched $found" ;;
+esac
+losetup -d "$disk"; trap - EXIT`);
+      expect(output, `cut ${index} after ${after} ms`).toMatch(/^(marked|whole|untouched )/m);
+    }
+    const { output } = machine.run(`${oldDisk("cut")}
+printf 'bake-seed 1 ${uuid} %s writing\\n' "$(sha256sum </opt/bake/seed/map.tsv | cut -d ' ' -f 1)" | dd of="$disk" conv=notrunc status=none
+dd if=/dev/urandom of="$disk" bs=1M seek=30 count=1 conv=notrunc status=none; sync "$disk"
+"$seed" write "$disk" >"$work/said"; head -n 1 "$work/said"; e2fsck -fn "$disk" >/dev/null 2>&1 && echo clean${look}`);
+    expect(output).toContain("bake-seed: going on with the seed of ");
+    expect(output).toContain("clean\n");
+    expect(output).toContain(`two:2 ${ids[1]}\n`);
+  }, 120_000);
+
+  it("a damaged range is named, and not a byte of it is written", () => {
+    const map = readFileSync(join(machine.folder, "opt/bake/seed/map.tsv"), "utf8");
+    const [, range = ""] = /^range\t(\d+)/m.exec(map) ?? [];
+    const { code, output } = machine.run(`${oldDisk("damaged")}
+cp -r /opt/bake/seed "$work/damaged-seed"; printf x | dd of="$work/damaged-seed/${range}.zst" bs=1 seek=100 conv=notrunc status=none
+SEED_FOLDER=$work/damaged-seed "$seed" write "$disk" || echo "ended with $?"
+head -c 1024 "$disk" | tr -d '\\0'; echo; blkid -p "$disk" || echo no file system`);
+    expect(output).toContain(`range ${range} of the seed does not match its digest: bake a new image`);
+    expect(output).toContain("ended with 1\nbake-seed 1 ");
+    expect(output).toContain("no file system");
+    expect(code).toBe(0);
+  });
+
+  it("a disk that is smaller than the seed is refused with both numbers, untouched", () => {
+    const { output } = machine.run(`${oldDisk("small", 300)}
+sha256sum <"$disk"; "$seed" write "$disk" || echo refused; sha256sum <"$disk"`);
+    const [before, said, refused, after] = output.trim().split("\n");
+    expect(said).toMatch(/has 300MiB, the seed of this image needs 600MiB$/);
+    expect([refused, after]).toEqual(["refused", before]);
+  });
+
+  it("an image that is gone comes back from the seed into a Docker in use; what was there stays", () => {
+    writeFileSync(join(machine.folder, "systemctl"), "#!/bin/sh\nexit 0\n", { mode: 0o755 });
+    const { code, output } = machine.run(`truncate -s 2500M "$work/kept"
+${oldDisk("kept")}
+PATH=$work:$PATH
+mkfs.ext4 -qF "$disk" 2>/dev/null; mount "$disk" /mnt
+dockerd --host unix:///run/own.sock --exec-root /run/own --pidfile /run/own.pid --iptables=false --ip6tables=false >/run/own.log 2>&1 &
+own=$!
+export DOCKER_HOST=unix:///run/own.sock
+until docker version >/dev/null 2>&1; do kill -0 $own; sleep 0.1; done
+tar -c -C /opt/bake/bin . | docker import - theirs:1 >/dev/null
+/opt/bake/bin/bake-images
+docker image ls --no-trunc --format '{{.Repository}}:{{.Tag}} {{.ID}}' | sort
+ls /mnt/.bake; kill $own; wait $own || true; umount /mnt`);
+    expect(output).toContain(`one:1 ${ids[0]}\n`);
+    expect(output).toMatch(/^theirs:1 /m);
+    expect(output).toContain(`two:2 ${ids[1]}\n`);
+    // What was unpacked is gone.
+    expect(output).not.toMatch(/^seed$/m);
+    expect(code).toBe(0);
+  }, 120_000);
+
+  it("grows no file system that fills its disk", () => {
+    const { output, code } = machine.run(`${oldDisk("fills", 300)}
+mkfs.ext4 -qF "$disk" 2>/dev/null; mount "$disk" /mnt; "$seed" grow; umount /mnt`);
+    expect({ output, code }).toEqual({ output: "", code: 0 });
+  });
+});
