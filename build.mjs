@@ -7,14 +7,54 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { build, transform } from "esbuild";
+
+/** What `src/render/template-code.ts` makes of each template, by the template's text: a text that is not among them is never rendered. */
+const templateCode = async () => {
+  const { outputFiles } = await build({
+    entryPoints: ["src/render/template-code.ts"],
+    bundle: true,
+    write: false,
+    format: "cjs",
+    platform: "node",
+    logLevel: "warning",
+  });
+  const compiler = { exports: {} };
+  new Function("module", "require", outputFiles[0].text)(compiler, createRequire(import.meta.url));
+  const names = ["templates", "packer"].flatMap((folder) =>
+    readdirSync(folder, { recursive: true }).map((name) => join(folder, name)),
+  );
+  const texts = names.filter((name) => name.endsWith(".hbs")).toSorted();
+  const rows = texts.map((name) => {
+    const text = readFileSync(name, "utf8");
+    return `[${JSON.stringify(text)}, ${compiler.exports.compile(name, text)}]`;
+  });
+  return `const made = new Map([${rows.join(",\n")}]);
+    export const templateCode = (name, source) => {
+      const code = made.get(source);
+      if (code === undefined) throw new Error(name + " was changed after bake was bundled: bin/bake bundles it anew");
+      return code;
+    };`;
+};
+
+const compiledTemplates = {
+  name: "compiled templates",
+  setup: ({ onLoad }) => {
+    onLoad({ filter: /\/src\/render\/template-code\.ts$/ }, async () => ({
+      contents: await templateCode(),
+      loader: "js",
+    }));
+  },
+};
 
 const { outputFiles } = await build({
   entryPoints: { cli: "src/cli.ts" },
@@ -29,6 +69,9 @@ const { outputFiles } = await build({
   minifyWhitespace: true,
   minifySyntax: true,
   legalComments: "none",
+  plugins: [compiledTemplates],
+  // Its compiler has done its work.
+  alias: { handlebars: "handlebars/runtime.js" },
 });
 
 /** esbuild splits ES modules alone, and Node has no code cache for these: each chunk becomes a function, as a CommonJS file does. */
