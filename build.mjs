@@ -1,31 +1,116 @@
-// Bundles the CLI into dist/cli-<hash>.cjs, one file for bin/cli.cjs and its code cache, and warms that cache.
+// Bundles the CLI into dist/, in chunks: what a command does not need is not read. bin/cli.cjs runs them with V8's code cache,
+// and this run warms that cache.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import {
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { build } from "esbuild";
+import { basename, join } from "node:path";
+import { build, transform } from "esbuild";
 
-rmSync("dist", { recursive: true, force: true });
-await build({
-  entryPoints: ["src/cli.ts"],
+/** What `src/render/template-code.ts` makes of each template, by the template's text: a text that is not among them is never rendered. */
+const templateCode = async () => {
+  const { outputFiles } = await build({
+    entryPoints: ["src/render/template-code.ts"],
+    bundle: true,
+    write: false,
+    format: "cjs",
+    platform: "node",
+    logLevel: "warning",
+  });
+  const compiler = { exports: {} };
+  new Function("module", "require", outputFiles[0].text)(compiler, createRequire(import.meta.url));
+  const names = ["templates", "packer"].flatMap((folder) =>
+    readdirSync(folder, { recursive: true }).map((name) => join(folder, name)),
+  );
+  const texts = names.filter((name) => name.endsWith(".hbs")).toSorted();
+  const rows = texts.map((name) => {
+    const text = readFileSync(name, "utf8");
+    return `[${JSON.stringify(text)}, ${compiler.exports.compile(name, text)}]`;
+  });
+  return `const made = new Map([${rows.join(",\n")}]);
+    export const templateCode = (name, source) => {
+      const code = made.get(source);
+      if (code === undefined) throw new Error(name + " was changed after bake was bundled: bin/bake bundles it anew");
+      return code;
+    };`;
+};
+
+const compiledTemplates = {
+  name: "compiled templates",
+  setup: ({ onLoad }) => {
+    onLoad({ filter: /\/src\/render\/template-code\.ts$/ }, async () => ({
+      contents: await templateCode(),
+      loader: "js",
+    }));
+  },
+};
+
+const { outputFiles } = await build({
+  entryPoints: { cli: "src/cli.ts" },
   outdir: "dist",
-  entryNames: "[name]-[hash]",
-  outExtension: { ".js": ".cjs" },
   bundle: true,
-  format: "cjs",
+  splitting: true,
+  write: false,
+  format: "esm",
   platform: "node",
   target: "node20",
   logLevel: "warning",
   minifyWhitespace: true,
   minifySyntax: true,
-  define: { "import.meta.url": "bundleUrl" },
-  banner: { js: 'const bundleUrl = require("node:url").pathToFileURL(__filename).href;' },
+  legalComments: "none",
+  plugins: [compiledTemplates],
+  // Its compiler has done its work.
+  alias: { handlebars: "handlebars/runtime.js" },
 });
-// Node refuses such a call from a script with a code cache: what is imported lazily has to be in the bundle.
-const [bundle = ""] = readdirSync("dist").filter((name) => name.endsWith(".cjs"));
-if (/\bimport\(/.test(readFileSync(join("dist", bundle), "utf8"))) throw new Error(`dist/${bundle} calls import()`);
-// What this run compiles is in the cache, for every later one. Nothing of it is kept; without it all works, slower.
-const folder = mkdtempSync(join(tmpdir(), "bake-build-"));
+
+/** esbuild splits ES modules alone, and Node has no code cache for these: each chunk becomes a function, as a CommonJS file does. */
+const scriptOf = async ({ path, text }) => {
+  const { code } = await transform(text, {
+    format: "cjs",
+    platform: "node",
+    target: "node20",
+    minifyWhitespace: true,
+    minifySyntax: true,
+    // Node refuses import() in a script with a code cache.
+    supported: { "dynamic-import": false },
+    define: { "import.meta.url": "bundleUrl" },
+  });
+  const url = code.includes("bundleUrl") ? 'const bundleUrl=require("node:url").pathToFileURL(__filename).href;' : "";
+  const script = `(function(exports,require,module,__filename){${url}${code}\n})`;
+  // One byte a character: read as it is, in half the memory.
+  if (Buffer.byteLength(script) !== script.length) throw new Error(`${basename(path)} is not ASCII`);
+  if (/\bimport\(/.test(script)) throw new Error(`${basename(path)} calls import()`);
+  return [basename(path), script];
+};
+const scripts = await Promise.all(outputFiles.map(scriptOf));
+const digest = createHash("sha256").update(JSON.stringify(scripts)).digest("hex").slice(0, 16);
+const folder = join("dist", digest);
+mkdirSync(folder, { recursive: true });
+for (const [name, script] of scripts) writeFileSync(join(folder, name), script);
+// Renamed into place: whoever starts meanwhile runs the former bundle or this one, whole.
+const link = join("dist", `current.${process.pid}`);
+symlinkSync(digest, link);
+renameSync(link, "dist/current");
+// A long bake may still load a chunk of the former bundle.
+const aDayAgo = Date.now() - 24 * 3600 * 1000;
+for (const name of readdirSync("dist")) {
+  const path = join("dist", name);
+  if (![digest, "current"].includes(name) && lstatSync(path).mtimeMs < aDayAgo) rmSync(path, { recursive: true });
+}
+// What these runs compile is in the cache, for every later one. Nothing else of them is kept; without it all works, slower.
+const scratch = mkdtempSync(join(tmpdir(), "bake-build-"));
 const cli = join(process.cwd(), "bin/cli.cjs");
-spawnSync(process.execPath, [cli, "render", "--profile", "2cards"], { cwd: folder });
-rmSync(folder, { recursive: true, force: true });
+for (const args of [["render", "--profile", "2cards"], ["validate", "--profile", "2cards"], ["--help"]])
+  spawnSync(process.execPath, [cli, ...args], { cwd: scratch });
+rmSync(scratch, { recursive: true, force: true });

@@ -18,7 +18,7 @@ export const lastWordOf = (stderr: string): string => {
     // What stands behind a URL, such as a colon, is not of it.
     .replace(/https?:\/\/[^\s'"<>]*[^\s'"<>:,.;]/g, shownUrl)
     // Of a path without its host.
-    .replace(/\?(?!…)[^\s"':]+/g, "?…")
+    .replace(/\?(?!\u2026)[^\s"':]+/g, "?…")
     .replace(/[\0-\x1f\x7f]+/g, " ");
   return withoutSecretShapes(shown).slice(0, longest);
 };

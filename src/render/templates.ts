@@ -1,39 +1,7 @@
 /** Handlebars, where every value must go through a writer of the format that it lands in. */
 import Handlebars from "handlebars";
-import { hclString } from "../formats/hcl.ts";
-import { unitValue, unitWord } from "../formats/lines.ts";
-import { toYaml } from "../formats/yaml.ts";
-
-const writers: Readonly<Record<string, (value: never) => string>> = {
-  hcl: (value: string) => hclString(value),
-  hclNumber: (value: number) => {
-    if (!Number.isFinite(value)) throw new RangeError(`${String(value)} is not a number`);
-    return String(value);
-  },
-  unit: (value: string) => unitValue(value),
-  word: (value: string) => unitWord(value),
-  /** A comment of one line, in any format whose comments start with `#`. */
-  comment: (value: string) => value.replace(/[^\x20-\x7e]+/g, " "),
-  /** A block of top-level YAML keys. */
-  yaml: (value: object) => toYaml(value).trimEnd(),
-};
-
-/** @throws Error when a template prints a value without naming a writer. */
-const requireWriters = (program: hbs.AST.Program, name: string): void => {
-  for (const statement of program.body) {
-    if (statement.type === "MustacheStatement") {
-      const { path, params } = statement as hbs.AST.MustacheStatement;
-      const writer = path.type === "PathExpression" ? (path as hbs.AST.PathExpression).original : "";
-      if (!(writer in writers) || params.length !== 1) {
-        throw new Error(`${name}:${statement.loc.start.line}: {{${writer}}} needs a writer, such as {{hcl value}}`);
-      }
-    } else if (statement.type === "BlockStatement") {
-      const { program: inner, inverse } = statement as hbs.AST.BlockStatement;
-      if (inner) requireWriters(inner, name);
-      if (inverse) requireWriters(inverse, name);
-    }
-  }
-};
+import { templateCode } from "./template-code.ts";
+import { writers } from "./writers.ts";
 
 /** One environment for all templates: making one costs more than rendering with it. */
 const handlebars = Handlebars.create();
@@ -46,10 +14,9 @@ for (const [writer, write] of Object.entries(writers)) {
 
 /** Renders one template; unknown variables are errors. */
 export const renderTemplate = (name: string, source: string, data: object): string => {
-  const program = handlebars.parse(source);
-  requireWriters(program, name);
+  const render = handlebars.template(templateCode(name, source));
   try {
-    return handlebars.compile(program, { noEscape: true, strict: true, knownHelpers: {} })(data);
+    return render(data);
   } catch (error) {
     if (error instanceof RangeError) throw new RangeError(`${name}: ${error.message}`, { cause: error });
     throw error;
