@@ -361,8 +361,8 @@ export const errorCodes = {
     text: "The profile does not have it, or a trial or `--offline` was asked for: trials bake in a local VM alone, and the cloud needs the network.",
   },
   BK414: {
-    title: "a base that cannot be baked from as it is",
-    text: "openEuler's own disk images bring no cloud-init, and bake gets into its build VM by a key that cloud-init places. docs/bases.md says how to make a base of one. Everything but `bake image` takes such a profile as it is.",
+    title: "a base that cannot be entered",
+    text: "`secrets.basePassword` names the password of root on a base without cloud-init, and it is not on this machine. docs/bases.md says how bake gets into a base. Everything but `bake image` takes such a profile as it is.",
   },
   BK420: {
     title: "the cloud refuses the credentials",

@@ -1,6 +1,6 @@
 /** Bakes in a local VM: a rendered tree, artifacts and a base → a golden image, a file with a sha256. */
 import { readFile, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { makeFolder } from "../host/make-folder.ts";
 import { knownSecrets, type SecretSources, withholdSecrets } from "../check/known-secrets.ts";
 import { describeFinding, type ScanResult, scanImage } from "../check/scan-image.ts";
@@ -28,6 +28,8 @@ export interface BakeInput {
   readonly trial: boolean;
   /** Where the profile's secrets come from: those that are on this machine are searched for in the image. */
   readonly secrets?: SecretSources;
+  /** Of root on the base, where Packer gets in by it. */
+  readonly basePassword?: string;
   readonly store: Store;
   readonly accelerator: Accelerator;
   readonly packer: { readonly path: string; readonly environment: Readonly<Record<string, string>> };
@@ -53,7 +55,7 @@ const requireClean = ({ findings }: ScanResult): void => {
 /** Searches the finished image for what this machine knows to be secret, and for credentials by their shape. */
 const searchForSecrets = async (
   host: Host,
-  { plan, store, secrets }: BakeInput,
+  { plan, store, secrets, basePassword }: BakeInput,
   image: string,
   workFolder: string,
 ): Promise<void> => {
@@ -61,7 +63,13 @@ const searchForSecrets = async (
   const result = await host.progress.step("scan-secrets", "search the raw disk for secrets", () =>
     scanImage(host, {
       image,
-      secrets: known.secrets,
+      // A documented one is among no profile's secrets.
+      secrets: [
+        ...known.secrets,
+        ...(basePassword === undefined || known.secrets.some(({ value }) => value.trim() === basePassword)
+          ? []
+          : [{ name: "the password of the base", value: basePassword }]),
+      ],
       inputs: lockedInputs(plan).map(({ sha256, isDisk }) => ({ path: store.path(sha256), sha256, isDisk })),
       workFolder,
     }),
@@ -110,13 +118,14 @@ export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageR
             base_checksum: `sha256:${base.sha256}`,
             artifacts: store.root,
             output,
-            log: join(process.cwd(), logDir),
+            log: resolve(logDir),
             ssh_private_key_file: key.privateKeyFile,
             ssh_public_key: key.publicKey,
             accelerator: accelerator.accel,
             cpu_model: accelerator.cpuModel,
             ...(accelerator.firmware !== undefined && { firmware: accelerator.firmware }),
           },
+          ...(input.basePassword !== undefined && { sensitive: { root_password: input.basePassword } }),
           logDir,
           onPhase: input.onPhase,
           update,

@@ -17,6 +17,8 @@ export interface PackerBuild {
   /** As Packer names it: `qemu.node`. */
   readonly source: string;
   readonly variables: Readonly<Record<string, string>>;
+  /** Variables that no process list shows: Packer gets them by its environment. */
+  readonly sensitive?: Readonly<Record<string, string>>;
   /** What to say when the plugins cannot be installed, instead of Packer's own words. */
   readonly withoutPlugin?: (reason: BakeError) => BakeError;
   /** Existing folder for packer.log and journal.log. */
@@ -28,6 +30,7 @@ export interface PackerBuild {
 
 const phases: Readonly<Record<string, string>> = {
   "start-vm": "start the build VM",
+  "lock-password": "lock the base's password",
   "wait-cloud-init": "wait for cloud-init",
   "base-leftovers": "look through what the base left behind",
   "install-artifacts": "install artifacts",
@@ -51,7 +54,13 @@ const noise = /^(==> Some builds didn't complete|==> Builds finished|Build '[^']
 export const runPacker = async (host: Host, build: PackerBuild): Promise<void> => {
   const { template, environment, logDir } = build;
   const options = {
-    env: { ...environment, PACKER_NO_COLOR: "1" },
+    env: {
+      ...environment,
+      ...Object.fromEntries(
+        Object.entries(build.sensitive ?? {}).map(([name, value]) => [`PKR_VAR_${name}`, value] as const),
+      ),
+      PACKER_NO_COLOR: "1",
+    },
     killAfter: build.cleanUp ?? 90_000,
     ownGroup: true,
   };

@@ -10,6 +10,7 @@ import { type Profile, type TargetName, targetNames } from "../profile/schema.ts
 import { targetsOf } from "../targets/index.ts";
 import type { Store } from "../store/store.ts";
 import type { Accelerator } from "../vm/accelerator.ts";
+import { basePassword } from "./base-password.ts";
 import { cloudCredentials } from "./cloud-credentials.ts";
 import type { Provenance } from "./image-record.ts";
 
@@ -24,6 +25,8 @@ interface BakeRequest {
   /** What `credentials` returned. */
   readonly credentials: Readonly<Record<string, string>>;
   readonly secrets: SecretSources;
+  /** What `basePassword` returned. */
+  readonly basePassword?: string;
   readonly store: Store;
   readonly packer: { readonly path: string; readonly environment: Readonly<Record<string, string>> };
   /** Puts what the plan names into the store. */
@@ -61,10 +64,10 @@ export interface BakeTarget {
   /** What Packer gets in its environment besides. Pure. @throws BakeError BK410 naming all that is missing. */
   readonly credentials: (env: Host["env"]) => Record<string, string>;
   /**
-   * Whether it can bake from what the profile starts from. Pure.
-   * @throws BakeError BK414 with the ways that there are.
+   * The password by which Packer gets into the base; undefined where that needs none. Reads the file that the profile names.
+   * @throws BakeError BK414 when it is not on this machine.
    */
-  readonly requireBase: (profile: Profile) => void;
+  readonly basePassword: (profile: Profile, env: Host["env"]) => Promise<string | undefined>;
   /** Loaded when something is baked: it brings Packer, VM and cloud along. */
   readonly load: () => Promise<Baker>;
   /** Looks at what a bake there needs, and makes nothing. Absent where the bake itself finds out at no cost. */
@@ -77,24 +80,6 @@ export interface BakeTarget {
   ) => Promise<readonly Line[]>;
 }
 
-/** bake gets into its build VM by a key that cloud-init places; openEuler's own disk images bring none. @throws BakeError BK414 */
-const requireCloudInit = ({ targets: { qemu } }: Profile): void => {
-  const base = qemu?.base;
-  if (typeof base !== "string" || !base.startsWith("openeuler-")) return;
-  throw new BakeError(
-    "BK414",
-    `${base} cannot be baked from as it is: openEuler's disk images bring no cloud-init, by which bake gets in`,
-    [
-      "Make a base of it once:",
-      "  1. boot a copy of the image in a VM and log in at its console, with the password that openEuler documents",
-      "  2. dnf install cloud-init cloud-utils-growpart && systemctl enable cloud-init",
-      "  3. usermod -p '*' root && rm -rf /var/lib/cloud && poweroff: nobody knows that password any more",
-      "and name the file: targets.qemu.base: { file: PATH }. docs/bases.md has it in full.",
-      "Without a base: hosts with a stock image become nodes by bake user-data --stock; --trial bakes from a stand-in.",
-    ].join("\n"),
-  );
-};
-
 /** All targets, in the order of the profile's: the local one first. */
 export const bakeTargets: Readonly<Record<TargetName, BakeTarget>> = {
   qemu: {
@@ -103,7 +88,7 @@ export const bakeTargets: Readonly<Record<TargetName, BakeTarget>> = {
     worksOffline: true,
     folderName: (profile) => profile,
     credentials: () => ({}),
-    requireBase: requireCloudInit,
+    basePassword,
     load: async () => (await import("./qemu.ts")).qemuBaker,
   },
   huaweicloud: {
@@ -112,7 +97,7 @@ export const bakeTargets: Readonly<Record<TargetName, BakeTarget>> = {
     worksOffline: false,
     folderName: (profile) => `${profile}-huaweicloud`,
     credentials: cloudCredentials,
-    requireBase: () => {},
+    basePassword: async () => undefined,
     load: async () => (await import("./huaweicloud.ts")).huaweiCloudBaker,
     preflight: async (host, rendered) => (await import("./cloud-preflight.ts")).cloudPreflight(host, rendered),
   },

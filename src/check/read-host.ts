@@ -2,6 +2,7 @@
 import { agentCommands, agentFinding, pypiCacheFinding } from "./host-reading/agent.ts";
 import { dockerCommands, dockerFinding } from "./host-reading/docker.ts";
 import type { Finding, Said } from "./host-reading/finding.ts";
+import { dockerProxyFinding, proxyCommands } from "./host-reading/http-proxy.ts";
 import { gitCommands, gitFinding } from "./host-reading/git.ts";
 import { type HostCommand, type HostOutput, runBatch } from "./on-host.ts";
 import type { RootShell } from "./check-host.ts";
@@ -16,6 +17,7 @@ const commands: Readonly<Record<string, string>> = {
   ...agentCommands,
   ...dockerCommands,
   ...gitCommands,
+  ...proxyCommands,
 };
 
 /** Whatever was found; the rest is the caller's to know. */
@@ -29,9 +31,11 @@ export const readingOf = (outputs: ReadonlyMap<string, Pick<HostOutput, "status"
   const architecture = said("architecture").trim();
   const system = said("system").trim();
   const keys = Number(said("keys"));
+  const agents = agentFinding(said);
   const parts: readonly Finding[] = [
-    agentFinding(said),
+    agents,
     dockerFinding(said),
+    dockerProxyFinding(said, agents.answers.httpProxy),
     { answers: npus > 0 ? { npus } : {}, notes: npus > 0 ? [] : ["NPUs: none found there"] },
     pypiCacheFinding(said),
     gitFinding(said),

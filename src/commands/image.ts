@@ -109,13 +109,10 @@ const bake = async (
       `Make one: bake lock --profile ${options.profile}. In CI, with --frozen-lockfile, --offline and --mirror it is not made on the way.\nFor a look with stand-in sources: add --trial.`,
     );
   }
-  // A trial has a base of its own. Without a network nothing is fetched, so what this host lacks may come first.
-  const requireBase = (): void => void (trial || bakeTargets[target].requireBase(asked.profile));
-  if (!offline) requireBase();
+  const basePassword = await bakeTargets[target].basePassword(asked.profile, whole.env);
   const baker = await bakeTargets[target].load();
   print("set-up");
   const packer = await baker.setUp(host, asked.profile, { offline });
-  if (offline) requireBase();
 
   const planned = await planAsked(host, store, asked, target);
   const { plan, templates, files, bakeId } = planned;
@@ -134,6 +131,7 @@ const bake = async (
     trial,
     credentials,
     secrets: asked.profile.secrets,
+    ...(basePassword !== undefined && { basePassword }),
     store,
     packer: { path: packer, environment: packerEnvironment(host) },
     fetch: () => fetchPlanned(host, store, asked, planned, options),

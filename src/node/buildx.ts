@@ -30,7 +30,8 @@ export const buildx: Concern = {
             id: "buildx-plugin",
             rows: ["G23"],
             title: "the buildx plugin is root's alone",
-            help: `chown root:root ${plugin}; chmod 700 ${plugin}`,
+            help: `chown root:root ${plugin}; chmod 700 ${plugin}; one that is gone is put there from the release`,
+            repair: "buildx",
           },
           [
             "file",

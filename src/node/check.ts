@@ -14,6 +14,9 @@ export const repairs = {
   identity: { by: "bake-identity, from the copy on the data disk", until: "jobs go on" },
   group: { by: "bake-repair makes the group", until: "jobs go on" },
   forwarding: { by: "bake-repair sets it", until: "jobs go on" },
+  zone: { by: "bake-repair puts Docker's bridges into a zone that accepts", until: "jobs go on" },
+  "git-rule": { by: "bake-repair, from the copy in the image", until: "jobs go on" },
+  buildx: { by: "bake-repair gives the plugin back to root alone", until: "jobs go on" },
   network: {
     by: "bake-repair restarts Docker once no agent runs: a restart cuts off the `docker run` of jobs",
     until: "the agents stop after their jobs",

@@ -10,6 +10,8 @@ export interface QemuTarget {
   readonly cpus: number;
   /** GiB */
   readonly diskSize: number;
+  /** Packer gets in by a password of root, not by a key that cloud-init places. */
+  readonly passwordLogin: boolean;
 }
 
 export interface HuaweiCloudTarget {

@@ -30,6 +30,9 @@ export interface Answers extends Partial<AgentValues> {
   readonly dockerMirrors?: readonly string[];
   readonly insecureRegistries?: readonly string[];
   readonly mtu?: number;
+  readonly addressPools?: readonly { readonly base: string; readonly size: number }[];
+  readonly logMaxSize?: string;
+  readonly logMaxFiles?: number;
   readonly tags?: Readonly<Record<string, string>>;
   /** Further keys of buildkite-agent.cfg. */
   readonly agentSettings?: Readonly<Record<string, string>>;
@@ -66,6 +69,21 @@ const doubleQuoted = (value: string): string => {
   node.type = Scalar.QUOTE_DOUBLE;
   return new Document(node).toString({ lineWidth: 0, doubleQuotedMinMultiLineLength: 1e9 }).trimEnd();
 };
+
+/** What Docker of a host may have otherwise. */
+const dockerValues = ({ mtu, logMaxSize, logMaxFiles, addressPools }: Answers): string =>
+  [
+    ...(logMaxSize === undefined ? [] : [`logMaxSize: ${scalar(logMaxSize)}`]),
+    ...(logMaxFiles === undefined ? [] : [`logMaxFiles: ${logMaxFiles}`]),
+    ...(mtu === undefined ? [] : [`mtu: ${mtu}`]),
+    ...(addressPools === undefined
+      ? []
+      : [
+          `addressPools: [${addressPools.map(({ base, size }) => `{ base: ${doubleQuoted(base)}, size: ${size} }`).join(", ")}]`,
+        ]),
+  ]
+    .map((line) => `\n  ${line}`)
+    .join("");
 
 /** A map of texts below a key of `agents`. */
 const map = (key: string, values: Readonly<Record<string, string>> | undefined): string =>
@@ -125,7 +143,7 @@ agents:
     )}${map("tags", answers.tags)}${map("environment", answers.environment)}${map("settings", answers.agentSettings)}
 
 docker:
-  version: ${scalar(docker)}${answers.dataRoot === undefined ? "" : `\n  dataRoot: ${scalar(answers.dataRoot)}`}${answers.mtu === undefined ? "" : `\n  mtu: ${answers.mtu}`}
+  version: ${scalar(docker)}${answers.dataRoot === undefined ? "" : `\n  dataRoot: ${scalar(answers.dataRoot)}`}${dockerValues(answers)}
 
 # The pair of the Docker version.
 buildx: { version: ${scalar(answers.buildxVersion ?? buildxPairOf(docker) ?? "0.20.0")} }

@@ -83,44 +83,66 @@ const shapes: Readonly<Record<SecretName, (value: string) => string | undefined>
     return placeholder.test(password) ? "is a placeholder" : undefined;
   },
   nodeKey: isPrivateKey,
+  basePassword: (value) => (/[\0-\x1f\x7f]/.test(value) ? "is not one line of text" : undefined),
+};
+
+/** The only one that no node gets: a bake gets into its base by it. */
+const ofBake: SecretName = "basePassword";
+
+interface ReadSecret {
+  readonly value?: string;
+  readonly problem?: string;
+  readonly warning?: string;
+}
+
+/** Reads one secret through `reader` alone. @returns its value, or what is wrong with it. */
+export const readSecret = async (
+  name: SecretName,
+  source: { readonly file: string } | { readonly env: string },
+  reader: SecretReader,
+): Promise<ReadSecret> => {
+  const place = "env" in source ? `variable ${source.env}` : source.file;
+  let text: string | undefined;
+  let warning: string | undefined;
+  if ("env" in source) text = reader.environment[source.env];
+  else {
+    try {
+      const file = await reader.readFile(fromHome(source.file, reader.environment));
+      text = file.text;
+      if ((file.mode & 0o077) !== 0) {
+        const mode = (file.mode & 0o777).toString(8).padStart(4, "0");
+        warning = `${place} (secrets.${name}) can be read by others, mode ${mode}: chmod 600 ${place}`;
+      }
+    } catch (error) {
+      return { problem: `secrets.${name}: ${place} ${why(error)}` };
+    }
+  }
+  const value = name === "nodeKey" ? text?.replaceAll("\r\n", "\n") : text?.trim();
+  const wrong = value === undefined ? "is not set" : value.trim() === "" ? "is empty" : shapes[name](value);
+  return {
+    ...(warning !== undefined && { warning }),
+    ...(wrong === undefined && value !== undefined
+      ? { value }
+      : { problem: `secrets.${name}: ${place} ${wrong ?? "is not set"}` }),
+  };
 };
 
 /**
- * Reads every secret that the profile names, through `reader` alone. All problems at once: it throws nothing.
+ * Reads every secret that a node gets, through `reader` alone. All problems at once: it throws nothing.
  * @returns the values that are right; the others are among the problems.
  */
 export const readSecrets = async (secrets: Profile["secrets"], reader: SecretReader): Promise<SecretValues> => {
   const values: Partial<Record<SecretName, string>> = {};
   const problems: string[] = [];
   const warnings: string[] = [];
-  for (const name of Object.keys(shapes) as SecretName[]) {
+  for (const name of (Object.keys(shapes) as SecretName[]).filter((each) => each !== ofBake)) {
     const source = secrets[name];
     // The node itself fetches it from CSMS.
     if (source === undefined || "csms" in source) continue;
-    const place = "env" in source ? `variable ${source.env}` : source.file;
-    let text: string | undefined;
-    if ("env" in source) text = reader.environment[source.env];
-    else {
-      try {
-        const file = await reader.readFile(fromHome(source.file, reader.environment));
-        text = file.text;
-        if ((file.mode & 0o077) !== 0) {
-          const mode = (file.mode & 0o777).toString(8).padStart(4, "0");
-          warnings.push(`${place} (secrets.${name}) can be read by others, mode ${mode}: chmod 600 ${place}`);
-        }
-      } catch (error) {
-        problems.push(`secrets.${name}: ${place} ${why(error)}`);
-        continue;
-      }
-    }
-    const value = name === "nodeKey" ? text?.replaceAll("\r\n", "\n") : text?.trim();
-    if (value === undefined) problems.push(`secrets.${name}: ${place} is not set`);
-    else if (value.trim() === "") problems.push(`secrets.${name}: ${place} is empty`);
-    else {
-      const wrong = shapes[name](value);
-      if (wrong === undefined) values[name] = value;
-      else problems.push(`secrets.${name}: ${place} ${wrong}`);
-    }
+    const { value, problem, warning } = await readSecret(name, source, reader);
+    if (warning !== undefined) warnings.push(warning);
+    if (value !== undefined) values[name] = value;
+    if (problem !== undefined) problems.push(problem);
   }
   return { values, problems, warnings };
 };

@@ -123,6 +123,7 @@ export const stockUserData = (
           environmentFile({
             STOCK_MIRROR: mirror,
             STOCK_NODE_FILES: nodeFiles,
+            STOCK_ARCHITECTURE: plan.target.architecture,
             STOCK_RETRY_SECONDS: String(stockRetry),
           }),
         ),

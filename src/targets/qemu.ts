@@ -1,14 +1,28 @@
 /** A local VM: the base is a file of the lock, the image is a qcow2. */
+import type { Package } from "../node/concern.ts";
 import type { QemuTarget } from "../node/target.ts";
+import { documentedPassword } from "../profile/known-bases.ts";
+import type { Profile } from "../profile/schema.ts";
 import { buildKeyMarker } from "./build-key.ts";
 import { localMachines } from "./local-machine.ts";
 import type { Target } from "./target.ts";
 
+/** Whether Packer gets into the base by a password of root. Pure. */
+const hasPasswordLogin = ({ targets: { qemu: settings }, secrets }: Profile): boolean =>
+  settings !== undefined && (secrets.basePassword !== undefined || documentedPassword(settings.base) !== undefined);
+
+/** What a node needs to take its user-data, where the base brings none of it. */
+const cloudInit: readonly Package[] = [
+  { action: "install", apt: "cloud-init", dnf: "cloud-init" },
+  { action: "install", apt: "cloud-guest-utils", dnf: "cloud-utils-growpart" },
+  { action: "install", apt: "gdisk", dnf: "gdisk" },
+];
+
 export const qemu: Target<QemuTarget> = {
-  plan: (_profileName, { targets }) => {
-    if (targets.qemu === undefined) return undefined;
-    const { architecture, memory, cpus, diskSize } = targets.qemu;
-    return { name: "qemu", architecture, memory, cpus, diskSize };
+  plan: (_profileName, profile) => {
+    if (profile.targets.qemu === undefined) return undefined;
+    const { architecture, memory, cpus, diskSize } = profile.targets.qemu;
+    return { name: "qemu", architecture, memory, cpus, diskSize, passwordLogin: hasPasswordLogin(profile) };
   },
   concern: {
     name: "qemu",
@@ -25,18 +39,19 @@ export const qemu: Target<QemuTarget> = {
               path: ["targets", "qemu", "base"],
             },
           ],
-    contribute: ({ header, profile: { targets: settings } }) => ({
-      explain:
-        typeof settings.qemu?.base === "string" && settings.qemu.base.startsWith("openeuler-")
-          ? [
-              {
-                what: "base",
-                value: `${settings.qemu.base}, which brings no cloud-init: bake image needs one that does (docs/bases.md)`,
-                because: ["targets.qemu.base"],
-                order: 90,
-              },
-            ]
-          : [],
+    contribute: ({ header, profile, target }) => ({
+      ...(target.name === "qemu" &&
+        target.passwordLogin && {
+          packages: cloudInit.map((each) => ({ ...each, because: ["targets.qemu.base"] })),
+          explain: [
+            {
+              what: "base",
+              value: `root logs in by ${profile.secrets.basePassword === undefined ? "the documented password" : "secrets.basePassword"}, which is locked at once; cloud-init is installed`,
+              because: ["targets.qemu.base"],
+              order: 90,
+            },
+          ],
+        }),
       files: [
         {
           // Where cloud-init is told its datasource. Named, not searched for.
@@ -52,7 +67,7 @@ export const qemu: Target<QemuTarget> = {
   source: (_plan, base) => base?.sha256 ?? "",
   needsBase: true,
   template: "qemu.pkr.hcl",
-  templateValues: ({ architecture, diskSize, cpus, memory }, { base }) => {
+  templateValues: ({ architecture, diskSize, cpus, memory, passwordLogin }, { base }) => {
     const { qemu: program, machine, firmware } = localMachines[architecture];
     return {
       baseChecksum: base?.format === "qcow2" ? `sha256:${base.sha256}` : false,
@@ -60,6 +75,9 @@ export const qemu: Target<QemuTarget> = {
       cpus,
       memory,
       keyMarker: buildKeyMarker,
+      passwordLogin,
+      // Packer's own default lets everybody who reaches this machine try to log in.
+      network: "user,id=user.0,hostfwd=tcp:127.0.0.1:{{ .SSHHostPort }}-:22",
       program,
       machine,
       // Where it lies on the machine that bakes is a variable: this is its default.

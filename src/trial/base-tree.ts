@@ -9,6 +9,13 @@ import type { Host } from "../host/host.ts";
 import { suite } from "./debian.ts";
 import { noRegistration, runningForeign } from "./foreign.ts";
 
+/** A base as openEuler's images are: nothing takes a key, and root logs in by a password. Tests bake from such a one. */
+export interface WithoutCloudInit {
+  readonly rootPassword: string;
+}
+
+const cloudInit = ["cloud-init", "cloud-guest-utils"];
+
 /** Part of the recipe: a change makes a new base. */
 const packages = (architecture: Architecture): readonly string[] => [
   "systemd-sysv",
@@ -17,8 +24,7 @@ const packages = (architecture: Architecture): readonly string[] => [
   "kmod",
   "dbus",
   `linux-image-cloud-${goArchitecture[architecture]}`,
-  "cloud-init",
-  "cloud-guest-utils",
+  ...cloudInit,
   "openssh-server",
   "iptables",
   "iproute2",
@@ -51,7 +57,7 @@ const dpkgOptions = [
 ];
 
 /** Files of the base besides those of its packages. */
-const files: Readonly<Record<string, string>> = {
+const defaultFiles: Readonly<Record<string, string>> = {
   // One DHCP lease for whatever the network card is called. Without IPv6 no boot waits for duplicate address detection.
   "etc/systemd/network/20-dhcp.network":
     "[Match]\nName=en* eth*\n\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n",
@@ -63,6 +69,15 @@ const files: Readonly<Record<string, string>> = {
   "etc/hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n",
   // Empty, not absent: each copy makes its own at its first boot.
   "etc/machine-id": "",
+};
+
+const filesOf = (without: WithoutCloudInit | undefined): Readonly<Record<string, string>> => {
+  if (without === undefined) return defaultFiles;
+  const { "etc/cloud/cloud.cfg.d/95-base.cfg": _of, ...others } = defaultFiles;
+  return {
+    ...others,
+    "etc/ssh/sshd_config.d/10-base.conf": "PermitRootLogin yes\nPasswordAuthentication yes\nUseDNS no\n",
+  };
 };
 
 /** Housekeeping that only delays the boot of a short-lived VM. */
@@ -80,7 +95,7 @@ const masked = [
  * That is the distribution's own old Docker, a daemon.json of the Ascend runtime, and a package that is missing.
  * The package lies in a repository on the base's own disk, so that no bake needs a network for it.
  */
-const field = `
+const field = (download: string): string => `
 ascend=/usr/local/Ascend/Ascend-Docker-Runtime
 mkdir -p "$root/etc/docker" "$root$ascend"
 printf '#!/bin/sh\\n# Stands in for the Ascend runtime: passes everything on.\\nexec runc "$@"\\n' >"$root$ascend/ascend-docker-runtime"
@@ -102,7 +117,7 @@ repository=/var/lib/stand-in/packages
 mkdir -p "$root$repository"
 chroot "$root" sh -euc '
   cd "$1"
-  apt-get -q download xz-utils
+  ${download}
   for deb in *.deb; do
     dpkg-deb --field "$deb"
     echo "Filename: ./$deb"
@@ -117,27 +132,45 @@ chroot "$root" sh -euc '
 `;
 
 /** Runs when the packages are installed; `$1` is the new root. */
-const customize = `set -eu
+const customizeScript = (without: WithoutCloudInit | undefined): string => `set -eu
 root=$1
-${field}
+${field(
+  without === undefined
+    ? "apt-get -q download xz-utils"
+    : // With what it needs: a bake installs it from there.
+      `mkdir partial && apt-get -q --yes --no-install-recommends --download-only -o Dir::Cache::Archives="$1" install xz-utils gdisk ${cloudInit.join(" ")} && rm -rf partial lock`,
+)}
 chroot "$root" systemctl enable systemd-networkd.service systemd-resolved.service ssh.service
 chroot "$root" systemctl mask ${masked.join(" ")}
 rm -f "$root"/etc/ssh/ssh_host_* "$root"/etc/hostname "$root"/etc/resolv.conf
 ln -s ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
-`;
+${
+  without === undefined
+    ? ""
+    : `chroot "$root" ssh-keygen -A\nprintf '%s\\n' ${shellWord(`root:${without.rootPassword}`)} | chroot "$root" chpasswd\n`
+}`;
 
 /** Packages of the base, each once. Pure. @param libraryPackages Besides the base's own. */
-export const packagesOf = (libraryPackages: readonly string[], architecture: Architecture): string[] => [
-  ...new Set([...packages(architecture), ...libraryPackages]),
-];
+export const packagesOf = (
+  libraryPackages: readonly string[],
+  architecture: Architecture,
+  without?: WithoutCloudInit,
+): string[] =>
+  [...new Set([...packages(architecture), ...libraryPackages])].filter(
+    (name) => without === undefined || !cloudInit.includes(name),
+  );
 
 /** Everything that decides what is in the tree, except the state of the package mirror. Pure. */
-export const treeRecipe = (libraryPackages: readonly string[], architecture: Architecture): readonly unknown[] => [
+export const treeRecipe = (
+  libraryPackages: readonly string[],
+  architecture: Architecture,
+  without?: WithoutCloudInit,
+): readonly unknown[] => [
   suite,
-  packagesOf(libraryPackages, architecture).toSorted(),
+  packagesOf(libraryPackages, architecture, without).toSorted(),
   dpkgOptions,
-  files,
-  customize,
+  filesOf(without),
+  customizeScript(without),
 ];
 
 /**
@@ -160,17 +193,19 @@ export const bootstrap = async (
     architecture,
     include,
     mirror,
+    without,
     update,
   }: {
     readonly architecture: Architecture;
     readonly include: readonly string[];
     readonly mirror: string;
+    readonly without?: WithoutCloudInit | undefined;
     readonly update: (detail: string) => void;
   },
 ): Promise<string> => {
   const rootTree = join(folder, "root");
   const script = join(folder, "customize.sh");
-  await writeFile(script, customize);
+  await writeFile(script, customizeScript(without));
   const foreign = await runningForeign(host, architecture, folder);
   const result = await host.run(
     // In a mount namespace of its own. When it is killed, no /proc, /sys or /dev is left mounted in a folder that is removed.
@@ -210,7 +245,7 @@ export const bootstrap = async (
       `${`${result.stdout}${result.stderr}`.trim().split("\n").slice(-10).join("\n")}\nNothing was kept; run it again when packages can be fetched.`,
     );
   }
-  for (const [path, content] of Object.entries(files)) {
+  for (const [path, content] of Object.entries(filesOf(without))) {
     await makeFolder(dirname(join(rootTree, path)));
     await writeFile(join(rootTree, path), content);
   }

@@ -14,7 +14,7 @@ import type { Store } from "../store/store.ts";
 import { freeBytes } from "../host/disk-space.ts";
 import { withWorkFolder } from "../host/work-folder.ts";
 import { writeFileAtomic } from "../host/write-file-atomic.ts";
-import { bootstrap, packagesOf, treeRecipe } from "./base-tree.ts";
+import { bootstrap, packagesOf, treeRecipe, type WithoutCloudInit } from "./base-tree.ts";
 import { assembleDisk, diskRecipe, requireBootLoader } from "./boot-disk.ts";
 import { suite } from "./debian.ts";
 
@@ -28,9 +28,13 @@ export interface StandInBase {
 }
 
 /** Names a base by everything that decides what is in it, except the state of the package mirror. Pure. @returns a sha256. */
-export const recipeDigest = (libraryPackages: readonly string[], architecture: Architecture): string =>
+export const recipeDigest = (
+  libraryPackages: readonly string[],
+  architecture: Architecture,
+  without?: WithoutCloudInit,
+): string =>
   createHash("sha256")
-    .update(JSON.stringify([treeRecipe(libraryPackages, architecture), diskRecipe(architecture)]))
+    .update(JSON.stringify([treeRecipe(libraryPackages, architecture, without), diskRecipe(architecture)]))
     .digest("hex");
 
 const BaseRecord = z.object({ resolved: z.string(), sha256: z.string(), size: z.number() });
@@ -62,17 +66,20 @@ export const standInBase = async (
     libraryPackages,
     mirror,
     offline,
+    without,
   }: {
     readonly architecture: Architecture;
     readonly libraryPackages: readonly string[];
     readonly mirror: () => Promise<string>;
     readonly offline: boolean;
+    /** A base that lets nobody in but by this password. */
+    readonly without?: WithoutCloudInit;
   },
 ): Promise<StandInBase> => {
   const started = host.now();
   const name = `debian-${suite}-stand-in`;
   const seconds = (): number => (host.now() - started) / 1000;
-  const recipe = recipeDigest(libraryPackages, architecture);
+  const recipe = recipeDigest(libraryPackages, architecture, without);
   const record = join(host.cacheDir, "base", `${recipe}.json`);
   const known = await recorded(store, record);
   if (known !== undefined) return { name, ...known, seconds: seconds() };
@@ -104,11 +111,11 @@ export const standInBase = async (
   const from = await mirror();
   return withWorkFolder(host, "base", async (folder) => {
     const title = `bootstrap the stand-in base (Debian ${suite}, ${architecture})`;
-    const include = packagesOf(libraryPackages, architecture);
+    const include = packagesOf(libraryPackages, architecture, without);
     // How long it took last time is another number by architecture.
     const step = architecture === "x86_64" ? "base-bootstrap" : `base-bootstrap-${architecture}`;
     const tree = await host.progress.step(step, title, (update) =>
-      bootstrap(host, folder, { architecture, include, mirror: from, update }),
+      bootstrap(host, folder, { architecture, include, mirror: from, without, update }),
     );
     const stored = await host.progress.step("base-disk", "assemble the base's disk", async () =>
       store.add(await assembleDisk(host, architecture, tree, folder)),

@@ -47,6 +47,7 @@ const localVm = ({ huaweicloud }: Profile["targets"]): Qemu => ({
 /** The profile that a trial bakes, and the table of what differs. Pure. */
 export const substitute = (profile: Profile): { profile: Profile; substitutions: Substitution[] } => {
   const { qemu = localVm(profile.targets) } = profile.targets;
+  const { basePassword, ...secrets } = profile.secrets;
   const rows: Substitution[] = [
     {
       what: "targets.qemu.base",
@@ -134,6 +135,12 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
       why: "the loopback agent API takes it; no Buildkite account needed",
     },
     {
+      what: "secrets.basePassword",
+      profile: Object.values(basePassword ?? {})[0] ?? "",
+      trial: "",
+      why: "the stand-in lets the build's key in",
+    },
+    {
       what: "NPUs",
       profile: `${profile.agents.spawn * profile.agents.cards}`,
       trial: "none",
@@ -158,6 +165,7 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
       models: [],
       files: [],
       pins: {},
+      secrets,
       targets: {
         qemu: { ...qemu, base: "debian-trixie-stand-in", diskSize: trialSizes.systemDisk },
       },

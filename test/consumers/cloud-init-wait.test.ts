@@ -18,11 +18,14 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Lines of the first inline list of a template, before the one that makes a folder; Packer joins them. */
-const waitOf = (template: string): string => {
-  const text = readFileSync(join(root, "packer", template), "utf8");
-  const list = /inline = \[\n([\s\S]*?)\n {4}\]/.exec(text)?.[1] ?? "";
-  const lines = list
+/** Lines of the inline list of a template that waits, before the one that makes a folder; Packer joins them. */
+const waitOf = (template: string, passwordLogin = false): string => {
+  const text = readFileSync(join(root, "packer", template), "utf8").replaceAll(
+    /\{\{#if passwordLogin\}\}\n([\s\S]*?)\{\{\/if\}\}\n/g,
+    passwordLogin ? "$1" : "",
+  );
+  const lists = [...text.matchAll(/inline = \[\n([\s\S]*?)\n {4}\]/g)].map(([, list = ""]) => list);
+  const lines = (lists.find((list) => list.includes("step wait-cloud-init")) ?? "")
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line.startsWith('"'))
@@ -31,8 +34,11 @@ const waitOf = (template: string): string => {
 };
 
 /** Below another root, with a wait of `seconds`. Packer's shell is `sh -e`. */
-const scriptOf = (template: string, seconds: number): string =>
-  waitOf(template).replace("seq 900", `seq ${seconds}`).replaceAll("/var/", at("var/")).replaceAll("/run/", at("run/"));
+const scriptOf = (template: string, seconds: number, passwordLogin = false): string =>
+  waitOf(template, passwordLogin)
+    .replace("seq 900", `seq ${seconds}`)
+    .replaceAll("/var/", at("var/"))
+    .replaceAll("/run/", at("run/"));
 
 const env = (): Record<string, string> => ({ PATH: `${at("bin")}:/usr/bin:/bin`, SHLVL: "2" });
 const run = (template: string) =>
@@ -89,5 +95,25 @@ describe.each(["qemu.pkr.hcl.hbs", "huaweicloud.pkr.hcl.hbs"])("%s", (template) 
     expect(stdout).toContain("exit 2 (1: it failed; 2: before 17.2 no such command, from 23.4 on done with warnings)");
     rmSync(at("bin/cloud-init"));
     expect(run(template).stdout).toContain("there is no cloud-init on this base");
+  });
+});
+
+describe("a base that root enters by a password", () => {
+  const ran = () =>
+    spawnSync("/bin/sh", ["-e", "-c", scriptOf("qemu.pkr.hcl.hbs", 1, true)], { encoding: "utf8", env: env() });
+
+  test("has no cloud-init, or one that is turned off: nothing is waited for", () => {
+    const said = "bake: step wait-cloud-init\nbake: cloud-init has no part in this boot\n";
+    expect(ran()).toMatchObject({ status: 0, stdout: said, stderr: "" });
+    put("run/cloud-init/disabled", "");
+    expect(ran()).toMatchObject({ status: 0, stdout: said });
+  });
+
+  test("has one that runs: it is waited for", () => {
+    put("run/cloud-init/enabled", "");
+    expect(ran()).toMatchObject({ status: 1 });
+    put(finished, "");
+    put("run/cloud-init/result.json", clean);
+    expect(ran()).toMatchObject({ status: 0, stdout: "bake: step wait-cloud-init\n" });
   });
 });

@@ -214,7 +214,7 @@ esac`,
     const { code, stderr, profile } = readHost({
       files: {
         "/etc/docker/daemon.json":
-          '\uFEFF{ "data-root": "/var/lib/docker", "registry-mirrors": ["http://10.20.0.5:5000"], "insecure-registries": ["10.20.0.5:5000", "10.0.0.0/8"], "default-runtime": "ascend" }',
+          '\uFEFF{ "data-root": "/var/lib/docker", "registry-mirrors": ["http://10.20.0.5:5000"], "insecure-registries": ["10.20.0.5:5000", "10.0.0.0/8"], "default-runtime": "ascend", "default-address-pools": [{ "base": "10.213.0.0/16", "size": 24 }], "log-opts": { "max-size": "100m" } }',
       },
       programs: {
         docker: `case "$1 $2" in
@@ -232,6 +232,7 @@ esac`,
     expect(profile?.storage.disk).toMatchObject({ blank: "nvme" });
     expect(profile?.network.registryMirrors).toEqual({ "docker.io": ["10.20.0.5:5000"] });
     expect(profile?.sources.insecureRegistries).toEqual(["10.20.0.5:5000"]);
+    expect(profile?.docker).toMatchObject({ logMaxSize: "100m", addressPools: [{ base: "10.213.0.0/16", size: 24 }] });
     expect(stderr).not.toContain("system disk");
     for (const said of [
       "a file system of its own at /var/lib/docker (ext4, UUID=85805e4a-0000-4000-8000-000000000001)",

@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -328,4 +329,90 @@ cat /etc/sysctl.conf`;
       ...[" net.ipv4.conf.all.forwarding = 1", "net.ipv4.ip_default_ttl = 63", ""],
     ]);
   });
+});
+
+/** A look that found these failed, and what bake-repair does about it with `bin/` before all others. */
+const repair = (...names: readonly string[]) => {
+  put(
+    "run/bake/status.json",
+    `{\n${names.map((name) => `{"id": "x", "repair": "${name}"}`).join(",\n")}\n"unanswered": []\n}\n`,
+  );
+  rmSync(at("run/bake/repairs"), { recursive: true, force: true });
+  const script = readFileSync(join(root, "templates/node/bake-repair"), "utf8")
+    .replaceAll("/sys/class/net", at("net"))
+    .replaceAll("/etc/gitconfig", at("etc/gitconfig"))
+    .replaceAll("/root/.docker", at("docker"));
+  put("opt/bake/bin/repair-here", moved(script), 0o755);
+  return spawnSync("bash", [at("opt/bake/bin/repair-here")], {
+    encoding: "utf8",
+    env: { ...process.env, PATH: `${at("bin")}:${process.env["PATH"]}` },
+  });
+};
+
+it("firewalld that came after Docker: its bridges are in no zone that lets them out, and are put into one", () => {
+  for (const name of ["lo", "eth0", "docker0", "br-0123456789ab", "br-lan"]) put(`net/${name}`, "");
+  put("zones/br-0123456789ab", "public\n");
+  put("firewall-state", "inactive\n");
+  put("zone-names", "block dmz public trusted\n");
+  put("bin/systemctl", `#!/bin/sh\n[ "$(cat ${at("firewall-state")})" = active ]\n`, 0o755);
+  // As firewalld answers: without a zone by exit 2, for one that is not there by 112.
+  put(
+    "bin/firewall-cmd",
+    `#!/bin/bash
+cd ${folder}
+case $* in
+  --get-zones) cat zone-names ;;
+  --get-zone-of-interface=*) cat "zones/\${1#*=}" 2>/dev/null || { echo "no zone"; exit 2; } ;;
+  "--zone=docker --list-all" | "--zone=trusted --list-all") printf 'docker (active)\\n  target: ACCEPT\\n  icmp-block-inversion: no\\n' ;;
+  "--zone=public --list-all") printf 'public (active)\\n  target: default\\n' ;;
+  --zone=*" "--change-interface=*) echo "\${1#*=}" >"zones/\${2#*=}"; echo success ;;
+  *) echo "Error: INVALID_ZONE" >&2; exit 112 ;;
+esac
+`,
+    0o755,
+  );
+  const ask = () =>
+    spawnSync("sh", ["-c", commandOf("docker-firewall-zone").replaceAll("/sys/class/net", at("net"))], {
+      encoding: "utf8",
+      env: { ...process.env, PATH: `${at("bin")}:${process.env["PATH"]}` },
+    });
+  expect(ask()).toMatchObject({ status: 0, stdout: "" });
+  put("firewall-state", "active\n");
+  expect(ask()).toMatchObject({ status: 1, stdout: "docker0: no zone\n" });
+  put("zones/docker0", "docker\n");
+  expect(ask()).toMatchObject({ status: 1, stdout: "br-0123456789ab: public\n" });
+  expect(repair("zone")).toMatchObject({ status: 0 });
+  expect(ask()).toMatchObject({ status: 0, stdout: "" });
+  expect(readFileSync(at("zones/docker0"), "utf8")).toBe("trusted\n");
+  expect(existsSync(at("zones/eth0")) || existsSync(at("zones/br-lan"))).toBe(false);
+  put("zone-names", "docker public trusted\n");
+  expect(repair("zone").stdout).toContain("docker0 goes into zone docker");
+  expect(readFileSync(at("zones/docker0"), "utf8")).toBe("docker\n");
+});
+
+it("git's rule goes back into its file, beside what others have there", () => {
+  const rule = planned.nodeFiles.find(({ path }) => path === "/opt/bake/git-rule")?.content ?? "";
+  expect(planned.nodeFiles.find(({ path }) => path === "/etc/gitconfig")?.content).toBe(rule);
+  put("opt/bake/git-rule", rule);
+  const env = { ...process.env, GIT_CONFIG_SYSTEM: at("etc/gitconfig") };
+  const ask = (id: string) =>
+    spawnSync("sh", ["-c", commandOf(id).replaceAll("HOME=/root", `HOME=${at("home")}`)], { encoding: "utf8", env });
+  const others = '[filter "lfs"]\n\trequired = true';
+  for (const left of [undefined, others, `${others}\n${rule.replace(/^\tinsteadOf.*\n/m, "")}`]) {
+    rmSync(at("etc/gitconfig"), { force: true });
+    if (left !== undefined) put("etc/gitconfig", left);
+    expect(ask("git-proxy").stdout).toBe("");
+    expect(repair("git-rule")).toMatchObject({ status: 0 });
+    expect(readFileSync(at("etc/gitconfig"), "utf8")).toBe(`${left === undefined ? "" : `${others}\n`}${rule}`);
+    expect(ask("git-proxy").stdout).toContain("https://github.com/");
+    expect(ask("git-proxy-alone").stdout.trim()).toBe("1");
+    expect(ask("git-proxy-rewrites").stdout).toMatch(/^https:\/\/(?!github\.com).*owner\/name\.git\n$/);
+  }
+});
+
+needs("root").test("the buildx plugin goes back to root alone; one that is gone is a person's", () => {
+  expect(repair("buildx")).toMatchObject({ status: 1 });
+  put("docker/cli-plugins/docker-buildx", "", 0o777);
+  expect(repair("buildx")).toMatchObject({ status: 0 });
+  expect(statSync(at("docker/cli-plugins/docker-buildx")).mode & 0o7777).toBe(0o700);
 });

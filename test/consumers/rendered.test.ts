@@ -70,7 +70,7 @@ needs("packer").describe("packer", () => {
     run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", at("key")]);
   });
 
-  test("the template of the other architecture is as good, and starts a machine of its own", () => {
+  test("the template of the other architecture and of a base with a password is as good", () => {
     const profile = readProfile(join(root, "profiles/2cards-aarch64.yaml"));
     const other = join(folder, "aarch64");
     for (const { path, content } of render(planFor({ name: "2cards-aarch64", profile })).files) {
@@ -81,10 +81,15 @@ needs("packer").describe("packer", () => {
     expect(run(packer, ["fmt", "-check", "-diff", template], packerEnvironment)).toBe("");
     const args = validate(join(other, "packer"));
     args.splice(1, 0, "-var", "base_checksum=none");
-    expect(run(packer, args, packerEnvironment)).toContain("valid");
+    expect(run(packer, args, { ...packerEnvironment, PKR_VAR_root_password: "12#$" })).toContain("valid");
     const text = readFileSync(template, "utf8");
     expect(text).toMatch(/machine_type = "virt,/);
     expect(text).not.toContain("q35");
+    // Its first step ends the password; the build VM is reached over loopback alone.
+    expect(text).toMatch(/build \{[^}]*provisioner "shell" \{\s*inline = \[\s*"echo 'bake: step lock-password'"/);
+    expect(text).toContain("hostfwd=tcp:127.0.0.1:");
+    expect(text).not.toContain("openEuler12");
+    expect(readFileSync(at("packer/qemu.pkr.hcl"), "utf8")).not.toContain("password");
   });
 
   test("validate accepts the template, and refuses it with a misspelt argument", () => {

@@ -1,7 +1,7 @@
 /** Stock user-data and the archive it names, read by what reads them on a host. */
 import { execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -103,7 +103,7 @@ test("paths that an archive cannot hold, or should not, are refused", () => {
 });
 
 /** Runs the script on folders of the test's own. */
-const run = async (): Promise<{ code: number | null; output: string }> => {
+const run = async (environment: Record<string, string> = {}): Promise<{ code: number | null; output: string }> => {
   const text = userData(`http://127.0.0.1:${port}`);
   const stock = join(folder, "stock");
   mkdirSync(stock, { recursive: true });
@@ -115,7 +115,7 @@ const run = async (): Promise<{ code: number | null; output: string }> => {
       .replaceAll("/var/lib/bake/stock", stock)
       .replaceAll("/var/tmp/bake", join(folder, "work")),
   );
-  const child = spawn("bash", [script], { env: { ...process.env, no_proxy: "*" } });
+  const child = spawn("bash", [script], { env: { ...process.env, no_proxy: "*", ...environment } });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (data: Buffer) => (output += data.toString()));
   return { code: await new Promise((done) => child.on("exit", done)), output };
@@ -134,4 +134,20 @@ test("node's files that are not those of the digest are never unpacked", async (
     ].join("\n"),
   );
   expect(() => readFileSync(join(folder, "ran"))).toThrow("ENOENT");
+});
+
+test("a host of another processor says so in one line, once, and is left as it is", async () => {
+  answer = toTar([{ path: "provision.sh", content: `#!/bin/sh\ntouch ${join(folder, "ran")}\n` }]);
+  rmSync(join(folder, "stock"), { recursive: true, force: true });
+  const bin = join(folder, "other");
+  mkdirSync(bin);
+  writeFileSync(join(bin, "uname"), "#!/bin/sh\necho aarch64\n", { mode: 0o755 });
+  const { code, output } = await run({ PATH: `${bin}:${process.env["PATH"]}` });
+  expect(code).toBe(78);
+  expect(output).toBe(
+    "bake-stock: this user-data is for x86_64, this host is aarch64: nothing was changed; make user-data from a profile for aarch64\n",
+  );
+  expect(existsSync(join(folder, "ran"))).toBe(false);
+  // systemd does not start it again.
+  expect(written(userData(), "/etc/systemd/system/bake-stock.service")).toContain("RestartPreventExitStatus=78\n");
 });

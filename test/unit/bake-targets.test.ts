@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { cloudCredentials } from "../../src/bake/cloud-credentials.ts";
@@ -94,21 +95,39 @@ test("no command asks for a target by its name", () => {
   expect(named).toEqual([]);
 });
 
-describe("requireBase", () => {
-  const from = (base: unknown): Profile => ({ targets: { qemu: { base } } }) as unknown as Profile;
-
-  test("openEuler's own images bring no cloud-init: refused, with what to do", () => {
-    expect(() => bakeTargets.qemu.requireBase(from("openeuler-22.03-lts-sp4"))).toThrow(
-      expect.objectContaining({
-        code: "BK414",
-        message: expect.stringContaining("openeuler-22.03-lts-sp4 cannot be baked from as it is"),
-        help: expect.stringMatching(/cloud-init[\s\S]*usermod -p '\*' root[\s\S]*\{ file: PATH \}[\s\S]*--stock/),
-      }),
+describe("basePassword", () => {
+  const of = (base: unknown, secret?: object, environment: Record<string, string> = {}): Promise<string | undefined> =>
+    bakeTargets.qemu.basePassword(
+      { targets: { qemu: { base } }, secrets: { basePassword: secret } } as unknown as Profile,
+      environment,
     );
+
+  test("openEuler's own images have the documented one, a file has none, and the cloud has no base", async () => {
+    expect(await of("openeuler-22.03-lts-sp4")).toBe("openEuler12#$");
+    expect(await of({ file: "bases/own.qcow2" })).toBeUndefined();
+    expect(await bakeTargets.huaweicloud.basePassword(profile("huaweicloud"), {})).toBeUndefined();
   });
 
-  test("a file is taken as it is, and the cloud has no base", () => {
-    bakeTargets.qemu.requireBase(from({ file: "bases/own.qcow2" }));
-    bakeTargets.huaweicloud.requireBase(from("openeuler-22.03-lts-sp4"));
+  test("what the profile names beats it, from a variable or a file", async () => {
+    expect(await of("openeuler-22.03-lts-sp4", { env: "PW" }, { PW: "of our own\n" })).toBe("of our own");
+    const folder = mkdtempSync(join(tmpdir(), "bake-password-"));
+    try {
+      writeFileSync(join(folder, "root"), "in a file #\n");
+      expect(await of({ file: "own.qcow2" }, { file: join(folder, "root") })).toBe("in a file #");
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  test.each([
+    [{ env: "PW" }, {}, "secrets.basePassword: variable PW is not set"],
+    [{ env: "PW" }, { PW: " " }, "secrets.basePassword: variable PW is empty"],
+    [{ env: "PW" }, { PW: "two\nlines" }, "secrets.basePassword: variable PW is not one line of text"],
+    [{ file: "/nowhere/root" }, {}, "secrets.basePassword: /nowhere/root is not there"],
+  ])("%j of %j is refused before anything starts", async (secret, environment, problem) => {
+    await expect(of({ file: "own.qcow2" }, secret, environment)).rejects.toMatchObject({
+      code: "BK414",
+      message: `the base cannot be entered: ${problem}`,
+    });
   });
 });

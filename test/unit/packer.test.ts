@@ -80,3 +80,33 @@ test("phases are timed in order", async () => {
   expect(phases.map(({ id }) => id)).toEqual(["start-vm", "install-artifacts", "hygiene"]);
   expect(phases.every(({ seconds }) => seconds > 0)).toBe(true);
 });
+
+test("a sensitive variable reaches each of Packer's runs by its environment, and no command line", async () => {
+  const runs: { args: readonly string[]; env: Readonly<Record<string, string>> | undefined }[] = [];
+  const host = hostThatPrints([], 0);
+  await runPacker(
+    {
+      ...host,
+      run: (file, args, options) => {
+        runs.push({ args, env: options?.env });
+        return host.run(file, args, options);
+      },
+    },
+    {
+      packer: "packer",
+      environment: {},
+      template: folder,
+      source: "qemu.node",
+      variables: { base: "b" },
+      sensitive: { root_password: "openEuler12#$" },
+      logDir: folder,
+      onPhase: () => {},
+      update: () => {},
+    },
+  );
+  expect(runs.map(({ args }) => args[0])).toEqual(["init", "validate", "build"]);
+  for (const { args, env } of runs) {
+    expect(env?.["PKR_VAR_root_password"]).toBe("openEuler12#$");
+    expect(args.join(" ")).not.toContain("openEuler12");
+  }
+});

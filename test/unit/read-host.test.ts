@@ -120,3 +120,68 @@ test("a second look at what is not carried over", () => {
   );
   expect(warnings).toEqual([expect.stringContaining("/etc/buildkite-agent/hooks/environment")]);
 });
+
+test("Docker's address pools, limits of logs and proxy are carried; what a profile cannot have is a note with its place", () => {
+  const { answers, notes } = readingOf(
+    outputs({
+      hostname: "h",
+      architecture: "aarch64",
+      npus: "8",
+      daemon: JSON.stringify({
+        "default-address-pools": [{ base: "10.213.0.0/16", size: 24 }],
+        "log-driver": "json-file",
+        "log-opts": { "max-size": "100m", "max-file": "5", compress: "true" },
+        proxies: { "http-proxy": "http://proxy.example:3128", "no-proxy": "localhost,.example.com" },
+      }),
+      dockerEnvironment: "HTTPS_PROXY=http://***@other.example:3128/",
+    }),
+  );
+  expect(answers).toMatchObject({
+    addressPools: [{ base: "10.213.0.0/16", size: 24 }],
+    logMaxSize: "100m",
+    logMaxFiles: 5,
+    // Of the two that which https takes, from wherever.
+    httpProxy: { url: "http://other.example:3128", except: [".example.com"] },
+  });
+  expect(notes).toEqual(
+    expect.arrayContaining([
+      'Docker: log-opts: compress: "true" (/etc/docker/daemon.json) is not carried over',
+      "HTTP proxy: its credentials were left out: secrets.proxyCredentials (/etc/docker/daemon.json)",
+      "HTTP proxy: http://other.example:3128 is Docker's alone there; network.httpProxy is that of the agents and their jobs too",
+    ]),
+  );
+});
+
+test("of two proxies the agents' is taken, and Docker's is a note", () => {
+  const { answers, notes } = readingOf(
+    outputs({
+      npus: "8",
+      environment: "HTTPS_PROXY=http://proxy.example:3128\nNO_PROXY=.example.com",
+      dockerEnvironment: "HTTPS_PROXY=http://docker.example:3128\nNO_PROXY=.example.com,10.0.0.5",
+    }),
+  );
+  expect(answers.httpProxy).toEqual({ url: "http://proxy.example:3128", except: [".example.com"] });
+  expect(notes).toEqual(
+    expect.arrayContaining([
+      "HTTP proxy: Docker's http://docker.example:3128 is not carried over: the agents have another one",
+      "HTTP proxy: Docker reaches 10.0.0.5 without it, the agents do not: not carried over",
+    ]),
+  );
+});
+
+test("another driver's logs, and pools that are none, are notes", () => {
+  const { answers, notes } = readingOf(
+    outputs({
+      npus: "8",
+      daemon:
+        '{ "log-driver": "syslog", "log-opts": { "max-size": "1m" }, "default-address-pools": [{ "base": "10.0.0.0/8" }] }',
+    }),
+  );
+  expect(answers.logMaxSize ?? answers.addressPools).toBeUndefined();
+  for (const note of [
+    'Docker: log-driver: "syslog"',
+    'Docker: log-opts: {"max-size":"1m"}',
+    'Docker: default-address-pools: [{"base":"10.0.0.0/8"}]',
+  ])
+    expect(notes).toContain(`${note} (/etc/docker/daemon.json) is not carried over`);
+});

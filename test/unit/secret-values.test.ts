@@ -124,3 +124,12 @@ test("proxy credentials: any password, but no placeholder", async () => {
   for (const value of ["bob", ":x", "<user>:<password>", "bob:a\nb"])
     expect((await read(value)).problems).toHaveLength(1);
 });
+
+test("the password of a base is none of a node's: user-data does not ask for it", async () => {
+  const reader = { environment: { TOKEN: "bkct_EXAMPLE0000" }, readFile: () => Promise.reject(new Error("not asked")) };
+  expect(await readSecrets({ agentToken: { env: "TOKEN" }, basePassword: { env: "NOT_SET" } }, reader)).toEqual({
+    values: { agentToken: "bkct_EXAMPLE0000" },
+    problems: [],
+    warnings: [],
+  });
+});

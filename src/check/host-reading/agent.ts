@@ -3,6 +3,7 @@ import { isSecretName } from "../../secrets/names.ts";
 import { looksSecret } from "../../secrets/shapes.ts";
 import type { AgentValues } from "../../profile/new-profile.ts";
 import { type Finding, placeOf, type Said } from "./finding.ts";
+import { proxyFinding } from "./http-proxy.ts";
 
 const unit = "buildkite-agent.service";
 
@@ -117,31 +118,6 @@ const tagsOf = (text: string): [name: string, value: string][] =>
 
 const isToken = (text: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(text);
 
-const proxyOf = (others: ReadonlyMap<string, string>): Finding => {
-  const read = (name: string): string | undefined => others.get(name) ?? others.get(name.toLowerCase());
-  const [http, https] = [read("HTTP_PROXY"), read("HTTPS_PROXY")];
-  const url = https ?? http;
-  if (url === undefined || url === "") return { answers: {}, notes: [] };
-  const place = ` (environment of ${unit})`;
-  const notes = [
-    ...(url.includes("@") ? [`HTTP proxy: its credentials were left out: secrets.proxyCredentials${place}`] : []),
-    ...(http !== undefined && https !== undefined && http !== https
-      ? [`HTTP proxy: HTTP_PROXY and HTTPS_PROXY differ, that of https is taken for both${place}`]
-      : []),
-  ];
-  const except = (read("NO_PROXY") ?? "").split(/[\s,]+/).filter((entry) => entry !== "");
-  const known = ["localhost", "127.0.0.1", "::1", "169.254.169.254"];
-  return {
-    answers: {
-      httpProxy: {
-        url: `${/:\/\//.test(url) ? "" : "http://"}${url}`.replace(/(:\/\/)[^/]*@/, "$1").replace(/\/$/, ""),
-        except: except.filter((entry) => !known.includes(entry)),
-      },
-    },
-    notes,
-  };
-};
-
 /** The PyPI cache in the environment of the agents. Pure. */
 export const pypiCacheFinding = (said: Said): Finding => {
   const { others } = settingsOf(said);
@@ -228,7 +204,7 @@ export const agentFinding = (said: Said): Finding => {
       `hooks run around every job there, and are not carried over: ${hooks.join(", ")}; \`files\` of the profile brings them`,
     );
   const agentVersion = found("agent version", /\d+\.\d+\.\d+/.exec(said("agentVersion"))?.[0]);
-  const proxy = proxyOf(others);
+  const proxy = proxyFinding((name) => others.get(name) ?? others.get(name.toLowerCase()), ` (environment of ${unit})`);
   const taken = Object.fromEntries(more.filter(([tag, text]) => isToken(tag) && isToken(text)));
   return {
     answers: {

@@ -65,7 +65,17 @@ const imagesOf = (said: Said, builder: string | undefined): Finding => {
 const text = (value: unknown): string => JSON.stringify(value) ?? "";
 
 /** Settings that bake writes itself, whatever they were. */
-const ownKeys = ["data-root", "storage-driver", "live-restore", "log-driver", "log-opts"];
+const ownKeys = ["data-root", "storage-driver", "live-restore"];
+
+/** As the schema has them; undefined for what it cannot hold. */
+const poolsOf = (value: unknown): { base: string; size: number }[] | undefined => {
+  if (!Array.isArray(value) || value.length === 0) return undefined;
+  const pools = value.flatMap((each: unknown) => {
+    const { base, size } = (each ?? {}) as { readonly base?: unknown; readonly size?: unknown };
+    return typeof base === "string" && typeof size === "number" ? [{ base, size }] : [];
+  });
+  return pools.length === value.length ? pools : undefined;
+};
 
 const daemonOf = (said: Said): Finding => {
   const content = said("daemon").replace(/^\uFEFF/, "");
@@ -87,6 +97,9 @@ const daemonOf = (said: Said): Finding => {
   const mirrors: string[] = [];
   const insecure: string[] = [];
   let mtu: number | undefined;
+  let addressPools: ReturnType<typeof poolsOf>;
+  const logs: { logMaxSize?: string; logMaxFiles?: number } = {};
+  const driver = daemon["log-driver"] ?? "json-file";
   for (const [key, value] of Object.entries(daemon)) {
     if (ownKeys.includes(key)) continue;
     if (key === "registry-mirrors" && texts(value) !== undefined) {
@@ -103,7 +116,18 @@ const daemonOf = (said: Said): Finding => {
         if (/^[A-Za-z0-9.-]+(:\d+)?$/.test(registry)) insecure.push(registry);
         else left(key, registry);
       }
-    } else if (key === "mtu" && typeof value === "number") mtu = value;
+    } else if (key === "default-address-pools" && poolsOf(value) !== undefined) addressPools = poolsOf(value);
+    else if (key === "log-opts" && driver === "json-file" && typeof value === "object" && value !== null) {
+      for (const [option, set] of Object.entries(value as Record<string, unknown>)) {
+        const chosen = String(set);
+        if (option === "max-size" && /^\d+[kmg]$/.test(chosen)) logs.logMaxSize = chosen;
+        else if (option === "max-file" && /^[1-9]\d{0,5}$/.test(chosen)) logs.logMaxFiles = Number(chosen);
+        else left(`log-opts: ${option}`, set);
+      }
+    } else if (key === "log-driver" && value === "json-file") continue;
+    // A concern of its own: http-proxy.ts.
+    else if (key === "proxies") continue;
+    else if (key === "mtu" && typeof value === "number") mtu = value;
     else left(key, value);
   }
   return {
@@ -111,6 +135,8 @@ const daemonOf = (said: Said): Finding => {
       ...(mirrors.length > 0 && { dockerMirrors: mirrors }),
       ...(insecure.length > 0 && { insecureRegistries: [...new Set(insecure)] }),
       ...(mtu !== undefined && { mtu }),
+      ...(addressPools !== undefined && { addressPools }),
+      ...logs,
     },
     notes,
   };

@@ -72,6 +72,19 @@ const networkChecks: readonly Check[] = [
   ofCommand(
     gating,
     {
+      id: "docker-firewall-zone",
+      rows: ["G20"],
+      title: "firewalld, where it runs, lets Docker's networks out",
+      live: true,
+      help: `firewall-cmd --zone=docker --change-interface=docker0 (zone trusted where there is no zone docker); a firewalld that starts after Docker knows none of its bridges`,
+      repair: "zone",
+    },
+    // Zones by the bridges of Docker's own naming: what no zone names is in the default one, which forwards nothing.
+    `systemctl is-active --quiet firewalld.service || exit 0; for each in /sys/class/net/docker0 /sys/class/net/br-????????????; do if [ -e $each ]; then zone=$(timeout -k 2 20 firewall-cmd --get-zone-of-interface=\${each##*/} 2>&1); timeout -k 2 20 firewall-cmd --zone="$zone" --list-all 2>/dev/null | grep -Eq '^ *target: ACCEPT$' || { echo "\${each##*/}: $zone"; exit 1; }; fi; done`,
+  ),
+  ofCommand(
+    gating,
+    {
       id: "docker-nat",
       rows: ["G20"],
       title: "Docker's rules lead containers out of the host",

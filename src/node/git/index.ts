@@ -14,6 +14,9 @@ const tokenFile = "/root/.gitconfig.d/private";
 /** What the base has in such a file stays, above these lines; base-leftovers.sh knows them by the first and the last. */
 const partOfBake = (header: string, lines: string): string => `# ${header}\n${lines}# End of what bake made.\n`;
 
+const proxyPart = (header: string, proxy: { readonly for: string; readonly via: string }): string =>
+  partOfBake(header, `[url ${gitConfigSection(proxy.via)}]\n\tinsteadOf = ${gitConfigValue(proxy.for)}\n`);
+
 /** The header stands alone: an empty one first takes away what other files set (guide row G14, S8). */
 const tokenConfig = (url: string, token: string): string =>
   `[http ${gitConfigSection(url)}]\n\textraheader =\n\textraheader = ${gitConfigValue(basicHeader(token))}\n`;
@@ -59,20 +62,32 @@ const proxyChecks = (proxy: { readonly for: string; readonly via: string }): Che
       id: "git-proxy",
       rows: ["G13"],
       title: "the git proxy is set, in one file",
-      help: "git config --show-origin --get-all names the files; of two equal rules the first one read wins",
+      help: `once: git config --file /etc/gitconfig ${shellWord(`url.${proxy.via}.insteadOf`)} ${shellWord(proxy.for)}; git config --show-origin --get-all names the files that have it`,
+      repair: "git-rule",
     },
     `HOME=/root git config --show-origin --get-all ${shellWord(`url.${proxy.via}.insteadOf`)}`,
     { stdout: [`/^file:\\S+\\s+${literal(proxy.for)}$/`] },
   ),
   ofCommand(
     gating,
-    { id: "git-proxy-alone", rows: ["G13"], title: "no second rule rewrites the same URLs" },
+    {
+      id: "git-proxy-alone",
+      rows: ["G13"],
+      title: "no second rule rewrites the same URLs",
+      help: "git config --show-origin --get-regexp '^url\\..*\\.insteadof$' names the files; remove all but that of /etc/gitconfig: of two equal rules the first one read wins",
+    },
     `HOME=/root git config --get-regexp '^url\\..*\\.insteadof$' | awk -v url=${shellWord(proxy.for)} '$2 == url' | wc -l`,
     { stdout: [line("1")] },
   ),
   ofCommand(
     gating,
-    { id: "git-proxy-rewrites", rows: ["G13"], title: `git rewrites ${proxy.for} to the proxy's address` },
+    {
+      id: "git-proxy-rewrites",
+      rows: ["G13"],
+      title: `git rewrites ${proxy.for} to the proxy's address`,
+      help: "git config --show-origin --get-regexp '^url\\.' names all rules: one with a longer prefix wins, and so does a pushInsteadOf for pushes",
+      repair: "git-rule",
+    },
     `cd / && HOME=/root git ls-remote --get-url ${shellWord(`${proxy.for}owner/name.git`)}`,
     { stdout: [line(`${proxy.via}owner/name.git`)] },
   ),
@@ -120,14 +135,9 @@ export const git: Concern = {
           ? []
           : [
               // The one file with this rule: of two equal rules git takes the first that it reads (guide row G13).
-              {
-                path: "/etc/gitconfig",
-                content: partOfBake(
-                  header,
-                  `[url ${gitConfigSection(gitProxy.via)}]\n\tinsteadOf = ${gitConfigValue(gitProxy.for)}\n`,
-                ),
-                order: 140,
-              },
+              { path: "/etc/gitconfig", content: proxyPart(header, gitProxy), order: 140 },
+              // What bake-repair lays again.
+              { path: "/opt/bake/git-rule", content: proxyPart(header, gitProxy) },
             ]),
         // A missing include is ignored: the token comes with user-data, or not at all (guide row G14).
         {

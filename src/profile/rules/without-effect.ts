@@ -4,8 +4,18 @@ import type { Problem, Rule } from "./rule.ts";
 /** A setting that another one makes void: whoever wrote it believes in something that does not happen. */
 export const withoutEffect: Rule = {
   code: "BK151",
-  reads: ["storage.disk", "storage.uuid", "network.metadata", "files", "pins"],
-  find: ({ storage: { disk, uuid }, network: { metadata }, files, pins }): Problem[] => [
+  reads: ["storage.disk", "storage.uuid", "network.metadata", "files", "pins", "secrets.basePassword", "targets"],
+  find: ({ storage: { disk, uuid }, network: { metadata }, files, pins, secrets, targets }): Problem[] => [
+    ...(secrets.basePassword !== undefined && targets.qemu === undefined
+      ? [
+          {
+            path: ["secrets", "basePassword"],
+            message: "secrets.basePassword has no effect without targets.qemu",
+            label: "it is for the base of a local bake",
+            help: "remove it: an image of the cloud brings cloud-init",
+          },
+        ]
+      : []),
     ...(uuid !== fleetUuid && "adopt" in disk
       ? [
           {

@@ -5,7 +5,7 @@ import { localFile } from "./text.ts";
 
 /** On the machine that makes user-data. */
 const local = [
-  z.strictObject({ file: localFile.describe("A file on the machine that renders user-data.") }),
+  z.strictObject({ file: localFile.describe("A file on the machine where bake runs.") }),
   z.strictObject({
     env: z
       .string()
@@ -49,5 +49,8 @@ export const Secrets = z.strictObject({
   proxyCredentials: SecretSource.optional().describe("user:password of network.httpProxy."),
   nodeKey: SecretSource.optional().describe(
     "Private key of the node, in OpenSSH's format, instead of one that it makes.",
+  ),
+  basePassword: SecretSource.optional().describe(
+    "Password of root on targets.qemu.base, where the base has no cloud-init that lets the build in by a key; that of openEuler's own images is known.",
   ),
 });

@@ -78,7 +78,10 @@ source "qemu" "node" {
   headless     = true
   # Without VNC there is no boot command to type, nor the ten seconds' wait before it.
   disable_vnc = true
-  qemuargs    = [["-serial", "file:${var.log}/console.log"]]
+  qemuargs = [
+    ["-serial", "file:${var.log}/console.log"],
+    ["-netdev", "user,id=user.0,hostfwd=tcp:127.0.0.1:{{ .SSHHostPort }}-:22"],
+  ]
 
   # file() starts from this folder, provisioners from the current one.
   cd_label = "cidata"

@@ -44,6 +44,12 @@ variable "ssh_public_key" {
   description = "Its public half; goes into the build VM and is removed again."
 }
 
+variable "root_password" {
+  type        = string
+  sensitive   = true
+  description = "Password of root on the base, by PKR_VAR_root_password; the first step locks it."
+}
+
 variable "accelerator" {
   type    = string
   default = "kvm"
@@ -77,7 +83,10 @@ source "qemu" "node" {
   headless     = true
   # Without VNC there is no boot command to type, nor the ten seconds' wait before it.
   disable_vnc = true
-  qemuargs    = [["-serial", "file:${var.log}/console.log"]]
+  qemuargs = [
+    ["-serial", "file:${var.log}/console.log"],
+    ["-netdev", "user,id=user.0,hostfwd=tcp:127.0.0.1:{{ .SSHHostPort }}-:22"],
+  ]
 
   # file() starts from this folder, provisioners from the current one.
   cd_label = "cidata"
@@ -99,6 +108,9 @@ source "qemu" "node" {
   # Comes with sshd; a base may have no scp.
   ssh_file_transfer_method = "sftp"
 
+  # Tried after the key: the way in of the first connection alone.
+  ssh_password = var.root_password
+
   vm_name          = "image.qcow2"
   output_directory = var.output
 }
@@ -106,10 +118,28 @@ source "qemu" "node" {
 build {
   sources = ["source.qemu.node"]
 
+  # Others know this password, too: it ends before anything is laid. `*` and not `!`, with which some sshd refuse a key too.
+  provisioner "shell" {
+    inline = [
+      "echo 'bake: step lock-password'",
+      "install -d -m 0700 /root/.ssh",
+      "echo '${trimspace(var.ssh_public_key)}' >>/root/.ssh/authorized_keys",
+      "chmod 0600 /root/.ssh/authorized_keys",
+      "! command -v restorecon >/dev/null || restorecon -R /root/.ssh",
+      "usermod -p '*' root",
+    ]
+  }
+
   # Packer does not wait for user-data by itself.
   provisioner "shell" {
     inline = [
       "echo 'bake: step wait-cloud-init'",
+      # Not there, or turned off.
+      "if [ ! -d /run/cloud-init ] || [ -e /run/cloud-init/disabled ]; then",
+      "  echo 'bake: cloud-init has no part in this boot'",
+      "  install -d -m 0700 /var/tmp/bake",
+      "  exit 0",
+      "fi",
       # Its last act in every version; 17.1 has no status, and 23.4 ends with 2 for a warning.
       "for i in $(seq 900); do [ ! -e /var/lib/cloud/instance/boot-finished ] || break; sleep 1; done",
       "if [ ! -e /var/lib/cloud/instance/boot-finished ]; then",
@@ -138,6 +168,20 @@ build {
   provisioner "shell" {
     environment_vars = ["BAKE_ARTIFACTS=http://${build.PackerHTTPAddr}"]
     inline           = ["bash /var/tmp/bake/provision.sh /var/tmp/bake", "bash /var/tmp/bake/seed.sh /var/tmp/bake"]
+  }
+
+  # Not every system turns on what it installs. By the names of all versions.
+  provisioner "shell" {
+    inline = [
+      "if [ ! -e /usr/lib/systemd/system/cloud-final.service ]; then",
+      "  echo 'bake: failed cloud-init is not installed: a node gets its user-data by it'",
+      "  exit 1",
+      "fi",
+      "rm -f /etc/cloud/cloud-init.disabled",
+      "for unit in cloud-init-main cloud-init-local cloud-init-network cloud-init cloud-config cloud-final; do",
+      "  if [ -e /usr/lib/systemd/system/$unit.service ]; then systemctl --no-reload --quiet enable $unit.service; fi",
+      "done",
+    ]
   }
 
   provisioner "shell" {
