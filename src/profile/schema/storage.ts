@@ -55,6 +55,12 @@ export const Storage = z.strictObject({
     .describe(
       "GiB that must be free on the system disk, which holds the checkouts of all jobs; with less the node takes no jobs.",
     ),
+  removeOtherModels: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Models on the data disk that the lock no longer names are removed once nothing uses them; they are only reported otherwise.",
+    ),
   mount: absolutePath.default("/mnt").describe("Where the data disk is mounted."),
   uuid: z
     .uuid("expected a UUID of small letters and digits such as 7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001")
