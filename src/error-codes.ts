@@ -146,6 +146,10 @@ export const errorCodes = {
     title: "a setting without effect",
     text: "Another setting makes it void. Whoever wrote it believes in something that does not happen.",
   },
+  BK152: {
+    title: "a model without a mirror",
+    text: "`from: mirror` says that no image carries the model. A node asks no hub: it fetches by digest from a mirror that `bake fetch --to` has filled.",
+  },
   BK134: {
     title: "a pin for nothing",
     text: "A pin says why a version stays. It is named as the artifact it is for; an image may stand without its tag.",

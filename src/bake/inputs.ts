@@ -1,5 +1,5 @@
 /** What a bake reads out of the store, and whether there is room for what it writes. */
-import { filesOf, type LockedFile } from "../artifact.ts";
+import { type Artifact, filesOf, type LockedFile } from "../artifact.ts";
 import { BakeError } from "../errors.ts";
 import { freeBytes } from "../host/disk-space.ts";
 import type { Host } from "../host/host.ts";
@@ -7,10 +7,15 @@ import type { NodePlan } from "../plan/node-plan.ts";
 import type { Store } from "../store/store.ts";
 import { requirePlainArchives } from "./archive.ts";
 
-/** Every file that a bake reads out of the store; models do not reach the node yet. Pure. @returns the base first. */
-export const lockedInputs = ({ base, artifacts = [] }: NodePlan): (LockedFile & { readonly isDisk: boolean })[] =>
-  [...(base === undefined ? [] : [base]), ...artifacts]
-    .filter(({ kind }) => kind !== "model")
+/** Whether an image carries an artifact: a model may come from a mirror, to the node itself. Pure. */
+export const isBaked = ({ facts }: Pick<NodePlan, "facts">, artifact: Artifact): boolean =>
+  artifact.kind !== "model" ||
+  facts.models.some(({ hub, name, from }) => hub === artifact.hub && name === artifact.name && from === "image");
+
+/** Every file that a bake reads out of the store. Pure. @returns the base first. */
+export const lockedInputs = (plan: NodePlan): (LockedFile & { readonly isDisk: boolean })[] =>
+  [...(plan.base === undefined ? [] : [plan.base]), ...(plan.artifacts ?? [])]
+    .filter((artifact) => isBaked(plan, artifact))
     .flatMap((artifact) =>
       filesOf(artifact).map((file) => ({
         ...file,

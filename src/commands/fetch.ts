@@ -1,13 +1,14 @@
 /** `bake fetch`: fills the store with what the lock names, and with --to a mirror. */
 import { resolve } from "node:path";
 import { requirePlainArchives } from "../bake/archive.ts";
+import { isBaked } from "../bake/inputs.ts";
 import { trialTarget } from "../bake/targets.ts";
 import { formatBytes } from "../formats/bytes.ts";
 import { BakeError, listed } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import { askSources, requireLocal } from "../lock/ask.ts";
 import { fetchFiles, isMirrorUrl, requestsOfMirror } from "../lock/fetch.ts";
-import { type Artifact, filesOf, type LockedFile, reachesNode } from "../artifact.ts";
+import { type Artifact, filesOf, type LockedFile } from "../artifact.ts";
 import { lockSources } from "../profile/registries.ts";
 import { targetOf, targetsOf } from "../targets/index.ts";
 import { nodeArchive } from "../render/stock.ts";
@@ -107,14 +108,17 @@ export const fetchPlanned = (
   host: Host,
   store: Store,
   asked: Asked,
-  { plan: { base, artifacts = [], target } }: Planned,
+  { plan }: Planned,
   from: FromWhere,
 ): Promise<void> =>
   fetchArtifacts(
     host,
     store,
     asked,
-    [...(base === undefined || !targetOf(target).needsBase ? [] : [base]), ...artifacts.filter(reachesNode)],
+    [
+      ...(plan.base === undefined || !targetOf(plan.target).needsBase ? [] : [plan.base]),
+      ...(plan.artifacts ?? []).filter((artifact) => isBaked(plan, artifact)),
+    ],
     from,
   );
 

@@ -44,8 +44,8 @@ export const validate = async (
     if (options.explain !== undefined && profile !== undefined && tree !== undefined) {
       const asked = options.explain === true ? undefined : options.explain;
       // The plan with all it needs: for this answer alone.
-      const { explanation, formatExplanation } = await import("./explain.ts");
-      const found = explanation(file.name, profile, tree, asked);
+      const { explanation, formatExplanation, lockFor } = await import("./explain.ts");
+      const found = explanation(file.name, profile, tree, asked, await lockFor(file.lockFile, profile));
       if (format === "json")
         out(
           `${JSON.stringify({ profile: options.profile, file: file.file, ok: true, diagnostics: file.diagnostics, ...found }, null, 2)}\n`,

@@ -1,5 +1,6 @@
 /** Whether the smallest data disk that a profile takes has room for what its lock names. Pure. */
 import { cachesShare } from "../node/builders/facts.ts";
+import { modelBytes } from "../node/models/facts.ts";
 import type { Problem } from "../profile/rules/rule.ts";
 import type { Profile } from "../profile/schema.ts";
 import type { Lock } from "./lock.ts";
@@ -20,7 +21,11 @@ const imagesSize = ({ artifacts }: Lock): number => {
   return Math.ceil((Math.max(0, ...sums) * unpacked) / 2 ** 30);
 };
 
-/** What of images, caches and free room does not fit. Pure. */
+/** GiB of models: once each, whatever the number of agents. */
+const modelsSize = ({ artifacts }: Lock): number =>
+  Math.ceil(modelBytes(artifacts.flatMap((each) => (each.kind === "model" ? [each] : []))) / 2 ** 30);
+
+/** What of images, models, caches and free room does not fit. Pure. */
 export const roomProblems = ({ agents, builders, storage }: Profile, lock: Lock): Problem[] => {
   // An adopted disk is taken whatever its size.
   if ("adopt" in storage.disk) return [];
@@ -29,14 +34,15 @@ export const roomProblems = ({ agents, builders, storage }: Profile, lock: Lock)
     builders.maxCacheSize === undefined
       ? Math.ceil((storage.minSize * cachesShare) / 100)
       : builders.maxCacheSize * agents.spawn;
-  const needed = images + caches + storage.minFree;
+  const models = modelsSize(lock);
+  const needed = images + models + caches + storage.minFree;
   if (needed <= storage.minSize) return [];
   return [
     {
       path: ["storage", "minSize"],
-      orAt: ["images"],
+      orAt: [models > images ? "models" : "images"],
       severity: "warning",
-      message: `images (about ${images} GiB unpacked), caches of builders (${caches} GiB) and storage.minFree (${storage.minFree} GiB) do not fit into storage.minSize (${storage.minSize} GiB)`,
+      message: `images (about ${images} GiB unpacked), ${models === 0 ? "" : `models (${models} GiB), `}caches of builders (${caches} GiB) and storage.minFree (${storage.minFree} GiB) do not fit into storage.minSize (${storage.minSize} GiB)`,
       label: "the smallest disk would run full",
       help: "raise storage.minSize, so that no smaller disk is taken",
     },

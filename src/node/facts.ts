@@ -6,6 +6,7 @@ import { type AgentFacts, agentFacts } from "./agents/facts.ts";
 import { type BuilderFacts, builderFacts } from "./builders/facts.ts";
 import { type DockerFacts, dockerFacts } from "./docker/facts.ts";
 import { type ImageFacts, imageFacts } from "./images/facts.ts";
+import { type ModelFacts, modelFacts } from "./models/facts.ts";
 import { type StorageFacts, storageFacts } from "./storage/facts.ts";
 import { metadataAddress } from "./target.ts";
 
@@ -22,6 +23,7 @@ export interface Facts {
   readonly builders: BuilderFacts;
   readonly agents: AgentFacts;
   readonly images: readonly ImageFacts[];
+  readonly models: readonly ModelFacts[];
   readonly httpProxy?: HttpProxy;
   /** What git URLs that begin with `for` begin with instead. */
   readonly gitProxy?: { readonly for: string; readonly via: string };
@@ -43,7 +45,7 @@ const proxyExceptions = (profile: Profile): string[] => [
   ]),
 ];
 
-/** @throws RangeError when a lock is given that does not name one of the profile's images. */
+/** @throws RangeError when a lock is given that does not name one of the profile's images or models. */
 export const factsOf = (profile: Profile, locked: Locked | undefined): Facts => {
   const { buildx, network, secrets, ssh } = profile;
   const agents = agentFacts(profile);
@@ -57,6 +59,7 @@ export const factsOf = (profile: Profile, locked: Locked | undefined): Facts => 
     ),
     agents,
     images: imageFacts(profile, locked?.artifacts),
+    models: modelFacts(profile, locked?.artifacts),
     ...(network.httpProxy !== undefined && {
       httpProxy: { url: network.httpProxy.url, except: proxyExceptions(profile) },
     }),

@@ -40,17 +40,23 @@ export const guideRows: readonly GuideRow[] = [
 /** Rows that a VM cannot prove, and why. */
 export const notProven: Readonly<Record<string, string>> = {
   G11: "needs the site's network: `bake check --host` tries every host of allowlist.md that a node talks to",
-  G25: "later: seeds of caches and models are not part of a bake yet",
-  G26: "later: needs NPUs to be filled by the CI script itself",
-  G28: "later: models are not part of a bake yet",
+  G25: "not needed: nothing is warmed on the node, and each job checks out its own source",
 };
 
 /** Rows that nothing of a node is about unless the profile says so, and which setting that is. */
-export const asksFor: Readonly<Record<string, string>> = { G12: "network.pypiCache", G13: "network.gitProxy" };
+export const asksFor: Readonly<Record<string, string>> = {
+  G12: "network.pypiCache",
+  G13: "network.gitProxy",
+  G26: "models",
+  G28: "models",
+};
 
 /** The guide's mistakes and what bake does instead. */
 export const mistakes: readonly { readonly id: string; readonly instead: string }[] = [
-  { id: "S1", instead: "caches and models are not copied between agents by hand (seeds come later)" },
+  {
+    id: "S1",
+    instead: "nothing is copied between agents: each has a view of the one model on the data disk; caches come later",
+  },
   { id: "S2", instead: "mkfs gets the UUID that fstab names: one for the fleet, storage.uuid" },
   { id: "S3", instead: "fstab says nofail, waits for bake-storage, and Docker requires the mount" },
   { id: "S4", instead: "KillMode=mixed and TimeoutStopSec=agents.stopTimeout: running jobs end first" },
@@ -81,5 +87,5 @@ export const mistakes: readonly { readonly id: string; readonly instead: string 
   { id: "S26", instead: "buildkite-agent.cfg and the token's file are 0600" },
   { id: "S27", instead: "keys are compared with those that the agent's release knows (BK114)" },
   { id: "S28", instead: "buildx is pinned by version and digest" },
-  { id: "S29", instead: "nothing is copied for each agent by rsync (seeds come later)" },
+  { id: "S29", instead: "a model is on the disk once, and an overlay for each agent; nothing is copied by rsync" },
 ];

@@ -1,6 +1,6 @@
 /** What the node reaches, and by way of what. */
 import * as z from "zod";
-import { cidr, httpUrl, isHost, registryMirrors } from "./address.ts";
+import { cidr, httpUrl, isHost, lockedUrl, registryMirrors } from "./address.ts";
 import { token } from "./text.ts";
 
 /** What NO_PROXY means something by: a host, a domain with a leading dot, an address, an IPv4 network. */
@@ -60,6 +60,11 @@ export const Network = z.strictObject({
     .default({})
     .describe(
       "Mirrors by registry, asked in this order before the registry itself: by the builders, by the lock and, those of docker.io without a path, by Docker.",
+    ),
+  artifactMirror: lockedUrl("http://mirror.example.com/bake")
+    .optional()
+    .describe(
+      "Where nodes find by digest what their image does not carry, such as models with from: mirror: a folder that `bake fetch --to` filled, served by http. targets.huaweicloud.mirror without it.",
     ),
   vpc: z
     .array(cidr)
