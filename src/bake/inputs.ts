@@ -44,10 +44,11 @@ export const verifyInputs = (
 
 /**
  * Bytes that a bake writes at its peak. Pure.
- * They are the overlay that Packer builds in, the compressed result, and that unpacked again.
+ * They are the overlay that Packer builds in, the compressed result, and that unpacked again. With a seed the overlay has had
+ * layers, what Docker made of them, and that packed.
  */
-export const neededBytes = (files: readonly LockedFile[]): number =>
-  3 * files.reduce((sum, { size }) => sum + size, 0) + (1 << 30);
+export const neededBytes = (files: readonly LockedFile[], hasSeed: boolean): number =>
+  (hasSeed ? 6 : 3) * files.reduce((sum, { size }) => sum + size, 0) + (1 << 30);
 
 const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 

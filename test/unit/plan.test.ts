@@ -77,6 +77,12 @@ describe("what builders keep", () => {
     expect(roomProblems(readProfile(), trialLock)).toEqual([]);
     // Two layers, one of them in both images.
     expect(roomProblems(readProfile(), { ...trialLock, artifacts: large })).toMatchObject([
+      // The base, layers, and what Docker makes of them.
+      {
+        path: ["targets", "qemu", "diskSize"],
+        severity: "warning",
+        message: "targets.qemu.diskSize is 40 GiB, making the seed of images and models takes about 53 GiB",
+      },
       {
         path: ["storage", "minSize"],
         severity: "warning",
