@@ -84,6 +84,7 @@ test("without a lock, what needs digests is left out and named, everything else 
   expect(missing.filter((path) => !path.startsWith(inFolder)).toSorted()).toEqual([
     "node/etc/bake/image.json",
     "node/opt/bake/images.tsv",
+    "node/opt/bake/models.tsv",
     "provision/artifacts.tsv",
     "sbom.cdx.json",
   ]);

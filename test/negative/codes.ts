@@ -54,6 +54,7 @@ export const codesOf: Readonly<Record<string, readonly string[]>> = {
   "merge-key": ["BK103"],
   "metadata-for-root": ["BK117"],
   "model-twice": ["BK113"],
+  "model-without-mirror": ["BK152"],
   "mount-elsewhere": ["BK122"],
   "mount-over-the-system": ["BK122"],
   "mount-with-dots": ["BK102"],
