@@ -1,4 +1,6 @@
 /** `bake fetch`: fills the store with what the lock names, and with --to a mirror. */
+import { trusting } from "../store/site-authorities.ts";
+import { caCertificates } from "../profile/ca-certificates.ts";
 import { resolve } from "node:path";
 import { requirePlainArchives } from "../bake/archive.ts";
 import { isBaked } from "../bake/inputs.ts";
@@ -61,13 +63,14 @@ export const requirePlace = ({ mirror, offline = false }: FromWhere): void => {
 
 /** Brings what the artifacts consist of into the store. What is there already is not asked for. */
 const fetchArtifacts = async (
-  host: Host,
+  anyHost: Host,
   store: Store,
   asked: Asked,
   artifacts: readonly Artifact[],
   { mirror, offline = false }: FromWhere,
   json = false,
 ): Promise<void> => {
+  const host = await trusting(anyHost, caCertificates(asked.profile));
   if (!asked.trial) await requireLocal(store, artifacts);
   // Nobody can download what was a file of this machine.
   const files = [

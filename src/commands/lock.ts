@@ -1,4 +1,6 @@
 /** `bake lock`: asks the sources what the profile wants, and writes the digests of it beside the profile. */
+import { trusting } from "../store/site-authorities.ts";
+import { caCertificates } from "../profile/ca-certificates.ts";
 import { formatBytes } from "../formats/bytes.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
@@ -113,12 +115,13 @@ const trustLine = (artifacts: readonly Artifact[]): string | undefined => {
  * @throws BakeError BK518 when the lock cannot be written, and what `makeLock` throws
  */
 export const updateLock = async (
-  host: Host,
+  anyHost: Host,
   file: ProfileFile,
   profile: Profile,
   previous: Lock | undefined,
   again: (requirement: Requirement) => boolean,
 ): Promise<Lock | undefined> => {
+  const host = await trusting(anyHost, caCertificates(profile));
   const store = storeOf(host);
   const sources = await askSources(host, store, { sources: lockSources(profile), crane: () => ensureCrane(host) });
   const made = await makeLock({
@@ -179,7 +182,7 @@ const formatFinding = (
 };
 
 const outdated = async (
-  host: Host,
+  anyHost: Host,
   file: ProfileFile,
   profile: Profile,
   previous: Lock | undefined,
@@ -187,6 +190,7 @@ const outdated = async (
 ): Promise<number> => {
   if (previous === undefined)
     throw new BakeError("BK204", `${file.file} has no lock: nothing to compare`, "Make one: bake lock.");
+  const host = await trusting(anyHost, caCertificates(profile));
   const store = storeOf(host);
   const { look } = await askSources(host, store, { sources: lockSources(profile), crane: () => ensureCrane(host) });
   const findings = await findOutdated(profile, previous, requirementsOf(profile), {

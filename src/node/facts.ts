@@ -1,5 +1,6 @@
 /** The few values that several concerns, and those who check a node, need: computed once. Pure. */
 import type { Locked } from "../artifact.ts";
+import { caCertificates } from "../profile/ca-certificates.ts";
 import { noProxyEntries } from "../profile/no-proxy.ts";
 import type { Profile } from "../profile/schema.ts";
 import { type AgentFacts, agentFacts } from "./agents/facts.ts";
@@ -27,6 +28,8 @@ export interface Facts {
   readonly httpProxy?: HttpProxy;
   /** What git URLs that begin with `for` begin with instead. */
   readonly gitProxy?: { readonly for: string; readonly via: string };
+  /** Of the site's own authorities, in PEM form. */
+  readonly caCertificates: readonly string[];
   /** Whether nothing on a ready node reaches the metadata service. */
   readonly metadataClosed: boolean;
   /** How the node comes to its key pair; `delivered`: as a secret. */
@@ -64,6 +67,7 @@ export const factsOf = (profile: Profile, locked: Locked | undefined): Facts => 
       httpProxy: { url: network.httpProxy.url, except: proxyExceptions(profile) },
     }),
     ...(network.gitProxy !== undefined && { gitProxy: network.gitProxy }),
+    caCertificates: caCertificates(profile),
     metadataClosed: network.metadata.closed,
     nodeKey: secrets.nodeKey === undefined ? ssh.nodeKey : "delivered",
   };

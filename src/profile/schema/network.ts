@@ -1,6 +1,7 @@
 /** What the node reaches, and by way of what. */
 import * as z from "zod";
 import { cidr, httpUrl, isHost, lockedUrl, registryMirrors } from "./address.ts";
+import { caCertificate } from "../ca-certificates.ts";
 import { token } from "./text.ts";
 
 /** What NO_PROXY means something by: a host, a domain with a leading dot, an address, an IPv4 network. */
@@ -65,6 +66,19 @@ export const Network = z.strictObject({
     .optional()
     .describe(
       "Where nodes find by digest what their image does not carry, such as models with from: mirror: a folder that `bake fetch --to` filled, served by http. targets.huaweicloud.mirror without it.",
+    ),
+  caCertificates: z
+    .array(
+      z
+        .string()
+        .refine(
+          (text) => caCertificate(text) !== undefined,
+          "expected one certificate of an authority (CA) in PEM form, from -----BEGIN CERTIFICATE----- to its end",
+        ),
+    )
+    .default([])
+    .describe(
+      "Certificates of the site's own authorities: the system, Docker, the builders, the agents' jobs and bake's own downloads trust them besides.",
     ),
   vpc: z
     .array(cidr)
