@@ -6,6 +6,7 @@ import type { Host } from "../host/host.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import type { Store } from "../store/store.ts";
 import { requirePlainArchives } from "./archive.ts";
+import { gib } from "../formats/bytes.ts";
 
 /** Every file that a bake reads out of the store; models do not reach the node yet. Pure. @returns the base first. */
 export const lockedInputs = ({ base, artifacts = [] }: NodePlan): (LockedFile & { readonly isDisk: boolean })[] =>
@@ -42,9 +43,9 @@ export const verifyInputs = (
  * They are the overlay that Packer builds in, the compressed result, and that unpacked again.
  */
 export const neededBytes = (files: readonly LockedFile[]): number =>
-  3 * files.reduce((sum, { size }) => sum + size, 0) + (1 << 30);
+  3 * files.reduce((sum, { size }) => sum + size, 0) + gib;
 
-const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+const inGib = (bytes: number): string => `${(bytes / gib).toFixed(1)} GiB`;
 
 /**
  * @param needed Bytes.
@@ -55,7 +56,7 @@ export const requireSpace = async (folder: string, needed: number): Promise<void
   if (free >= needed) return;
   throw new BakeError(
     "BK402",
-    `${folder} has ${gib(free)} free, the bake needs about ${gib(needed)}`,
+    `${folder} has ${inGib(free)} free, the bake needs about ${inGib(needed)}`,
     "Free some space, or point XDG_CACHE_HOME (and the current folder) to a larger disk.",
   );
 };

@@ -3,6 +3,7 @@ import { cachesShare } from "../node/builders/facts.ts";
 import type { Problem } from "../profile/rules/rule.ts";
 import type { Profile } from "../profile/schema.ts";
 import type { Lock } from "./lock.ts";
+import { gib } from "../formats/bytes.ts";
 
 /** How many times larger layers are once they are unpacked: an estimate, images of toolchains have two to three. */
 const unpacked = 2.5;
@@ -17,7 +18,7 @@ const imagesSize = ({ artifacts }: Lock): number => {
     byArchitecture.set(artifact.architecture ?? "", layers);
   }
   const sums = [...byArchitecture.values()].map((layers) => [...layers.values()].reduce((sum, size) => sum + size, 0));
-  return Math.ceil((Math.max(0, ...sums) * unpacked) / 2 ** 30);
+  return Math.ceil((Math.max(0, ...sums) * unpacked) / gib);
 };
 
 /** What of images, caches and free room does not fit. Pure. */
