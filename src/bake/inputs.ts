@@ -6,6 +6,7 @@ import type { Host } from "../host/host.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import type { Store } from "../store/store.ts";
 import { requirePlainArchives } from "./archive.ts";
+import { gib } from "../formats/bytes.ts";
 
 /** Whether an image carries an artifact: a model may come from a mirror, to the node itself. Pure. */
 export const isBaked = ({ facts }: Pick<NodePlan, "facts">, artifact: Artifact): boolean =>
@@ -48,9 +49,9 @@ export const verifyInputs = (
  * layers, what Docker made of them, and that packed.
  */
 export const neededBytes = (files: readonly LockedFile[], hasSeed: boolean): number =>
-  (hasSeed ? 6 : 3) * files.reduce((sum, { size }) => sum + size, 0) + (1 << 30);
+  (hasSeed ? 6 : 3) * files.reduce((sum, { size }) => sum + size, 0) + gib;
 
-const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+const inGib = (bytes: number): string => `${(bytes / gib).toFixed(1)} GiB`;
 
 /**
  * @param needed Bytes.
@@ -61,7 +62,7 @@ export const requireSpace = async (folder: string, needed: number): Promise<void
   if (free >= needed) return;
   throw new BakeError(
     "BK402",
-    `${folder} has ${gib(free)} free, the bake needs about ${gib(needed)}`,
+    `${folder} has ${inGib(free)} free, the bake needs about ${inGib(needed)}`,
     "Free some space, or point XDG_CACHE_HOME (and the current folder) to a larger disk.",
   );
 };

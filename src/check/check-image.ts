@@ -38,6 +38,7 @@ import {
 import { makeSshKey, type Ssh } from "../vm/ssh.ts";
 import { collectTimeline, type Timeline } from "./timeline.ts";
 import { bootVm, type Vm } from "../vm/machine.ts";
+import { gib } from "../formats/bytes.ts";
 
 export interface CheckInput {
   readonly plan: NodePlan;
@@ -94,7 +95,7 @@ const directly = ({ facts: { httpProxy } }: NodePlan, address: string): Record<s
  * GiB of a blank data disk that this node takes and has room on. Pure. It is sparse: only what is written takes space.
  */
 export const dataDiskFor = ({ facts: { storage } }: NodePlan): number =>
-  Math.ceil((storage.minBytes + storage.minFreeBytes) / 2 ** 30) + 4;
+  Math.ceil((storage.minBytes + storage.minFreeBytes) / gib) + 4;
 
 /** Runs the checks of a level; those that do not come to an end once more, one at a time and with four times the time. */
 const validate = async ({ ssh }: Vm, level: CheckLevel, checks: readonly Check[]): Promise<CheckResult[]> => {

@@ -5,6 +5,7 @@ import { modelBytes } from "../node/models/facts.ts";
 import type { Problem } from "../profile/rules/rule.ts";
 import { hubOf, type Profile } from "../profile/schema.ts";
 import type { Lock } from "./lock.ts";
+import { gib } from "../formats/bytes.ts";
 
 /** How many times larger layers are once they are unpacked: an estimate, images of toolchains have two to three. */
 const unpacked = 2.5;
@@ -23,7 +24,7 @@ const layerBytes = ({ artifacts }: Lock): number => {
 };
 
 /** GiB that the images of a lock take in Docker's store. */
-const imagesSize = (lock: Lock): number => Math.ceil((layerBytes(lock) * unpacked) / 2 ** 30);
+const imagesSize = (lock: Lock): number => Math.ceil((layerBytes(lock) * unpacked) / gib);
 
 /** GiB of a base and of what is installed on it: an estimate. */
 const baseSize = 4;
@@ -31,7 +32,7 @@ const baseSize = 4;
 /** The system disks on which a seed does not fit while it is made: layers are there, and what Docker makes of them. */
 const seedProblems = ({ storage, targets }: Profile, lock: Lock, models: number): Problem[] => {
   if (storage.filesystem !== "ext4") return [];
-  const needed = baseSize + Math.ceil(layerBytes(lock) / 2 ** 30) + imagesSize(lock) + models;
+  const needed = baseSize + Math.ceil(layerBytes(lock) / gib) + imagesSize(lock) + models;
   return (["qemu", "huaweicloud"] as const).flatMap((name) => {
     const diskSize = targets[name]?.diskSize;
     return diskSize === undefined || needed <= diskSize
@@ -51,7 +52,7 @@ const seedProblems = ({ storage, targets }: Profile, lock: Lock, models: number)
 
 /** GiB of models: once each, whatever the number of agents. */
 const modelsSize = ({ artifacts }: Lock, counts: (model: Model) => boolean = () => true): number =>
-  Math.ceil(modelBytes(artifacts.filter((each) => each.kind === "model").filter(counts)) / 2 ** 30);
+  Math.ceil(modelBytes(artifacts.filter((each) => each.kind === "model").filter(counts)) / gib);
 
 /** What of images, models, caches and free room does not fit. Pure. */
 export const roomProblems = (profile: Profile, lock: Lock): Problem[] => {

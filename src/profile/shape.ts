@@ -42,7 +42,8 @@ export const checkShape = (value: unknown): Shape => {
   let problems: readonly ShapeProblem[] | undefined;
   const mended: ProfilePath[] = [];
   for (let round = 0; round < mostRounds; round++) {
-    const parsed = Profile.safeParse(current, { reportInput: true });
+    // Else zod compiles each map into a function first, which pays when the same schema is asked often.
+    const parsed = Profile.safeParse(current, { reportInput: true, jitless: true });
     if (parsed.success) return { profile: parsed.data, problems: problems ?? [], mended };
     const found = problemsOf(parsed.error.issues);
     problems ??= found;

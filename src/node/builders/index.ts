@@ -13,6 +13,7 @@ import type { Check } from "../check.ts";
 import type { Concern, Destination } from "../concern.ts";
 import type { Facts } from "../facts.ts";
 import { buildxState, cachesShare, pluginLinkFolder } from "./facts.ts";
+import { gib } from "../../formats/bytes.ts";
 
 /** From BuildKit 0.17 on a limit of its own, before that one number that both keeps and limits. */
 const knowsMaxUsedSpace = (image: string): boolean => {
@@ -28,7 +29,7 @@ const limitsOf = ({ agents, builders, storage }: Profile): Readonly<Record<strin
   const share = Math.max(1, Math.floor(cachesShare / agents.spawn));
   if (!knowsMaxUsedSpace(builders.image)) {
     const limit = builders.maxCacheSize ?? Math.max(1, Math.floor((storage.minSize * share) / 100));
-    return { gckeepstorage: limit * 2 ** 30 };
+    return { gckeepstorage: limit * gib };
   }
   return {
     maxUsedSpace: builders.maxCacheSize === undefined ? `${share}%` : `${builders.maxCacheSize}GB`,

@@ -1,4 +1,5 @@
 /** Models: once each on the data disk, and for each agent a view that its jobs may write to (guide rows G26, G28). */
+import { gib } from "../../formats/bytes.ts";
 import { environmentFile, tsv } from "../../formats/lines.ts";
 import { shellWord } from "../../formats/shell.ts";
 import { hubOf } from "../../profile/schema.ts";
@@ -106,7 +107,7 @@ const checksOf = ({ models, agents }: Facts, isLocked: boolean): Check[] =>
       ];
 
 const gib = (bytes: number): string =>
-  bytes < 2 ** 30 ? `${(bytes / 2 ** 20).toFixed(1)} MiB` : `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+  bytes < gib ? `${(bytes / 2 ** 20).toFixed(1)} MiB` : `${(bytes / gib).toFixed(1)} GiB`;
 
 const wayOf = { image: "in the image", mirror: "from the mirror, at the first boot" } as const;
 

@@ -7,8 +7,7 @@ import type { Concern, Page } from "../concern.ts";
 import type { StorageFacts } from "./facts.ts";
 import { freeSpace } from "./free-space-rule.ts";
 import { mountRule } from "./mount-rule.ts";
-
-const gib = 2 ** 30;
+import { gib } from "../../formats/bytes.ts";
 
 const checksOf = (storage: StorageFacts): Check[] => {
   const mount = shellWord(storage.mount);
