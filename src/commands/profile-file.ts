@@ -49,7 +49,10 @@ const readIfThere = (path: string): Buffer | undefined => {
         `${path} is a folder, and a profile is a file`,
         first === undefined
           ? "Name a file that ends in .yaml; there is none in it."
-          : `Name one of its files: ${[first, ...others].map((name) => join(path, name)).slice(0, 8).join(", ")}`,
+          : `Name one of its files: ${[first, ...others]
+              .map((name) => join(path, name))
+              .slice(0, 8)
+              .join(", ")}`,
       );
     }
     throw new BakeError("BK105", `${path} cannot be read: ${(error as Error).message}`);

@@ -14,31 +14,36 @@ export const guideRows: readonly GuideRow[] = [
   {
     row: "G1",
     subject: "target OS, kernel held",
-    truth: "A node runs EulerOS 2.0 SP8 or openEuler, or what stands in for them in a trial, on x86_64 or aarch64. Its kernel stays the one that the image was made with: NPU drivers are built for it.",
+    truth:
+      "A node runs EulerOS 2.0 SP8 or openEuler, or what stands in for them in a trial, on x86_64 or aarch64. Its kernel stays the one that the image was made with: NPU drivers are built for it.",
     mistakes: [],
   },
   {
     row: "G2",
     subject: "Buildkite agent installation",
-    truth: "The agent is one pinned release of version 3, compared with a digest in the lock, and nothing on the node updates it.",
+    truth:
+      "The agent is one pinned release of version 3, compared with a digest in the lock, and nothing on the node updates it.",
     mistakes: ["S7", "S26"],
   },
   {
     row: "G3",
     subject: "agent token",
-    truth: "Exactly one token of one cluster is on the node, readable by root alone. It came after the bake, and is in no image.",
+    truth:
+      "Exactly one token of one cluster is on the node, readable by root alone. It came after the bake, and is in no image.",
     mistakes: ["S26"],
   },
   {
     row: "G4",
     subject: "buildkite-agent.cfg",
-    truth: "`buildkite-agent.cfg` says what the profile says: number of agents, queue, tags, git flags. No key is there that this release does not know, and no variable overrides one.",
+    truth:
+      "`buildkite-agent.cfg` says what the profile says: number of agents, queue, tags, git flags. No key is there that this release does not know, and no variable overrides one.",
     mistakes: ["S27"],
   },
   {
     row: "G5",
     subject: "agent names and the NPUs they own",
-    truth: "Agents are called host name, index, and the number of their cards, as CI's script reads them. Agent i owns its share of the NPUs, and the host has enough for all.",
+    truth:
+      "Agents are called host name, index, and the number of their cards, as CI's script reads them. Agent i owns its share of the NPUs, and the host has enough for all.",
     mistakes: [],
   },
   {
@@ -50,13 +55,15 @@ export const guideRows: readonly GuideRow[] = [
   {
     row: "G7",
     subject: "the agent's systemd service",
-    truth: "The service starts when network, data disk, Docker and builders are there, with values from files. A stop lets running jobs end.",
+    truth:
+      "The service starts when network, data disk, Docker and builders are there, with values from files. A stop lets running jobs end.",
     mistakes: ["S4", "S11", "S12", "S22"],
   },
   {
     row: "G8",
     subject: "HOME and the ssh key pair",
-    truth: "The service has root's home. The node has a key pair of its own, made there or delivered, kept when the system disk is changed, and in no image.",
+    truth:
+      "The service has root's home. The node has a key pair of its own, made there or delivered, kept when the system disk is changed, and in no image.",
     mistakes: ["S23"],
   },
   {
@@ -92,7 +99,8 @@ export const guideRows: readonly GuideRow[] = [
   {
     row: "G14",
     subject: "private repositories",
-    truth: "With a token, private repositories can be cloned through the proxy. The header is on one line, in a file that root alone reads.",
+    truth:
+      "With a token, private repositories can be cloned through the proxy. The header is on one line, in a file that root alone reads.",
     mistakes: ["S8"],
   },
   {
@@ -104,7 +112,8 @@ export const guideRows: readonly GuideRow[] = [
   {
     row: "G16",
     subject: "data disk found",
-    truth: "The data disk is the one blank disk, or the one file system that the profile adopts. A disk that holds anything else is left alone.",
+    truth:
+      "The data disk is the one blank disk, or the one file system that the profile adopts. A disk that holds anything else is left alone.",
     mistakes: ["S16"],
   },
   {
@@ -122,7 +131,8 @@ export const guideRows: readonly GuideRow[] = [
   {
     row: "G19",
     subject: "Docker static binaries",
-    truth: "The binaries are those of the static archive, in `/usr/bin`, with all that they need beside them, and no other Docker is installed.",
+    truth:
+      "The binaries are those of the static archive, in `/usr/bin`, with all that they need beside them, and no other Docker is installed.",
     mistakes: ["S9", "S14", "S21"],
   },
   {
@@ -152,7 +162,8 @@ export const guideRows: readonly GuideRow[] = [
   {
     row: "G24",
     subject: "builders",
-    truth: "Each agent has a builder of its own, from the pinned BuildKit image. None of them is the default of `docker build`.",
+    truth:
+      "Each agent has a builder of its own, from the pinned BuildKit image. None of them is the default of `docker build`.",
     mistakes: ["S5", "S6", "S25"],
   },
   {
@@ -170,7 +181,8 @@ export const guideRows: readonly GuideRow[] = [
   {
     row: "G27",
     subject: "images and image caches",
-    truth: "Images that jobs start from are in Docker's store, and are those that the lock names. Every agent has a build cache of its own.",
+    truth:
+      "Images that jobs start from are in Docker's store, and are those that the lock names. Every agent has a build cache of its own.",
     mistakes: ["S1", "S29"],
   },
   {

@@ -6,8 +6,20 @@ export const supportedDocker = { oldest: 26, newest: 28 } as const;
 
 /** The last patch release of each line that a node can have; all of them are closed (moby: its release tags). */
 const lastOfLines = [
-  "26.0.2", "26.1.5", "27.0.3", "27.1.2", "27.2.1", "27.3.1", "27.4.1", "27.5.1",
-  "28.0.4", "28.1.1", "28.2.2", "28.3.3", "28.4.0", "28.5.2",
+  "26.0.2",
+  "26.1.5",
+  "27.0.3",
+  "27.1.2",
+  "27.2.1",
+  "27.3.1",
+  "27.4.1",
+  "27.5.1",
+  "28.0.4",
+  "28.1.1",
+  "28.2.2",
+  "28.3.3",
+  "28.4.0",
+  "28.5.2",
 ] as const;
 
 /** What there is in the place of a release that there is not: the last ones of its major. Pure. @returns undefined for one that may exist */

@@ -78,12 +78,15 @@ const suggestion = (
       .map((file) => (isName ? file.replace(/\.yaml$/, "") : file)),
   );
   const there = [...new Set(files)].toSorted();
-  const meant = closest(basename(named), there) ?? there.find((file) => file.replace(/\.ya?ml$/, "") === basename(named));
+  const meant =
+    closest(basename(named), there) ?? there.find((file) => file.replace(/\.ya?ml$/, "") === basename(named));
   if (meant !== undefined) {
     const folder = named.slice(0, named.length - basename(named).length);
     return `did you mean ${folder}${meant}? write extends: ${folder}${meant}`;
   }
-  return there.length === 0 ? undefined : `profiles there: ${there.slice(0, 12).join(", ")}${there.length > 12 ? " …" : ""}`;
+  return there.length === 0
+    ? undefined
+    : `profiles there: ${there.slice(0, 12).join(", ")}${there.length > 12 ? " …" : ""}`;
 };
 
 /** Parses the profile and what it extends, the nearest first. */
@@ -130,7 +133,9 @@ const parseChain = (
     }
     if (refused !== undefined) {
       problems.push(
-        problem(refused.code, target.at, refused.message, { ...(refused.help !== undefined && { help: refused.help }) }),
+        problem(refused.code, target.at, refused.message, {
+          ...(refused.help !== undefined && { help: refused.help }),
+        }),
       );
       break;
     }
@@ -152,7 +157,13 @@ const parseChain = (
     if (found === undefined) {
       const help = isUrl(named)
         ? "a profile extends a file of this machine: fetch it, and name its path"
-        : suggestion(named, isName, isName ? places.map((place) => dirname(place)) : [dirname(path)], last.source, list);
+        : suggestion(
+            named,
+            isName,
+            isName ? places.map((place) => dirname(place)) : [dirname(path)],
+            last.source,
+            list,
+          );
       problems.push(
         problem("BK106", target.at, `extends names ${isName || isUrl(named) ? named : path}, which is not there`, {
           label: isUrl(named) ? "a URL" : isName ? `looked at ${places.join(", ")}` : `relative to ${folder}`,

@@ -70,13 +70,14 @@ const shapeDiagnostic = (
 
 /** Decimal numbers with zeros before them: 8 and 10 to readers that disagree. Of the profile's own places alone. */
 const leadingZeros = (tree: Tree, path: ProfilePath = []): Diagnostic[] => {
-  if (tree.kind === "map")
-    return [...tree.entries].flatMap(([key, { value }]) => leadingZeros(value, [...path, key]));
+  if (tree.kind === "map") return [...tree.entries].flatMap(([key, { value }]) => leadingZeros(value, [...path, key]));
   if (tree.kind === "list") return tree.items.flatMap((item, index) => leadingZeros(item, [...path, index]));
   if (typeof tree.value !== "number") return [];
   const written = tree.at.source.text.slice(tree.at.start, tree.at.end);
   const key = path.at(-1);
-  return !/^0\d+$/.test(written) || typeof key !== "string" || !typesAt(path).some((type) => type.safeParse(tree.value).success)
+  return !/^0\d+$/.test(written) ||
+    typeof key !== "string" ||
+    !typesAt(path).some((type) => type.safeParse(tree.value).success)
     ? []
     : [
         {

@@ -116,11 +116,7 @@ export const parseSource = (file: string, given: string | Uint8Array, extendedBy
     const [start, end] = node?.range ?? [from, from];
     return { source, start, end: isMap(node) || isSeq(node) ? start + 1 : end };
   };
-  const problem = (
-    at: Place,
-    message: string,
-    more: Partial<Diagnostic> = {},
-  ): Diagnostic => ({
+  const problem = (at: Place, message: string, more: Partial<Diagnostic> = {}): Diagnostic => ({
     severity: "error",
     code: "BK101",
     message: `not valid YAML: ${message}`,
@@ -133,7 +129,8 @@ export const parseSource = (file: string, given: string | Uint8Array, extendedBy
     const at = { source, start, end };
     const lineEnd = text.indexOf("\n", start);
     const whole = { source, start: text.lastIndexOf("\n", start - 1) + 1, end: lineEnd < 0 ? text.length : lineEnd };
-    const write = line === undefined || columns || isHidden(whole) || line.length > 120 ? help : `write: ${line.trimStart()}`;
+    const write =
+      line === undefined || columns || isHidden(whole) || line.length > 120 ? help : `write: ${line.trimStart()}`;
     return problem(at, message, { ...(label !== undefined && { label }), ...(write !== undefined && { help: write }) });
   };
   if (refused !== undefined) {

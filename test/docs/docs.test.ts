@@ -85,7 +85,12 @@ test("docs/hosts.md names tests and checks that there are", () => {
 });
 
 /** Lines of examples that call bake: the page, the command, and what stands behind it. */
-const examples = ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)]
+const examples = [
+  "README.md",
+  "README.zh-CN.md",
+  "CONTRIBUTING.md",
+  ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`),
+]
   .filter((page) => page.endsWith(".md"))
   .flatMap((page) =>
     [...readFileSync(join(root, page), "utf8").matchAll(/(?:^ {4}|`)(?:\.\/bin\/)?bake ([a-z-]+)([^\n`#|]*)/gm)].map(
@@ -109,8 +114,8 @@ test("every command and option in the pages is one that bake has", () => {
 
 /** Indented lines of a page that call bake or its tests, without their comments. */
 const commandsOf = (page: string): string[] =>
-  [...readFileSync(join(root, page), "utf8").matchAll(/^ {4}((?:\.\/bin\/)?(?:bake|test)\b[^\n#]*)/gm)].map(([, line = ""]) =>
-    line.trim(),
+  [...readFileSync(join(root, page), "utf8").matchAll(/^ {4}((?:\.\/bin\/)?(?:bake|test)\b[^\n#]*)/gm)].map(
+    ([, line = ""]) => line.trim(),
   );
 
 test("README.zh-CN.md has README's commands, no others, in their order", () => {
@@ -126,7 +131,13 @@ test("README.zh-CN.md shows a report as it is made now", () => {
 
 test("README.zh-CN.md leads to every page that README leads to", () => {
   const linksOf = (page: string): string[] =>
-    [...new Set([...readFileSync(join(root, page), "utf8").matchAll(/\]\(([a-z][^)#\s]*|CONTRIBUTING\.md)\)/g)].map(([, to = ""]) => to))].toSorted();
+    [
+      ...new Set(
+        [...readFileSync(join(root, page), "utf8").matchAll(/\]\(([a-z][^)#\s]*|CONTRIBUTING\.md)\)/g)].map(
+          ([, to = ""]) => to,
+        ),
+      ),
+    ].toSorted();
   expect(linksOf("README.zh-CN.md")).toEqual(linksOf("README.md"));
 });
 

@@ -49,7 +49,9 @@ export const guidePage = (checks: NodePlan["checks"]): string => {
       ...(codes.length === 0 ? [] : [`Before anything is baked, the profile is held to it by ${codes.join(", ")}.\n`]),
       checksOf(checks, row),
       ...(why === undefined ? [] : [`Not proven in a VM: ${why}.\n`]),
-      ...(instead.length === 0 ? [] : [`Known mistakes of the manual way, and what happens instead:\n\n${instead.join("")}`]),
+      ...(instead.length === 0
+        ? []
+        : [`Known mistakes of the manual way, and what happens instead:\n\n${instead.join("")}`]),
     ]
       .filter((part) => part !== "")
       .join("\n");

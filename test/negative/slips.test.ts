@@ -36,7 +36,9 @@ test.each(slips.map((slip) => [`${slip.kind}: ${slip.name}`, slip] as const))("%
   const { code, text } = await report(path);
   const [first = ""] = text.split("\n\n");
   const help = /= help: .*/.exec(first)?.[0] ?? "";
-  told.push(`${name.replaceAll("\u0000", "␀")}\n  exit ${code}, ${(first.split("\n")[0] ?? "").replaceAll("\ufffd", "?")}\n  ${help}`.trimEnd());
+  told.push(
+    `${name.replaceAll("\u0000", "␀")}\n  exit ${code}, ${(first.split("\n")[0] ?? "").replaceAll("\ufffd", "?")}\n  ${help}`.trimEnd(),
+  );
   expect(code).toBe(1);
   expect(first).toContain(`error[${slip.code}]: `);
   expect(first).toMatch(/--> profile\.yaml:\d+:\d+/);
@@ -62,7 +64,10 @@ test.each([
   ["CRLF", right.replaceAll("\n", "\r\n")],
   ["UTF-8 with a BOM", `\ufeff${right}`],
   ["JSON", JSON.stringify({ agents: { version: "3.137.0", spawn: 4, cards: 2 }, extends: "./right.yaml" })],
-  ["full-width signs in comments and texts", `# 队列：ascend，四个\n${right}pins: { docker: { reason: "因为：测试，通过" } }\n`],
+  [
+    "full-width signs in comments and texts",
+    `# 队列：ascend，四个\n${right}pins: { docker: { reason: "因为：测试，通过" } }\n`,
+  ],
 ])("%s is right", async (_name, text) => {
   writeFileSync(join(folder, "profile.yaml"), text);
   expect(await report(join(folder, "profile.yaml"))).toEqual({ code: 0, text: "profile.yaml: ok\n" });

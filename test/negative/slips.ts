@@ -21,11 +21,20 @@ type Edit = readonly [was: string, now: string, code: string, says: string];
 const edited = (kind: string, edits: readonly Edit[]): SlipCase[] =>
   edits.map(([was, now, code, says]) => {
     if (!right.includes(was)) throw new Error(`right.yaml has no ${was}`);
-    return { kind, name: now.replaceAll("\n", "⏎").replaceAll("\t", "⇥"), profile: right.replace(was, () => now), code, says };
+    return {
+      kind,
+      name: now.replaceAll("\n", "⏎").replaceAll("\t", "⇥"),
+      profile: right.replace(was, () => now),
+      code,
+      says,
+    };
   });
 
 /** A section of its own, before `images`. */
-const section = (kind: string, sections: readonly (readonly [text: string, code: string, says: string])[]): SlipCase[] =>
+const section = (
+  kind: string,
+  sections: readonly (readonly [text: string, code: string, says: string])[],
+): SlipCase[] =>
   edited(
     kind,
     sections.map(([text, code, says]) => ["images:\n", `${text}\nimages:\n`, code, says]),
@@ -44,7 +53,11 @@ const whole = (
 ): SlipCase[] => cases.map(([name, profile, code, says]) => ({ kind, name, profile, code, says }));
 
 /** `队` in GBK is no UTF-8. */
-const gbk = Buffer.concat([Buffer.from(right.slice(0, 2)), Buffer.from([0xb6, 0xd3, 0xc1, 0xd0]), Buffer.from(right.slice(2))]);
+const gbk = Buffer.concat([
+  Buffer.from(right.slice(0, 2)),
+  Buffer.from([0xb6, 0xd3, 0xc1, 0xd0]),
+  Buffer.from(right.slice(2)),
+]);
 
 const hex = "0123456789abcdef".repeat(4);
 const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILQis7noIZ99mnJYBtBmHDveCP9CmQND01H06fPKNars";
@@ -106,16 +119,31 @@ export const slips: readonly SlipCase[] = [
     ["UTF-16LE without", Buffer.from(right, "utf16le"), "BK101", "iconv -f UTF-16LE -t UTF-8"],
     ["UTF-16BE with a BOM", Buffer.from(`\ufeff${right}`, "utf16le").swap16(), "BK101", "iconv -f UTF-16BE -t UTF-8"],
     ["UTF-16BE without", Buffer.from(right, "utf16le").swap16(), "BK101", "iconv -f UTF-16BE -t UTF-8"],
-    ["a byte of Latin-1 at the end", Buffer.concat([Buffer.from(right), Buffer.from([0x23, 0xe9, 0x0a])]), "BK101", "not UTF-8"],
+    [
+      "a byte of Latin-1 at the end",
+      Buffer.concat([Buffer.from(right), Buffer.from([0x23, 0xe9, 0x0a])]),
+      "BK101",
+      "not UTF-8",
+    ],
     ["a zero byte", right.replace("ascend", "asc\0end"), "BK101", "zero bytes"],
-    ["a program", Buffer.from([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 62, 0, 1]), "BK101", "zero bytes"],
+    [
+      "a program",
+      Buffer.from([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 62, 0, 1]),
+      "BK101",
+      "zero bytes",
+    ],
     ["an empty file", "", "BK102", "expected"],
     ["comments alone", "# nothing\n", "BK102", "expected"],
     ["a text", "hello\n", "BK102", "expected"],
     ["a list", "- agents\n- docker\n", "BK102", "expected a map"],
     ["two documents", `${right}---\n${right}`, "BK101", "remove the line ---"],
     ["a lock", '{ "lockVersion": 1, "profile": "x", "artifacts": [] }', "BK102", "name its profile"],
-    ["a compose file", "services: { web: { image: nginx } }\nvolumes: {}\n", "BK102", "this is a compose file, and no profile"],
+    [
+      "a compose file",
+      "services: { web: { image: nginx } }\nvolumes: {}\n",
+      "BK102",
+      "this is a compose file, and no profile",
+    ],
     ["a manifest of Kubernetes", "apiVersion: v1\nkind: Pod\nmetadata: { name: x }\n", "BK102", "bake init NAME"],
     ["user-data", "#cloud-config\nwrite_files: []\nruncmd: []\n", "BK102", "user-data of cloud-init, and no profile"],
     ["a pipeline", "steps: [{ command: make }]\nkind: x\n", "BK102", "this is a pipeline, and no profile"],
@@ -129,7 +157,12 @@ export const slips: readonly SlipCase[] = [
     ["extends with the other ending", "extends: ./ascend.yml\n", "BK106", "write extends: ./ascend.yaml"],
     ["extends of nothing like it", "extends: ./production.yaml\n", "BK106", "profiles there: ascend.yaml"],
     ["extends of itself", "extends: ./profile.yaml\n", "BK107", "the chain"],
-    ["marks of a merge", right.replace(spawn, `<<<<<<< HEAD\n${spawn}\n=======\n  spawn: 2\n>>>>>>> other`), "BK101", "keep one of the two sides"],
+    [
+      "marks of a merge",
+      right.replace(spawn, `<<<<<<< HEAD\n${spawn}\n=======\n  spawn: 2\n>>>>>>> other`),
+      "BK101",
+      "keep one of the two sides",
+    ],
   ]),
   ...edited("YAML", [
     [queue, "  queue: 'ascend", "BK101", "write: queue: 'ascend'"],
@@ -210,9 +243,21 @@ export const slips: readonly SlipCase[] = [
     ["files:\n  - { url: https://example.com/x, path: /opt/x, mode: 0o755 }", "BK102", 'write mode: "0755"'],
     ["files:\n  - { url: https://example.com/x, path: /opt/x, mode: '755' }", "BK102", 'write mode: "0755"'],
     ["files:\n  - { url: https://example.com/x, path: /opt/x/ }", "BK102", "write path: /opt/x"],
-    [`files:\n  - { url: https://example.com/x, path: /opt/x, sha256: "sha256:${hex}" }`, "BK102", "64 hex digits alone"],
-    [`files:\n  - { url: https://example.com/x, path: /opt/x, sha256: ${hex.toUpperCase()} }`, "BK102", "in small letters"],
-    ["files: { url: https://example.com/x, path: /opt/x }", "BK102", "write files: [{ url: https://example.com/x, path: /opt/x }]"],
+    [
+      `files:\n  - { url: https://example.com/x, path: /opt/x, sha256: "sha256:${hex}" }`,
+      "BK102",
+      "64 hex digits alone",
+    ],
+    [
+      `files:\n  - { url: https://example.com/x, path: /opt/x, sha256: ${hex.toUpperCase()} }`,
+      "BK102",
+      "in small letters",
+    ],
+    [
+      "files: { url: https://example.com/x, path: /opt/x }",
+      "BK102",
+      "write files: [{ url: https://example.com/x, path: /opt/x }]",
+    ],
     ["files:\n  - { url: example.com/x, path: /opt/x }", "BK102", "write url: https://example.com/x"],
   ]),
   ...image("images", [
@@ -232,8 +277,18 @@ export const slips: readonly SlipCase[] = [
     [builder, "  image: moby/buildkit", "BK102", "write moby/buildkit:TAG"],
     [builder, `  image: moby/buildkit:v0.19.0@sha256:${hex}`, "BK102", "write image: moby/buildkit:v0.19.0"],
     [builder, "  image: [moby/buildkit:v0.19.0]", "BK102", "write image: moby/buildkit:v0.19.0"],
-    ["builders:\n  image: moby/buildkit:v0.19.0", "builders: moby/buildkit:v0.19.0", "BK102", "write builders: { image: moby/buildkit:v0.19.0 }"],
-    ["buildx:\n  version: 0.20.0 # Docker 27.5.1's pair", "buildx: 0.20.0", "BK102", "write buildx: { version: 0.20.0 }"],
+    [
+      "builders:\n  image: moby/buildkit:v0.19.0",
+      "builders: moby/buildkit:v0.19.0",
+      "BK102",
+      "write builders: { image: moby/buildkit:v0.19.0 }",
+    ],
+    [
+      "buildx:\n  version: 0.20.0 # Docker 27.5.1's pair",
+      "buildx: 0.20.0",
+      "BK102",
+      "write buildx: { version: 0.20.0 }",
+    ],
   ]),
   ...section("keys of people", [
     ["ssh: { nodeKey: dsa }", "BK102", 'ssh.nodeKey cannot be "dsa"'],
@@ -254,17 +309,31 @@ export const slips: readonly SlipCase[] = [
     ["images:\n  - quay", "images: quay", "BK102", "write images: [quay"],
     ["images:\n  - quay", "images:\n  quay", "BK102", "write images: [quay"],
     ["targets:\n  qemu:\n    base", "targets:\n  - qemu:\n      base", "BK101", ""],
-    ["  qemu:\n    base: openeuler-22.03-lts-sp4\n    architecture: x86_64", "  - qemu: { base: openeuler-22.03-lts-sp4 }", "BK102", "write targets: { qemu: { base: openeuler-22.03-lts-sp4 } }"],
+    [
+      "  qemu:\n    base: openeuler-22.03-lts-sp4\n    architecture: x86_64",
+      "  - qemu: { base: openeuler-22.03-lts-sp4 }",
+      "BK102",
+      "write targets: { qemu: { base: openeuler-22.03-lts-sp4 } }",
+    ],
     ["{ blank: nvme }", "nvme", "BK102", "write disk: { blank: nvme }"],
     ["{ blank: nvme }", "[{ blank: nvme }]", "BK102", "write disk: { blank: nvme }"],
     ["{ blank: nvme }", "/dev/nvme0n1", "BK102", "blank: nvme"],
-    ["docker:\n  version: 27.5.1\n  dataRoot: /mnt/docker-data/docker", "docker: 27.5.1", "BK102", "write docker: { version: 27.5.1 }"],
+    [
+      "docker:\n  version: 27.5.1\n  dataRoot: /mnt/docker-data/docker",
+      "docker: 27.5.1",
+      "BK102",
+      "write docker: { version: 27.5.1 }",
+    ],
   ]).filter(({ says }) => says !== ""),
   ...section("lists and maps", [
     ["models: Qwen/Qwen3-0.6B", "BK102", ""],
     ["models: [Qwen/Qwen3-0.6B]", "BK102", "write - { modelscope: Qwen/Qwen3-0.6B }"],
     ["models: { modelscope: Qwen/Qwen3-0.6B }", "BK102", "write models: [{ modelscope: Qwen/Qwen3-0.6B }]"],
-    ["models: [{ modelscope: https://www.modelscope.cn/models/Qwen/Qwen3-0.6B }]", "BK102", "write modelscope: Qwen/Qwen3-0.6B"],
+    [
+      "models: [{ modelscope: https://www.modelscope.cn/models/Qwen/Qwen3-0.6B }]",
+      "BK102",
+      "write modelscope: Qwen/Qwen3-0.6B",
+    ],
     ["pins: { docker: it works }", "BK102", "expected a map"],
     ["pins: { docker: { reviewAt: 2026/12/31 } }", "BK102", "write reviewAt: 2026-12-31"],
     ["pins: { docker: { reviewAt: 2026-1-5 } }", "BK102", "write reviewAt: 2026-01-05"],
@@ -332,15 +401,40 @@ export const slips: readonly SlipCase[] = [
     ["  dataRoot", "  mtu: 1400B\n  dataRoot", "BK102", "write mtu: 1400"],
   ]),
   ...edited("paths, disks and addresses", [
-    ["dataRoot: /mnt/docker-data/docker", "dataRoot: /mnt/docker-data/docker/", "BK102", "write dataRoot: /mnt/docker-data/docker"],
-    ["dataRoot: /mnt/docker-data/docker", "dataRoot: mnt/docker-data/docker", "BK102", "write dataRoot: /mnt/docker-data/docker"],
-    ["dataRoot: /mnt/docker-data/docker", "dataRoot: //mnt/docker-data/docker", "BK102", "write dataRoot: /mnt/docker-data/docker"],
+    [
+      "dataRoot: /mnt/docker-data/docker",
+      "dataRoot: /mnt/docker-data/docker/",
+      "BK102",
+      "write dataRoot: /mnt/docker-data/docker",
+    ],
+    [
+      "dataRoot: /mnt/docker-data/docker",
+      "dataRoot: mnt/docker-data/docker",
+      "BK102",
+      "write dataRoot: /mnt/docker-data/docker",
+    ],
+    [
+      "dataRoot: /mnt/docker-data/docker",
+      "dataRoot: //mnt/docker-data/docker",
+      "BK102",
+      "write dataRoot: /mnt/docker-data/docker",
+    ],
     ["dataRoot: /mnt/docker-data/docker", "dataRoot: /mnt/docker data", "BK102", "an absolute path"],
     ["{ blank: nvme }", "{ blank: NVMe }", "BK102", "write blank: nvme"],
     ["{ blank: nvme }", "{ blank: nvme0n1 }", "BK102", "did you mean nvme?"],
     ["{ blank: nvme }", "{ blank: /dev/nvme0n1 }", "BK102", "names of devices change"],
-    ["{ blank: nvme }", "{ adopt: 85805e4a-2b1f-4ba6-9d5e-0f6b7bd92a4e }", "BK102", 'write adopt: "UUID=85805e4a-2b1f-4ba6-9d5e-0f6b7bd92a4e"'],
-    ["{ blank: nvme }", "{ adopt: UUID=85805E4A-2B1F-4BA6-9D5E-0F6B7BD92A4E }", "BK102", "UUID=85805e4a-2b1f-4ba6-9d5e-0f6b7bd92a4e"],
+    [
+      "{ blank: nvme }",
+      "{ adopt: 85805e4a-2b1f-4ba6-9d5e-0f6b7bd92a4e }",
+      "BK102",
+      'write adopt: "UUID=85805e4a-2b1f-4ba6-9d5e-0f6b7bd92a4e"',
+    ],
+    [
+      "{ blank: nvme }",
+      "{ adopt: UUID=85805E4A-2B1F-4BA6-9D5E-0F6B7BD92A4E }",
+      "BK102",
+      "UUID=85805e4a-2b1f-4ba6-9d5e-0f6b7bd92a4e",
+    ],
     ["{ blank: nvme }", "{ adopt: 'LABEL=\"data\"' }", "BK102", 'write adopt: "LABEL=data"'],
     [mount, `${mount}  filesystem: EXT4\n`, "BK102", "write filesystem: ext4"],
     [mount, `${mount}  filesystem: ext3\n`, "BK102", "did you mean ext4?"],
@@ -354,8 +448,18 @@ export const slips: readonly SlipCase[] = [
     [cache, "{ host: 172.22.0.xx, port: 30367 }", "BK123", "write the value"],
     [cache, "{ host: 172.22.0.80, port: 99999 }", "BK102", "from 1 to 65535"],
     ["    for: https://github.com/\n", "    for: github.com/\n", "BK102", "write for: https://github.com/"],
-    ["network:\n", "network:\n  httpProxy: { url: proxy.example.com:3128 }\n", "BK102", "write url: http://proxy.example.com:3128"],
-    ["network:\n", "network:\n  httpProxy: { url: http://proxy:3128, except: 'a.example.com,b.example.com' }\n", "BK102", "write except: [a.example.com, b.example.com]"],
+    [
+      "network:\n",
+      "network:\n  httpProxy: { url: proxy.example.com:3128 }\n",
+      "BK102",
+      "write url: http://proxy.example.com:3128",
+    ],
+    [
+      "network:\n",
+      "network:\n  httpProxy: { url: http://proxy:3128, except: 'a.example.com,b.example.com' }\n",
+      "BK102",
+      "write except: [a.example.com, b.example.com]",
+    ],
     ["network:\n", "network:\n  vpc: 10.0.0.0/8\n", "BK102", "write vpc: [10.0.0.0/8]"],
     ["network:\n", "network:\n  vpc: [10.0.0.0/255.0.0.0]\n", "BK102", "write - 10.0.0.0/8"],
     ["network:\n", "network:\n  vpc: [10.0.0.0]\n", "BK102", "prefix length"],

@@ -21,8 +21,7 @@ const decode = (bytes: Uint8Array, encoding: string): string | undefined => {
   }
 };
 
-const convert = (from: string, file: string): string =>
-  `save it as UTF-8: iconv -f ${from} -t UTF-8 ${file} >new.yaml`;
+const convert = (from: string, file: string): string => `save it as UTF-8: iconv -f ${from} -t UTF-8 ${file} >new.yaml`;
 
 /** UTF-16 by its mark, or by the zero bytes that ASCII has there. */
 const utf16 = (bytes: Uint8Array): "utf-16le" | "utf-16be" | undefined => {

@@ -72,7 +72,10 @@ export const asciiMends = (text: string): Mend[] => {
   if (known === undefined) return [];
   const lines = linesOf(text, found);
   const others = lines.slice(1, 6).join(", ");
-  const also = lines.length < 2 ? "" : ` (the same in line${lines.length === 2 ? "" : "s"} ${others}${lines.length > 6 ? " …" : ""})`;
+  const also =
+    lines.length < 2
+      ? ""
+      : ` (the same in line${lines.length === 2 ? "" : "s"} ${others}${lines.length > 6 ? " …" : ""})`;
   return ["  ", " "].map((blank) => {
     const written = new Set(found);
     const mended = text

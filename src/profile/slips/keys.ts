@@ -79,12 +79,15 @@ export const keySlip = (path: ProfilePath, name: string, allowed: readonly strin
   if (before !== undefined && allowed.includes(before))
     return { meant: [...path, before], label: "no blank after the colon", help: `write ${before}: ${behind}` };
   const same = allowed.find((key) => bare(key) === bare(name));
-  if (same !== undefined) return { ...here(same), help: `write ${same}: keys have no _ and no -, and a capital where a word begins` };
+  if (same !== undefined)
+    return { ...here(same), help: `write ${same}: keys have no _ and no -, and a capital where a word begins` };
   const other = otherNames.get(bare(name));
   if (other !== undefined && allowed.includes(other)) return here(other);
   // `agents.spawn: 4` as one key.
   const steps = name.split(".");
-  const [dotted] = (places().get(bare(steps.at(-1) ?? "")) ?? []).filter((each) => spell(each) === spell([...path, ...steps]));
+  const [dotted] = (places().get(bare(steps.at(-1) ?? "")) ?? []).filter(
+    (each) => spell(each) === spell([...path, ...steps]),
+  );
   if (steps.length > 1 && dotted !== undefined) {
     return {
       meant: dotted,
@@ -103,7 +106,10 @@ export const keySlip = (path: ProfilePath, name: string, allowed: readonly strin
     return {
       meant: only,
       label: `it belongs into ${insideOf(only)}`,
-      help: only.length === 1 ? `write ${String(only[0])}: at the beginning of a line, without blanks before it` : `write it below ${insideOf(only)}: as ${spell(only)}`,
+      help:
+        only.length === 1
+          ? `write ${String(only[0])}: at the beginning of a line, without blanks before it`
+          : `write it below ${insideOf(only)}: as ${spell(only)}`,
     };
   }
   if (elsewhere.length > 1 && elsewhere.length <= mostPlaces) {

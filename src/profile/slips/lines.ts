@@ -52,7 +52,11 @@ const closing = (brackets: string): string =>
 const count = (number: number): string => `${number} blank${number === 1 ? "" : "s"}`;
 
 /** What one line may have meant, with the most certain first. */
-function* ofLine(lines: readonly Line[], at: number, keys: ReadonlySet<string>): Generator<Omit<Mend, "text"> & { line: string }> {
+function* ofLine(
+  lines: readonly Line[],
+  at: number,
+  keys: ReadonlySet<string>,
+): Generator<Omit<Mend, "text"> & { line: string }> {
   const line = lines[at];
   if (line === undefined || isBlank(line)) return;
   const { text, start, indent } = line;
@@ -102,12 +106,22 @@ function* ofLine(lines: readonly Line[], at: number, keys: ReadonlySet<string>):
   const dash = /^(\s*)- *([A-Za-z][A-Za-z0-9]*:(?: |$).*)$/.exec(text);
   if (dash !== null) {
     const [, blank = "", rest = ""] = dash;
-    yield { ...place(blank.length), message: "a dash before a key of a map", label: "remove it", line: `${blank}${rest}` };
+    yield {
+      ...place(blank.length),
+      message: "a dash before a key of a map",
+      label: "remove it",
+      line: `${blank}${rest}`,
+    };
   }
   const noDashBlank = /^(\s*)-(?=[A-Za-z0-9"'])(.*)$/.exec(text);
   if (noDashBlank !== null) {
     const [, blank = "", rest = ""] = noDashBlank;
-    yield { ...place(blank.length), message: "no blank after the dash", label: "a blank is missing here", line: `${blank}- ${rest}` };
+    yield {
+      ...place(blank.length),
+      message: "no blank after the dash",
+      label: "a blank is missing here",
+      line: `${blank}- ${rest}`,
+    };
   }
   const open = openAtEnd(text);
   if (open.quote !== "") {
@@ -132,13 +146,20 @@ function* ofLine(lines: readonly Line[], at: number, keys: ReadonlySet<string>):
     const missing = [...text.matchAll(comma)].filter(({ index }) => text.lastIndexOf("{", index) >= 0);
     const [first] = missing;
     if (first !== undefined) {
-      yield { ...place(first.index + 1), message: "no comma between two keys", label: "a comma is missing here", line: text.replace(comma, "$1, ") };
+      yield {
+        ...place(first.index + 1),
+        message: "no comma between two keys",
+        label: "a comma is missing here",
+        line: text.replace(comma, "$1, "),
+      };
     }
   }
   const value = /^(\s*(?:- +)?[A-Za-z][A-Za-z0-9]*: +|\s*- +)(\S.*?)(\s+#.*)?$/.exec(text);
   if (value !== null && !/^(?:["'|>[]|\{(?!\{))/.test(value[2] ?? "")) {
     const [, before = "", what = "", comment = ""] = value;
-    const reason = /^[@`%*&!{[]/.test(what) ? `${what[0]} has a meaning of its own in YAML` : "a colon with a blank in it";
+    const reason = /^[@`%*&!{[]/.test(what)
+      ? `${what[0]} has a meaning of its own in YAML`
+      : "a colon with a blank in it";
     yield {
       ...place(before.length, before.length + what.length),
       message: "a value that needs quotes",

@@ -34,7 +34,10 @@ export const otherDocument = (value: unknown): ShapeProblem | undefined => {
     path: [],
     at: "value",
     code: "BK102",
-    message: found === undefined ? "this is no profile: none of its keys is one of a profile" : `this is ${found[1]}, and no profile`,
+    message:
+      found === undefined
+        ? "this is no profile: none of its keys is one of a profile"
+        : `this is ${found[1]}, and no profile`,
     help: found?.[2] ?? `a profile has ${sections.join(", ")}; bake init NAME writes one`,
   };
 };

@@ -22,7 +22,8 @@ function* imageMends(text: string): Generator<ValueMend> {
     ...(digest === "" ? [] : ["a digest: the lock pins it"]),
   ];
   const label = whys.join("; ");
-  const because = digest === "" ? undefined : "bake lock writes the digest of this tag into the lock, and every bake compares";
+  const because =
+    digest === "" ? undefined : "bake lock writes the digest of this tag into the lock, and every bake compares";
   if (tag !== "") {
     yield { value: `${name.toLowerCase()}${tag}`, label, ...(because !== undefined && { because }) };
     return;
@@ -38,7 +39,9 @@ function* imageMends(text: string): Generator<ValueMend> {
 const isImagePlace = ({ isRight }: Wrong): boolean => isRight("quay.io/a/b:1") && !isRight("/x") && !isRight("a b");
 
 function* keyMends(text: string): Generator<ValueMend> {
-  const type = /(?:^|\s)((?:ssh-(?:ed25519|rsa)|ecdsa-sha2-nistp\d+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/]+=*(?: .*)?)$/.exec(text);
+  const type = /(?:^|\s)((?:ssh-(?:ed25519|rsa)|ecdsa-sha2-nistp\d+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/]+=*(?: .*)?)$/.exec(
+    text,
+  );
   if (type !== null && type.index > 0)
     yield {
       value: type[1],
@@ -52,11 +55,20 @@ function* keyMends(text: string): Generator<ValueMend> {
     const name = /^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+)/.exec(kind)?.[0];
     if (name !== undefined) yield { value: `${name} ${text}`, label: "the type before the key is missing" };
   }
-  if (/\s{2,}|\n/.test(text)) yield { value: text.trim().replace(/\s+/g, " "), label: "blanks or a line's end inside the key" };
+  if (/\s{2,}|\n/.test(text))
+    yield { value: text.trim().replace(/\s+/g, " "), label: "blanks or a line's end inside the key" };
   if (/^ssh-dss /.test(text))
-    yield { value: undefined, label: "sshd takes no DSA keys any more", because: "make another one: ssh-keygen -t ed25519" };
+    yield {
+      value: undefined,
+      label: "sshd takes no DSA keys any more",
+      because: "make another one: ssh-keygen -t ed25519",
+    };
   if (/^(?:~|\.{0,2}\/).*/.test(text) || /\.pub$/.test(text))
-    yield { value: undefined, label: "a path, where the key itself is asked", because: `write the line that cat ${text} prints` };
+    yield {
+      value: undefined,
+      label: "a path, where the key itself is asked",
+      because: `write the line that cat ${text} prints`,
+    };
 }
 
 const mask = (text: string): string | undefined => {
@@ -78,7 +90,9 @@ export function* textMends(wrong: Wrong): Generator<ValueMend> {
   if (text !== found)
     yield {
       value: text,
-      label: /[“”„‘’]/.test(found) ? "typographic quotes are no quotes to YAML" : "full-width signs, or blanks around it",
+      label: /[“”„‘’]/.test(found)
+        ? "typographic quotes are no quotes to YAML"
+        : "full-width signs, or blanks around it",
     };
   if (text === "") return;
   if (isImagePlace(wrong)) yield* imageMends(text);
@@ -86,9 +100,18 @@ export function* textMends(wrong: Wrong): Generator<ValueMend> {
   yield* openVersionHelp(wrong);
   const lower = text.toLowerCase();
   yield { value: lower, label: "in small letters" };
-  yield { value: text.replace(/[0-9A-Fa-f-]{36}$/, (uuid) => uuid.toLowerCase()), label: "in small letters, as blkid writes it" };
+  yield {
+    value: text.replace(/[0-9A-Fa-f-]{36}$/, (uuid) => uuid.toLowerCase()),
+    label: "in small letters, as blkid writes it",
+  };
   yield { value: `UUID=${lower}`, label: "UUID= or LABEL= says what it is" };
-  yield { value: text.replace(/^(UUID|LABEL)=["']?(.*?)["']?$/i, (_all, what: string, value: string) => `${what.toUpperCase()}=${value}`), label: "without quotes inside" };
+  yield {
+    value: text.replace(
+      /^(UUID|LABEL)=["']?(.*?)["']?$/i,
+      (_all, what: string, value: string) => `${what.toUpperCase()}=${value}`,
+    ),
+    label: "without quotes inside",
+  };
   if (/^\/dev\//.test(text) && path[0] === "storage")
     yield {
       value: undefined,
@@ -103,7 +126,11 @@ export function* textMends(wrong: Wrong): Generator<ValueMend> {
   const network = mask(text);
   if (network !== undefined) yield { value: network, label: "a prefix length, not a mask" };
   if (/^\d+\.\d+\.\d+\.\d+$/.test(text) && isRight(`${text}/32`) && !isRight("x"))
-    yield { value: undefined, label: "a network has a prefix length", because: `write ${text}/24, or /32 for this one address` };
+    yield {
+      value: undefined,
+      label: "a network has a prefix length",
+      because: `write ${text}/24, or /32 for this one address`,
+    };
   const withoutScheme = text.replace(/^[a-z]+:\/\//, "").replace(/\/+$/, "");
   yield { value: withoutScheme, label: text === withoutScheme ? "" : "without a scheme and a slash at its end" };
   const host = /^([A-Za-z0-9.-]+):(\d+)$/.exec(withoutScheme);

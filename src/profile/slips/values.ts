@@ -56,7 +56,9 @@ function* formMends({ types, found }: Wrong): Generator<ValueMend> {
       if (many.length > 1) yield { value: many, label: "one text, where a list is asked" };
     }
     if (found !== null) {
-      const label = isMap(found) ? "a map, where a list is asked: a dash is missing" : "one value, where a list is asked";
+      const label = isMap(found)
+        ? "a map, where a list is asked: a dash is missing"
+        : "one value, where a list is asked";
       yield { value: [found], label };
     }
     if (isMap(found)) yield { value: Object.values(found), label: "a map, where a list is asked" };
@@ -127,4 +129,3 @@ export const valueSlip = (path: ProfilePath, found: unknown, written: string): V
     help: line.length > longest ? (because ?? "") : `write ${line}${because === undefined ? "" : ` (${because})`}`,
   };
 };
-

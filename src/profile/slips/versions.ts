@@ -13,11 +13,19 @@ export function* openVersionHelp({ found, written, types, isRight }: Wrong): Gen
       yield { value: whole, label: /^v/.test(text) ? "without the v" : "the number alone" };
     const [, line] = /^[v^~>=< ]*(\d+\.\d+)(?:\.[*xX]?)?$/.exec(text) ?? [];
     if (line !== undefined)
-      yield { value: `${line}.x`, label: "two numbers of three", because: "its newest patch release, or all three numbers" };
+      yield {
+        value: `${line}.x`,
+        label: "two numbers of three",
+        because: "its newest patch release, or all three numbers",
+      };
   }
   const [, major] = /^[v^~>=< ]*(\d+)(?:\.[*xX])*$/.exec(text) ?? [];
   if (major !== undefined)
-    yield { value: undefined, label: "one number of three", because: `write all three, such as ${example}, or two and an x, such as ${example.replace(/\d+$/, "x")}` };
+    yield {
+      value: undefined,
+      label: "one number of three",
+      because: `write all three, such as ${example}, or two and an x, such as ${example.replace(/\d+$/, "x")}`,
+    };
   if (/^[a-z]+$/i.test(text) && found !== null)
     yield {
       value: undefined,

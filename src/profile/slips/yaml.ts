@@ -111,7 +111,13 @@ export const yamlSlip = (text: string, document: Document): Slip | undefined => 
   const cause =
     plain(text, document) ??
     best(asciiMends(text)) ??
-    best(lineMends(text, document.errors.map(({ pos }) => lineOf(text, pos[0])), knownKeys()));
+    best(
+      lineMends(
+        text,
+        document.errors.map(({ pos }) => lineOf(text, pos[0])),
+        knownKeys(),
+      ),
+    );
   if (cause === undefined) return undefined;
   const { text: _text, ...slip } = cause as Mend;
   return slip;
