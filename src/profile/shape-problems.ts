@@ -1,6 +1,7 @@
 /** What zod finds wrong, as problems that a user can act on. Pure. */
 import * as z from "zod";
 import type { ErrorCode } from "../error-codes.ts";
+import { inYaml } from "./in-yaml.ts";
 import {
   exampleOf,
   isList,
@@ -13,6 +14,7 @@ import {
   typesAt,
 } from "./schema-questions.ts";
 import { type ProfilePath, spell } from "./source.ts";
+import { keySlip } from "./slips/keys.ts";
 import { closest } from "./suggest.ts";
 
 export interface ShapeProblem {
@@ -25,8 +27,8 @@ export interface ShapeProblem {
   /** The wrong value is shown at the end of the message, unless it may be a secret. */
   readonly found?: unknown;
   readonly label?: string;
-  /** Of a misspelt key: the one that is meant. */
-  readonly meant?: string;
+  /** Of a misspelt key, or one in a wrong place: the setting that is meant. */
+  readonly meant?: ProfilePath;
   readonly help?: string;
 }
 
@@ -69,22 +71,6 @@ const expectation = (types: readonly Type[]): string => {
   return `expected ${or([...new Set([...words, ...map])])}`;
 };
 
-/** What YAML reads as itself without quotes. */
-const isPlain = (text: string): boolean =>
-  /^[A-Za-z0-9/][A-Za-z0-9._:/-]*$/.test(text) &&
-  Number.isNaN(Number(text)) &&
-  !/^(true|false|null|yes|no|on|off)$/i.test(text) &&
-  !text.endsWith(":");
-
-/** One line as YAML would have it. */
-const inYaml = (value: unknown): string => {
-  if (typeof value === "string") return isPlain(value) ? value : JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(inYaml).join(", ")}]`;
-  if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  const entries = Object.entries(value).map(([key, each]) => `${key}: ${inYaml(each)}`);
-  return `{ ${entries.join(", ")} }`;
-};
-
 const example = (path: ProfilePath, types: readonly Type[]): string | undefined => {
   const value = types.map(exampleOf).find((each) => each !== undefined);
   const key = path.at(-1);
@@ -103,11 +89,25 @@ const otherNames: ReadonlyMap<string, string> = new Map([
   ["amd64", "x86_64"],
   ["x86", "x86_64"],
   ["x64", "x86_64"],
+  ["x86-64", "x86_64"],
+  ["arm", "aarch64"],
+  ["arm64v8", "aarch64"],
+  ["kunpeng", "aarch64"],
+  ["nvme0n1", "nvme"],
+  ["ssd", "nvme"],
+  ["all", "any"],
+  ["ext3", "ext4"],
+  ["dsa", "ed25519"],
+  ["ssh-dss", "ed25519"],
+  ["ecdsa", "ed25519"],
+  ["ssh-rsa", "rsa"],
+  ["rsa4096", "rsa"],
+  ["rsa-4096", "rsa"],
 ]);
 
 const unknownKeys = (path: ProfilePath, names: readonly string[]): ShapeProblem[] => {
   const types = typesAt(path);
-  const allowed = keysOf(types);
+  const allowed = path.length === 0 ? [...keysOf(types), "extends"] : keysOf(types);
   return names.map((name) => {
     const problem = { path: [...path, name], at: "key", code: "BK103" } as const;
     const message = `unknown key ${JSON.stringify(name)} in ${where(path)}`;
@@ -119,7 +119,7 @@ const unknownKeys = (path: ProfilePath, names: readonly string[]): ShapeProblem[
         help: "share values by extends: docs/profile.md",
       };
     }
-    if (allowed.includes(name)) {
+    if (keysOf(types).includes(name)) {
       const form = objects(types).find((type) => Object.hasOwn(type.shape, name));
       return {
         ...problem,
@@ -132,13 +132,15 @@ const unknownKeys = (path: ProfilePath, names: readonly string[]): ShapeProblem[
       const help = "replace it by a space; copied text often has such";
       return { ...problem, message, label: "holds a blank that YAML does not take for one", help };
     }
-    const meant = closest(name, allowed);
+    const slip = keySlip(path, name, allowed);
     return {
       ...problem,
       message,
-      label: meant === undefined ? `not a key of ${where(path)}` : `did you mean ${meant}?`,
-      ...(meant !== undefined && { meant }),
-      ...(allowed.length > 0 && { help: `keys that can stand here: ${allowed.join(", ")}` }),
+      label: slip.label ?? `not a key of ${where(path)}`,
+      ...(slip.meant !== undefined && { meant: slip.meant }),
+      ...(slip.help === undefined
+        ? allowed.length > 0 && { help: `keys that can stand here: ${keysOf(types).join(", ")}` }
+        : { help: slip.help }),
     };
   });
 };
@@ -272,15 +274,17 @@ export const problemsOf = (issues: readonly z.core.$ZodIssue[], prefix: ProfileP
     const keys = objects(types).length === 1 ? `keys that can stand there: ${keysOf(types).join(", ")}` : undefined;
     return [wrong(path, issue.input, label, shown ?? quote ?? keys)];
   });
-  const misspelt = found.flatMap(({ path, meant }) =>
-    meant === undefined ? [] : [spell([...path.slice(0, -1), meant])],
-  );
+  const meant = found.flatMap((problem) => (problem.meant === undefined ? [] : [spell(problem.meant)]));
+  // What the extended profile would have said is not missing.
+  const extended = meant.includes("extends");
   const seen = new Set<string>();
   return found.filter(({ code, path }) => {
     // One value may break two requirements of one kind: once is enough.
     const place = `${code} ${spell(path)}`;
     if (seen.has(place)) return false;
     seen.add(place);
-    return code !== "BK104" || !misspelt.includes(spell(path));
+    if (code !== "BK104") return true;
+    const missed = spell(path);
+    return !extended && !meant.some((each) => each === missed || each.startsWith(`${missed}.`));
   });
 };

@@ -2,6 +2,7 @@
 import { Profile } from "./schema.ts";
 import { isOptional, sampleOf, typesAt } from "./schema-questions.ts";
 import { problemsOf, type ShapeProblem } from "./shape-problems.ts";
+import { otherDocument } from "./slips/other-documents.ts";
 import type { ProfilePath } from "./source.ts";
 
 export interface Shape {
@@ -38,6 +39,8 @@ const mostRounds = 4;
  * that cannot be done. Pure.
  */
 export const checkShape = (value: unknown): Shape => {
+  const other = otherDocument(value);
+  if (other !== undefined) return { problems: [other], mended: [] };
   let current = value;
   let problems: readonly ShapeProblem[] | undefined;
   const mended: ProfilePath[] = [];

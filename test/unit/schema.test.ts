@@ -74,7 +74,9 @@ test("targets are the keys of one table", () => {
 test("a misspelt key carries the one that is meant, which is not missed besides", () => {
   const { buildx, ...others } = right;
   const { problems, profile } = checkShape({ ...others, bildx: buildx });
-  expect(problems).toMatchObject([{ code: "BK103", path: ["bildx"], meant: "buildx", label: "did you mean buildx?" }]);
+  expect(problems).toMatchObject([
+    { code: "BK103", path: ["bildx"], meant: ["buildx"], label: "did you mean buildx?" },
+  ]);
   expect(profile).toBeDefined();
   const unlike = checkShape({ ...right, zzzzzz: 1 }).problems;
   expect(unlike).toHaveLength(1);

@@ -106,7 +106,7 @@ const checksOf = ({ models, agents }: Facts, isLocked: boolean): Check[] =>
         ),
       ];
 
-const gib = (bytes: number): string =>
+const sizeOf = (bytes: number): string =>
   bytes < gib ? `${(bytes / 2 ** 20).toFixed(1)} MiB` : `${(bytes / gib).toFixed(1)} GiB`;
 
 const wayOf = { image: "in the image", mirror: "from the mirror, at the first boot" } as const;
@@ -121,7 +121,7 @@ const consequences = (
         ...models.map((model, index) => ({
           what: `model ${model.name}`,
           value: [
-            ...(model.locked === undefined ? [] : [gib(model.locked.bytes), `${model.locked.files} files`]),
+            ...(model.locked === undefined ? [] : [sizeOf(model.locked.bytes), `${model.locked.files} files`]),
             wayOf[model.from],
           ].join(", "),
           because: [`models[${index}]`],
@@ -132,7 +132,7 @@ const consequences = (
           : [
               {
                 what: "models",
-                value: `${gib(bytes.all)} on the data disk, once for all agents; ${gib(bytes.image)} of them in the image`,
+                value: `${sizeOf(bytes.all)} on the data disk, once for all agents; ${sizeOf(bytes.image)} of them in the image`,
                 because: ["models", "agents.spawn"],
                 order: 76,
               },
