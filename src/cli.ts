@@ -1,5 +1,6 @@
 /** The command table. Actions import what they need when they run: `bake --help` loads commander alone. */
 import { Command, CommanderError, Option } from "commander";
+import { addCatalog } from "./commands/catalog-table.ts";
 import type { DoctorOptions } from "./commands/doctor.ts";
 import type { FetchOptions } from "./commands/fetch.ts";
 import type { ImageOptions } from "./commands/image.ts";
@@ -223,6 +224,8 @@ program
     const { doctor } = await import("./commands/doctor.ts");
     process.exitCode = await doctor(options);
   });
+
+addCatalog(program, profileOption);
 
 program
   .command("user-data")

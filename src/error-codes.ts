@@ -392,9 +392,33 @@ export const errorCodes = {
     title: "an endpoint that cannot be used",
     text: "`HW_AUTH_URL`, or `HW_ENDPOINT_ECS` and its like, name where a service answers: by https, and by nothing but a host.",
   },
+  BK430: {
+    title: "the catalogue has no such image",
+    text: "It knows images that carry bake's tags for this profile, in this region. No other is ever touched.",
+  },
+  BK431: {
+    title: "an image of the cloud is in the wrong state",
+    text: "Only an active one can be promoted, shared or copied.",
+  },
+  BK432: {
+    title: "a limit of the cloud's images",
+    text: "Ten tags an image, 256 projects that it is shared with, 128 GB and five at a time for copies to another region. Nothing was changed.",
+  },
   BK433: {
     title: "a job of the cloud failed, or does not end",
     text: "With the cloud's own code and reason. One that only takes long goes on in the cloud.",
+  },
+  BK434: {
+    title: "two changed one thing in the cloud at a time",
+    text: "Two promotions, or a share that somebody else took back. What is said to be there now is there.",
+  },
+  BK435: {
+    title: "nobody knows what may be removed",
+    text: "Who uses an image could not be asked, or a rollout's journal could not be read. Nothing was removed.",
+  },
+  BK436: {
+    title: "there is no such project in the cloud",
+    text: "Each region has a project of its own name; others are named by `HW_PROJECT_NAME` or `HW_PROJECT_ID`.",
   },
   BK501: {
     title: "a CI job ended badly",

@@ -245,6 +245,27 @@ export const findLeftovers = async (cloud: Cloud, query: LeftoverQuery): Promise
   };
 };
 
+/** Milliseconds since the epoch; services write moments of UTC with and without a zone. Pure. */
+const momentOf = (text: string): number =>
+  Date.parse(/(?:Z|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text.replace(" ", "T")}Z`);
+
+/**
+ * Takes as nobody's leftover what was made lately, or nobody knows when: the bake may run. What hangs on a server is as old as it. Pure.
+ * @param before Milliseconds since the epoch.
+ */
+export const onlyOlder = ({ found, notLookedAt }: Leftovers, before: number): Leftovers => {
+  const isOld = ({ created }: Leftover): boolean => created !== undefined && momentOf(created) < before;
+  const servers = new Map(found.filter(({ kind }) => kind === "server").map((server) => [server.id, server]));
+  return {
+    found: found.map((each) =>
+      each.ours && !isOld(servers.get(each.serverId ?? "") ?? each)
+        ? { ...each, ours: false, why: `${each.why}; too young: the bake may still run` }
+        : each,
+    ),
+    notLookedAt,
+  };
+};
+
 /** What became of one of them. */
 export interface Removal {
   readonly leftover: Leftover;

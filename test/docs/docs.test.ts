@@ -102,7 +102,14 @@ test("every command and option in the pages is one that bake has", () => {
   const help = (...args: string[]): string =>
     execFileSync(join(root, "bin/bake"), [...args, "--help"], { encoding: "utf8", cwd: root });
   const commands = [...help().matchAll(/^ {2}([a-z-]+) /gm)].map(([, name]) => name ?? "");
-  const pages = new Map(commands.map((name) => [name, help(name)]));
+  // Options of a command's own commands stand in their help.
+  const withInner = (name: string): string => {
+    const page = help(name);
+    const inner = /^Commands:\n([\s\S]*)/m.exec(page)?.[1] ?? "";
+    const names = [...inner.matchAll(/^ {2}([a-z-]+) /gm)].map(([, each]) => each ?? "");
+    return [page, ...names.filter((each) => each !== "help").map((each) => help(name, each))].join("\n");
+  };
+  const pages = new Map(commands.map((name) => [name, withInner(name)]));
   expect(examples.length).toBeGreaterThan(30);
   for (const { page, command, rest } of examples) {
     expect(commands, `${page}: bake ${command}${rest}`).toContain(command);

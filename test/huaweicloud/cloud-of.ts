@@ -26,7 +26,7 @@ export const cloudOf = (emulator: Emulator, settings: Partial<CloudSettings> = {
     {
       credentials: key,
       region: emulator.world.region,
-      endpoints: endpointsOf(emulator.world.region),
+      endpoints: endpointsOf(settings.region ?? emulator.world.region),
       projectId: ids.project,
       ...settings,
     },

@@ -124,8 +124,14 @@ test("of every bake of a profile, and of no other: names are compared whole", as
     "bake-2cards-npu-0123456789",
     "my-bake-2cards-0123456789",
     "Bake-2cards-0123456789",
-  ].entries())
-    await build(4, { name, key: `packer_${at}` });
+  ].entries()) {
+    const [id, keyName] = [`server-${at}`, `packer_${at}`];
+    emulator.world.keyPairs.push(keyName);
+    emulator.world.servers.push({
+      ...{ id, name, keyName, imageId: ids.sourceImage, flavorId: "kc1.large.4", zone: "cn-north-4b", status: "ACTIVE" },
+      ...{ address: "192.168.0.9", addressId: undefined, diskSize: 40, tags: {} },
+    });
+  }
   const query = { serverName: "bake-2cards-", anyBake: true };
   const { found } = await findLeftovers(cloud, query);
   expect(found.filter(({ kind }) => kind === "server").map(({ name }) => name)).toEqual([
