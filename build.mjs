@@ -87,7 +87,9 @@ const scriptOf = async ({ path, text }) => {
     define: { "import.meta.url": "bundleUrl" },
   });
   const url = code.includes("bundleUrl") ? 'const bundleUrl=require("node:url").pathToFileURL(__filename).href;' : "";
-  const script = `(function(exports,require,module,__filename){${url}${code}\n})`;
+  // esbuild leaves what stands in regular expressions as it is.
+  const escaped = code.replace(/[^\x00-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  const script = `(function(exports,require,module,__filename){${url}${escaped}\n})`;
   // One byte a character: read as it is, in half the memory.
   if (Buffer.byteLength(script) !== script.length) throw new Error(`${basename(path)} is not ASCII`);
   if (/\bimport\(/.test(script)) throw new Error(`${basename(path)} calls import()`);

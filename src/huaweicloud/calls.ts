@@ -1,6 +1,6 @@
 /**
  * Every call to Huawei Cloud that a bake and the catalogue come to, by bake itself or by Packer's plugin: the client calls nothing
- * else, and the IAM policy of docs/huaweicloud-policy.md is made from it.
+ * else, and the IAM policy of docs/huaweicloud-policy.md is made from it. Long because it is one table.
  */
 import type { Service } from "./endpoints.ts";
 
