@@ -1,5 +1,5 @@
 /** A site's own authorities: what is one, and who trusts it then: the system by its own tools, bake's client, curl. */
-import { readFileSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
