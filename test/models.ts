@@ -44,7 +44,11 @@ export interface Wanted {
 }
 
 /** The plan of a node with these models, whose data disk is mounted at `mount`. */
-export const planWith = (mount: string, wanted: readonly Wanted[], change: Partial<Profile["storage"]> = {}): NodePlan => {
+export const planWith = (
+  mount: string,
+  wanted: readonly Wanted[],
+  change: Partial<Profile["storage"]> = {},
+): NodePlan => {
   const { profile } = substitute(readProfile());
   return planFor({
     name: "2cards",
@@ -58,10 +62,7 @@ export const planWith = (mount: string, wanted: readonly Wanted[], change: Parti
     },
     lock: {
       ...trialLock,
-      artifacts: [
-        ...trialLock.artifacts.filter(({ kind }) => kind !== "model"),
-        ...wanted.map(({ model }) => model),
-      ],
+      artifacts: [...trialLock.artifacts.filter(({ kind }) => kind !== "model"), ...wanted.map(({ model }) => model)],
     },
   });
 };
@@ -170,7 +171,8 @@ export const openModelNode = (size = "256M"): ModelNode => {
   mkdirSync(mount);
   execFileSync("truncate", ["-s", size, disk]);
   execFileSync("mkfs.ext4", ["-q", "-F", disk]);
-  const here = (text: string): string => text.replace(/(?<![\w$}])\/(opt|run|etc|var\/lib)\/bake/g, `${folder}/$1/bake`);
+  const here = (text: string): string =>
+    text.replace(/(?<![\w$}])\/(opt|run|etc|var\/lib)\/bake/g, `${folder}/$1/bake`);
   return {
     folder,
     mount,
@@ -181,7 +183,9 @@ export const openModelNode = (size = "256M"): ModelNode => {
         if (!/^\/(opt\/bake\/(bin\/)?models|opt\/bake\/bin\/bake-models|etc\/bake\/models.env)/.test(path)) continue;
         const file = join(folder, path);
         mkdirSync(dirname(file), { recursive: true });
-        const fast = content.replace(/RETRY_SECONDS="\d+"/, 'RETRY_SECONDS="0"').replace(/PROGRESS_SECONDS="\d+"/, 'PROGRESS_SECONDS="1"');
+        const fast = content
+          .replace(/RETRY_SECONDS="\d+"/, 'RETRY_SECONDS="0"')
+          .replace(/PROGRESS_SECONDS="\d+"/, 'PROGRESS_SECONDS="1"');
         writeFileSync(file, path.startsWith("/opt/bake/models") ? fast : here(fast));
         if (path.includes("/bin/")) chmodSync(file, 0o755);
       }
@@ -196,10 +200,15 @@ export const openModelNode = (size = "256M"): ModelNode => {
           "unshare",
           [
             ...["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"],
-            ...["bash", "--norc", "-c", `umask 077; mount -o loop "${disk}" "${mount}" || exit 99
+            ...[
+              "bash",
+              "--norc",
+              "-c",
+              `umask 077; mount -o loop "${disk}" "${mount}" || exit 99
 models=${program}
 use() { rm -rf ${folder}/opt ${folder}/etc && cp -a ${folder}/kept/$1/. ${folder}; }
-${script}`],
+${script}`,
+            ],
           ],
           { stdio: ["ignore", "pipe", "pipe"], env: { PATH: process.env["PATH"] ?? "", no_proxy: "*" } },
         );

@@ -53,7 +53,10 @@ export const asksFor: Readonly<Record<string, string>> = {
 
 /** The guide's mistakes and what bake does instead. */
 export const mistakes: readonly { readonly id: string; readonly instead: string }[] = [
-  { id: "S1", instead: "nothing is copied between agents: each has a view of the one model on the data disk; caches come later" },
+  {
+    id: "S1",
+    instead: "nothing is copied between agents: each has a view of the one model on the data disk; caches come later",
+  },
   { id: "S2", instead: "mkfs gets the UUID that fstab names: one for the fleet, storage.uuid" },
   { id: "S3", instead: "fstab says nofail, waits for bake-storage, and Docker requires the mount" },
   { id: "S4", instead: "KillMode=mixed and TimeoutStopSec=agents.stopTimeout: running jobs end first" },

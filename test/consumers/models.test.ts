@@ -71,7 +71,9 @@ stat -c '%a' ${node.mount}/.bake ${models}/*/*/tree | sort -u`);
     const large = randomBytes(3_000_000);
     const model = lockedModelOf("modelscope", "Qwen/Qwen3-0.6B", {
       ...contents,
-      ...Object.fromEntries(Array.from({ length: 4 }, (_, index) => [`part-${index}`, Buffer.concat([large, Buffer.from([index])])])),
+      ...Object.fromEntries(
+        Array.from({ length: 4 }, (_, index) => [`part-${index}`, Buffer.concat([large, Buffer.from([index])])]),
+      ),
     });
     for (let index = 0; index < 4; index++) {
       const bytes = Buffer.concat([large, Buffer.from([index])]);
@@ -82,7 +84,9 @@ stat -c '%a' ${node.mount}/.bake ${models}/*/*/tree | sort -u`);
     mirror.rate = 2_000_000;
     let cuts = 0;
     for (; cuts < 6; cuts++) {
-      const { code, output } = await node.run(`$models fetch ${mirror.url}; echo "ended $?"; sync`, { killAfter: 300 + Math.random() * 500 });
+      const { code, output } = await node.run(`$models fetch ${mirror.url}; echo "ended $?"; sync`, {
+        killAfter: 300 + Math.random() * 500,
+      });
       expect(code === null || output.includes("ended 0"), output).toBe(true);
     }
     mirror.rate = 0;
@@ -95,8 +99,16 @@ stat -c '%a' ${node.mount}/.bake ${models}/*/*/tree | sort -u`);
   const only = lockedModelOf("modelscope", "Qwen/Qwen3-0.6B", { "model.safetensors": weights, "config.json": "{}" });
   const digest = sha256(weights);
   test.each([
-    ["other bytes", "the mirror has other bytes: expected sha256", (content: Buffer) => ({ body: randomBytes(content.length) })],
-    ["more bytes", "the mirror has more than the 300000 bytes", (content: Buffer) => ({ body: Buffer.concat([content, content]) })],
+    [
+      "other bytes",
+      "the mirror has other bytes: expected sha256",
+      (content: Buffer) => ({ body: randomBytes(content.length) }),
+    ],
+    [
+      "more bytes",
+      "the mirror has more than the 300000 bytes",
+      (content: Buffer) => ({ body: Buffer.concat([content, content]) }),
+    ],
     ["fewer bytes", "no more come from", (content: Buffer) => ({ body: content.subarray(0, 1000) })],
     ["none", "is not in the mirror", () => ({ status: 404, body: Buffer.from("no") })],
     ["forbidden", "is not in the mirror", () => ({ status: 403, body: Buffer.from("no") })],
@@ -131,7 +143,8 @@ stat -c '%a' ${node.mount}/.bake ${models}/*/*/tree | sort -u`);
     expect(await node.run(`$models fetch ${mirror.url} && $models verify`)).toMatchObject({ code: 0 });
     const part = `${node.mount}/.bake/models/parts/${digest}`;
     mirror.faults.set(digest, (content, response) => response.writeHead(200).end(content));
-    const again = await node.run(`rm -rf ${node.mount}/.bake/models/*; mkdir -p ${node.mount}/.bake/models/parts; echo begun >${part}
+    const again =
+      await node.run(`rm -rf ${node.mount}/.bake/models/*; mkdir -p ${node.mount}/.bake/models/parts; echo begun >${part}
 $models fetch ${mirror.url} && $models verify`);
     expect(again, again.output).toMatchObject({ code: 0 });
   });
@@ -139,7 +152,8 @@ $models fetch ${mirror.url} && $models verify`);
   test("a part of which the power left zeros is fetched once more; one of nobody's is removed", async () => {
     node.lay(planWith(node.mount, [{ model: only }]));
     const parts = `${node.mount}/.bake/models/parts`;
-    const { code, output } = await node.run(`mkdir -p ${parts}; head -c 200000 /dev/zero >${parts}/${digest}; echo x >${parts}/${"a".repeat(64)}
+    const { code, output } =
+      await node.run(`mkdir -p ${parts}; head -c 200000 /dev/zero >${parts}/${digest}; echo x >${parts}/${"a".repeat(64)}
 $models fetch ${mirror.url} && $models verify && ls ${parts} | wc -l`);
     expect(code, output).toBe(0);
     expect(output).toMatch(/\n0\n$/);
@@ -226,7 +240,9 @@ exec 5<${views(2).scope}/config.json; $models reset 2 && exit 5; exec 5<&-
 [ "$(cat ${views(2).scope}/config.json)" = theirs ] || exit 6`);
     expect(code, output).toBe(0);
     expect(output).toContain("agent 1, Qwen/Qwen3-0.6B: a container uses it: 1 files of its own, 5 bytes stay");
-    const boot = await node.run(`$models start || exit 1; [ "$(cat ${views(2).scope}/config.json)" = {} ] && $models seen 2`);
+    const boot = await node.run(
+      `$models start || exit 1; [ "$(cat ${views(2).scope}/config.json)" = {} ] && $models seen 2`,
+    );
     expect(boot, boot.output).toMatchObject({ code: 0 });
     expect(boot.output).toMatch(/agent 2, modelscope\/\S+: jobs had changed 1 files of its own, 7 bytes: taken back/);
   });
@@ -305,7 +321,9 @@ $models start && $models verify`);
 
   test("without a mirror it says what is missing, and gives views of the rest", async () => {
     node.lay(planWith(node.mount, [{ model: scope }, { model: face, from: "mirror" }]));
-    const { code, output } = await node.run(`$models fetch ${mirror.url} image && $models start && exit 1; ls ${views(1).scope} && ! $models seen 1`);
+    const { code, output } = await node.run(
+      `$models fetch ${mirror.url} image && $models start && exit 1; ls ${views(1).scope} && ! $models seen 1`,
+    );
     expect(code, output).toBe(0);
     expect(output).toContain("org/small is not whole: no views of it yet");
     expect(output).toContain("no mirror is named (network.artifactMirror)");

@@ -84,7 +84,10 @@ describe("a pin", () => {
 });
 
 test("a model's branch that looks like an open version is none", () => {
-  const profile: Profile = { ...readProfile(), models: [{ modelscope: "Qwen/Qwen3-0.6B", revision: "1.0.x", from: "image" }] };
+  const profile: Profile = {
+    ...readProfile(),
+    models: [{ modelscope: "Qwen/Qwen3-0.6B", revision: "1.0.x", from: "image" }],
+  };
   const locked = { kind: "model", version: "abc123" } as const;
   expect(withLockedVersions(profile, requirementsOf(profile), [locked])).toEqual(profile);
 });

@@ -46,12 +46,7 @@ export const modelList = (model: Model): string => {
         case "stored":
           return ["stored", own, source.sha256, String(source.size)];
         case "text":
-          return [
-            "text",
-            own,
-            Buffer.from(source.text).toString("base64"),
-            String(Buffer.byteLength(source.text)),
-          ];
+          return ["text", own, Buffer.from(source.text).toString("base64"), String(Buffer.byteLength(source.text))];
         case "link":
           return ["link", own, source.target, "-"];
       }

@@ -27,7 +27,12 @@ const placesByHand = ({ hub, name }: ModelFacts): string[] => {
   const [owner = "", own = ""] = name.split("/");
   const masked = own.replaceAll(".", "___");
   return hub === "modelscope"
-    ? [`hub/models/${owner}/${masked}`, `models/${owner}/${masked}`, `models/${owner}--${own}`, `hub/${owner}/${masked}`]
+    ? [
+        `hub/models/${owner}/${masked}`,
+        `models/${owner}/${masked}`,
+        `models/${owner}--${own}`,
+        `hub/${owner}/${masked}`,
+      ]
     : [`hub/models--${owner}--${own}`];
 };
 
@@ -105,7 +110,10 @@ const gib = (bytes: number): string =>
 
 const wayOf = { image: "in the image", mirror: "from the mirror, at the first boot" } as const;
 
-const consequences = (models: readonly ModelFacts[], bytes: { readonly all: number; readonly image: number }): Consequence[] =>
+const consequences = (
+  models: readonly ModelFacts[],
+  bytes: { readonly all: number; readonly image: number },
+): Consequence[] =>
   models.length === 0
     ? []
     : [
@@ -187,7 +195,15 @@ export const models: Concern = {
     const destinations: Destination[] =
       url === undefined
         ? []
-        : [{ host: url.hostname, port: portOf(url), when: "node", why: "models by digest, where they are missing", order: 85 }];
+        : [
+            {
+              host: url.hostname,
+              port: portOf(url),
+              when: "node",
+              why: "models by digest, where they are missing",
+              order: 85,
+            },
+          ];
     return {
       files: [
         {
@@ -213,11 +229,13 @@ export const models: Concern = {
           ),
           ofBake: true,
         },
-        ...found.map((model, index): NodeFile => ({
-          path: `${modelLists}/${planned[index]?.locked?.id}.tsv`,
-          content: modelList(model),
-          ofBake: true,
-        })),
+        ...found.map(
+          (model, index): NodeFile => ({
+            path: `${modelLists}/${planned[index]?.locked?.id}.tsv`,
+            content: modelList(model),
+            ofBake: true,
+          }),
+        ),
       ],
       units: [{ name: "bake-models.service", values: { mount: storage.mount }, order: 75 }],
       scripts: [{ name: "bake-models" }],
@@ -227,7 +245,12 @@ export const models: Concern = {
       ...(planned.length > 0 && { page: pageOf(facts, mirror) }),
       needsLock: [
         { what: "node/opt/bake/models.tsv", order: 25 },
-        ...(planned.length > 0 ? [{ what: `node${modelLists}/`, order: 35 }, { what: "checks of models", order: 85 }] : []),
+        ...(planned.length > 0
+          ? [
+              { what: `node${modelLists}/`, order: 35 },
+              { what: "checks of models", order: 85 },
+            ]
+          : []),
       ],
     };
   },
