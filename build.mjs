@@ -16,6 +16,7 @@ import {
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { runInThisContext } from "node:vm";
 import { build, transform } from "esbuild";
 
 /** What `src/render/template-code.ts` makes of each template, by the template's text: a text that is not among them is never rendered. */
@@ -29,11 +30,11 @@ const templateCode = async () => {
     logLevel: "warning",
   });
   const compiler = { exports: {} };
-  new Function("module", "require", outputFiles[0].text)(compiler, createRequire(import.meta.url));
+  runInThisContext(`(function (module, require) {${outputFiles[0].text}\n})`)(compiler, createRequire(import.meta.url));
   const names = ["templates", "packer"].flatMap((folder) =>
     readdirSync(folder, { recursive: true }).map((name) => join(folder, name)),
   );
-  const texts = names.filter((name) => name.endsWith(".hbs")).toSorted();
+  const texts = names.filter((name) => name.endsWith(".hbs")).toSorted((a, b) => (a < b ? -1 : 1));
   const rows = texts.map((name) => {
     const text = readFileSync(name, "utf8");
     return `[${JSON.stringify(text)}, ${compiler.exports.compile(name, text)}]`;

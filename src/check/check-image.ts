@@ -125,7 +125,6 @@ export const checkImage = async (host: Host, input: CheckInput): Promise<CheckRe
     const hostname = `bake-check-${plan.profile}`.toLowerCase().replace(/[^a-z0-9-]+/g, "-");
     const agentToken = randomBytes(24).toString("hex");
     const key = await makeSshKey(host, workFolder);
-    const source = await startCheckoutSource(checkoutUrls(plan).rewritten);
     const api = await startAgentApi({
       now: host.now,
       expected: {
@@ -135,6 +134,10 @@ export const checkImage = async (host: Host, input: CheckInput): Promise<CheckRe
         hostname,
         tags: [`queue=${plan.facts.agents.queue}`, `bake-id=${input.bakeId}`],
       },
+    });
+    const source = await startCheckoutSource(checkoutUrls(plan).rewritten).catch(async (error: unknown) => {
+      await api.close();
+      throw error;
     });
     try {
       // Secrets of its own: those of the profile are for real nodes.

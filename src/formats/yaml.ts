@@ -57,7 +57,7 @@ const written = (value: unknown, indent: string): string => {
   if (Array.isArray(value)) {
     return isEmpty(value) ? "[]" : value.map((item) => `- ${written(item, indent + step)}`).join(`\n${indent}`);
   }
-  if (!isMap(value)) throw new RangeError(`YAML is not written of ${String(value)}`);
+  if (!isMap(value)) throw new RangeError(`YAML is not written of a value of type ${typeof value}`);
   const entries = Object.entries(value).filter(([, each]) => each !== undefined);
   return isEmpty(value) ? "{}" : entries.map(([key, each]) => pair(key, each, indent)).join(`\n${indent}`);
 };

@@ -35,6 +35,9 @@ export interface ShapeProblem {
 const or = (words: readonly string[]): string =>
   words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
 
+/** What zod is to say where the schema has no message of its own: zod's messages speak of types, not of what is expected. */
+export const saysNothing = (): string => "";
+
 /** `{ blank: … } or { adopt: … }` */
 const forms = (types: readonly z.ZodObject[]): string =>
   or(
@@ -229,7 +232,7 @@ export const problemsOf = (issues: readonly z.core.$ZodIssue[], prefix: ProfileP
       return [missing(path, `add ${what === undefined ? key : `${key}: ${what}`} to ${where(path.slice(0, -1))}`)];
     }
     if (issue.code === "invalid_key") {
-      const reason = issue.issues[0]?.message ?? "not possible as a key";
+      const reason = issue.issues[0]?.message || "not possible as a key";
       return [{ path, at: "key", code: "BK102", message: `${where(path)} cannot have this name`, label: reason }];
     }
     if (issue.code === "invalid_value") {
@@ -262,8 +265,7 @@ export const problemsOf = (issues: readonly z.core.$ZodIssue[], prefix: ProfileP
         ),
       ];
     }
-    // Messages of our own schema begin so; zod's own speak of types.
-    const label = issue.message.startsWith("expected ") ? issue.message : expectation(types);
+    const label = issue.message === saysNothing() ? expectation(types) : issue.message;
     const text = types.flatMap(options).some((type) => type instanceof z.ZodString);
     const scalar = typeof issue.input === "number" || typeof issue.input === "boolean";
     const quote =

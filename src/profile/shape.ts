@@ -1,7 +1,7 @@
 /** A profile's shape: checked against the schema, and mended so that rules can look at the rest. Pure. */
 import { Profile } from "./schema.ts";
 import { isOptional, sampleOf, typesAt } from "./schema-questions.ts";
-import { problemsOf, type ShapeProblem } from "./shape-problems.ts";
+import { problemsOf, saysNothing, type ShapeProblem } from "./shape-problems.ts";
 import { otherDocument } from "./slips/other-documents.ts";
 import type { ProfilePath } from "./source.ts";
 
@@ -46,7 +46,7 @@ export const checkShape = (value: unknown): Shape => {
   const mended: ProfilePath[] = [];
   for (let round = 0; round < mostRounds; round++) {
     // Else zod compiles each map into a function first, which pays when the same schema is asked often.
-    const parsed = Profile.safeParse(current, { reportInput: true, jitless: true });
+    const parsed = Profile.safeParse(current, { reportInput: true, jitless: true, error: saysNothing });
     if (parsed.success) return { profile: parsed.data, problems: problems ?? [], mended };
     const found = problemsOf(parsed.error.issues);
     problems ??= found;
