@@ -16,8 +16,8 @@ import { targetOf, targetsOf } from "../targets/index.ts";
 import { nodeArchive } from "../render/stock.ts";
 import { fillMirror, type MirrorFile } from "../store/mirror.ts";
 import type { Store } from "../store/store.ts";
-import { ensureCrane } from "../toolchain/ensure.ts";
 import { endOf, makeHost, storeOf } from "./host.ts";
+import { artifactPlaces, craneOf, requireNetwork } from "./network.ts";
 import { type Asked, planAsked, type Planned, readAsked } from "./planned.ts";
 
 /** Where artifacts come from. */
@@ -61,6 +61,28 @@ export const requirePlace = ({ mirror, offline = false }: FromWhere): void => {
   );
 };
 
+const missingOf = async (store: Store, artifacts: readonly Artifact[]): Promise<Artifact[]> => {
+  const missing: Artifact[] = [];
+  for (const artifact of artifacts) {
+    const there = await Promise.all(filesOf(artifact).map((file) => store.holds(file)));
+    if (!there.every(Boolean)) missing.push(artifact);
+  }
+  return missing;
+};
+
+/**
+ * Looks whether anybody is there, when something is to be fetched: before tools are built for it.
+ * @throws UnreachableError with a line for each host when none answers
+ */
+export const requireSources = async (host: Host, store: Store, asked: Asked, from: FromWhere): Promise<void> => {
+  if (asked.trial || from.offline === true || from.mirror !== undefined) return;
+  const missing = await missingOf(
+    store,
+    (asked.lock?.artifacts ?? []).filter((each) => each.kind !== "base"),
+  );
+  await requireNetwork(host, artifactPlaces(asked.profile, missing));
+};
+
 /** Brings what the artifacts consist of into the store. What is there already is not asked for. */
 const fetchArtifacts = async (
   anyHost: Host,
@@ -90,18 +112,14 @@ const fetchArtifacts = async (
     await requireThere(store, files);
     return;
   }
-  const missing: Artifact[] = [];
-  for (const artifact of artifacts) {
-    const there = await Promise.all(filesOf(artifact).map((file) => store.holds(file)));
-    if (!there.every(Boolean)) missing.push(artifact);
-  }
+  const missing = await missingOf(store, artifacts);
   if (missing.length === 0 && !json) {
     host.progress.note(`  all ${files.length} files are in the store`);
     return;
   }
   const sources = await askSources(host, store, {
     sources: lockSources(asked.profile),
-    crane: () => ensureCrane(host),
+    crane: () => craneOf(host, asked.profile),
   });
   await fetchFiles(host, store, await sources.requests(missing), { json });
 };
