@@ -1,6 +1,7 @@
 /**
  * What a bake that failed or was cut off has left in the cloud: its server with address, key pair and disks. Only what names
  * itself as one bake's, or hangs on such a server, counts as ours; what may be anybody's is told and never removed.
+ * Long because what is ours, and what may be anybody's, is decided in one place.
  */
 import * as z from "zod";
 import type { Host } from "../host/host.ts";
