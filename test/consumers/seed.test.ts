@@ -148,6 +148,16 @@ ls /mnt/.bake; kill $own; wait $own || true; umount /mnt`);
     expect(code).toBe(0);
   }, 120_000);
 
+  it("unpacked beside the data it can be read, and is gone when it is closed", () => {
+    const { output } = machine.run(`truncate -s 2500M "$work/beside"
+${oldDisk("beside")}
+mkfs.ext4 -qF "$disk" 2>/dev/null; mount "$disk" /mnt
+root=$("$seed" unpack 2>/dev/null); ls -A "$root"; "$seed" close; ls -A /mnt /mnt/.bake; mountpoint "$root" || true; umount /mnt`);
+    expect(output.split("\n").slice(0, 4)).toEqual([".bake", "docker-cache1", "docker-data", "lost+found"]);
+    expect(output).toMatch(/\/mnt\/\.bake:\n[^]*(not a mountpoint|No such file)/);
+    expect(output).not.toMatch(/^seed$/m);
+  });
+
   it("grows no file system that fills its disk", () => {
     const { output, code } = machine.run(`${oldDisk("fills", 300)}
 mkfs.ext4 -qF "$disk" 2>/dev/null; mount "$disk" /mnt; "$seed" grow; umount /mnt`);
