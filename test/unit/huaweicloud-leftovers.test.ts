@@ -128,7 +128,15 @@ test("of every bake of a profile, and of no other: names are compared whole", as
     const [id, keyName] = [`server-${at}`, `packer_${at}`];
     emulator.world.keyPairs.push(keyName);
     emulator.world.servers.push({
-      ...{ id, name, keyName, imageId: ids.sourceImage, flavorId: "kc1.large.4", zone: "cn-north-4b", status: "ACTIVE" },
+      ...{
+        id,
+        name,
+        keyName,
+        imageId: ids.sourceImage,
+        flavorId: "kc1.large.4",
+        zone: "cn-north-4b",
+        status: "ACTIVE",
+      },
       ...{ address: "192.168.0.9", addressId: undefined, diskSize: 40, tags: {} },
     });
   }
