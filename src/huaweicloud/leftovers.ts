@@ -22,7 +22,7 @@ export interface LeftoverQuery {
 
 type Kind = "server" | "address" | "key pair" | "disk";
 
-export interface Leftover {
+interface Leftover {
   readonly kind: Kind;
   /** A key pair's is its name. */
   readonly id: string;

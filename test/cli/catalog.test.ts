@@ -65,7 +65,7 @@ const add = (number: number, rest: Partial<Image> = {}): Image => {
 
 const changed = (): string[] => emulator.calls.filter((call) => call.split(" ")[1] !== "GET");
 
-/** The page's example of a session, made from a real one: `BAKE_TEST_UPDATE_DOCS=1` prints it. */
+/** Its example is a session as it was printed; BAKE_TEST_UPDATE_DOCS=1 prints it. */
 const page = readFileSync(join(root, "docs/catalog.md"), "utf8");
 
 test("a session: ls, promote, ls, prune; the page shows what is printed", async () => {

@@ -280,12 +280,12 @@ export const startEmulator = async (clock: () => number = Date.now): Promise<Emu
       upstream.pipe(client).pipe(upstream);
     });
     open.add(upstream);
-    for (const [one, other] of [
+    for (const [one, peer] of [
       [client, upstream],
       [upstream, client],
     ] as const) {
-      one.on("error", () => other.destroy());
-      one.on("close", () => other.destroy());
+      one.on("error", () => peer.destroy());
+      one.on("close", () => peer.destroy());
     }
   });
   const proxyPort = await listen(proxy);

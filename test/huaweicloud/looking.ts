@@ -4,7 +4,7 @@ import type { Image, Server, World } from "./world.ts";
 
 const ok = (body: object): Given => ({ status: 200, body });
 
-export const imageBody = (image: Image): object => ({
+const imageBody = (image: Image): object => ({
   id: image.id,
   name: image.name,
   status: image.status,

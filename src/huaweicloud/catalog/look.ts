@@ -52,7 +52,7 @@ export const listCatalog = async (cloud: Cloud, profileTag: string): Promise<Sta
 export const listPrivate = async (cloud: Cloud): Promise<CatalogImage[]> =>
   (await listImages(cloud, {})).flatMap((image) => readImage(image, undefined) ?? []);
 
-export interface User {
+interface User {
   readonly id: string;
   readonly name: string;
 }
