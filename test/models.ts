@@ -68,7 +68,7 @@ export const planWith = (
 };
 
 /** What a mirror does with one file instead of sending it. */
-export type Fault = (content: Buffer, response: ServerResponse, start: number) => void;
+type Fault = (content: Buffer, response: ServerResponse, start: number) => void;
 
 export interface Mirror {
   readonly url: string;
@@ -146,7 +146,7 @@ export const openMirror = async (): Promise<Mirror> => {
   return mirror;
 };
 
-export interface Ran {
+interface Ran {
   readonly code: number | null;
   readonly output: string;
 }

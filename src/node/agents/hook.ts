@@ -21,7 +21,7 @@ EPOCHSECONDS=$(/opt/bake/bin/bake-epoch)
 export EPOCHSECONDS
 # What an earlier job of this agent changed in its view of a model is gone, as far as no container uses it.
 agent=\${BUILDKITE_AGENT_NAME%-*cards} agent=\${agent##*-}
-if [ -x /opt/bake/bin/bake-models ] && [[ \$agent =~ ^[0-9]+\$ ]]; then /opt/bake/bin/bake-models reset "\$agent" || true; fi
+if [ -x /opt/bake/bin/bake-models ] && [[ $agent =~ ^[0-9]+$ ]]; then /opt/bake/bin/bake-models reset "$agent" || true; fi
 unset agent
 # The site's own hook.
 if [ -e ${siteHook} ]; then

@@ -47,7 +47,7 @@ export const modelList = (model: Model): string => {
           return ["stored", own, source.sha256, String(source.size)];
         case "text":
           return ["text", own, Buffer.from(source.text).toString("base64"), String(Buffer.byteLength(source.text))];
-        case "link":
+        default:
           return ["link", own, source.target, "-"];
       }
     }),
