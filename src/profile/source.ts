@@ -138,11 +138,11 @@ export const parseSource = (file: string, given: string | Uint8Array, extendedBy
     return { source, problems: [{ ...problem({ source, start, end: start + 1 }, "", { help }), message }] };
   }
   // What follows the first error is its consequence, for the most part: the parser lost its way there.
-  const [error] = document.errors;
-  if (error !== undefined) {
+  const [lost] = document.errors;
+  if (lost !== undefined) {
     const slip = yamlSlip(text, document);
-    const { message, help } = parserHelp(error);
-    const at = { source, start: error.pos[0], end: error.pos[1] };
+    const { message, help } = parserHelp(lost);
+    const at = { source, start: lost.pos[0], end: lost.pos[1] };
     return { source, problems: [slip === undefined ? problem(at, message, help) : slipProblem(slip)] };
   }
   const problems = document.warnings.map((found) =>

@@ -19,7 +19,7 @@ const report = async (path: string): Promise<{ code: number; text: string }> => 
     return true;
   };
   const spies = [vi.spyOn(process.stderr, "write"), vi.spyOn(process.stdout, "write")];
-  for (const spy of spies) spy.mockImplementation(keep as never);
+  for (const spy of spies) spy.mockImplementation(keep);
   try {
     const code = await validate({ profile: path }, "0.0.0");
     return { code, text: written.join("").replaceAll(`${folder}/`, "") };

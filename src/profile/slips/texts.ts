@@ -57,13 +57,13 @@ function* keyMends(text: string): Generator<ValueMend> {
   }
   if (/\s{2,}|\n/.test(text))
     yield { value: text.trim().replace(/\s+/g, " "), label: "blanks or a line's end inside the key" };
-  if (/^ssh-dss /.test(text))
+  if (text.startsWith("ssh-dss "))
     yield {
       value: undefined,
       label: "sshd takes no DSA keys any more",
       because: "make another one: ssh-keygen -t ed25519",
     };
-  if (/^(?:~|\.{0,2}\/).*/.test(text) || /\.pub$/.test(text))
+  if (/^(?:~|\.{0,2}\/).*/.test(text) || text.endsWith(".pub"))
     yield {
       value: undefined,
       label: "a path, where the key itself is asked",
@@ -112,7 +112,7 @@ export function* textMends(wrong: Wrong): Generator<ValueMend> {
     ),
     label: "without quotes inside",
   };
-  if (/^\/dev\//.test(text) && path[0] === "storage")
+  if (text.startsWith("/dev/") && path[0] === "storage")
     yield {
       value: undefined,
       label: "names of devices change from boot to boot",

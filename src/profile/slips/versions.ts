@@ -5,12 +5,12 @@ import type { ValueMend, Wrong } from "./values.ts";
 /** What may have been meant by a version. Pure. */
 export function* openVersionHelp({ found, written, types, isRight }: Wrong): Generator<ValueMend> {
   if (!isRight("1.2.3") || isRight("x")) return;
-  const example = String(types.map(exampleOf).find((each) => each !== undefined) ?? "1.2.3");
+  const example = types.map(exampleOf).find((each) => typeof each === "string") ?? "1.2.3";
   const text = (typeof found === "string" ? found : written).normalize("NFKC").trim();
   if (typeof found === "string") {
     const [whole] = /\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?/.exec(text) ?? [];
     if (whole !== undefined && !/^\d+\.\d+\.\d+\./.test(text))
-      yield { value: whole, label: /^v/.test(text) ? "without the v" : "the number alone" };
+      yield { value: whole, label: text.startsWith("v") ? "without the v" : "the number alone" };
     const [, line] = /^[v^~>=< ]*(\d+\.\d+)(?:\.[*xX]?)?$/.exec(text) ?? [];
     if (line !== undefined)
       yield {
