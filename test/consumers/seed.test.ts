@@ -24,7 +24,7 @@ trap 'losetup -d "$disk"' EXIT
 const look = `
 mount "$disk" /mnt
 run=$(mktemp -d)
-dockerd --data-root ${"/mnt/docker-data/docker"} --storage-driver overlay2 --bridge none --iptables=false --ip6tables=false \\
+dockerd --data-root /mnt/docker-data/docker --storage-driver overlay2 --bridge none --iptables=false --ip6tables=false \\
   --config-file /dev/null --exec-root "$run" --pidfile "$run/pid" --host "unix://$run/sock" >"$run/log" 2>&1 &
 docker=$!
 export DOCKER_HOST=unix://$run/sock

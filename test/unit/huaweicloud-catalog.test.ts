@@ -438,8 +438,8 @@ describe("copy", () => {
       (): void => void (add(1), (emulator.other.quotas.images = [100, 100])),
       /^100 of 100 private images/,
     ],
-    ["four on their way", (): void => void (add(1), onTheirWay(4)), undefined],
-    ["five on their way", (): void => void (add(1), onTheirWay(5)), /^5 copies to cn-south-1 are on their way/],
+    ["four on their way", (): void => (add(1), onTheirWay(4)), undefined],
+    ["five on their way", (): void => (add(1), onTheirWay(5)), /^5 copies to cn-south-1 are on their way/],
   ])("limits of another region: %s", async (_, prepare, refused) => {
     prepare();
     const there = await request(abroad());

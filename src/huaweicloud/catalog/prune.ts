@@ -50,7 +50,7 @@ const uses = (usage: Usage): string[] => {
  * Judges each image of the catalogue. Pure.
  * @throws BakeError BK435 when it is not known who uses one.
  */
-export const judgePrune = (
+const judgePrune = (
   catalog: readonly Stated[],
   usage: ReadonlyMap<string, Usage>,
   { keep, journaled }: PruneRules,

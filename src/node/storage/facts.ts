@@ -3,7 +3,7 @@ import type { Profile } from "../../profile/schema.ts";
 import { gib } from "../../formats/bytes.ts";
 
 /** The file system that an image carries for a blank disk. */
-export interface SeedFacts {
+interface SeedFacts {
   /** Of the file system: no data disk is smaller. Free blocks take no room in the image. */
   readonly bytes: number;
   readonly journalMib: number;
