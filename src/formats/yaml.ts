@@ -1,6 +1,6 @@
 /**
  * YAML that PyYAML (YAML 1.1, as cloud-init and goss's readers see it) and YAML 1.2 readers agree on. ASCII only. Written here and
- * not by a library, which takes five times as long.
+ * not by a library, which takes longer.
  */
 
 /** Plain style is for strings that no YAML version reads as anything else. */
