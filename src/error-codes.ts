@@ -388,6 +388,10 @@ export const errorCodes = {
     title: "an endpoint that cannot be used",
     text: "`HW_AUTH_URL`, or `HW_ENDPOINT_ECS` and its like, name where a service answers: by https, and by nothing but a host.",
   },
+  BK433: {
+    title: "a job of the cloud failed, or does not end",
+    text: "With the cloud's own code and reason. One that only takes long goes on in the cloud.",
+  },
   BK501: {
     title: "a CI job ended badly",
     text: "The job on the checked node did not run, failed, or did not end in time.",

@@ -33,3 +33,13 @@ export const cloudOf = (emulator: Emulator, settings: Partial<CloudSettings> = {
   );
   return { ...cloud, waits };
 };
+
+/** The clock and the waits of such a client. */
+export const hostOf = (emulator: Emulator, cloud: TestCloud) => ({
+  now: emulator.now,
+  signal: new AbortController().signal,
+  sleep: async (milliseconds: number): Promise<void> => {
+    cloud.waits.push(milliseconds);
+    emulator.advance(milliseconds);
+  },
+});

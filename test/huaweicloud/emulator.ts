@@ -6,13 +6,14 @@ import { createServer as createHttpServer, type IncomingMessage, type ServerResp
 import { createServer as createTlsServer } from "node:https";
 import { type AddressInfo, connect } from "node:net";
 import { certificatesFor } from "./certificates.ts";
+import { catalogRoutes } from "./catalog-routes.ts";
 import { lookingRoutes } from "./looking.ts";
 import { makingRoutes } from "./making.ts";
 import { Refusal, refusalBody, type Routes, type ServiceName } from "./route.ts";
 import { signatureProblem } from "./signature.ts";
 import { makeWorld, type Job, type World } from "./world.ts";
 
-const routes: Routes = { ...lookingRoutes, ...makingRoutes };
+const routes: Routes = { ...lookingRoutes, ...makingRoutes, ...catalogRoutes };
 
 const requireRoute = (name: string): string => {
   if (routes[name] === undefined) throw new Error(`the emulator has no route ${name}`);
@@ -54,7 +55,14 @@ export interface Emulator {
   readonly close: () => Promise<void>;
 }
 
-const services: Readonly<Record<string, ServiceName>> = { iam: "iam", ims: "ims", ecs: "ecs", evs: "evs", vpc: "vpc" };
+const services: Readonly<Record<string, ServiceName>> = {
+  iam: "iam",
+  ims: "ims",
+  ecs: "ecs",
+  evs: "evs",
+  vpc: "vpc",
+  as: "as",
+};
 
 interface Found {
   readonly route: string;
