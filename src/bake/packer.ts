@@ -24,6 +24,12 @@ export interface PackerBuild {
   /** Called when a phase inside the build ends. */
   readonly onPhase: (phase: StepTime) => void;
   readonly update: (detail: string) => void;
+  /** Names of phases, where they differ from those in a local VM. */
+  readonly titles?: Readonly<Record<string, string>>;
+  /** The phase that begins with a line of the builder's own. */
+  readonly phaseAt?: (line: string) => string | undefined;
+  /** Called with each line of the build, without the builder's name before it. */
+  readonly onLine?: (line: string) => void;
 }
 
 const phases: Readonly<Record<string, string>> = {
@@ -67,13 +73,14 @@ export const runPacker = async (host: Host, build: PackerBuild): Promise<void> =
   let writing = Promise.resolve();
   let phase = { id: "start-vm", started: host.now() };
   let tail: string[] = [];
+  const titleOf = (id: string): string => build.titles?.[id] ?? phases[id] ?? id;
   const prefix = new RegExp(`^(==>| {3}) ${build.source.replaceAll(".", "\\.")}: `);
   const enter = (id: string): void => {
     const now = host.now();
-    build.onPhase({ id: phase.id, title: phases[phase.id] ?? phase.id, seconds: (now - phase.started) / 1000 });
+    build.onPhase({ id: phase.id, title: titleOf(phase.id), seconds: (now - phase.started) / 1000 });
     phase = { id, started: now };
     tail = [];
-    build.update(phases[id] ?? id);
+    build.update(titleOf(id));
   };
   const result = await host.run(build.packer, ["build", "-color=false", ...variables, template], {
     ...options,
@@ -85,12 +92,13 @@ export const runPacker = async (host: Host, build: PackerBuild): Promise<void> =
         return;
       }
       writing = writing.then(() => appendFile(log, `${raw}\n`));
-      const step = /^bake: step (\S+)/.exec(line)?.[1];
+      build.onLine?.(line);
+      const step = /^bake: step (\S+)/.exec(line)?.[1] ?? build.phaseAt?.(line);
       if (step !== undefined) enter(step);
       else if (/^(Gracefully halting virtual machine|Stopping server)/.test(line)) enter("shut-down");
       else if (line.trim() !== "" && !noise.test(raw)) {
         tail = [...tail.slice(-11), line];
-        if (line.startsWith("bake: artifact ")) build.update(line.slice("bake: ".length));
+        if (/^bake: (artifact|hygiene:) /.test(line)) build.update(line.slice("bake: ".length));
       }
     },
   });
@@ -104,8 +112,8 @@ export const runPacker = async (host: Host, build: PackerBuild): Promise<void> =
   throw new BakeError(
     "BK401",
     failed === undefined
-      ? `the build failed at: ${phases[phase.id] ?? phase.id}`
-      : `the build failed at: ${phases[phase.id] ?? phase.id}: ${failed.slice("bake: failed ".length)}`,
+      ? `the build failed at: ${titleOf(phase.id)}`
+      : `the build failed at: ${titleOf(phase.id)}: ${failed.slice("bake: failed ".length)}`,
     [
       "last lines:",
       ...tail.map((line) => `  ${line}`),

@@ -131,6 +131,7 @@ const bake = async (
     folder,
     plan,
     bakeId,
+    files,
     trial,
     credentials,
     secrets: asked.profile.secrets,

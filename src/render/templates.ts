@@ -1,6 +1,6 @@
 /** Handlebars, where every value must go through a writer of the format that it lands in. */
 import Handlebars from "handlebars";
-import { hclString } from "../formats/hcl.ts";
+import { alignedHcl, hclString } from "../formats/hcl.ts";
 import { unitValue, unitWord } from "../formats/lines.ts";
 import { toYaml } from "../formats/yaml.ts";
 
@@ -49,7 +49,8 @@ export const renderTemplate = (name: string, source: string, data: object): stri
   const program = handlebars.parse(source);
   requireWriters(program, name);
   try {
-    return handlebars.compile(program, { noEscape: true, strict: true, knownHelpers: {} })(data);
+    const text = handlebars.compile(program, { noEscape: true, strict: true, knownHelpers: {} })(data);
+    return name.endsWith(".hcl.hbs") ? alignedHcl(text) : text;
   } catch (error) {
     if (error instanceof RangeError) throw new RangeError(`${name}: ${error.message}`, { cause: error });
     throw error;
