@@ -1,4 +1,5 @@
 /**
+ * Long because it is one table: a row a call.
  * Every call to Huawei Cloud that a bake and the catalogue come to, by bake itself or by Packer's plugin: the client calls nothing
  * else, and the IAM policy of docs/huaweicloud-policy.md is made from it.
  */

@@ -50,7 +50,7 @@ export const renderTemplate = (name: string, source: string, data: object): stri
   requireWriters(program, name);
   try {
     const text = handlebars.compile(program, { noEscape: true, strict: true, knownHelpers: {} })(data);
-    return name.endsWith(".hcl.hbs") ? alignedHcl(text) : text;
+    return /\.hcl(?:\.hbs)?$/.test(name) ? alignedHcl(text) : text;
   } catch (error) {
     if (error instanceof RangeError) throw new RangeError(`${name}: ${error.message}`, { cause: error });
     throw error;
