@@ -34,9 +34,9 @@ variable "built_from" {
 }
 
 source "huaweicloud-ecs" "node" {
-  region       = "cn-north-4"
-  source_image = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
-  flavor       = "kc1.large.4"
+  region            = "cn-north-4"
+  source_image      = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
+  flavor            = "kc1.large.4"
   availability_zone = var.availability_zone
 
   # One group: of several the plugin would take the last for each. A subnet goes with its VPC only.
@@ -57,7 +57,7 @@ source "huaweicloud-ecs" "node" {
   image_name        = "bake-cloud"
   image_description = join(" ", compact(["Made by bake from profile cloud; edit that.", var.built_from]))
   # Never left out: with more disks the default is another one.
-  image_type  = "system"
+  image_type = "system"
   image_tags = {
     "bake-profile" = "cloud"
   }
@@ -127,3 +127,4 @@ build {
     output = "${var.output}/manifest.json"
   }
 }
+
