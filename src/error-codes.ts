@@ -334,8 +334,8 @@ export const errorCodes = {
     text: "The trial is made for certain versions of packages, and the mirror has others.",
   },
   BK401: {
-    title: "a build failed in the VM",
-    text: "The step that failed, and its last lines. The whole log lies in `out/<profile>/log/`.",
+    title: "a build failed in the VM, or on the server",
+    text: "The step that failed, and its last lines. The whole log lies in `out/<profile>/log/`. In the cloud also its own reason, and what is left there.",
   },
   BK402: { title: "no room for the bake", text: "Nothing was started." },
   BK403: { title: "the image holds secrets", text: "Where they are and of what kind they are. The image was deleted." },
@@ -391,6 +391,14 @@ export const errorCodes = {
   BK425: {
     title: "an endpoint that cannot be used",
     text: "`HW_AUTH_URL`, or `HW_ENDPOINT_ECS` and its like, name where a service answers: by https, and by nothing but a host.",
+  },
+  BK426: {
+    title: "the preflight finds something that is not right",
+    text: "Each with what to do. Nothing was made in the cloud; `preflight.json` beside `image.json` has every line.",
+  },
+  BK427: {
+    title: "an image of these inputs is being made",
+    text: "Its ID is told. A second one would be the same, so nothing was begun.",
   },
   BK430: {
     title: "the catalogue has no such image",

@@ -1,6 +1,7 @@
 /** The credentials of Huawei Cloud. */
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
+import { fromHome } from "../profile/secret-values.ts";
 
 /** What the plugin reads; the first two must be there (facts: packer-plugin-huaweicloud, access config). */
 const required = ["HW_ACCESS_KEY", "HW_SECRET_KEY"] as const;
@@ -25,5 +26,23 @@ export const cloudCredentials = (env: Host["env"]): Record<string, string> => {
       const value = env[name];
       return value === undefined || value === "" ? [] : [[name, value]];
     }),
+  );
+};
+
+const keyVariable = "BAKE_SSH_PRIVATE_KEY";
+
+/**
+ * The file with the private key of a key pair that exists in the cloud.
+ * @param keyPair Its name; undefined where the plugin makes one.
+ * @throws BakeError BK410 when the environment names none.
+ */
+export const privateKeyFile = (env: Host["env"], keyPair: string | undefined): string | undefined => {
+  if (keyPair === undefined) return undefined;
+  const file = (env[keyVariable] ?? "").trim();
+  if (file !== "") return fromHome(file, env);
+  throw new BakeError(
+    "BK410",
+    `the private key of the key pair ${keyPair} is missing: ${keyVariable}`,
+    `Set ${keyVariable} to the file that holds it, or leave targets.huaweicloud.keyPair out: a key pair is then made for the bake.`,
   );
 };

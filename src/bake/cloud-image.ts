@@ -6,42 +6,22 @@ import * as z from "zod";
 import { withholdSecrets, type SecretSources } from "../check/known-secrets.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
+import type { Cloud } from "../huaweicloud/client.ts";
+import type { HuaweiCloudTarget } from "../node/target.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import type { StepTime } from "../host/progress.ts";
 import { withWorkFolder } from "../host/work-folder.ts";
 import { fillMirror } from "../store/mirror.ts";
 import type { Store } from "../store/store.ts";
+import { serverName } from "../targets/huaweicloud.ts";
 import { requireTarget } from "../targets/index.ts";
-import { type Provenance, recordedParts, recordParts } from "./image-record.ts";
+import { afterFailure, afterSuccess, deadMansSwitch, failureWith } from "./cloud-end.ts";
+import { cloudPhases, estimate, type Made, nothingMade, phaseAt, readLine, waitsFor } from "./cloud-lines.ts";
+import type { CloudImageRecord } from "./cloud-record.ts";
+import { type Provenance, recordedParts } from "./image-record.ts";
 import { lockedInputs, verifyInputs } from "./inputs.ts";
-import { runPacker } from "./packer.ts";
+import { type PackerBuild, runPacker } from "./packer.ts";
 import { publishRecord } from "./publish.ts";
-
-const CloudImageRecord = z.strictObject({
-  bakeId: z.string(),
-  profile: z.string(),
-  target: z.literal("huaweicloud"),
-  architecture: z.string(),
-  region: z.string(),
-  imageId: z.string(),
-  imageName: z.string(),
-  sourceImage: z.string(),
-  ...recordParts,
-});
-export type CloudImageRecord = z.infer<typeof CloudImageRecord>;
-
-/**
- * The record of the image that was baked last. Whether the image is still there only the cloud knows.
- * @returns undefined when there is none, or it was baked from other inputs.
- */
-export const currentCloudImage = async (folder: string, bakeId: string): Promise<CloudImageRecord | undefined> => {
-  try {
-    const record = CloudImageRecord.parse(JSON.parse(await readFile(join(folder, "image.json"), "utf8")));
-    return record.bakeId === bakeId ? record : undefined;
-  } catch {
-    return undefined;
-  }
-};
 
 const Manifest = z.object({ builds: z.array(z.object({ artifact_id: z.string() })) });
 
@@ -75,14 +55,71 @@ export interface CloudBakeInput {
   readonly onPhase: (phase: StepTime) => void;
   readonly steps: () => readonly StepTime[];
   readonly provenance: Provenance;
+  /** What the preflight saw: it knows the project. */
+  readonly cloud: Cloud;
+  readonly projectId: string | undefined;
+  /** Where the server is made; the plugin draws a zone where nothing is known. */
+  readonly zone: string | undefined;
+  /** IDs of servers of this bake's name that were there before it. */
+  readonly before: readonly string[];
+  /** For the image's description: from where it was baked. */
+  readonly builtFrom: string;
+  /** The file of the profile's key pair. */
+  readonly privateKey: string | undefined;
+  /** Told when Packer has ended, whatever came of it. */
+  readonly onMade: (made: Made) => void;
 }
+
+/** What the template's variables are for this bake. */
+const variablesOf = (
+  { availabilityZone }: HuaweiCloudTarget,
+  { zone, builtFrom, privateKey }: CloudBakeInput,
+  folders: { readonly output: string; readonly artifacts: string | undefined },
+): Record<string, string> => ({
+  output: folders.output,
+  ...(folders.artifacts !== undefined && { artifacts: folders.artifacts }),
+  // A zone of the profile stands in the template.
+  ...(zone !== undefined && availabilityZone === undefined && { availability_zone: zone }),
+  ...(builtFrom !== "" && { built_from: builtFrom }),
+  ...(privateKey !== undefined && { ssh_private_key_file: privateKey }),
+});
+
+/** Runs Packer, and follows what it makes. */
+const follow = (
+  host: Host,
+  input: CloudBakeInput,
+  target: HuaweiCloudTarget,
+  { onImage, onServer }: { readonly onImage: (id: string) => void; readonly onServer: (id: string) => void },
+) => {
+  let made = nothingMade;
+  const onLine = (line: string): void => {
+    const before = made;
+    made = readLine(made, line);
+    if (made.imageId !== undefined && before.imageId === undefined) onImage(made.imageId);
+    // Each line is a sign of life.
+    if (made.serverId !== undefined && made.stage !== "clean-up") onServer(made.serverId);
+  };
+  const run = async (build: Omit<PackerBuild, "onLine">): Promise<void> => {
+    const interrupted = (): void =>
+      host.progress.note(
+        `      waiting: ${waitsFor(made, target.imageTimeout)}.\n      A second Ctrl-C leaves it all as it is: bake catalog leftovers --profile ${input.plan.profile} finds it.`,
+      );
+    host.signal.addEventListener("abort", interrupted, { once: true });
+    try {
+      await runPacker(host, { ...build, onLine });
+    } finally {
+      host.signal.removeEventListener("abort", interrupted);
+    }
+  };
+  return { run, made: (): Made => made };
+};
 
 /**
  * Bakes on a server. The credentials reach Packer's environment alone; the profile's secrets reach no command.
  * @param anyHost Its commands would inherit the profile's secrets.
- * @returns the record, which is written into the folder too.
- * @throws BakeError BK201/BK202 for an artifact that is missing or changed, BK401 when the build fails, BK405 when
- * another bake writes into the folder, BK411 without the plugin, BK412 when no image came out.
+ * @returns the record, which is written into the folder too: as soon as Packer names the image, and again when all is done.
+ * @throws BakeError BK201/BK202 for an artifact that is missing or changed, BK401 when the build fails, with what is left in
+ * the cloud, BK405 when another bake writes into the folder, BK411 without the plugin, BK412 when no image came out.
  */
 export const bakeCloudImage = async (anyHost: Host, input: CloudBakeInput): Promise<CloudImageRecord> => {
   const host = withholdSecrets(anyHost, input.secrets);
@@ -100,47 +137,94 @@ export const bakeCloudImage = async (anyHost: Host, input: CloudBakeInput): Prom
     const output = join(workFolder, "output");
     await Promise.all([mkdir(artifacts), mkdir(output)]);
     if (uploads) await fillMirror(artifacts, store, inputs, { linked: true });
-    await host.progress.step("packer", `Packer builds the image in ${target.region}`, (update) =>
-      runPacker(host, {
-        packer: packer.path,
-        // Its log would hold what it is configured with.
-        environment: { ...packer.environment, ...input.credentials, PACKER_LOG: "" },
-        template: join(folder, "packer"),
-        source: "huaweicloud-ecs.node",
-        // Server, address and key pair cost money and stay for ever when it is killed before; while an image is made the
-        // plugin cannot be stopped.
-        cleanUp: (target.imageTimeout + 10) * 60_000,
-        variables: { output, ...(uploads && { artifacts }) },
-        withoutPlugin: ({ help = "" }) =>
-          new BakeError(
-            "BK411",
-            "Packer's plugin for Huawei Cloud could not be installed",
-            `${help}\nFetch packer-plugin-huaweicloud (1.2.2 or newer) from its releases and install it by hand:\n  PACKER_PLUGIN_PATH=${packer.environment["PACKER_PLUGIN_PATH"] ?? ""} packer plugins install --path FILE github.com/huaweicloud/huaweicloud`,
-          ),
-        logDir,
-        onPhase: input.onPhase,
-        update,
-      }),
-    );
-    const imageId = imageIdOf(await readFile(join(output, "manifest.json"), "utf8").catch(() => ""));
-    // Whatever comes now, the image is there.
-    host.progress.note(`      image ID ${imageId}`);
-    const record: CloudImageRecord = {
-      bakeId: input.bakeId,
-      profile: plan.profile,
-      target: "huaweicloud",
-      architecture: target.architecture,
-      region: target.region,
-      imageId,
-      imageName: target.imageName,
-      sourceImage: target.sourceImage,
-      ...recordedParts(plan, input.steps(), host.now()),
+    for (const line of estimate(target)) host.progress.note(`      ${line}`);
+
+    const publish = async (imageId: string, interrupted: boolean): Promise<CloudImageRecord> => {
+      const { zone } = building.made();
+      const record: CloudImageRecord = {
+        bakeId: input.bakeId,
+        profile: plan.profile,
+        target: "huaweicloud",
+        architecture: target.architecture,
+        region: target.region,
+        ...(zone !== undefined && { zone }),
+        imageId,
+        imageName: target.imageName,
+        sourceImage: target.sourceImage,
+        ...(interrupted && { interrupted }),
+        ...recordedParts(plan, input.steps(), host.now()),
+      };
+      const statement = input.provenance(
+        { name: `huaweicloud:${target.region}:${imageId}`, digest: { bakeId: input.bakeId } },
+        { started, finished: host.now() },
+      );
+      await publishRecord(folder, { record, statement });
+      return record;
     };
-    const statement = input.provenance(
-      { name: `huaweicloud:${target.region}:${imageId}`, digest: { bakeId: input.bakeId } },
-      { started, finished: host.now() },
-    );
-    await publishRecord(folder, { record, statement });
-    return record;
+    const endOf = (made: Made) => ({
+      region: target.region,
+      projectId: input.projectId,
+      profile: plan.profile,
+      serverName: serverName(plan.profile, input.bakeId),
+      before: input.before,
+      made,
+    });
+    let writing: Promise<unknown> = Promise.resolve();
+    const note = (line: string): void => host.progress.note(line);
+    const renew = deadMansSwitch(input.cloud, host, target.imageTimeout, note);
+    const building = follow(host, input, target, {
+      onServer: (id) => void renew(id),
+      onImage: (id) => {
+        note(`      image ID ${id}`);
+        // Whatever comes now, the image is there.
+        writing = publish(id, true).catch((error: unknown) =>
+          note(`      image.json was not written: ${String(error)}`),
+        );
+      },
+    });
+    try {
+      await host.progress.step("packer", `Packer builds the image in ${input.zone ?? target.region}`, (update) =>
+        building.run({
+          packer: packer.path,
+          // Its log would hold what it is configured with.
+          environment: { ...packer.environment, ...input.credentials, PACKER_LOG: "" },
+          template: join(folder, "packer"),
+          source: "huaweicloud-ecs.node",
+          // Server, address and key pair cost money and stay for ever when it is killed before; while an image is made the
+          // plugin cannot be stopped.
+          cleanUp: (target.imageTimeout + 10) * 60_000,
+          variables: variablesOf(target, input, { output, artifacts: uploads ? artifacts : undefined }),
+          titles: cloudPhases,
+          phaseAt,
+          withoutPlugin: ({ help = "" }) =>
+            new BakeError(
+              "BK411",
+              "Packer's plugin for Huawei Cloud could not be installed",
+              `${help}\nFetch packer-plugin-huaweicloud (1.2.2 or newer) from its releases and install it by hand:\n  PACKER_PLUGIN_PATH=${packer.environment["PACKER_PLUGIN_PATH"] ?? ""} packer plugins install --path FILE github.com/huaweicloud/huaweicloud`,
+            ),
+          logDir,
+          onPhase: input.onPhase,
+          update,
+        }),
+      );
+    } catch (error) {
+      await writing;
+      const made = building.made();
+      input.onMade(made);
+      // Nothing was asked of the cloud yet.
+      if (error instanceof BakeError && error.code !== "BK401") throw error;
+      const lines = [
+        ...(made.imageId === undefined
+          ? []
+          : [`the image is there: ${made.imageId}; ${join(folder, "image.json")} names it, as interrupted`]),
+        ...(await afterFailure(host, endOf(made))),
+      ];
+      if (host.signal.aborted) note(lines.join("\n"));
+      throw failureWith(error, lines);
+    }
+    await writing;
+    input.onMade(building.made());
+    for (const line of await afterSuccess(host, endOf(building.made()))) note(line);
+    return publish(imageIdOf(await readFile(join(output, "manifest.json"), "utf8").catch(() => "")), false);
   });
 };

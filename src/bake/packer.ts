@@ -26,6 +26,12 @@ export interface PackerBuild {
   /** Called when a phase inside the build ends. */
   readonly onPhase: (phase: StepTime) => void;
   readonly update: (detail: string) => void;
+  /** Names of phases, where they differ from those in a local VM. */
+  readonly titles?: Readonly<Record<string, string>>;
+  /** The phase that begins with a line of the builder's own. */
+  readonly phaseAt?: (line: string) => string | undefined;
+  /** Called with each line of the build, without the builder's name before it. */
+  readonly onLine?: (line: string) => void;
 }
 
 const phases: Readonly<Record<string, string>> = {
@@ -78,13 +84,17 @@ export const runPacker = async (host: Host, build: PackerBuild): Promise<void> =
   let writing = Promise.resolve();
   let phase = { id: "start-vm", started: host.now() };
   let tail: string[] = [];
+  // Where the build was when the builder began to clear up: it does so after a failure too.
+  let worked: { readonly id: string; readonly tail: readonly string[] } | undefined;
+  const titleOf = (id: string): string => build.titles?.[id] ?? phases[id] ?? id;
   const prefix = new RegExp(`^(==>| {3}) ${build.source.replaceAll(".", "\\.")}: `);
   const enter = (id: string): void => {
     const now = host.now();
-    build.onPhase({ id: phase.id, title: phases[phase.id] ?? phase.id, seconds: (now - phase.started) / 1000 });
+    if (id === "clean-up") worked = { id: phase.id, tail };
+    build.onPhase({ id: phase.id, title: titleOf(phase.id), seconds: (now - phase.started) / 1000 });
     phase = { id, started: now };
     tail = [];
-    build.update(phases[id] ?? id);
+    build.update(titleOf(id));
   };
   const result = await host.run(build.packer, ["build", "-color=false", ...variables, template], {
     ...options,
@@ -96,12 +106,13 @@ export const runPacker = async (host: Host, build: PackerBuild): Promise<void> =
         return;
       }
       writing = writing.then(() => appendFile(log, `${raw}\n`));
-      const step = /^bake: step (\S+)/.exec(line)?.[1];
+      build.onLine?.(line);
+      const step = /^bake: step (\S+)/.exec(line)?.[1] ?? build.phaseAt?.(line);
       if (step !== undefined) enter(step);
       else if (/^(Gracefully halting virtual machine|Stopping server)/.test(line)) enter("shut-down");
       else if (line.trim() !== "" && !noise.test(raw)) {
         tail = [...tail.slice(-11), line];
-        if (line.startsWith("bake: artifact ")) build.update(line.slice("bake: ".length));
+        if (/^bake: (artifact|hygiene:) /.test(line)) build.update(line.slice("bake: ".length));
       }
     },
   });
@@ -111,12 +122,14 @@ export const runPacker = async (host: Host, build: PackerBuild): Promise<void> =
     return;
   }
   const console = await readFile(join(logDir, "console.log"), "utf8").catch(() => "");
+  const failedAt = worked?.id ?? phase.id;
+  tail = [...(worked?.tail ?? []), ...tail];
   const failed = tail.find((line) => line.startsWith("bake: failed "));
   throw new BakeError(
     "BK401",
     failed === undefined
-      ? `the build failed at: ${phases[phase.id] ?? phase.id}`
-      : `the build failed at: ${phases[phase.id] ?? phase.id}: ${failed.slice("bake: failed ".length)}`,
+      ? `the build failed at: ${titleOf(failedAt)}`
+      : `the build failed at: ${titleOf(failedAt)}: ${failed.slice("bake: failed ".length)}`,
     [
       "last lines:",
       ...tail.map((line) => `  ${line}`),

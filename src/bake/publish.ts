@@ -7,12 +7,13 @@ import { withFolderLock } from "../render/write.ts";
 interface Published {
   /** For image.json: names what was baked by its digest or ID. */
   readonly record: Readonly<Record<string, unknown>>;
-  /** provenance.json, as text. */
-  readonly statement: string;
+  /** provenance.json, as text. Absent where this machine cannot tell how it was made: then there is no such file. */
+  readonly statement?: string;
 }
 
 const writeRecord = async (folder: string, { record, statement }: Published): Promise<void> => {
-  await writeFile(join(folder, "provenance.json"), statement);
+  const provenance = join(folder, "provenance.json");
+  await (statement === undefined ? rm(provenance, { force: true }) : writeFile(provenance, statement));
   await writeFileAtomic(join(folder, "image.json"), `${JSON.stringify(record, null, 2)}\n`);
 };
 

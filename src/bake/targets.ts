@@ -15,12 +15,14 @@ import { cloudCredentials } from "./cloud-credentials.ts";
 import type { Provenance } from "./image-record.ts";
 
 /** What one bake is made from, and whom it tells. */
-interface BakeRequest {
+export interface BakeRequest {
   /** The folder below out/, holding the rendered tree. */
   readonly folder: string;
   /** With a lock, for this target. */
   readonly plan: NodePlan;
   readonly bakeId: string;
+  /** The rendered tree. */
+  readonly files: readonly RenderedFile[];
   readonly trial: boolean;
   /** What `credentials` returned. */
   readonly credentials: Readonly<Record<string, string>>;
@@ -99,7 +101,8 @@ export const bakeTargets: Readonly<Record<TargetName, BakeTarget>> = {
     credentials: cloudCredentials,
     basePassword: async () => undefined,
     load: async () => (await import("./huaweicloud.ts")).huaweiCloudBaker,
-    preflight: async (host, rendered) => (await import("./cloud-preflight.ts")).cloudPreflight(host, rendered),
+    preflight: async (host, rendered) =>
+      (await (await import("./cloud-preflight.ts")).cloudPreflight(host, rendered)).lines,
   },
 };
 

@@ -12,7 +12,6 @@ import { requireProjects, share as shareImage, shareChange } from "../huaweiclou
 import type { Stated } from "../huaweicloud/catalog/states.ts";
 import type { Cloud } from "../huaweicloud/client.ts";
 import { findLeftovers, formatLeftovers, onlyOlder, removeLeftovers } from "../huaweicloud/leftovers.ts";
-import type { Profile } from "../profile/schema.ts";
 import { serverName, serverPrefix, tagValue } from "../targets/huaweicloud.ts";
 import { formatCatalog, formatImage, formatJudged, imageObject, type Shown } from "./catalog-text.ts";
 import { endOf, makeHost } from "./host.ts";
@@ -34,7 +33,12 @@ interface Context {
   readonly cloud: Cloud;
   readonly name: string;
   readonly profileTag: string;
-  readonly target: NonNullable<Profile["targets"]["huaweicloud"]>;
+  /** Of the profile's settings for the cloud. */
+  readonly target: {
+    readonly region: string;
+    readonly enterpriseProject?: string | undefined;
+    readonly imageTimeout: number;
+  };
   /** Prints lines for people, or the object for programs. */
   readonly tell: (text: string, object: object) => void;
 }

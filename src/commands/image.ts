@@ -130,6 +130,7 @@ const bake = async (
     folder,
     plan,
     bakeId,
+    files,
     trial,
     credentials,
     secrets: asked.profile.secrets,

@@ -15,3 +15,32 @@ export const hclString = (text: string): string => {
   );
   return `"${escaped}"`;
 };
+
+const bracketChange: Readonly<Record<string, number>> = { "(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1 };
+
+/** How many brackets a value opens and does not close; those in strings do not count. */
+const openBrackets = (value: string): number =>
+  [...value.replace(/"(?:[^"\\]|\\.)*"/g, "")].reduce((sum, letter) => sum + (bracketChange[letter] ?? 0), 0);
+
+/**
+ * HCL with the equals signs of neighbouring attributes below each other, as `packer fmt` puts them. A blank line, a comment or
+ * a value of several lines ends a group. What else the formatter would change has to be right already. Pure.
+ */
+export const alignedHcl = (text: string): string => {
+  const lines = text.split("\n");
+  let group: { at: number; name: string; value: string }[] = [];
+  const close = (): void => {
+    const width = Math.max(0, ...group.map(({ name }) => name.length));
+    for (const { at, name, value } of group) lines[at] = `${name.padEnd(width)} = ${value}`;
+    group = [];
+  };
+  for (const [at, line] of lines.entries()) {
+    const [, name, value] = /^(\s*[^\s#/"=][^\s="]*|\s*"(?:[^"\\]|\\.)*")\s+= (.*)$/.exec(line) ?? [];
+    if (name === undefined || value === undefined || openBrackets(value) !== 0) close();
+    if (name === undefined || value === undefined) continue;
+    if (openBrackets(value) === 0) group.push({ at, name, value });
+    else lines[at] = `${name} = ${value}`;
+  }
+  close();
+  return lines.join("\n");
+};

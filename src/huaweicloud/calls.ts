@@ -1,7 +1,7 @@
 /**
  * Long because it is one table: a row a call.
  * Every call to Huawei Cloud that a bake and the catalogue come to, by bake itself or by Packer's plugin: the client calls nothing
- * else, and the IAM policy of docs/huaweicloud-policy.md is made from it. Long because it is one table.
+ * else, and the IAM policy of docs/huaweicloud-policy.md is made from it.
  */
 import type { Service } from "./endpoints.ts";
 
@@ -79,7 +79,7 @@ export const calls = {
     path: "/v1/{project_id}/cloudservers/detail",
     what: "find servers by name, and by the image they were made from",
     rights: ["ecs:cloudServers:list"],
-    for: ["doctor", "catalog"],
+    for: ["doctor", "bake", "catalog"],
   },
   diskQuota: {
     service: "evs",
@@ -187,6 +187,15 @@ export const calls = {
     rights: ["ecs:cloudServers:showServer"],
     for: ["bake"],
   },
+  endServerLater: {
+    service: "ecs",
+    method: "POST",
+    path: "/v1/{project_id}/cloudservers/{server_id}/actions/update-auto-terminate-time",
+    what: "say when that server ends by itself, should the bake be cut off",
+    rights: ["ecs:cloudServers:setAutoTerminateTime"],
+    for: ["bake"],
+    idempotent: true,
+  },
   listInterfaces: {
     service: "ecs",
     method: "GET",
@@ -242,7 +251,7 @@ export const calls = {
     path: "/v1/{project_id}/publicips",
     what: "find public addresses that a bake left",
     rights: ["vpc:publicIps:list"],
-    for: ["catalog"],
+    for: ["bake", "catalog"],
   },
   listKeyPairs: {
     service: "ecs",
@@ -250,7 +259,7 @@ export const calls = {
     path: "/v2.1/{project_id}/os-keypairs",
     what: "find key pairs that a bake left",
     rights: ["ecs:serverKeypairs:list"],
-    for: ["catalog"],
+    for: ["bake", "catalog"],
   },
   listVolumes: {
     service: "evs",
@@ -258,7 +267,7 @@ export const calls = {
     path: "/v2/{project_id}/cloudvolumes/detail",
     what: "find disks that a bake left",
     rights: ["evs:volumes:list"],
-    for: ["catalog"],
+    for: ["bake", "catalog"],
   },
   deleteVolume: {
     service: "evs",

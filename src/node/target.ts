@@ -24,15 +24,22 @@ export interface HuaweiCloudTarget {
   readonly vpc: string;
   readonly subnet: string;
   readonly securityGroup: string;
-  readonly publicIp?: { readonly bandwidth: number; readonly type: string };
+  readonly publicIp?: { readonly bandwidth: number; readonly type: string } | { readonly id: string };
+  /** Name of a key pair that exists. */
+  readonly keyPair?: string;
+  readonly spot?: { readonly maximumPrice?: number };
   /** GiB */
   readonly diskSize: number;
   readonly diskType: string;
+  readonly kmsKey?: string;
+  readonly dataDisks: readonly { readonly size: number; readonly type: string; readonly kmsKey?: string }[];
   readonly mirror?: string;
   readonly imageName: string;
   /** Those of the profile; bake's own come with the bake id. */
   readonly tags: Readonly<Record<string, string>>;
   readonly enterpriseProject?: string;
+  /** IDs of projects. */
+  readonly members: readonly string[];
   /** Minutes. */
   readonly imageTimeout: number;
 }

@@ -1,5 +1,6 @@
 /** Handlebars, where every value must go through a writer of the format that it lands in. */
 import Handlebars from "handlebars";
+import { alignedHcl } from "../formats/hcl.ts";
 import { templateCode } from "./template-code.ts";
 import { writers } from "./writers.ts";
 
@@ -16,7 +17,8 @@ for (const [writer, write] of Object.entries(writers)) {
 export const renderTemplate = (name: string, source: string, data: object): string => {
   const render = handlebars.template(templateCode(name, source));
   try {
-    return render(data);
+    const text = render(data);
+    return /\.hcl(?:\.hbs)?$/.test(name) ? alignedHcl(text) : text;
   } catch (error) {
     if (error instanceof RangeError) throw new RangeError(`${name}: ${error.message}`, { cause: error });
     throw error;

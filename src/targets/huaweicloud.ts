@@ -43,26 +43,31 @@ const tagsOf = (
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, value]) => ({ name, value }));
 
+type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
+
+/** Without what is undefined. */
+const present = <T extends object>(settings: T): Present<T> =>
+  Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as Present<T>;
+
+/** The template's values about the public address: a new one, one that exists, or none. */
+const addressValues = ({ publicIp }: HuaweiCloudTarget): object =>
+  publicIp === undefined
+    ? { public: false, newAddress: false }
+    : "id" in publicIp
+      ? { public: true, newAddress: false, addressId: publicIp.id }
+      : { public: true, newAddress: true, addressType: publicIp.type, bandwidth: publicIp.bandwidth };
+
 export const huaweicloud: Target<HuaweiCloudTarget> = {
   plan: (profileName, { targets }) => {
     if (targets.huaweicloud === undefined) return undefined;
-    const {
-      system: _system,
-      imageName = defaultName(profileName),
-      availabilityZone,
-      publicIp,
-      mirror,
-      enterpriseProject,
-      ...rest
-    } = targets.huaweicloud;
+    const { system: _system, imageName = defaultName(profileName), ...rest } = targets.huaweicloud;
+    const { spot, dataDisks, ...settings } = rest;
     return {
       name: "huaweicloud",
-      ...rest,
+      ...present(settings),
       imageName,
-      ...(availabilityZone !== undefined && { availabilityZone }),
-      ...(publicIp !== undefined && { publicIp }),
-      ...(mirror !== undefined && { mirror }),
-      ...(enterpriseProject !== undefined && { enterpriseProject }),
+      ...(spot !== undefined && { spot: present(spot) }),
+      dataDisks: dataDisks.map(present),
     };
   },
   concern: {
@@ -106,8 +111,14 @@ export const huaweicloud: Target<HuaweiCloudTarget> = {
     ...plan,
     zoned: plan.availabilityZone !== undefined,
     inProject: plan.enterpriseProject !== undefined,
-    public: plan.publicIp !== undefined,
-    ...(plan.publicIp !== undefined && { addressType: plan.publicIp.type, bandwidth: plan.publicIp.bandwidth }),
+    ...addressValues(plan),
+    keyed: plan.keyPair !== undefined,
+    isSpot: plan.spot !== undefined,
+    capped: plan.spot?.maximumPrice !== undefined,
+    ...(plan.spot?.maximumPrice !== undefined && { spotPrice: String(plan.spot.maximumPrice) }),
+    encrypted: plan.kmsKey !== undefined,
+    disks: plan.dataDisks.map((disk) => ({ ...disk, encrypted: disk.kmsKey !== undefined })),
+    shared: plan.members.length > 0,
     upload: plan.mirror === undefined,
     artifactsVariable: `BAKE_ARTIFACTS=${plan.mirror?.replace(/\/+$/, "") ?? "file:///var/tmp/bake/artifacts"}`,
     serverName: serverName(node.profile, bakeId),
@@ -119,7 +130,8 @@ export const huaweicloud: Target<HuaweiCloudTarget> = {
     ]
       .join(" ")
       .replace(/[^\x20-\x7e]|[<>]/g, "")
-      .slice(0, 1024),
+      // Room for what a bake adds: the service takes 1024 characters.
+      .slice(0, 600),
     imageTimeout: `${plan.imageTimeout}m`,
     tags: tagsOf(plan, node, bakeId),
   }),

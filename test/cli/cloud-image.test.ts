@@ -1,77 +1,95 @@
 /**
- * `bake image --target huaweicloud` up to the cloud: the plugin cannot be had here, so a stand-in for Packer says what it was
- * given and names an image. What the template holds is tested elsewhere.
+ * `bake image --target huaweicloud` as a user runs it, against the emulated cloud: a stand-in for Packer makes the plugin's calls
+ * and says what it was given. What the template holds is tested elsewhere.
  */
-import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { root } from "../../src/host/root.ts";
 import { storePath } from "../../src/store/store.ts";
+import { type Emulator, startEmulator } from "../huaweicloud/emulator.ts";
+import { layPacker } from "../huaweicloud/packer-stand-in.ts";
+import { ids, key } from "../huaweicloud/world.ts";
 import { fillByDigest, layLockedProfile } from "../locked-profile.ts";
 
-const imageId = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
-
-const standIn = `#!/bin/sh
-case $1 in
-version) echo "Packer v1.11.2" ;;
-init)
-  if [ -n "$NO_PLUGIN" ]; then echo "Error: no release found" >&2; exit 1; fi ;;
-build)
-  env | grep -E '^(HW_|PACKER_LOG)' | sort >"$SEEN"
-  for word; do
-    printf '%s\\n' "$word" >>"$SEEN"
-    case $word in
-    output=*) output=\${word#output=} ;;
-    artifacts=*) (cd "\${word#artifacts=}" && find . -type f | sort) >>"$SEEN" ;;
-    esac
-  done
-  echo "    huaweicloud-ecs.node: bake: step install-artifacts"
-  [ -z "$FAIL" ] || { echo "==> huaweicloud-ecs.node: bake: failed artifact goss could not be fetched"; exit 1; }
-  echo '{"builds":[{"artifact_id":"'"$MADE"'"}]}' >"$output/manifest.json" ;;
-esac
-`;
-
 let folder = "";
-beforeEach(() => {
+let emulator: Emulator;
+beforeEach(async () => {
+  emulator = await startEmulator();
+  Object.assign(emulator.world.takes, { create: 5, stop: 5, image: 5, delete: 5 });
   folder = mkdtempSync(join(tmpdir(), "bake-cloud-"));
-  mkdirSync(join(folder, "bin"));
-  writeFileSync(join(folder, "bin/packer"), standIn);
-  chmodSync(join(folder, "bin/packer"), 0o755);
+  layPacker(join(folder, "bin"));
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(async () => {
+  await emulator.close();
+  rmSync(folder, { recursive: true, force: true });
+});
 
 /** The golden test's profile for the cloud, with a lock and with every file that it names in the store. */
-const lay = (mirror: boolean): void => {
-  const golden = join(root, `test/golden/${mirror ? "cloud-mirror" : "cloud"}/profile.yaml`);
-  const { contents } = layLockedProfile(folder, `extends: ${JSON.stringify(golden)}\n`);
+const lay = (settings = ""): void => {
+  const golden = join(root, "test/golden/cloud/profile.yaml");
+  const { contents } = layLockedProfile(
+    folder,
+    `extends: ${JSON.stringify(golden)}\n${settings === "" ? "" : `targets: { huaweicloud: { ${settings} } }\n`}`,
+  );
   fillByDigest(join(folder, "cache/bake/store"), contents);
 };
+const mirror = "mirror: http://mirror.example.com/bake/";
 
-const credentials = { HW_ACCESS_KEY: "AKEXAMPLEEXAMPLE", HW_SECRET_KEY: "SKEXAMPLEEXAMPLE" };
-const bake = (env: Record<string, string> = credentials, args: readonly string[] = ["--target", "huaweicloud"]) =>
-  spawnSync(join(root, "bin/bake"), ["image", "--profile", "site.yaml", ...args], {
-    cwd: folder,
-    encoding: "utf8",
-    env: {
-      PATH: `${folder}/bin:${process.env["PATH"] ?? ""}`,
-      HOME: folder,
-      XDG_CACHE_HOME: join(folder, "cache"),
-      SEEN: join(folder, "seen"),
-      MADE: imageId,
-      PACKER_LOG: "1",
-      ...env,
-    },
+interface Ended {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Not in step: the cloud lives in this process. */
+const bake = (
+  env: Readonly<Record<string, string>> = {},
+  args: readonly string[] = ["--target", "huaweicloud"],
+): Promise<Ended> =>
+  new Promise((resolve) => {
+    const options = {
+      cwd: folder,
+      env: {
+        PATH: `${folder}/bin:${process.env["PATH"] ?? ""}`,
+        HOME: folder,
+        XDG_CACHE_HOME: join(folder, "cache"),
+        SEEN: join(folder, "seen"),
+        STAND_IN_LOOKS: "2",
+        PACKER_LOG: "1",
+        ...emulator.env,
+        ...env,
+      },
+    };
+    execFile(join(root, "bin/bake"), ["image", "--profile", "site.yaml", ...args], options, (error, stdout, stderr) =>
+      resolve({
+        status: error === null ? 0 : Number(error.code),
+        stdout,
+        stderr: stderr.replace("bake: bundling the CLI\n", ""),
+      }),
+    );
   });
 const seen = (): string => readFileSync(join(folder, "seen"), "utf8");
+const record = (): unknown => JSON.parse(readFileSync(join(folder, "out/site-huaweicloud/image.json"), "utf8"));
+const report = () =>
+  JSON.parse(readFileSync(join(folder, "out/site-huaweicloud/preflight.json"), "utf8")) as {
+    zone?: string;
+    lines: { id: string; outcome: string }[];
+  };
+const leftThere = () => {
+  const { servers, keyPairs, addresses } = emulator.world;
+  return { servers: servers.map(({ id }) => id), keyPairs, addresses };
+};
+const nothing = { servers: [], keyPairs: [], addresses: [] };
 
-test("missing credentials are an error before anything starts, all of them at once", () => {
-  lay(false);
-  const { status, stderr, stdout } = bake({ HW_SECRET_KEY: " " });
+test("missing credentials are an error before anything starts, all of them at once", async () => {
+  lay();
+  const { status, stderr, stdout } = await bake({ HW_ACCESS_KEY: "", HW_SECRET_KEY: " " });
   expect(status).toBe(2);
   expect(stdout).toBe("");
-  expect(stderr.replace("bake: bundling the CLI\n", "")).toBe(
+  expect(stderr).toBe(
     [
       "error[BK410]: credentials of Huawei Cloud are missing: HW_ACCESS_KEY and HW_SECRET_KEY",
       "  Set them in the environment, never in a file: an access key of a user that may make servers, images and key pairs.",
@@ -80,70 +98,118 @@ test("missing credentials are an error before anything starts, all of them at on
     ].join("\n"),
   );
   expect(existsSync(join(folder, "out"))).toBe(false);
+  expect(emulator.calls).toEqual([]);
 });
 
-test("Packer gets the credentials by its environment, and only the files of the lock to upload", () => {
-  lay(false);
-  const { status, stdout, stderr } = bake({ ...credentials, HW_SECURITY_TOKEN: "STEXAMPLE" });
-  expect(status, stderr).toBe(0);
+test("a whole bake: preflight, zone, uploads, the image with its tags; the same again asks, and makes nothing", async () => {
+  lay("publicIp: { bandwidth: 5 }");
+  const commit = "4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a6978";
+  const { status, stdout, stderr } = await bake({
+    BUILDKITE_COMMIT: commit,
+    BUILDKITE_BUILD_URL: "https://user:pw@ci.example.com/builds/7?token=x",
+  });
+  expect(status, stderr + stdout).toBe(0);
   const lines = seen().trimEnd().split("\n");
-  expect(lines.slice(0, 4)).toEqual([
-    "HW_ACCESS_KEY=AKEXAMPLEEXAMPLE",
-    "HW_SECRET_KEY=SKEXAMPLEEXAMPLE",
-    "HW_SECURITY_TOKEN=STEXAMPLE",
-    "PACKER_LOG=",
-  ]);
+  expect(lines).toEqual(
+    expect.arrayContaining([`HW_ACCESS_KEY=${key.accessKey}`, `HW_SECRET_KEY=${key.secretKey}`, "PACKER_LOG="]),
+  );
+  // Only this zone sells the flavor; the plugin would draw one.
+  expect(lines).toContain("availability_zone=cn-north-4b");
+  expect(report()).toMatchObject({ zone: "cn-north-4b" });
+  expect(report().lines.filter(({ outcome }) => outcome !== "ok")).toEqual([]);
   const tsv = readFileSync(join(folder, "out/site-huaweicloud/provision/artifacts.tsv"), "utf8");
   const wanted = tsv
     .trimEnd()
     .split("\n")
-    .map((line) => `./${storePath(line.split("\t")[2] ?? "")}`);
+    .map((line) => storePath(line.split("\t")[2] ?? ""));
   expect(wanted.length).toBeGreaterThan(6);
-  const uploaded = lines.filter((line) => line.startsWith("./sha256/"));
   // The manifests of images go along, the base does not.
-  expect(uploaded).toEqual(expect.arrayContaining(wanted));
-  expect(stdout).toContain(`image ID ${imageId}`);
-  const record = JSON.parse(readFileSync(join(folder, "out/site-huaweicloud/image.json"), "utf8")) as object;
-  expect(record).toMatchObject({ target: "huaweicloud", imageId, profile: "site" });
-  for (const secret of [...Object.values(credentials), "STEXAMPLE"]) {
+  expect(lines.filter((line) => line.startsWith("sha256/"))).toEqual(expect.arrayContaining(wanted));
+
+  const image = emulator.world.images.at(-1);
+  expect(image).toMatchObject({ status: "active", type: "private", tags: { "bake-profile": "site" } });
+  expect(image?.description).toMatch(
+    new RegExp(
+      `Bake id [\\w-]{43}\\. Lock [\\w-]{43}\\. Commit ${commit}\\. Build https://ci\\.example\\.com/builds/7$`,
+    ),
+  );
+  expect(stdout).toContain(`image ID ${image?.id}`);
+  expect(stdout).toContain("the plugin waits 285 s for nothing");
+  expect(stdout).toMatch(/should this bake be killed, the server ends by itself at \d{4}-/);
+  expect(record()).toMatchObject({ target: "huaweicloud", imageId: image?.id, profile: "site", zone: "cn-north-4b" });
+  expect(record()).not.toHaveProperty("interrupted");
+  expect(leftThere()).toEqual(nothing);
+  for (const secret of [key.accessKey, key.secretKey]) {
     expect(stdout).not.toContain(secret);
-    expect(JSON.stringify(record)).not.toContain(secret);
-    expect(readFileSync(join(folder, "out/site-huaweicloud/log/packer.log"), "utf8")).not.toContain(secret);
+    for (const name of ["image.json", "preflight.json", "log/packer.log"])
+      expect(readFileSync(join(folder, "out/site-huaweicloud", name), "utf8")).not.toContain(secret);
   }
-  // The same again makes nothing.
+
   rmSync(join(folder, "seen"));
-  const again = bake();
+  const again = await bake();
   expect(again.stdout).toContain("up to date: nothing to bake");
+  expect(again.stdout).toContain(`image ID ${image?.id}`);
   expect(existsSync(join(folder, "seen"))).toBe(false);
-});
-
-test("with a mirror nothing is uploaded", () => {
-  lay(true);
-  expect(bake().status).toBe(0);
-  expect(seen()).not.toContain("artifacts=");
-});
-
-test("one changed byte in the store is refused by name", () => {
-  lay(false);
-  const tsv = (): string => readFileSync(join(folder, "out/site-huaweicloud/provision/artifacts.tsv"), "utf8");
-  expect(bake().status).toBe(0);
-  const [, , sha256 = ""] = (
-    tsv()
-      .split("\n")
-      .find((line) => line.startsWith("goss")) ?? ""
-  ).split("\t");
-  const path = join(folder, "cache/bake/store", storePath(sha256));
-  writeFileSync(path, readFileSync(path, "utf8").replace("goss", "boss"));
+  // Another machine, which has no record of it.
   rmSync(join(folder, "out"), { recursive: true });
-  const { status, stderr } = bake();
+  expect((await bake()).stdout).toContain(`image ID ${image?.id}`);
+  expect(existsSync(join(folder, "seen"))).toBe(false);
+  // Deleted in the cloud: the record alone is no image.
+  if (image !== undefined) image.status = "deleted";
+  const third = await bake();
+  expect(third.status, third.stderr).toBe(0);
+  expect(third.stdout).toContain(`image ID ${emulator.world.images.at(-1)?.id}`);
+  expect(existsSync(join(folder, "seen"))).toBe(true);
+});
+
+test("what is wrong stops it before anything is made, with what to do; the report is there", async () => {
+  lay();
+  emulator.world.subnet.dhcp = false;
+  emulator.world.quotas.images = [100, 100];
+  const { status, stderr } = await bake();
   expect(status).toBe(2);
-  expect(stderr).toContain("error[BK202]: artifact goss does not match its digest");
+  expect(stderr).toMatch(
+    /^error\[BK426\]: the preflight finds 2 things that are not right: nothing was made\n.*private images 100 of 100 in use, 1 more needed\n/,
+  );
+  expect(stderr).toContain("Turn DHCP on in the subnet's settings.");
+  expect(existsSync(join(folder, "seen"))).toBe(false);
+  expect(emulator.calls.every((call) => call.split(" ")[1] === "GET")).toBe(true);
+  expect(report().lines.filter(({ outcome }) => outcome === "wrong")).toHaveLength(2);
+});
+
+test("with a mirror nothing is uploaded; a key pair of the cloud needs its private key", async () => {
+  lay(`${mirror}, keyPair: ci-bake, availabilityZone: cn-north-4b`);
+  emulator.world.keyPairs.push("ci-bake");
+  const without = await bake();
+  expect(without.stderr).toContain(
+    "error[BK410]: the private key of the key pair ci-bake is missing: BAKE_SSH_PRIVATE_KEY",
+  );
+  const { status, stderr } = await bake({ BAKE_SSH_PRIVATE_KEY: "~/id" });
+  expect(status, stderr).toBe(0);
+  expect(seen()).not.toContain("artifacts=");
+  expect(seen()).toContain(`ssh_private_key_file=${folder}/id`);
+  // The template has the profile's own zone.
+  expect(seen()).not.toContain("availability_zone=");
+  expect(leftThere()).toEqual({ ...nothing, keyPairs: ["ci-bake"] });
+});
+
+test("one changed byte in the store is refused by name", async () => {
+  lay();
+  const { contents } = layLockedProfile(folder, readFileSync(join(folder, "site.yaml"), "utf8"));
+  const [sha256 = "", bytes] =
+    [...contents].find(([, text]) => /^goss|release goss/.test(text.toString("latin1"))) ?? [];
+  // Of the same size: one of another is fetched anew.
+  writeFileSync(join(folder, "cache/bake/store", storePath(sha256)), Buffer.from(bytes ?? "").fill("!", 0, 1));
+  const { status, stderr } = await bake();
+  expect(status).toBe(2);
+  expect(stderr).toMatch(/error\[BK20[12]\]: artifact goss /);
+  expect(emulator.world.servers).toEqual([]);
 });
 
 test.each([
   [
-    "the build fails",
-    { FAIL: "1" },
+    "a step fails",
+    { STAND_IN_FAIL: "artifact goss could not be fetched" },
     "error[BK401]: the build failed at: install artifacts: artifact goss could not be fetched",
   ],
   [
@@ -151,39 +217,37 @@ test.each([
     { NO_PLUGIN: "1" },
     "error[BK411]: Packer's plugin for Huawei Cloud could not be installed",
   ],
-  ["no image is named", { MADE: "" }, "error[BK412]: Packer ended well, and its manifest names no image ID"],
   [
     "data disks were imaged too",
-    { MADE: `${imageId};${imageId}` },
+    { MADE: `${ids.sourceImage};${ids.sourceImage}` },
     "error[BK412]: Packer ended well, and its manifest names 2 images",
   ],
-])("when %s, it says so and leaves no record", (_, env, message) => {
-  lay(true);
-  const { status, stderr } = bake({ ...credentials, ...env });
+])("when %s, it says so, and nothing is left", async (_, env, words) => {
+  lay(mirror);
+  const { status, stderr } = await bake(env);
   expect(status).toBe(2);
-  expect(stderr).toContain(message);
-  expect(existsSync(join(folder, "out/site-huaweicloud/image.json"))).toBe(false);
+  expect(stderr).toContain(words);
+  if ("STAND_IN_FAIL" in env) expect(stderr).toContain("nothing is left in the cloud");
+  expect(leftThere()).toEqual(nothing);
 });
 
-test("a trial bakes in a local VM alone, and a target must be there", () => {
-  lay(false);
-  expect(bake(credentials, ["--target", "huaweicloud", "--trial"]).stderr).toContain(
+test("a trial bakes in a local VM alone, and a target must be there", async () => {
+  lay();
+  expect((await bake({}, ["--target", "huaweicloud", "--trial"])).stderr).toContain(
     "error[BK413]: a trial bakes in a local VM alone",
   );
   writeFileSync(join(folder, "site.yaml"), `extends: 2cards\n`);
   rmSync(join(folder, "site.lock.json"));
-  expect(bake().stderr).toContain("error[BK413]: site.yaml has no target huaweicloud");
+  expect((await bake()).stderr).toContain("error[BK413]: site.yaml has no target huaweicloud");
 });
 
-test("offline it is refused before anything starts, with credentials or without", () => {
-  lay(false);
-  for (const env of [credentials, {}]) {
-    const { status, stderr, stdout } = bake(env, ["--target", "huaweicloud", "--offline"]);
+test("offline it is refused before anything starts, with credentials or without", async () => {
+  lay();
+  for (const env of [{}, { HW_ACCESS_KEY: "", HW_SECRET_KEY: "" }]) {
+    const { status, stderr, stdout } = await bake(env, ["--target", "huaweicloud", "--offline"]);
     expect(status).toBe(2);
     expect(stdout).toBe("");
-    expect(stderr.replace("bake: bundling the CLI\n", "")).toBe(
-      "error[BK413]: a bake in the cloud needs the network\n  Leave --offline out.\n",
-    );
+    expect(stderr).toBe("error[BK413]: a bake in the cloud needs the network\n  Leave --offline out.\n");
   }
   expect(existsSync(join(folder, "out"))).toBe(false);
   expect(existsSync(join(folder, "seen"))).toBe(false);

@@ -49,6 +49,9 @@ const Delete = z.strictObject({
   delete_publicip: z.boolean().optional(),
   delete_volume: z.boolean().optional(),
 });
+const EndLater = z.strictObject({
+  auto_terminate_time: z.string().regex(/^(?:\d{4}-\d\d-\d\dT\d\d:\d\d:00Z)?$/),
+});
 const CreateImage = z.strictObject({
   name: imageName,
   description: z
@@ -265,6 +268,17 @@ export const makingRoutes: Routes = {
         ],
       },
     }),
+  },
+  "ECS POST /v1/{project_id}/cloudservers/{server_id}/actions/update-auto-terminate-time": {
+    answer: ({ world, parameters, body, now }) => {
+      const { auto_terminate_time: time } = bodyOf(EndLater, body, "Ecs.0005");
+      const server = serverOf(world, parameters["server_id"]);
+      if (time !== "" && (Date.parse(time) < now + 1_800_000 || Date.parse(time) > now + 3 * 365 * 86_400_000)) {
+        throw new Refusal(400, "Ecs.0005", "auto_terminate_time is out of range.");
+      }
+      server.endsAt = time;
+      return { status: 200 };
+    },
   },
   "ECS POST /v1/{project_id}/cloudservers/action": {
     answer: (asked) => {

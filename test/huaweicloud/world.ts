@@ -63,6 +63,8 @@ export interface Server {
   diskSize: number;
   tags: Record<string, string>;
   created?: string;
+  /** When the cloud ends it by itself. */
+  endsAt?: string;
 }
 
 export interface Job {

@@ -29,7 +29,9 @@ const target: HuaweiCloudTarget = {
   diskSize: 40,
   diskType: "SSD",
   imageName: "bake-2cards",
+  dataDisks: [],
   tags: {},
+  members: [],
   imageTimeout: 60,
 };
 
@@ -41,8 +43,9 @@ const input: PreflightInput = {
   userDataLimit: 32_000,
 };
 
-const run = (changed: Partial<PreflightInput> = {}): Promise<Line[]> =>
+const see = (changed: Partial<PreflightInput> = {}) =>
   preflight(cloudOf(emulator, { projectId: undefined as never }), { ...input, ...changed });
+const run = async (changed: Partial<PreflightInput> = {}): Promise<Line[]> => (await see(changed)).lines;
 
 const wrong = (lines: readonly Line[]): string[] =>
   lines.flatMap(({ id, outcome, detail }) => (outcome === "wrong" ? [`${id}: ${detail}`] : []));
@@ -130,12 +133,6 @@ const cases: Readonly<Record<string, Case>> = {
     target: { availabilityZone: "cn-north-4c" },
     wrong: ["zone: cn-north-4c is no zone that is open in cn-north-4: cn-north-4a sellout, cn-north-4b normal"],
   },
-  "no zone set, and the flavor is not sold in each": {
-    target: { availabilityZone: undefined as never },
-    wrong: [
-      "zone: none is set, and Packer's plugin draws one at random; kc1.large.4 is not sold in all of them: cn-north-4a sellout, cn-north-4b normal",
-    ],
-  },
   "a flavor that is sold nowhere": {
     change: (world) => (world.zones = { "cn-north-4a": true }),
     wrong: ["zone: kc1.large.4 is sold in no zone of cn-north-4: cn-north-4a sellout"],
@@ -209,13 +206,32 @@ test.each(Object.entries(cases))("%s", async (_, { change, target: changed, inpu
   for (const { outcome, help } of lines) if (outcome === "wrong") expect(help).toMatch(/./);
 });
 
+test("without a zone the first that sells the flavor is taken, as usual before on trial; a set one is kept", async () => {
+  const unset = { target: { ...target, availabilityZone: undefined as never } };
+  const { lines, zone, projectId } = await see(unset);
+  expect({ zone, projectId }).toEqual({ zone: "cn-north-4b", projectId: ids.project });
+  expect(lines.find(({ id }) => id === "zone")).toMatchObject({
+    outcome: "ok",
+    detail: "cn-north-4b is taken, of those that sell kc1.large.4: cn-north-4a sellout, cn-north-4b normal",
+  });
+  const [flavor] = emulator.world.flavors;
+  if (flavor === undefined) throw new Error("no flavor");
+  flavor.zones = { "cn-north-4a": "promotion", "cn-north-4b": "normal" };
+  expect((await see(unset)).zone).toBe("cn-north-4b");
+  flavor.zones = { "cn-north-4a": "promotion", "cn-north-4b": "abandon" };
+  expect((await see(unset)).zone).toBe("cn-north-4a");
+  flavor.zones = { "cn-north-4a": "abandon", "cn-north-4b": "sellout" };
+  expect((await see(unset)).zone).toBeUndefined();
+  expect((await see()).zone).toBe("cn-north-4b");
+});
+
 describe("what cannot be looked at", () => {
   test("credentials that are refused: one call, and nothing else is said to be wrong", async () => {
     const cloud = cloudOf(emulator, {
       projectId: undefined as never,
       credentials: { ...key, secretKey: "WRONG.SECRET.EXAMPLE" },
     });
-    const lines = await preflight(cloud, input);
+    const { lines } = await preflight(cloud, input);
     expect(emulator.calls).toHaveLength(1);
     expect(idsOf(lines, "wrong")).toEqual(["credentials"]);
     expect(idsOf(lines, "not checked")).toEqual(["resources"]);
@@ -224,7 +240,7 @@ describe("what cannot be looked at", () => {
 
   test("a clock that is off is what is wrong, not the credentials", async () => {
     const cloud = cloudOf({ ...emulator, now: () => start + 1_200_000 }, { projectId: undefined as never });
-    const lines = await preflight(cloud, input);
+    const { lines } = await preflight(cloud, input);
     expect(wrong(lines)).toEqual(["clock: 1200 seconds ahead of the cloud's, 900 are allowed"]);
     expect(idsOf(lines, "not checked")).toEqual(["credentials", "resources"]);
     expect(emulator.calls).toHaveLength(1);

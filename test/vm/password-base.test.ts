@@ -86,6 +86,7 @@ describe("a base without cloud-init", () => {
       const { bootable } = await baker.bake(host, {
         folder: out,
         plan,
+        files,
         bakeId,
         trial: true,
         credentials: {},

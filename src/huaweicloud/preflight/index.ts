@@ -6,7 +6,7 @@ import { imageLines } from "./image.ts";
 import { judged, type Line, notChecked } from "./line.ts";
 import { look, Zones } from "./look.ts";
 import { networkLines } from "./network.ts";
-import { serverLines } from "./server.ts";
+import { serverLines, zoneOf } from "./server.ts";
 
 export type { Line, Outcome } from "./line.ts";
 
@@ -21,6 +21,18 @@ export interface PreflightInput {
   readonly userData: readonly { readonly name: string; readonly bytes: number }[];
   /** Bytes that the cloud takes. */
   readonly userDataLimit: number;
+}
+
+/** What was seen before a bake. */
+export interface Preflight {
+  /** In an order that does not change; without credentials or a project only those that need none. */
+  readonly lines: Line[];
+  /** The project, once it is known. */
+  readonly projectId?: string;
+  /** Where the server is to be made, once that is known. */
+  readonly zone?: string;
+  /** Servers that build an image of this profile now, or were left by a bake that was cut off. */
+  readonly servers: readonly { readonly id: string; readonly name: string }[];
 }
 
 const Projects = z.object({
@@ -139,10 +151,9 @@ const userDataLine = ({ userData, userDataLimit }: PreflightInput): Line => {
 
 /**
  * Looks at all that a bake needs.
- * @returns lines in an order that does not change; without credentials or a project only those that need none.
  * @throws the signal's reason.
  */
-export const preflight = async (cloud: Cloud, input: PreflightInput): Promise<Line[]> => {
+export const preflight = async (cloud: Cloud, input: PreflightInput): Promise<Preflight> => {
   const { id, lines } = await account(cloud, input);
   const before = [...lines, clockLine(cloud)];
   const after = [
@@ -156,15 +167,21 @@ export const preflight = async (cloud: Cloud, input: PreflightInput): Promise<Li
       outcome: "not checked",
       detail: "credentials and project have to be right first",
     };
-    return [...before, rest, ...after];
+    return { lines: [...before, rest, ...after], servers: [] };
   }
   cloud.useProject(id);
   const seen = await look(cloud, input.target, input.serverPrefix);
-  return [
-    ...before,
-    ...imageLines(seen, input.target),
-    ...serverLines(seen, input.target),
-    ...networkLines(seen, input.target),
-    ...after,
-  ];
+  const zone = zoneOf(seen, input.target);
+  return {
+    lines: [
+      ...before,
+      ...imageLines(seen, input.target),
+      ...serverLines(seen, input.target),
+      ...networkLines(seen, input.target),
+      ...after,
+    ],
+    projectId: id,
+    ...(zone !== undefined && { zone }),
+    servers: "value" in seen.servers ? seen.servers.value : [],
+  };
 };

@@ -129,7 +129,8 @@ export const look = async (cloud: Cloud, target: HuaweiCloudTarget, serverPrefix
       seen(cloud, "serverLimits", { answer: Limits }, ({ absolute }) => absolute),
       seen(cloud, "diskQuota", { query: { usage: "True" }, answer: DiskQuota }, ({ quota_set }) => quota_set),
       seen(cloud, "imageQuota", { answer: Resources }, resource("image")),
-      target.publicIp === undefined
+      // One that exists is counted already.
+      target.publicIp === undefined || "id" in target.publicIp
         ? undefined
         : seen(cloud, "networkQuota", { query: { type: "publicIp" }, answer: Resources }, resource("publicIp")),
       seen(cloud, "showVpc", { parameters: { vpc_id: target.vpc }, answer: Vpc }, (answer) => answer.vpc),

@@ -1,7 +1,8 @@
 /** What a preflight says of the flavor, its zones, and quotas. Pure. */
+import type * as z from "zod";
 import type { HuaweiCloudTarget } from "../../node/target.ts";
 import { judged, type Line, ofSeen } from "./line.ts";
-import type { Look, SeenFlavor } from "./look.ts";
+import type { Look, SeenFlavor, Zones } from "./look.ts";
 
 /** States in which a flavor is sold (facts: ECS API reference, flavors). */
 const sold = ["normal", "obt", "promotion"];
@@ -19,9 +20,33 @@ export const saleIn = ({ os_extra_specs: specs }: Pick<SeenFlavor, "os_extra_spe
 const setZone = (zones: readonly string[]): string =>
   `Set targets.huaweicloud.availabilityZone: ${zones.join(" or ")}.`;
 
-const judgeZones = (flavor: SeenFlavor, open: readonly string[], target: HuaweiCloudTarget): Line => {
+const sellingZones = (flavor: SeenFlavor, open: readonly string[]): string[] =>
+  open.filter((zone) => sold.includes(saleIn(flavor, zone)));
+
+const openZones = (zones: z.infer<typeof Zones>["availabilityZoneInfo"]): string[] =>
+  zones.filter(({ zoneState }) => zoneState.available).map(({ zoneName }) => zoneName);
+
+/**
+ * The zone that a bake takes: the profile's, else the first that sells the flavor, one that sells it as usual before one that
+ * is on trial. Packer's plugin would draw one at random, sold there or not.
+ * @returns undefined where it is not known.
+ */
+export const zoneOf = ({ flavor, zones }: Look, { availabilityZone }: HuaweiCloudTarget): string | undefined => {
+  if (availabilityZone !== undefined) return availabilityZone;
+  if (!("value" in flavor) || !("value" in zones) || flavor.value === undefined) return undefined;
+  const found = flavor.value;
+  const selling = sellingZones(found, openZones(zones.value)).toSorted();
+  return selling.find((zone) => saleIn(found, zone) === "normal") ?? selling[0];
+};
+
+const judgeZones = (
+  flavor: SeenFlavor,
+  open: readonly string[],
+  target: HuaweiCloudTarget,
+  taken: string | undefined,
+): Line => {
   const [id, title] = ["zone", "zone of the server"];
-  const selling = open.filter((zone) => sold.includes(saleIn(flavor, zone)));
+  const selling = sellingZones(flavor, open);
   const states = open.map((zone) => `${zone} ${saleIn(flavor, zone)}`).join(", ");
   const { availabilityZone: asked } = target;
   if (selling.length === 0) {
@@ -44,18 +69,10 @@ const judgeZones = (flavor: SeenFlavor, open: readonly string[], target: HuaweiC
       },
     );
   }
-  return judged(
-    id,
-    title,
-    `any: ${selling.join(", ")} sell ${flavor.id}`,
-    selling.length < open.length && {
-      detail: `none is set, and Packer's plugin draws one at random; ${flavor.id} is not sold in all of them: ${states}`,
-      help: setZone(selling),
-    },
-  );
+  return { id, title, outcome: "ok", detail: `${taken ?? ""} is taken, of those that sell ${flavor.id}: ${states}` };
 };
 
-const judgeFlavor = (flavor: SeenFlavor | undefined, { zones }: Look, target: HuaweiCloudTarget): Line[] => {
+const judgeFlavor = (flavor: SeenFlavor | undefined, seen: Look, target: HuaweiCloudTarget): Line[] => {
   if (flavor === undefined) {
     return [
       {
@@ -80,12 +97,8 @@ const judgeFlavor = (flavor: SeenFlavor | undefined, { zones }: Look, target: Hu
           help: "Change targets.huaweicloud.flavor or targets.huaweicloud.architecture.",
         },
     ),
-    ...ofSeen("zone", "zone of the server", zones, (all) => [
-      judgeZones(
-        flavor,
-        all.filter(({ zoneState }) => zoneState.available).map(({ zoneName }) => zoneName),
-        target,
-      ),
+    ...ofSeen("zone", "zone of the server", seen.zones, (all) => [
+      judgeZones(flavor, openZones(all), target, zoneOf(seen, target)),
     ]),
   ];
 };
@@ -114,6 +127,8 @@ const judgeQuota = (id: string, title: string, uses: readonly Use[]): Line => {
 
 const quotaLines = (seen: Look, target: HuaweiCloudTarget): Line[] => {
   const flavor = "value" in seen.flavor ? seen.flavor.value : undefined;
+  const disks = [target.diskSize, ...target.dataDisks.map(({ size }) => size)];
+  const sum = disks.reduce((all, size) => all + size, 0);
   const one = (id: string, title: string, what: string, found: { used: number; quota: number } | undefined): Line[] =>
     found === undefined
       ? [{ id, title, outcome: "not checked", detail: "the service says nothing of it" }]
@@ -128,8 +143,8 @@ const quotaLines = (seen: Look, target: HuaweiCloudTarget): Line[] => {
     ]),
     ...ofSeen("quota-disks", "quota of disks", seen.disks, ({ volumes, gigabytes }) => [
       judgeQuota("quota-disks", "quota of disks", [
-        { what: "disks", used: volumes.in_use + volumes.reserved, most: volumes.limit, needed: 1 },
-        { what: "GiB", used: gigabytes.in_use + gigabytes.reserved, most: gigabytes.limit, needed: target.diskSize },
+        { what: "disks", used: volumes.in_use + volumes.reserved, most: volumes.limit, needed: disks.length },
+        { what: "GiB", used: gigabytes.in_use + gigabytes.reserved, most: gigabytes.limit, needed: sum },
       ]),
     ]),
     ...ofSeen("quota-images", "quota of images", seen.imageQuota, (found) =>

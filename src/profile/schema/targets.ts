@@ -30,6 +30,11 @@ const cloudId = (what: string) =>
 /** Systems of source images, by what their os-release says, with the cloud-init that they bring (facts: cloud-init by version). */
 const cloudSystems = ["euleros-2.0-sp8", "openeuler-20.03", "openeuler-22.03", "openeuler-24.03", "other"] as const;
 
+const diskTypes = ["SAS", "SSD", "GPSSD", "ESSD"] as const;
+
+const kmsKey = (disk: string) =>
+  cloudId("a KMS key").optional().describe(`KMS key that ${disk} is encrypted with; IMS shares no encrypted image.`);
+
 const HuaweiCloud = z.strictObject({
   region: token("a region")
     .meta({ examples: ["cn-north-4"] })
@@ -54,22 +59,55 @@ const HuaweiCloud = z.strictObject({
     "The one security group of that server: ssh from where Packer runs, 169.254.0.0/16 by TCP 80 outward.",
   ),
   publicIp: z
+    .union([
+      z.strictObject({
+        bandwidth: z.int().min(1).max(300).describe("Mbit/s."),
+        type: token("a type of public addresses").default("5_bgp").describe("Type of the public address."),
+      }),
+      z.strictObject({
+        id: cloudId("a public address").describe("One that exists and is bound to nothing; it stays."),
+      }),
+    ])
+    .optional()
+    .describe(
+      "Gives the building server a public address, a new one or one that exists; without it Packer must reach its private one.",
+    ),
+  keyPair: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,64}$/, "expected the name of a key pair: 1 to 64 letters, digits, `_` and `-`")
+    .optional()
+    .describe(
+      "Key pair of the cloud that the building server takes, where users may make none; the file with its private key is named by BAKE_SSH_PRIVATE_KEY in the environment.",
+    ),
+  spot: z
     .strictObject({
-      bandwidth: z.int().min(1).max(300).describe("Mbit/s."),
-      type: token("a type of public addresses").default("5_bgp").describe("Type of the public address."),
+      maximumPrice: z
+        .number()
+        .positive()
+        .optional()
+        .describe("Highest price of an hour, in the account's currency; without it the market's."),
     })
     .optional()
-    .describe("Gives the building server a public address; without it Packer must reach its private one."),
+    .describe("The building server is a spot one: cheaper, and the cloud may end it in the middle of a bake."),
   diskSize: z
     .int()
     .min(40)
     .max(1024)
     .default(40)
     .describe("GiB of the system disk; at least what the source image needs."),
-  diskType: z
-    .enum(["SAS", "SSD", "GPSSD", "ESSD"])
-    .default("SSD")
-    .describe("Type of the system disk while it is built."),
+  diskType: z.enum(diskTypes).default("SSD").describe("Type of the system disk while it is built."),
+  kmsKey: kmsKey("the system disk"),
+  dataDisks: z
+    .array(
+      z.strictObject({
+        size: z.int().min(10).max(32_768).describe("GiB."),
+        type: z.enum(diskTypes).default("SSD").describe("Type of the disk."),
+        kmsKey: kmsKey("the disk"),
+      }),
+    )
+    .max(23)
+    .default([])
+    .describe("Further disks of the building server. They are no part of the image."),
   mirror: httpUrl("http://mirror.example.com/bake")
     .optional()
     .describe("Where the building server gets artifacts by content address; without it Packer uploads them."),
@@ -96,6 +134,11 @@ const HuaweiCloud = z.strictObject({
     .union([z.literal("0"), cloudId("an enterprise project")])
     .optional()
     .describe('Enterprise project that server and image belong to; "0" is the default one.'),
+  members: z
+    .array(z.string().regex(/^[0-9a-f]{32}$/, "expected the ID of a project: 32 hex digits"))
+    .max(128)
+    .default([])
+    .describe("Projects of other accounts that the image is shared with; each has to accept it."),
   imageTimeout: z
     .int()
     .min(10)

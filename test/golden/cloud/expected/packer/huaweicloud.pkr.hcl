@@ -21,10 +21,23 @@ variable "output" {
   description = "Existing folder for manifest.json, which names the image."
 }
 
+variable "availability_zone" {
+  type        = string
+  default     = null
+  description = "A zone that sells the flavor: without one the plugin draws one, whether it is sold there or not. bake image finds one."
+}
+
+variable "built_from" {
+  type        = string
+  default     = ""
+  description = "For the image's description: commit and build of CI."
+}
+
 source "huaweicloud-ecs" "node" {
-  region       = "cn-north-4"
-  source_image = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
-  flavor       = "kc1.large.4"
+  region            = "cn-north-4"
+  source_image      = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
+  flavor            = "kc1.large.4"
+  availability_zone = var.availability_zone
 
   # One group: of several the plugin would take the last for each. A subnet goes with its VPC only.
   vpc_id          = "11111111-2222-4333-8444-555555555555"
@@ -42,9 +55,9 @@ source "huaweicloud-ecs" "node" {
   # Else the image's name, in which there may be blanks: the cloud takes none in a server's.
   instance_name     = "bake-cloud"
   image_name        = "bake-cloud"
-  image_description = "Made by bake from profile cloud; edit that."
+  image_description = join(" ", compact(["Made by bake from profile cloud; edit that.", var.built_from]))
   # Never left out: with more disks the default is another one.
-  image_type  = "system"
+  image_type = "system"
   image_tags = {
     "bake-profile" = "cloud"
   }

@@ -208,6 +208,8 @@ done
 clear_free_space() {
   local mount=$1 fill=$1/.bake-zeros
   rm -f "$fill" "$fill.rest"
+  # A large disk takes long here: whoever waits is told.
+  echo "bake: hygiene: overwriting $(df -BM --output=avail "$mount" 2>/dev/null | tail -n 1 | tr -d ' M') MiB of free space on $mount"
   dd if=/dev/zero of="$fill" bs=4M oflag=direct status=none 2>/dev/null
   # What is left is smaller than a block of that; the disk is full when this ends.
   dd if=/dev/zero of="$fill.rest" bs=4k status=none 2>"$said"

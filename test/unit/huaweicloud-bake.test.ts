@@ -1,0 +1,368 @@
+/**
+ * Bakes in the emulated cloud that go wrong at each of their calls: Packer's stand-in makes the plugin's calls in the plugin's
+ * order. What is left in the cloud is told with its ID, whatever happened.
+ */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { builtFrom } from "../../src/bake/built-from.ts";
+import { estimate, nothingMade, readLine, waitsFor } from "../../src/bake/cloud-lines.ts";
+import { huaweiCloudBaker } from "../../src/bake/huaweicloud.ts";
+import { planFor } from "../../src/commands/plan.ts";
+import { BakeError } from "../../src/errors.ts";
+import { type Host, runProcess } from "../../src/host/host.ts";
+import { root } from "../../src/host/root.ts";
+import { system } from "../../src/host/system.ts";
+import { describeJob } from "../../src/huaweicloud/job.ts";
+import { Store } from "../../src/store/store.ts";
+import { type Emulator, startEmulator } from "../huaweicloud/emulator.ts";
+import { layPacker } from "../huaweicloud/packer-stand-in.ts";
+import { ids } from "../huaweicloud/world.ts";
+import { readProfile, render, trialLock } from "../plan-of.ts";
+
+let folder = "";
+let emulator: Emulator;
+beforeEach(async () => {
+  emulator = await startEmulator();
+  Object.assign(emulator.world.images[0] ?? {}, { architecture: "x86", firmware: "bios" });
+  Object.assign(emulator.world.takes, { create: 5, stop: 5, image: 5, delete: 5, share: 5 });
+  folder = mkdtempSync(join(tmpdir(), "bake-cloud-faults-"));
+});
+afterEach(async () => {
+  await emulator.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface Run {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+  /** Called with each note of the progress. */
+  readonly onNote?: (line: string) => void;
+  /** Waited for before Packer starts. */
+  readonly gate?: () => Promise<void>;
+  readonly name?: string;
+}
+
+/** Bakes the cloud's profile, with a mirror and a public address. @returns what was said, and the error. */
+const bake = async ({ env = {}, signal = new AbortController().signal, onNote, gate, name = "a" }: Run = {}) => {
+  const at = join(folder, name);
+  mkdirSync(at, { recursive: true });
+  writeFileSync(
+    join(at, "site.yaml"),
+    // As what the lock of the trial is made for.
+    [
+      `extends: ${JSON.stringify(join(root, "test/golden/cloud/profile.yaml"))}`,
+      'builders: { image: "moby/buildkit:v0.26.1" }',
+      "targets:",
+      "  huaweicloud:",
+      "    architecture: x86_64",
+      "    flavor: s6.large.2",
+      "    mirror: http://mirror.example.com/",
+      "    publicIp: { bandwidth: 5 }",
+      "",
+    ].join("\n"),
+  );
+  const plan = planFor({
+    name: "site",
+    profile: readProfile(join(at, "site.yaml")),
+    target: "huaweicloud",
+    lock: trialLock,
+  });
+  const { files, bakeId = "" } = render(plan);
+  for (const { path, content } of files) {
+    mkdirSync(dirname(join(at, "out", path)), { recursive: true });
+    writeFileSync(join(at, "out", path), content);
+  }
+  const said: string[] = [];
+  const note = (line: string): void => {
+    said.push(line);
+    onNote?.(line);
+  };
+  const given = {
+    PATH: process.env["PATH"] ?? "",
+    STAND_IN_LOOKS: "1",
+    ...emulator.env,
+    HW_PROJECT_ID: ids.project,
+    ...env,
+  };
+  const host: Host = {
+    ...system,
+    run: runProcess(signal, given),
+    env: given,
+    cacheDir: join(at, "cache"),
+    signal,
+    progress: {
+      step: async (id, _title, work) => {
+        if (id === "packer") await gate?.();
+        return work(() => {});
+      },
+      note,
+    },
+  };
+  const work = huaweiCloudBaker.bake(host, {
+    folder: join(at, "out"),
+    plan,
+    bakeId,
+    files,
+    trial: false,
+    // All of the stand-in's own among them.
+    credentials: Object.fromEntries(Object.entries(given).filter(([each]) => /^(HW_|STAND_IN_)/.test(each))),
+    secrets: {},
+    store: new Store(join(at, "store")),
+    packer: { path: layPacker(join(at, "bin")), environment: {} },
+    fetch: async () => {},
+    recordStep: () => {},
+    steps: () => [],
+    provenance: () => "{}\n",
+    print: note,
+  });
+  const { image, error } = await work.then(
+    (baked): { image?: string; error?: unknown } => ({ image: baked.describe(1) }),
+    (thrown: unknown): { image?: string; error?: unknown } => ({ error: thrown }),
+  );
+  return {
+    image,
+    error,
+    bakeId,
+    text: [...said, error instanceof BakeError ? `${error.code} ${error.message}\n${error.help ?? ""}` : ""].join("\n"),
+    file: (file: string): Record<string, unknown> =>
+      JSON.parse(readFileSync(join(at, "out", file), "utf8")) as Record<string, unknown>,
+  };
+};
+
+/** What there is that costs something or lies about. */
+const things = (): string[] => {
+  const { servers, keyPairs, addresses } = emulator.world;
+  return [...servers.map(({ id }) => id), ...keyPairs, ...addresses.map(({ id }) => id)];
+};
+
+/** The plugin's calls, in the order that its users know from its source. */
+const order = [
+  "ECS GET /v2.1/{project_id}/os-availability-zone",
+  "ECS POST /v2.1/{project_id}/os-keypairs",
+  "VPC GET /v1/{project_id}/vpcs/{vpc_id}",
+  "VPC POST /v1/{project_id}/publicips",
+  "VPC GET /v1/{project_id}/publicips/{publicip_id}",
+  "ECS POST /v1/{project_id}/cloudservers",
+  "ECS GET /v1/{project_id}/jobs/{job_id}",
+  "ECS GET /v1/{project_id}/cloudservers/{server_id}/os-interface",
+  "ECS POST /v1/{project_id}/cloudservers/action",
+  "ECS GET /v1/{project_id}/cloudservers/{server_id}",
+  "IMS POST /v2/cloudimages/action",
+  "IMS GET /v1/{project_id}/jobs/{job_id}",
+  "ECS POST /v1/{project_id}/cloudservers/delete",
+  "ECS GET /v1/{project_id}/cloudservers/{server_id}",
+  "VPC DELETE /v1/{project_id}/publicips/{publicip_id}",
+  "ECS DELETE /v2.1/{project_id}/os-keypairs/{keypair_name}",
+];
+
+const byPlugin = (): string[] =>
+  emulator.calls.filter((_, at) => emulator.headers[at]?.["user-agent"]?.includes("packer") === true);
+
+test("the plugin's calls in the plugin's order: 33 with all that it looks at a server that is gone", async () => {
+  const { text, image } = await bake({ env: { STAND_IN_LOOKS: "21" } });
+  expect(image, text).toMatch(/image ID [0-9a-f-]{36}/);
+  const gone = order[13] ?? "";
+  expect(byPlugin()).toEqual([...order.slice(0, 14), ...Array.from({ length: 20 }, () => gone), ...order.slice(14)]);
+  // With an address; without one three less.
+  expect(byPlugin()).toHaveLength(36);
+  expect(things()).toEqual([]);
+  const own = emulator.calls.length - byPlugin().length;
+  expect(own).toBeLessThan(25);
+});
+
+/** How often the preflight calls what the plugin calls too. */
+const inPreflight: Readonly<Record<string, number>> = { [order[0] ?? ""]: 2, [order[2] ?? ""]: 1 };
+
+/** How often a route was called before its place in the order. */
+const earlier = (at: number): number =>
+  order.slice(0, at).filter((route) => route === order[at]).length + (inPreflight[order[at] ?? ""] ?? 0);
+
+const told = (text: string): string[] => things().filter((id) => !text.includes(id));
+
+describe.each([429, 500])("%s at each call", (status) => {
+  test.each(order.map((route, at) => [at + 1, route] as const))("call %s, %s", async (number, route) => {
+    emulator.fail(route, ...Array.from({ length: earlier(number - 1) }, () => ({})), { status });
+    const { text, error, file } = await bake();
+    expect(told(text)).toEqual([]);
+    if (error === undefined) expect(file("image.json")).not.toHaveProperty("interrupted");
+    else {
+      expect(text).toContain("BK401");
+      expect(text).toMatch(
+        things().length === 0 ? /nothing is (left|known to be left) in the cloud/ : /left in the cloud:/,
+      );
+    }
+    // Whatever it said, it made no second server.
+    expect(emulator.calls.filter((call) => call === "ECS POST /v1/{project_id}/cloudservers").length).toBeLessThan(2);
+  });
+});
+
+describe.each(["before", "after"])("Packer is killed (kill -9) %s each call", (when) => {
+  test.each(order.map((route, at) => [at + 1, route] as const))("call %s, %s", async (number) => {
+    const { text, error } = await bake({ env: { STAND_IN_DIE: `${number}:${when}` } });
+    expect(error).toBeInstanceOf(BakeError);
+    expect(text).toContain("BK401");
+    expect(told(text)).toEqual([]);
+    // A server that is left ends by itself, once its ID was told.
+    for (const { endsAt } of emulator.world.servers) if (number > 8) expect(endsAt).toMatch(/^\d{4}-.*:00Z$/);
+  });
+});
+
+test("what a killed bake left stops the next one of the same inputs, by name and ID", async () => {
+  await bake({ env: { STAND_IN_DIE: "9:before" } });
+  const [server] = emulator.world.servers;
+  const { text, bakeId } = await bake({ name: "b" });
+  expect(text).toContain("BK426");
+  expect(text).toContain(`bake-site-${bakeId.slice(0, 10)} (ACTIVE, ${server?.id}`);
+  // Another bake of the profile is told, and stands in nobody's way.
+  if (server !== undefined) server.name = "bake-site-0123456789";
+  const other = await bake({ name: "c" });
+  expect(other.error, other.text).toBeUndefined();
+  expect(other.text).toContain(`other bakes of this profile run, or were cut off: bake-site-0123456789`);
+});
+
+test("a job that fails: the cloud's own code and reason in the place of the plugin's %!s(<nil>)", async () => {
+  emulator.fail("ECS POST /v1/{project_id}/cloudservers", {
+    job: { code: "Ecs.0319", reason: "No valid host was found." },
+  });
+  const { text } = await bake();
+  expect(text).toMatch(/BK401 the build failed at: make the server and reach it\n/);
+  expect(text).toMatch(/the cloud's job [0-9a-f]{32} \(createServer\): FAIL, Ecs\.0319: No valid host was found\.\n/);
+  expect(text).toContain("The zone has no room for this flavor now: try another zone, or later.");
+  expect(text).not.toContain("<nil>");
+  expect(text).toContain("nothing is left in the cloud");
+  expect(things()).toEqual([]);
+});
+
+test("a job's parts are told, with what to do, each once", () => {
+  const part = {
+    job_type: "createSingleServer",
+    status: "FAIL",
+    error_code: "Ecs.0001",
+    fail_reason: "quota\n is used up",
+  };
+  const job = {
+    status: "FAIL",
+    job_type: "createServer",
+    error_code: "Ecs.0001",
+    fail_reason: null,
+    entities: { sub_jobs: [part, part] },
+  };
+  expect(describeJob("j", job)).toEqual([
+    "the cloud's job j (createServer): FAIL, Ecs.0001",
+    "  createSingleServer: FAIL, Ecs.0001: quota is used up",
+    "  createSingleServer: FAIL, Ecs.0001: quota is used up",
+    "A quota is used up: remove what is not needed, or ask for more in the console.",
+  ]);
+  expect(describeJob("j", { status: "FAIL", entities: undefined })).toEqual(["the cloud's job j: FAIL"]);
+});
+
+test("Ctrl-C while the image is made: what is waited for is said, the image's ID is kept, and the next bake takes it", async () => {
+  emulator.world.takes.image = 400;
+  const stop = new AbortController();
+  const watch = setInterval(() => {
+    if (emulator.calls.includes("IMS POST /v2/cloudimages/action")) stop.abort(new Error("interrupted"));
+  }, 10);
+  const { text, error, file } = await bake({ signal: stop.signal });
+  clearInterval(watch);
+  const image = emulator.world.images.at(-1);
+  expect(error).toBe(stop.signal.reason);
+  expect(text).toContain(
+    "the cloud makes the image, and Packer's plugin cannot be stopped before it is there: up to 60 minutes",
+  );
+  expect(text).toContain(`the image is there: ${image?.id}`);
+  expect(file("image.json")).toMatchObject({ imageId: image?.id, interrupted: true });
+  expect(text).toContain("nothing is left in the cloud");
+  expect(things()).toEqual([]);
+  const next = await bake();
+  expect(next.image, next.text).toContain(`image ID ${image?.id}`);
+  expect(next.file("image.json")).not.toHaveProperty("interrupted");
+  expect(emulator.calls.filter((call) => call === "IMS POST /v2/cloudimages/action")).toHaveLength(1);
+});
+
+test("an image of the same inputs that is being made: nothing is begun, its ID is told", async () => {
+  const first = await bake();
+  const image = emulator.world.images.at(-1);
+  expect(first.error, first.text).toBeUndefined();
+  if (image !== undefined) image.status = "queued";
+  const calls = byPlugin().length;
+  const { text } = await bake({ name: "b" });
+  expect(text).toContain(`BK427 an image of these inputs is being made: ${image?.id} is queued`);
+  expect(byPlugin()).toHaveLength(calls);
+});
+
+test("two bakes of the same inputs at once: both end, neither takes the other's server for its own, the twin is told", async () => {
+  let waiting = 0;
+  const gate = async (): Promise<void> => {
+    waiting += 1;
+    while (waiting < 2) await new Promise((done) => setTimeout(done, 5));
+  };
+  const [a, b] = await Promise.all([
+    bake({ name: "a", gate, env: { STAND_IN_FAIL: "artifact goss could not be fetched" } }),
+    bake({ name: "b", gate, env: { STAND_IN_PROVISION: "1500" } }),
+  ]);
+  // The one that fails removes its own, and does not name the other's, which still runs.
+  expect(a?.text).toContain("BK401");
+  expect(a?.text).toContain("nothing is left in the cloud");
+  expect(b?.error, b?.text).toBeUndefined();
+  expect(things()).toEqual([]);
+  Object.assign(emulator.world.images.at(-1) ?? {}, { status: "deleted" });
+  waiting = 0;
+  const both = await Promise.all([bake({ name: "c", gate }), bake({ name: "d", gate })]);
+  expect(both.map(({ error }) => error)).toEqual([undefined, undefined]);
+  expect(both.map(({ text }) => text).join("\n")).toMatch(
+    /another bake of the same inputs made [0-9a-f-]{36}: one of these images is enough/,
+  );
+});
+
+test("the plugin's lines, as it prints them", () => {
+  const lines = [
+    "Creating temporary keypair: packer_1...",
+    "Created temporary keypair: packer_1",
+    "Created EIP: '0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0' (203.0.113.7)",
+    "Launching server in AZ cn-north-4b...",
+    "Server ID: s-1",
+    "Connected to SSH!",
+    "Stopping server: s-1 ...",
+    "Creating the image: CI node 2 cards",
+    "Image: not an id",
+  ];
+  expect(lines.reduce(readLine, nothingMade)).toEqual({
+    stage: "image",
+    keyPair: "packer_1",
+    address: "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
+    zone: "cn-north-4b",
+    serverId: "s-1",
+  });
+  const failed =
+    "Error waiting for server (ff80) to become ready: unexpected state 'FAIL', wanted target 'SUCCESS'. last error: %!s(<nil>)";
+  expect(readLine(nothingMade, failed).serverJob).toBe("ff80");
+  // What a step prints is no line of the plugin's.
+  expect(readLine(nothingMade, "bake: Image: 0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0")).toEqual(nothingMade);
+  expect(waitsFor({ stage: "image" }, 90)).toContain("up to 90 minutes");
+});
+
+test("estimates: what the plugin waits for nothing, and the zeros of a large disk", () => {
+  expect(estimate({ diskSize: 40, diskType: "SSD" })).toEqual([
+    "the plugin waits 285 s for nothing, 210 s of them after the server is gone",
+  ]);
+  expect(estimate({ diskSize: 1024, diskType: "SAS" })[1]).toContain("free space of 1024 GiB: about 184 minutes");
+});
+
+test("from where an image was built: what CI says, without logins, tokens or syntax", () => {
+  const url = "https://u:p@ci.example.com/builds/7?token=x#y";
+  expect(builtFrom({ BUILDKITE_COMMIT: "HEAD", BUILDKITE_BUILD_URL: url })).toBe(
+    "Build https://ci.example.com/builds/7",
+  );
+  expect(
+    builtFrom({
+      GITHUB_SHA: "4b5a6978",
+      GITHUB_SERVER_URL: "https://github.com",
+      GITHUB_REPOSITORY: "a/b",
+      GITHUB_RUN_ID: "7",
+    }),
+  ).toBe("Commit 4b5a6978. Build https://github.com/a/b/actions/runs/7");
+  expect(builtFrom({ GIT_COMMIT: "x\n<b>", BUILD_URL: "javascript:alert(1)" })).toBe("");
+  expect(builtFrom({})).toBe("");
+});
