@@ -185,8 +185,9 @@ store
 program
   .command("diff <from> <to>")
   .description("what changes on the node: between two locks, profiles or images; exit 1 when something does")
+  .option("--names", "of files their names alone, not what differs in them")
   .option("--json", "the differences as JSON")
-  .action(async (from: string, to: string, options: { json?: boolean }) => {
+  .action(async (from: string, to: string, options: { json?: boolean; names?: boolean }) => {
     const { diff } = await import("./commands/diff.ts");
     process.exitCode = await diff(from, to, options);
   });
@@ -213,15 +214,16 @@ takesProfile(program.command("check"))
   );
 
 takesProfile(program.command("doctor"))
-  .description("look at what a bake in the cloud needs, before anything is made: a table; it only looks")
+  .description("look at what a bake needs, this machine or the profile's cloud, before anything is made: a table")
   .addOption(
     new Option("--target <target>", "where; without it the profile's target in a cloud").choices(
       Object.keys(targetChoices),
     ),
   )
+  .option("--offline", "ask no host")
   .option("--json", "the lines as JSON")
   .action(
-    withProfile(async (options: DoctorOptions) => {
+    withOptionalProfile(async (options: DoctorOptions) => {
       const { doctor } = await import("./commands/doctor.ts");
       process.exitCode = await doctor(options);
     }),

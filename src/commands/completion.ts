@@ -72,9 +72,10 @@ const firstWords = (program: Command): string =>
 
 /** Works in bash 4 and newer, with or without bash-completion; zsh runs it through bashcompinit. */
 const script = (program: Command): string => `_bake() {
-  local current=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]}
+  local current=\${COMP_WORDS[COMP_CWORD]} last=\$((COMP_CWORD - 1))
+  local before=\${COMP_WORDS[last]}
   local words='' options='' want='' command='' each folder
-  for each in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+  for each in "\${COMP_WORDS[@]:1:$last}"; do
     case $each in
       -*) [ -z "$command" ] || break ;;
       *)
@@ -132,4 +133,4 @@ ${cases(program)}
 export const completion = (program: Command, shell: Shell): string =>
   shell === "bash"
     ? `# bash completion of bake: eval "$(bake completion bash)"\n${script(program)}complete -o filenames -F _bake bake\n`
-    : `#compdef bake\n# zsh completion of bake: eval "$(bake completion zsh)"\nautoload -U +X compinit bashcompinit\n(( $+functions[compdef] )) || compinit -u\nbashcompinit\n${script(program)}complete -o filenames -F _bake bake\n`;
+    : `#compdef bake\n# zsh completion of bake: eval "$(bake completion zsh)"\nautoload -U +X compinit bashcompinit\n(( $+functions[compdef] )) || compinit -i\nbashcompinit\n${script(program)}complete -o filenames -F _bake bake\n`;

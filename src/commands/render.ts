@@ -1,6 +1,5 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { unifiedHunks } from "../formats/line-diff.ts";
 import { say } from "../host/verbosity.ts";
 import { readLock } from "../lock/read.ts";
 import { planFor } from "./plan.ts";
@@ -9,6 +8,7 @@ import { type Rendered, renderTree, templateNames } from "../render/tree.ts";
 import { userDataOrigins } from "../render/user-data.ts";
 import { differences, writeTree } from "../render/write.ts";
 import { readTemplates } from "../host/root.ts";
+import { shownHunks } from "./hunks.ts";
 import { outFolder, reportReview, reportStaleness } from "./planned.ts";
 import { readProfileFile, reportFailure, requireProfile } from "./profile-file.ts";
 import { forEachProfile, namesOf } from "./profiles.ts";
@@ -19,15 +19,6 @@ export interface RenderOptions {
   readonly output?: string;
   readonly json?: boolean;
 }
-
-/** Lines of one file's difference that are shown: a file that is another altogether says no more in thousands. */
-const mostLines = 200;
-
-const shownHunks = (from: string, to: string): string => {
-  const lines = unifiedHunks(from, to).join("\n").split("\n");
-  const left = lines.length - mostLines;
-  return left > 0 ? [...lines.slice(0, mostLines), `... ${left} more lines`].join("\n") : lines.join("\n");
-};
 
 /** What is not up to date: what is there against what would be rendered. */
 const differencesOf = async (folder: string, files: Rendered["files"]) => {

@@ -134,7 +134,7 @@ test("ls: each profile with target, agents and lock; bases and wrong ones are to
   expect(stdout).toMatch(/^ {2}profile +target +agents +lock +file\n/);
   expect(stdout).toMatch(/^ {2}site +qemu +4 agents, 2 NPUs each, queue ascend +no lock +profiles\/site\.yaml$/m);
   expect(stdout).toMatch(/^ {2}wrong +\d+ errors?: bake validate +profiles\/wrong\.yaml$/m);
-  expect(stdout).toMatch(/^ {2}ascend +base of 1card, .* +bake's own$/m);
+  expect(stdout).toMatch(/^ {2}ascend +base of site, 1card, .* +bake's own$/m);
   writeFileSync(join(folder, "profiles/site.lock.json"), "{");
   const { profiles } = JSON.parse(bake("ls", "--json").stdout) as { profiles: { name: string }[] };
   expect(profiles.find(({ name }) => name === "site")).toEqual({
