@@ -3,7 +3,7 @@
  * what the extended profile says; `{ append: […], remove: […] }` changes a list. Where forms exclude each other, such as
  * the two of `storage.disk`, the whole value replaces.
  */
-import { dirname, join, normalize } from "node:path";
+import { basename, dirname, join, normalize } from "node:path";
 import type { ErrorCode } from "../error-codes.ts";
 import type { Diagnostic } from "./diagnostics.ts";
 import { childTypes, isChoice, isList, isProfileRelative, rootTypes, type Type } from "./schema-questions.ts";
@@ -19,6 +19,7 @@ import {
   type Tree,
   valueOf,
 } from "./source.ts";
+import { closest } from "./suggest.ts";
 
 /** The text of a profile, undefined when there is no such file. @throws BakeError BK105 when it cannot be read. */
 type ReadText = (path: string) => string | undefined;
@@ -26,6 +27,8 @@ type ReadText = (path: string) => string | undefined;
 /** Where profiles come from. */
 export interface Library {
   readonly read: ReadText;
+  /** Names of the files in a folder, for what was meant by a path where nothing is. */
+  readonly list?: (folder: string) => readonly string[];
   /** Folder of bake's own profiles: `extends: 2cards` finds them by name. */
   readonly own?: string;
 }
@@ -58,11 +61,38 @@ const chainText = (source: Source): string[] => [
   source.file,
 ];
 
+const endings = [".yaml", ".yml"] as const;
+
+const withoutEnding = (name: string): string => name.replace(/\.ya?ml$/, "");
+
+/** The one that is meant, among the profiles of these folders. */
+const meantName = (named: string, folders: readonly string[], list: (folder: string) => readonly string[]) =>
+  closest(named, [
+    ...new Set(folders.flatMap((folder) => list(folder).filter((name) => /\.ya?ml$/.test(name)).map(withoutEnding))),
+  ]);
+
+/** A path beside it, with the right ending or spelt right; else one of bake's own, which have no path. */
+const meantPath = (
+  named: string,
+  path: string,
+  { read, list = () => [], own }: Omit<Library, "own"> & { readonly own: string | undefined },
+): string | undefined => {
+  const stem = withoutEnding(path);
+  const asNamed = (name: string): string => `${named.slice(0, named.lastIndexOf("/") + 1)}${name}`;
+  const name = basename(stem);
+  const ending = endings.find((each) => read(`${stem}${each}`) !== undefined);
+  if (ending !== undefined) return asNamed(`${name}${ending}`);
+  const near = meantName(name, [dirname(path)], list);
+  const found = near === undefined ? undefined : list(dirname(path)).find((each) => withoutEnding(each) === near);
+  if (found !== undefined) return asNamed(found);
+  return own === undefined ? undefined : meantName(name, [own], list);
+};
+
 /** Parses the profile and what it extends, the nearest first. */
 const parseChain = (
   file: string,
   text: string,
-  { read, own }: Library,
+  { read, own, list = () => [] }: Library,
 ): { files: Parsed[]; problems: Diagnostic[] } => {
   const files = [parseSource(file, text)];
   const problems: Diagnostic[] = [];
@@ -82,7 +112,9 @@ const parseChain = (
     const folder = dirname(last.source.file);
     const isName = /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(named) && !/\.ya?ml$/.test(named);
     const places = isName
-      ? [folder, ...(own === undefined ? [] : [own])].map((each) => join(each, `${named}.yaml`))
+      ? [folder, ...(own === undefined ? [] : [own])].flatMap((each) =>
+          endings.map((ending) => join(each, `${named}${ending}`)),
+        )
       : [named.startsWith("/") ? normalize(named) : join(folder, named)];
     // `extends: 2cards` in a file of that name means bake's own.
     let path = places[0] ?? "";
@@ -109,11 +141,11 @@ const parseChain = (
       break;
     }
     if (found === undefined) {
-      const withEnding = /\.ya?ml$/.test(path) ? undefined : `${path}.yaml`;
+      const meant = isName ? meantName(named, places.map(dirname), list) : meantPath(named, path, { read, list, own });
       problems.push(
         problem("BK106", target.at, `extends names ${isName ? named : path}, which is not there`, {
           label: isName ? `looked at ${places.join(", ")}` : `relative to ${folder}`,
-          ...(withEnding !== undefined && read(withEnding) !== undefined && { help: `did you mean ${named}.yaml?` }),
+          ...(meant !== undefined && { help: `did you mean ${meant}?` }),
         }),
       );
       break;

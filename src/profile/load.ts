@@ -120,9 +120,13 @@ export interface LoadSettings extends Partial<Library> {
 export const loadProfile = (
   text: string,
   file: string,
-  { rules, read = () => undefined, own, exact = (profile) => profile }: LoadSettings,
+  { rules, read = () => undefined, list, own, exact = (profile) => profile }: LoadSettings,
 ): LoadedProfile => {
-  const { sources, tree, problems } = readChain(file, text, { read, ...(own !== undefined && { own }) });
+  const { sources, tree, problems } = readChain(file, text, {
+    read,
+    ...(list !== undefined && { list }),
+    ...(own !== undefined && { own }),
+  });
   const texts = new Map(sources.map((source) => [source.file, shownText(source)]));
   const files = [...texts.keys()];
   // Whoever made a message may have put a value into it.

@@ -8,6 +8,7 @@ import {
   keysOf,
   objects,
   options,
+  placesOfKey,
   requiredKeys,
   type Type,
   typesAt,
@@ -133,10 +134,17 @@ const unknownKeys = (path: ProfilePath, names: readonly string[]): ShapeProblem[
       return { ...problem, message, label: "holds a blank that YAML does not take for one", help };
     }
     const meant = closest(name, allowed);
+    // Right, but one section too high or too low.
+    const elsewhere = meant === undefined ? placesOfKey(name) : [];
     return {
       ...problem,
       message,
-      label: meant === undefined ? `not a key of ${where(path)}` : `did you mean ${meant}?`,
+      label:
+        meant !== undefined
+          ? `did you mean ${meant}?`
+          : elsewhere.length > 0
+            ? `did you mean ${or(elsewhere.slice(0, 4))}?`
+            : `not a key of ${where(path)}`,
       ...(meant !== undefined && { meant }),
       ...(allowed.length > 0 && { help: `keys that can stand here: ${allowed.join(", ")}` }),
     };
