@@ -12,8 +12,7 @@ const shipped = ["src", "bin", "build.mjs", "package.json", ...readJson("package
 
 /** `+0bebbafd3c12`, or `+0bebbafd3c12.modified`; nothing outside of a checkout. */
 const commitOf = () => {
-  const git = (...args) =>
-    execFileSync("git", args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
+  const git = (...args) => execFileSync("git", args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
   try {
     // The checkout of somebody who keeps bake's files inside says nothing about bake.
     if (git("rev-parse", "--show-toplevel") !== realpathSync(".")) return "";

@@ -26,7 +26,9 @@ const folder = join(__dirname, "../dist");
 // Its name holds its digest, and so does the cache's: V8 itself compares no more than the length of the source.
 const name = (existsSync(folder) ? readdirSync(folder) : []).find((each) => /^cli-\w+\.cjs$/.test(each));
 if (name === undefined) {
-  process.stderr.write(`${folder} holds no bundle: run bin/bake of a checkout, which makes it, or install the package again.\n`);
+  process.stderr.write(
+    `${folder} holds no bundle: run bin/bake of a checkout, which makes it, or install the package again.\n`,
+  );
   process.exit(2);
 }
 const filename = join(folder, name);

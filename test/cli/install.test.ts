@@ -13,9 +13,12 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { root } from "../../src/host/root.ts";
 import { needs, type Tool, toolPath } from "../needs.ts";
+
+// bake is started many times in each of them.
+vi.setConfig({ testTimeout: 240_000 });
 
 const folder = mkdtempSync(join(tmpdir(), "bake-install-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
