@@ -73,7 +73,7 @@ const proxyOf: Read<Answers["gitProxy"]> = (text) => {
 
 const diskOf: Read<string | undefined> = (text) => {
   if (/^(?:blank|b)$/i.test(text)) return undefined;
-  if (/^(?:UUID|LABEL)=\S+$/.test(text)) return text;
+  if (/^(?:UUID|LABEL)=/.test(text)) return rightAt("the data disk", ["storage", "disk", "adopt"])(text);
   throw refused(
     `the data disk: ${JSON.stringify(withoutSecretShapes(text))} is neither blank nor UUID=... or LABEL=...`,
     "A disk with a file system is mounted and never formatted: findmnt -no UUID /mnt.",

@@ -161,10 +161,11 @@ test("on a terminal each question is asked until its answer is right; keys of ~/
   const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILQis7noIZ99mnJYBtBmHDveCP9CmQND01H06fPKNars operator@example";
   mkdirSync(join(folder, ".ssh"));
   writeFileSync(join(folder, ".ssh/id_ed25519.pub"), `${key}\n`);
+  const disk = "UUID=85805e4a-2b1f-4ba6-9d5e-0f6b7bd92a4e";
   writeFileSync(join(folder, ".ssh/broken.pub"), "ssh-ed25519 AAAA\n");
   const told = onTerminal(
     [
-      ...["many", "8", "9", "4", "two words", "npu", "nowhere", "192.0.2.10:3141", "", "sda", "UUID=0-1", ""],
+      ...["many", "8", "9", "4", "two words", "npu", "nowhere", "192.0.2.10:3141", "", "sda", "UUID=0-1", disk, ""],
       ...["7", "1", "qmu", "qemu", "amd65", "arm64", "openeuler-24.03-lts-sp9", "openeuler-24.03-lts-sp1"],
     ],
     ...["init", "site"],
@@ -174,6 +175,7 @@ test("on a terminal each question is asked until its answer is right; keys of ~/
   expect(told).toContain('the queue: "two words" cannot be: ');
   expect(told).toContain('the PyPI cache: "nowhere" is no HOST:PORT');
   expect(told).toContain('the data disk: "sda" is neither blank nor UUID=... or LABEL=...');
+  expect(told).toContain('the data disk: "UUID=0-1" cannot be: expected LABEL=');
   expect(told).toContain("  1  id_ed25519.pub  ssh-ed25519 operator@example\n");
   expect(told).not.toContain("broken.pub");
   expect(told).toContain('"7" is no number from 1 to 1');
@@ -184,7 +186,7 @@ test("on a terminal each question is asked until its answer is right; keys of ~/
   expect(profile).toMatchObject({
     agents: { spawn: 2, cards: 4, npus: 8, queue: "npu" },
     network: { pypiCache: { host: "192.0.2.10", port: 3141 } },
-    storage: { disk: { adopt: "UUID=0-1" } },
+    storage: { disk: { adopt: disk } },
     ssh: { operatorKeys: [key] },
     targets: { qemu: { architecture: "aarch64", base: "openeuler-24.03-lts-sp1" } },
   });

@@ -119,6 +119,8 @@ const tryOut = (node: string): void => {
   expect(bake("--version").stdout).toMatch(new RegExp(`^\\d+\\.\\d+\\.\\d+\\+${commit}\n$`));
   for (const [args, answer] of [
     [["init", "site"], /^profiles\/site\.yaml: written/],
+    [["ls"], /^ {2}site +qemu +4 agents/m],
+    [["explain", "BK115"], /^BK115: .*\n[^]*error\[BK115\]/],
     [["validate", "--profile", "site"], /^profiles\/site\.yaml: ok$/m],
     [["render", "--profile", "site"], /^out\/site: \d+ files/],
     [["render", "--profile", "site", "--check"], /^$/],
