@@ -147,8 +147,8 @@ while True:
     told += re.sub(r"\\x1b\\[[0-9;?]*[A-Za-z]", "", data.decode())
     if re.search(r": $", told[seen:]) and answers:
         seen = len(told)
-        os.write(fd, (answers.pop(0) + "\r").encode())
-print(told.replace("\r", ""))
+        os.write(fd, (answers.pop(0) + "\\r").encode())
+print(told.replace("\\r", ""))
 print("exit", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))`,
       JSON.stringify(answers),
       join(root, "bin/bake"),
