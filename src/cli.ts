@@ -3,7 +3,7 @@ import { Argument, Command, CommanderError, Option } from "commander";
 import type { DoctorOptions } from "./commands/doctor.ts";
 import type { FetchOptions } from "./commands/fetch.ts";
 import type { ImageOptions } from "./commands/image.ts";
-import type { InitOptions } from "./commands/init.ts";
+import type { InitOptions } from "./commands/init-answers.ts";
 import type { LockOptions } from "./commands/lock.ts";
 import type { RenderOptions } from "./commands/render.ts";
 import type { UserDataOptions } from "./commands/user-data.ts";
@@ -11,12 +11,14 @@ import type { ValidateOptions } from "./commands/validate.ts";
 import type { CheckOptions } from "./commands/check.ts";
 import {
   completeTable,
+  repeatable,
   takesProfile,
   takesProfiles,
   withOptionalProfile,
   withProfile,
   withProfiles,
 } from "./commands/command-line.ts";
+import { addHelp } from "./commands/help.ts";
 import { endUncaught, installLastResort } from "./commands/last-resort.ts";
 import type { Shell } from "./commands/completion.ts";
 import { version } from "./host/version.ts";
@@ -49,13 +51,16 @@ program
   )
   .option("--base <name>", "base image (openeuler-22.03-lts-sp4)")
   .option("--architecture <name>", "x86_64 or aarch64 (aarch64)")
-  .option(
-    "--image <reference>",
-    "image to pre-load; can be repeated",
-    (image: string, all: string[]) => [...all, image],
-    [] as string[],
-  )
-  .action(async (name: string, options: Omit<InitOptions, "image"> & { image: string[] }) => {
+  .addOption(repeatable("--image <reference>", "image to pre-load"))
+  .addOption(repeatable("--operator-key <file>", "public key that may log in as root"))
+  .addOption(new Option("--target <target>", "where images are baked (qemu)").choices(Object.keys(targetChoices)))
+  .option("--region <region>", "of Huawei Cloud")
+  .option("--source-image <id>", "image there that a bake starts from")
+  .option("--flavor <flavor>", "of the server there that builds")
+  .option("--vpc <id>", "of that server")
+  .option("--subnet <id>", "of that server")
+  .option("--security-group <id>", "of that server")
+  .action(async (name: string, options: InitOptions) => {
     const { init } = await import("./commands/init.ts");
     process.exitCode = await init(name, options);
   });
@@ -195,11 +200,11 @@ program
 takesProfile(program.command("check"))
   .description("validate an image or a running host against its profile: a table by guide row")
   .option("--image [file]", "boot this image in a VM; without a file the one in out/<profile>/")
-  .option(
-    "--host <[user@]host[:port]>",
-    "look at a host by ssh, read-only, also one that was set up by hand; can be repeated",
-    (host: string, all: string[]) => [...all, host],
-    [] as string[],
+  .addOption(
+    repeatable(
+      "--host <[user@]host[:port]>",
+      "look at a host by ssh, read-only, also one that was set up by hand; several side by side",
+    ),
   )
   .option("--trial", "the trial's image, or a host made from it")
   .option("--json", "results as JSON")
@@ -238,12 +243,7 @@ takesProfile(program.command("user-data"))
       .default("yaml"),
   )
   .option("--output <file>", "write it there, mode 0600")
-  .option(
-    "--authorized-key <file>",
-    "public keys that may log in as root, besides ssh.operatorKeys; can be repeated",
-    (file: string, files: string[]) => [...files, file],
-    [] as string[],
-  )
+  .addOption(repeatable("--authorized-key <file>", "public keys that may log in as root, besides ssh.operatorKeys"))
   .option("--no-npus", "the host has none: do not wait for them")
   .option("--stock", "for a host with a stock image, which becomes the node without a bake")
   .option("--mirror <url>", "where such a host gets everything by digest (targets.huaweicloud.mirror)")
@@ -284,6 +284,7 @@ program
   });
 
 completeTable(program);
+addHelp(program);
 
 program.parseAsync().catch((error: unknown) => {
   // Wrong usage is a failure, not a finding. What was printed is still on its way.

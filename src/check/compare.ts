@@ -118,7 +118,9 @@ export const formatAnnotation = (profile: string, nodes: readonly NodeReport[]):
       .map(({ check, detail, found }) =>
         [
           `- ${code(name)} **${check.rows.join(" ")}** ${markdownCell(check.title)} (${code(check.id)}${gates(check) ? "" : ", advisory"})`,
-          ...((found ?? detail) === undefined ? [] : [`  <br>found ${code((found ?? detail ?? "").replace(/\s+/g, " "))}`]),
+          ...((found ?? detail) === undefined
+            ? []
+            : [`  <br>found ${code((found ?? detail ?? "").replace(/\s+/g, " "))}`]),
           ...(check.help === undefined ? [] : [`  <br>to do: ${markdownCell(check.help)}`]),
         ].join("\n"),
       ),

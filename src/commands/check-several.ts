@@ -104,7 +104,9 @@ export const checkSeveral = async (
     return failures === "" && problems.length === 0
       ? []
       : [
-          [name, ...(failures === "" ? [] : [failures]), ...problems.map((each) => `  could not check: ${each}`)].join("\n"),
+          [name, ...(failures === "" ? [] : [failures]), ...problems.map((each) => `  could not check: ${each}`)].join(
+            "\n",
+          ),
         ];
   });
   process.stdout.write(`\n${[formatSideBySide(nodes, paint), ...told, summaryLine(nodes)].join("\n\n")}\n`);

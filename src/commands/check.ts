@@ -113,7 +113,11 @@ export const check = async (options: CheckOptions): Promise<number> => {
           : await lookAtHost(host, store, asked, planned, { target, secrets, keep, goss });
       await saveDurations();
       const name =
-        target === undefined ? (options.image === true ? asked.folder : String(options.image)) : formatSshTarget(target);
+        target === undefined
+          ? options.image === true
+            ? asked.folder
+            : String(options.image)
+          : formatSshTarget(target);
       await writeReports(options, planned.plan.profile, [{ name, ...looked }]);
       const exitCode = exitCodeOf(looked.results, looked.problems.length > 0);
       const object = reportObject(planned.plan, looked.node, looked.results, { problems: looked.problems, exitCode });

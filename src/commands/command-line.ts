@@ -1,5 +1,5 @@
 /** What the commands have in common on the command line. Loaded with the table: it imports no room that takes time to load. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { setVerbosity } from "../host/verbosity.ts";
 
 const described = "profiles/<name>.yaml, or a path to a profile";
@@ -8,16 +8,20 @@ const described = "profiles/<name>.yaml, or a path to a profile";
 export const takesProfile = (command: Command): Command =>
   command.argument("[profile]", described).option("-p, --profile <name>", "the same (BAKE_PROFILE)");
 
+/** An option whose description ends so takes several values. */
+const repeated = "can be repeated";
+
+/** An option that can be given several times: all its values. */
+export const repeatable = (flags: string, description: string): Option =>
+  new Option(flags, `${description}; ${repeated}`)
+    .argParser((value: string, all: string[]) => [...all, value])
+    .default([], "none");
+
 /** Takes profiles, or `--all`. */
 export const takesProfiles = (command: Command): Command =>
   command
     .argument("[profiles...]", described)
-    .option(
-      "-p, --profile <name>",
-      "the same (BAKE_PROFILE); can be repeated",
-      (name: string, all: string[]) => [...all, name],
-      [] as string[],
-    )
+    .addOption(repeatable("-p, --profile <name>", "the same (BAKE_PROFILE)"))
     .option("--all", "all profiles of profiles/ that are no bases of others");
 
 const fromEnvironment = (): string | undefined => process.env["BAKE_PROFILE"] || undefined;
@@ -47,7 +51,9 @@ export const withOptionalProfile =
 
 /** An action with all profiles that were named, each once; undefined for `--all`. */
 export const withProfiles =
-  <Options>(action: (options: Omit<Options, "profile" | "all">, profiles: readonly string[] | undefined) => Promise<void>) =>
+  <Options>(
+    action: (options: Omit<Options, "profile" | "all">, profiles: readonly string[] | undefined) => Promise<void>,
+  ) =>
   (
     positional: readonly string[],
     { profile, all, ...options }: Options & { profile: readonly string[]; all?: true },
@@ -63,9 +69,6 @@ export const withProfiles =
   };
 
 const allCommands = (command: Command): Command[] => [command, ...command.commands.flatMap(allCommands)];
-
-/** An option whose description ends so takes several values. */
-const repeated = "can be repeated";
 
 /** What every command has, and what none takes. */
 export const completeTable = (program: Command): void => {

@@ -2,9 +2,7 @@
 import type { Command, Option } from "commander";
 import { filesIn, nameOf, ownProfiles } from "./find-profile.ts";
 
-export const shells = ["bash", "zsh"] as const;
-
-export type Shell = (typeof shells)[number];
+export type Shell = "bash" | "zsh";
 
 /** In single quotes, for either shell. */
 const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
@@ -16,8 +14,10 @@ interface Leaf {
 }
 
 const leaves = (command: Command, before = ""): Leaf[] =>
-  command.commands
-    .filter((each) => !("_hidden" in each && each._hidden === true))
+  command
+    .createHelp()
+    .visibleCommands(command)
+    .filter((each) => each.name() !== "help")
     .flatMap((each) => {
       const words = `${before}${each.name()}`;
       return each.commands.length === 0 ? [{ words, command: each }] : leaves(each, `${words} `);
@@ -63,7 +63,8 @@ const groups = (program: Command): string =>
   program.commands
     .filter(({ commands }) => commands.length > 0)
     .map(
-      (command) => `    ${quoted(command.name())}) words=${quoted(command.commands.map((each) => each.name()).join(" "))} ;;`,
+      (command) =>
+        `    ${quoted(command.name())}) words=${quoted(command.commands.map((each) => each.name()).join(" "))} ;;`,
     )
     .join("\n");
 
@@ -72,7 +73,7 @@ const firstWords = (program: Command): string =>
 
 /** Works in bash 4 and newer, with or without bash-completion; zsh runs it through bashcompinit. */
 const script = (program: Command): string => `_bake() {
-  local current=\${COMP_WORDS[COMP_CWORD]} last=\$((COMP_CWORD - 1))
+  local current=\${COMP_WORDS[COMP_CWORD]} last=$((COMP_CWORD - 1))
   local before=\${COMP_WORDS[last]}
   local words='' options='' want='' command='' each folder
   for each in "\${COMP_WORDS[@]:1:$last}"; do

@@ -90,7 +90,12 @@ export const doctor = async (options: DoctorOptions): Promise<number> => {
     if (options.profile === undefined) {
       const architecture = architectureHere(host);
       const lines = await lookAtMachine(host, { architecture, out: "out", offline });
-      return tell(lines, `this machine, to bake ${architecture} in a local VM`, { profile: null, target: "qemu" }, json);
+      return tell(
+        lines,
+        `this machine, to bake ${architecture} in a local VM`,
+        { profile: null, target: "qemu" },
+        json,
+      );
     }
     const asked = await readAsked({ profile: options.profile });
     if (asked === undefined) return 2;

@@ -55,9 +55,7 @@ export const places = (): Place[] => {
         ? [{ folder: relative(here, profiles) || ".", home: relative(here, folder), kind: "project" as const }]
         : []),
       // Inside profiles/ itself, results go beside it, as from above.
-      ...(folder === here && basename(here) !== "profiles"
-        ? [{ folder: ".", home: "", kind: "beside" as const }]
-        : []),
+      ...(folder === here && basename(here) !== "profiles" ? [{ folder: ".", home: "", kind: "beside" as const }] : []),
     ];
   });
   return project.some(({ folder }) => join(here, folder) === ownProfiles)
@@ -79,7 +77,7 @@ export const filesIn = (folder: string): string[] => {
 };
 
 /** Profiles of a folder, by path. What lies beside somebody in the current folder may be anything. */
-export const profilesIn = ({ folder }: Place): string[] =>
+const profilesIn = ({ folder }: Place): string[] =>
   filesIn(folder)
     .filter(isEnding)
     .map((name) => join(folder, name));

@@ -27,11 +27,7 @@ const nothing = (asked: string): BakeError => {
   const steps = stepsOf(asked);
   const above = keysAt(steps.slice(0, -1));
   const near = closest(String(steps.at(-1) ?? ""), above);
-  const meant = /^bk/i.test(asked)
-    ? code
-    : near === undefined
-      ? undefined
-      : [...steps.slice(0, -1), near].join(".");
+  const meant = /^bk/i.test(asked) ? code : near === undefined ? undefined : [...steps.slice(0, -1), near].join(".");
   return new BakeError(
     "BK131",
     `bake explain: there is no error code and no setting ${JSON.stringify(asked)}`,
@@ -76,7 +72,9 @@ export const lookUp = async (asked: string, { json = false }: { readonly json?: 
       head,
       ...(text === undefined ? [] : [text]),
       ...("keys" in found && found.keys !== undefined ? [`holds: ${found.keys.join(", ")}`] : []),
-      ...(example === undefined ? [] : ["code" in found ? example.replace(/^(?=.)/gm, "    ") : `for example: ${example}`]),
+      ...(example === undefined
+        ? []
+        : ["code" in found ? example.replace(/^(?=.)/gm, "    ") : `for example: ${example}`]),
     ];
     process.stdout.write(`${parts.join("\n\n")}\n`);
     return 0;

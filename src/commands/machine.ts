@@ -25,7 +25,7 @@ const memory = 4e9;
 /** Milliseconds for an answer of a host. */
 const patience = 8_000;
 
-const nodeLine = (): Line => ({ id: "node", title: "Node.js", outcome: "ok", detail: process.version });
+const nodeLine = async (): Promise<Line> => ({ id: "node", title: "Node.js", outcome: "ok", detail: process.version });
 
 const systemLine = async (host: Host): Promise<Line> => {
   const head = { id: "system", title: "this machine" };
@@ -40,7 +40,12 @@ const systemLine = async (host: Host): Promise<Line> => {
     };
   return (await exists("/usr/bin/apt-get"))
     ? { ...head, outcome: "ok", detail }
-    : { ...head, outcome: "note", detail, help: "bake installs packages with apt-get alone: here they are installed by hand." };
+    : {
+        ...head,
+        outcome: "note",
+        detail,
+        help: "bake installs packages with apt-get alone: here they are installed by hand.",
+      };
 };
 
 const packagesLine = async (host: Host, architecture: Architecture): Promise<Line> => {
@@ -75,7 +80,11 @@ const packerLine = async (host: Host): Promise<Line> => {
 const kvmLine = async (host: Host, architecture: Architecture): Promise<Line> => {
   const head = { id: "kvm", title: "KVM" };
   if (localMachines[architecture].kvmHost !== host.architecture)
-    return { ...head, outcome: "note", detail: `none for ${architecture} on ${host.architecture}: emulated, minutes a boot` };
+    return {
+      ...head,
+      outcome: "note",
+      detail: `none for ${architecture} on ${host.architecture}: emulated, minutes a boot`,
+    };
   const why = await access("/dev/kvm", constants.R_OK | constants.W_OK).then(
     () => undefined,
     (error: NodeJS.ErrnoException) => error.code,
@@ -85,7 +94,10 @@ const kvmLine = async (host: Host, architecture: Architecture): Promise<Line> =>
   return {
     ...head,
     outcome: "note",
-    detail: why === "ENOENT" ? "no /dev/kvm: emulated, minutes a boot" : "/dev/kvm is there, and not for this user: emulated, minutes a boot",
+    detail:
+      why === "ENOENT"
+        ? "no /dev/kvm: emulated, minutes a boot"
+        : "/dev/kvm is there, and not for this user: emulated, minutes a boot",
     help:
       why === "ENOENT"
         ? "Turn on virtualization in the firmware, or nested virtualization where this is a VM."
@@ -107,10 +119,22 @@ const diskLine = async (id: string, title: string, folder: string): Promise<Line
   );
   const detail = `${place}: ${formatBytes(free)} free`;
   if (!writable)
-    return { id, title, outcome: "wrong", detail: `${place} cannot be written`, help: "Run bake in a folder of your own, or set XDG_CACHE_HOME." };
+    return {
+      id,
+      title,
+      outcome: "wrong",
+      detail: `${place} cannot be written`,
+      help: "Run bake in a folder of your own, or set XDG_CACHE_HOME.",
+    };
   return free >= room
     ? { id, title, outcome: "ok", detail }
-    : { id, title, outcome: "wrong", detail, help: `A trial takes ${formatBytes(room)}; a link to another disk is followed.` };
+    : {
+        id,
+        title,
+        outcome: "wrong",
+        detail,
+        help: `A trial takes ${formatBytes(room)}; a link to another disk is followed.`,
+      };
 };
 
 const memoryLine = async (): Promise<Line> => {
@@ -122,7 +146,12 @@ const memoryLine = async (): Promise<Line> => {
   const detail = `${formatBytes(available)} available`;
   return available >= memory
     ? { ...head, outcome: "ok", detail }
-    : { ...head, outcome: "wrong", detail, help: `The VM of a bake and this machine take ${formatBytes(memory)}: end something else.` };
+    : {
+        ...head,
+        outcome: "wrong",
+        detail,
+        help: `The VM of a bake and this machine take ${formatBytes(memory)}: end something else.`,
+      };
 };
 
 /** Whom a bake asks: for all of them what for. Pure. */
@@ -142,7 +171,8 @@ const hostsOf = (profile: Profile | undefined, env: Host["env"]): ReadonlyMap<st
     add(proxy.startsWith("http") ? proxy : "https://proxy.golang.org", "Go modules");
     return found;
   }
-  const { docker, buildx, agent, goss, releases, openeuler, modelscope, huggingface, registries } = lockSources(profile);
+  const { docker, buildx, agent, goss, releases, openeuler, modelscope, huggingface, registries } =
+    lockSources(profile);
   for (const [what, url] of Object.entries({ docker, buildx, agent, goss, releases })) add(url, what);
   if (profile.targets.qemu !== undefined && typeof profile.targets.qemu.base === "string") add(openeuler, "base");
   for (const model of profile.models) add("modelscope" in model ? modelscope : huggingface, "models");
@@ -187,7 +217,12 @@ const hostLine = async (host: Host, origin: string, what: string, named: boolean
  */
 export const lookAtMachine = async (
   host: Host,
-  asked: { readonly profile?: Profile; readonly architecture: Architecture; readonly out: string; readonly offline: boolean },
+  asked: {
+    readonly profile?: Profile;
+    readonly architecture: Architecture;
+    readonly out: string;
+    readonly offline: boolean;
+  },
 ): Promise<readonly Line[]> => {
   const { profile, architecture, out, offline } = asked;
   const hosts = offline ? [] : [...hostsOf(profile, host.env)];

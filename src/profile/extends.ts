@@ -68,7 +68,13 @@ const withoutEnding = (name: string): string => name.replace(/\.ya?ml$/, "");
 /** The one that is meant, among the profiles of these folders. */
 const meantName = (named: string, folders: readonly string[], list: (folder: string) => readonly string[]) =>
   closest(named, [
-    ...new Set(folders.flatMap((folder) => list(folder).filter((name) => /\.ya?ml$/.test(name)).map(withoutEnding))),
+    ...new Set(
+      folders.flatMap((folder) =>
+        list(folder)
+          .filter((name) => /\.ya?ml$/.test(name))
+          .map(withoutEnding),
+      ),
+    ),
   ]);
 
 /** A path beside it, with the right ending or spelt right; else one of bake's own, which have no path. */

@@ -135,7 +135,10 @@ const unknownKeys = (path: ProfilePath, names: readonly string[]): ShapeProblem[
     }
     const meant = closest(name, allowed);
     // Right, but one section too high or too low.
-    const elsewhere = meant === undefined ? placesOfKey(name) : [];
+    const elsewhere =
+      meant === undefined
+        ? placesOfKey(name).filter((place) => path.length === 0 || place.split(".").length === 2)
+        : [];
     return {
       ...problem,
       message,

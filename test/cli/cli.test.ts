@@ -210,5 +210,7 @@ test("check: many hosts at once, side by side; one that nobody can reach does no
     stdout: expect.not.stringContaining("guide") as unknown,
   });
   expect(readFileSync(join(folder, "junit.xml"), "utf8")).toContain("<error");
-  expect(bake("check", "2cards", ...hosts, "--bundle", "b.tar.gz").stderr).toContain("--bundle takes one host at a time");
+  expect(bake("check", "2cards", ...hosts, "--bundle", "b.tar.gz").stderr).toContain(
+    "--bundle takes one host at a time",
+  );
 });

@@ -70,6 +70,7 @@ test("zsh has the same through bashcompinit", () => {
     env: { ...process.env, HOME: folder },
   });
   // Where there is a zsh, it reads it.
-  if (zsh.error === undefined) expect({ stdout: zsh.stdout, stderr: zsh.stderr }).toEqual({ stdout: "1\n", stderr: "" });
+  if (zsh.error === undefined)
+    expect({ stdout: zsh.stdout, stderr: zsh.stderr }).toEqual({ stdout: "1\n", stderr: "" });
   expect(bake("completion", "fish")).toBe("");
 });

@@ -116,8 +116,7 @@ test("without a profile: this machine, each line with what to do; no host is ask
   const report = JSON.parse(stdout) as { lines: { id: string; outcome: string; detail: string; help?: string }[] };
   const ids = report.lines.map(({ id }) => id);
   expect(ids).toEqual(["node", "system", "packages", "packer", "kvm", "disk", "cache", "memory"]);
-  for (const { id, outcome, help } of report.lines)
-    if (outcome === "wrong") expect(help, id).toMatch(/\S/);
+  for (const { id, outcome, help } of report.lines) if (outcome === "wrong") expect(help, id).toMatch(/\S/);
   // Nothing of a bake's programs is on this PATH.
   const packages = report.lines.find(({ id }) => id === "packages");
   expect(packages).toMatchObject({ outcome: process.getuid?.() === 0 ? "note" : "wrong" });

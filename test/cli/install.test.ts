@@ -15,9 +15,12 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { root } from "../../src/host/root.ts";
 import { needs, type Tool, toolPath } from "../needs.ts";
+
+// bake is started many times in each of them.
+vi.setConfig({ testTimeout: 240_000 });
 
 const folder = mkdtempSync(join(tmpdir(), "bake-install-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -127,6 +130,8 @@ const tryOut = (node: string) => {
   expect(bake("--version").stdout).toMatch(new RegExp(`^\\d+\\.\\d+\\.\\d+\\+${commit}\n$`));
   for (const [args, answer] of [
     [["init", "site"], /^profiles\/site\.yaml: written/],
+    [["ls"], /^ {2}site +qemu +4 agents/m],
+    [["explain", "BK115"], /^BK115: .*\n[^]*error\[BK115\]/],
     [["validate", "--profile", "site"], /^profiles\/site\.yaml: ok$/m],
     [["render", "--profile", "site"], /^out\/site: \d+ files/],
     [["render", "--profile", "site", "--check"], /^$/],

@@ -3,8 +3,11 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { root } from "../../src/host/root.ts";
+
+// bake is started many times in each of them.
+vi.setConfig({ testTimeout: 240_000 });
 
 let folder = "";
 beforeEach(() => {
@@ -57,7 +60,10 @@ test("several profiles, or all: each is told, and the worst exit code counts", (
   expect(all.status).toBe(1);
   expect(all.stdout).toBe("profiles/other.yaml: ok\nprofiles/site.yaml: ok\n");
   expect(all.stderr).toContain("error[BK104]");
-  const json = JSON.parse(bake("validate", "--all", "--json").stdout) as { ok: boolean; profiles: { profile: string }[] };
+  const json = JSON.parse(bake("validate", "--all", "--json").stdout) as {
+    ok: boolean;
+    profiles: { profile: string }[];
+  };
   expect(json.ok).toBe(false);
   expect(json.profiles.map(({ profile }) => profile)).toEqual(["other", "over", "site"]);
   const sarif = JSON.parse(bake("validate", "over", "site", "--format", "sarif").stdout) as { runs: unknown[] };
@@ -123,7 +129,7 @@ test("what was meant is said: names, paths, endings, and what is extended", () =
     write("p", `extends: ${named}\n`);
     const { status, stderr } = bake("validate", "p");
     expect(status).toBe(1);
-    expect(stderr, named).toContain(`= help: did you mean ${meant}?\n`);
+    expect(stderr, named).toContain(`= help: did you mean ${meant}?`);
   }
 });
 
@@ -184,10 +190,15 @@ test("render: another folder, JSON, and a difference that is one line is shown a
 test("explain: a code with its example, a setting, and what was meant", () => {
   const code = bake("explain", "bk115");
   expect(code.status).toBe(0);
-  expect(code.stdout).toMatch(/^BK115: Docker's address pools\n\n[\s\S]*\n\n {4}error\[BK115\]: [\s\S]* {4} --> profile\.yaml:/);
+  expect(code.stdout).toMatch(
+    /^BK115: Docker's address pools\n\n[\s\S]*\n\n {4}error\[BK115\]: [\s\S]* {4} --> profile\.yaml:/,
+  );
   expect(bake("explain", "agents.spawn").stdout).toContain("Agents started by the one service");
   expect(bake("explain", "agents").stdout).toContain("holds: version, spawn, cards");
-  expect(JSON.parse(bake("explain", "BK100", "--json").stdout)).toMatchObject({ code: "BK100", title: "no such profile" });
+  expect(JSON.parse(bake("explain", "BK100", "--json").stdout)).toMatchObject({
+    code: "BK100",
+    title: "no such profile",
+  });
   for (const [asked, meant] of [
     ["BK1155", "BK115"],
     ["agents.spwan", "agents.spawn"],

@@ -49,6 +49,7 @@ export const codesOf: Readonly<Record<string, readonly string[]>> = {
   "image-twice": ["BK113"],
   "image-twice-other-name": ["BK113"],
   "image-without-tag": ["BK102"],
+  "key-one-section-too-high": ["BK103"],
   "key-twice": ["BK101"],
   leaks: ["BK102", "BK103", "BK118", "BK128"],
   "merge-key": ["BK103"],

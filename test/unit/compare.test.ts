@@ -1,7 +1,13 @@
 /** Several nodes side by side, and what CI reads of them: JUnit as an XML parser reads it, Markdown for an annotation. */
 import { execFileSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
-import { exitCodeOfAll, formatAnnotation, formatSideBySide, type NodeReport, summaryLine } from "../../src/check/compare.ts";
+import {
+  exitCodeOfAll,
+  formatAnnotation,
+  formatSideBySide,
+  type NodeReport,
+  summaryLine,
+} from "../../src/check/compare.ts";
 import { formatJunit } from "../../src/check/junit.ts";
 import type { CheckResult, Outcome } from "../../src/check/results.ts";
 
