@@ -16,6 +16,7 @@ import {
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { runInThisContext } from "node:vm";
 import { build, transform } from "esbuild";
 
 const readJson = (file) => JSON.parse(readFileSync(file, "utf8"));
@@ -47,11 +48,11 @@ const templateCode = async () => {
     logLevel: "warning",
   });
   const compiler = { exports: {} };
-  new Function("module", "require", outputFiles[0].text)(compiler, createRequire(import.meta.url));
+  runInThisContext(`(function (module, require) {${outputFiles[0].text}\n})`)(compiler, createRequire(import.meta.url));
   const names = ["templates", "packer"].flatMap((folder) =>
     readdirSync(folder, { recursive: true }).map((name) => join(folder, name)),
   );
-  const texts = names.filter((name) => name.endsWith(".hbs")).toSorted();
+  const texts = names.filter((name) => name.endsWith(".hbs")).toSorted((a, b) => (a < b ? -1 : 1));
   const rows = texts.map((name) => {
     const text = readFileSync(name, "utf8");
     return `[${JSON.stringify(text)}, ${compiler.exports.compile(name, text)}]`;
@@ -107,7 +108,9 @@ const scriptOf = async ({ path, text }) => {
     define: { "import.meta.url": "bundleUrl" },
   });
   const url = code.includes("bundleUrl") ? 'const bundleUrl=require("node:url").pathToFileURL(__filename).href;' : "";
-  const script = `(function(exports,require,module,__filename){${url}${code}\n})`;
+  // esbuild leaves what stands in regular expressions as it is.
+  const escaped = code.replace(/[^\x00-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  const script = `(function(exports,require,module,__filename){${url}${escaped}\n})`;
   // One byte a character: read as it is, in half the memory.
   if (Buffer.byteLength(script) !== script.length) throw new Error(`${basename(path)} is not ASCII`);
   if (/\bimport\(/.test(script)) throw new Error(`${basename(path)} calls import()`);

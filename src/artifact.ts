@@ -166,9 +166,9 @@ interface KindOf<A extends Artifact> {
   readonly isArchive: boolean;
   /**
    * How it comes to a node. `disk`: the image is made on it. `release`: provision.sh knows its place. `file`: at the place that
-   * the profile names. `image-blobs`: blob by blob. `none`: it does not reach a node yet.
+   * the profile names. `image-blobs`: blob by blob. `model-files`: file by file, to the data disk; with the image, or from a mirror.
    */
-  readonly install: "disk" | "release" | "file" | "image-blobs" | "none";
+  readonly install: "disk" | "release" | "file" | "image-blobs" | "model-files";
   /** The files that it consists of. */
   readonly parts: (artifact: A) => LockedFile[];
   /** One digest for all of it, as hex. */
@@ -272,7 +272,7 @@ const kinds: { readonly [K in Kind]: KindOf<ArtifactOf<K>> } = {
         ? { type: "huggingface", name, version }
         : { type: "generic", name: `modelscope/${name}`, version },
     isArchive: false,
-    install: "none",
+    install: "model-files",
     parts: ({ name, files }) =>
       files.map((file) => ({ name: `${name} ${file.path}`, sha256: file.sha256, size: file.size })),
     // Of its list of files.
@@ -300,9 +300,6 @@ export const artifactKinds = Object.keys(kinds) as readonly Kind[];
 
 /** What is known of an artifact's kind. Its functions take this artifact. */
 export const kindOf = <A extends Artifact>({ kind }: A): KindOf<A> => kinds[kind] as unknown as KindOf<A>;
-
-/** Whether anything of it comes to a node, or is the disk that the node's image is made on. */
-export const reachesNode = (artifact: Artifact): boolean => kindOf(artifact).install !== "none";
 
 /** Every file of an artifact: what is downloaded, stored, compared and carried. Sizes are in bytes. */
 export const filesOf = (artifact: Artifact): LockedFile[] => {

@@ -1,5 +1,6 @@
 /** The command table. Actions import what they need when they run: `bake --help` loads commander alone. */
 import { Argument, Command, CommanderError, Option } from "commander";
+import { addCatalog } from "./commands/catalog-table.ts";
 import type { DoctorOptions } from "./commands/doctor.ts";
 import type { FetchOptions } from "./commands/fetch.ts";
 import type { ImageOptions } from "./commands/image.ts";
@@ -233,6 +234,8 @@ takesProfile(program.command("doctor"))
       process.exitCode = await doctor(options);
     }),
   );
+
+addCatalog(program, ["-p, --profile <name>", "profiles/<name>.yaml, or a path to a profile"]);
 
 takesProfile(program.command("user-data"))
   .description("user-data of a node, with its secrets: to standard output, or to a file that only its owner reads")

@@ -146,6 +146,10 @@ export const errorCodes = {
     title: "a setting without effect",
     text: "Another setting makes it void. Whoever wrote it believes in something that does not happen.",
   },
+  BK152: {
+    title: "a model without a mirror",
+    text: "`from: mirror` says that no image carries the model. A node asks no hub: it fetches by digest from a mirror that `bake fetch --to` has filled.",
+  },
   BK134: {
     title: "a pin for nothing",
     text: "A pin says why a version stays. It is named as the artifact it is for; an image may stand without its tag.",
@@ -387,6 +391,34 @@ export const errorCodes = {
   BK425: {
     title: "an endpoint that cannot be used",
     text: "`HW_AUTH_URL`, or `HW_ENDPOINT_ECS` and its like, name where a service answers: by https, and by nothing but a host.",
+  },
+  BK430: {
+    title: "the catalogue has no such image",
+    text: "It knows images that carry bake's tags for this profile, in this region. No other is ever touched.",
+  },
+  BK431: {
+    title: "an image of the cloud is in the wrong state",
+    text: "Only an active one can be promoted, shared or copied.",
+  },
+  BK432: {
+    title: "a limit of the cloud's images",
+    text: "Ten tags an image, 256 projects that it is shared with, 128 GB and five at a time for copies to another region. Nothing was changed.",
+  },
+  BK433: {
+    title: "a job of the cloud failed, or does not end",
+    text: "With the cloud's own code and reason. One that only takes long goes on in the cloud.",
+  },
+  BK434: {
+    title: "two changed one thing in the cloud at a time",
+    text: "Two promotions, or a share that somebody else took back. What is said to be there now is there.",
+  },
+  BK435: {
+    title: "nobody knows what may be removed",
+    text: "Who uses an image could not be asked, or a rollout's journal could not be read. Nothing was removed.",
+  },
+  BK436: {
+    title: "there is no such project in the cloud",
+    text: "Each region has a project of its own name; others are named by `HW_PROJECT_NAME` or `HW_PROJECT_ID`.",
   },
   BK501: {
     title: "a CI job ended badly",

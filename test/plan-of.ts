@@ -1,7 +1,7 @@
 /** Plans and renderings for tests, through the same functions as the commands. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Base, ContainerImage, Release } from "../src/artifact.ts";
+import type { Base, ContainerImage, Model, Release } from "../src/artifact.ts";
 import type { Lock } from "../src/lock/lock.ts";
 import type { NodePlan } from "../src/plan/node-plan.ts";
 import { planFor } from "../src/commands/plan.ts";
@@ -58,6 +58,25 @@ const image = (name: string, digits: readonly string[]): ContainerImage => {
   };
 };
 
+const model = (hub: Model["hub"], name: string): Model => ({
+  kind: "model",
+  hub,
+  name,
+  version: "c".repeat(40),
+  asked: hub === "modelscope" ? "master" : "main",
+  // The two share a file.
+  files: [
+    { path: "config.json", digit: "9" },
+    { path: "model.safetensors", digit: hub === "modelscope" ? "0" : "f" },
+  ].map(({ path, digit }) => ({
+    path,
+    url: `http://trial.bake.invalid/${name}/${path}`,
+    size: 1,
+    sha256: digit.repeat(64),
+    ...(hub === "modelscope" && { revision: "c".repeat(40) }),
+  })),
+});
+
 export const trialBase: Base = {
   kind: "base",
   name: "stand-in",
@@ -84,6 +103,8 @@ export const trialLock: Lock = {
     // The two share a layer.
     image(trialVersions.buildkitImage, ["5", "6", "d", "e"]),
     image(trialVersions.smallImage, ["7", "8", "d"]),
+    model("modelscope", trialVersions.modelscopeModel),
+    model("huggingface", trialVersions.huggingfaceModel),
   ],
 };
 

@@ -8,7 +8,7 @@ export const rooms: readonly (readonly [name: string, what: string])[] = [
   ["trial/", "what --trial replaces, stand-in artifacts and the stand-in base"],
   ["check/", "boots an image or reaches a host, runs checks and CI's jobs, loopback agent API, search for secrets"],
   ["vm/", "one QEMU machine: accelerator, disks, metadata service, QMP, ssh, console"],
-  ["huaweicloud/", "signed REST client with its table of calls, preflight"],
+  ["huaweicloud/", "signed REST client with its table of calls, preflight, catalogue of images, what bakes left"],
   ["toolchain/", "Packer and other tools: found, fetched or built; host packages"],
   ["lock/", "requirements of a profile -> lock; sources/ asks release hosts, hubs and registries"],
   ["store/", "content-addressed store, downloads, mirrors"],

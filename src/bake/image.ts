@@ -101,7 +101,7 @@ export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageR
   const logDir = join(folder, "log");
   await makeFolder(logDir);
   return withWorkFolder(host, "bake", async (workFolder) => {
-    const needed = neededBytes(inputs);
+    const needed = neededBytes(inputs, plan.facts.storage.seed !== undefined);
     await requireSpace(workFolder, needed);
     await requireSpace(folder, needed);
     const key = await makeSshKey(host, workFolder);

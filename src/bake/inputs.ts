@@ -1,16 +1,22 @@
 /** What a bake reads out of the store, and whether there is room for what it writes. */
-import { filesOf, type LockedFile } from "../artifact.ts";
+import { type Artifact, filesOf, type LockedFile } from "../artifact.ts";
 import { BakeError } from "../errors.ts";
 import { freeBytes } from "../host/disk-space.ts";
 import type { Host } from "../host/host.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import type { Store } from "../store/store.ts";
 import { requirePlainArchives } from "./archive.ts";
+import { gib } from "../formats/bytes.ts";
 
-/** Every file that a bake reads out of the store; models do not reach the node yet. Pure. @returns the base first. */
-export const lockedInputs = ({ base, artifacts = [] }: NodePlan): (LockedFile & { readonly isDisk: boolean })[] =>
-  [...(base === undefined ? [] : [base]), ...artifacts]
-    .filter(({ kind }) => kind !== "model")
+/** Whether an image carries an artifact: a model may come from a mirror, to the node itself. Pure. */
+export const isBaked = ({ facts }: Pick<NodePlan, "facts">, artifact: Artifact): boolean =>
+  artifact.kind !== "model" ||
+  facts.models.some(({ hub, name, from }) => hub === artifact.hub && name === artifact.name && from === "image");
+
+/** Every file that a bake reads out of the store. Pure. @returns the base first. */
+export const lockedInputs = (plan: NodePlan): (LockedFile & { readonly isDisk: boolean })[] =>
+  [...(plan.base === undefined ? [] : [plan.base]), ...(plan.artifacts ?? [])]
+    .filter((artifact) => isBaked(plan, artifact))
     .flatMap((artifact) =>
       filesOf(artifact).map((file) => ({
         ...file,
@@ -39,12 +45,13 @@ export const verifyInputs = (
 
 /**
  * Bytes that a bake writes at its peak. Pure.
- * They are the overlay that Packer builds in, the compressed result, and that unpacked again.
+ * They are the overlay that Packer builds in, the compressed result, and that unpacked again. With a seed the overlay has had
+ * layers, what Docker made of them, and that packed.
  */
-export const neededBytes = (files: readonly LockedFile[]): number =>
-  3 * files.reduce((sum, { size }) => sum + size, 0) + (1 << 30);
+export const neededBytes = (files: readonly LockedFile[], hasSeed: boolean): number =>
+  (hasSeed ? 6 : 3) * files.reduce((sum, { size }) => sum + size, 0) + gib;
 
-const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+const inGib = (bytes: number): string => `${(bytes / gib).toFixed(1)} GiB`;
 
 /**
  * @param needed Bytes.
@@ -55,7 +62,7 @@ export const requireSpace = async (folder: string, needed: number): Promise<void
   if (free >= needed) return;
   throw new BakeError(
     "BK402",
-    `${folder} has ${gib(free)} free, the bake needs about ${gib(needed)}`,
+    `${folder} has ${inGib(free)} free, the bake needs about ${inGib(needed)}`,
     "Free some space, or point XDG_CACHE_HOME (and the current folder) to a larger disk.",
   );
 };

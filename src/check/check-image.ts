@@ -38,6 +38,7 @@ import {
 import { makeSshKey, type Ssh } from "../vm/ssh.ts";
 import { collectTimeline, type Timeline } from "./timeline.ts";
 import { bootVm, type Vm } from "../vm/machine.ts";
+import { gib } from "../formats/bytes.ts";
 
 export interface CheckInput {
   readonly plan: NodePlan;
@@ -94,7 +95,7 @@ const directly = ({ facts: { httpProxy } }: NodePlan, address: string): Record<s
  * GiB of a blank data disk that this node takes and has room on. Pure. It is sparse: only what is written takes space.
  */
 export const dataDiskFor = ({ facts: { storage } }: NodePlan): number =>
-  Math.ceil((storage.minBytes + storage.minFreeBytes) / 2 ** 30) + 4;
+  Math.ceil((storage.minBytes + storage.minFreeBytes) / gib) + 4;
 
 /** Runs the checks of a level; those that do not come to an end once more, one at a time and with four times the time. */
 const validate = async ({ ssh }: Vm, level: CheckLevel, checks: readonly Check[]): Promise<CheckResult[]> => {
@@ -124,7 +125,6 @@ export const checkImage = async (host: Host, input: CheckInput): Promise<CheckRe
     const hostname = `bake-check-${plan.profile}`.toLowerCase().replace(/[^a-z0-9-]+/g, "-");
     const agentToken = randomBytes(24).toString("hex");
     const key = await makeSshKey(host, workFolder);
-    const source = await startCheckoutSource(checkoutUrls(plan).rewritten);
     const api = await startAgentApi({
       now: host.now,
       expected: {
@@ -134,6 +134,10 @@ export const checkImage = async (host: Host, input: CheckInput): Promise<CheckRe
         hostname,
         tags: [`queue=${plan.facts.agents.queue}`, `bake-id=${input.bakeId}`],
       },
+    });
+    const source = await startCheckoutSource(checkoutUrls(plan).rewritten).catch(async (error: unknown) => {
+      await api.close();
+      throw error;
     });
     try {
       // Secrets of its own: those of the profile are for real nodes.

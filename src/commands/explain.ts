@@ -1,6 +1,10 @@
 /** `bake validate --explain`: every effective value, where it was set, and what bake makes of it. */
 import { BakeError } from "../errors.ts";
 import type { Consequence } from "../node/concern.ts";
+import type { Lock } from "../lock/lock.ts";
+import { readLock } from "../lock/read.ts";
+import { requirementsOf } from "../lock/requirements.ts";
+import { staleness } from "../lock/stale.ts";
 import { planFor } from "./plan.ts";
 import { type Effective, effectiveValues } from "../profile/effective.ts";
 import type { Profile } from "../profile/schema.ts";
@@ -26,16 +30,27 @@ const descriptionOf = (asked: string): string | undefined =>
       .flatMap((part) => (part === undefined || part === "" ? [] : [/^\d+$/.test(part) ? Number(part) : part])),
   );
 
-/** Settings and consequences at or below a path, or all. @throws BakeError BK110 when there is no such setting. */
+/** The lock beside a profile; none while it is not there, cannot be read, or was made for another state of the profile. */
+export const lockFor = async (file: string, profile: Profile): Promise<Lock | undefined> => {
+  const lock = await readLock(file).catch(() => undefined);
+  return lock === undefined || staleness(lock, requirementsOf(profile), file).length > 0 ? undefined : lock;
+};
+
+/**
+ * Settings and consequences at or below a path, or all.
+ * @param lock Of this profile: sizes are told with it.
+ * @throws BakeError BK110 when there is no such setting.
+ */
 export const explanation = (
   name: string,
   profile: Profile,
   tree: Tree,
   asked?: string,
+  lock?: Lock,
 ): { settings: Effective[]; consequences: readonly Consequence[] } => {
   const all = effectiveValues(profile, tree);
   const settings = asked === undefined ? all : all.filter(({ path }) => isUnder(path, asked));
-  const consequences = planFor({ name, profile }).explain;
+  const consequences = planFor({ name, profile, lock }).explain;
   const description = asked === undefined ? undefined : descriptionOf(asked);
   if (asked !== undefined && settings.length === 0 && description !== undefined) {
     return { settings: [{ path: asked, value: null, description }], consequences: [] };

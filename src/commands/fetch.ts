@@ -1,20 +1,23 @@
 /** `bake fetch`: fills the store with what the lock names, and with --to a mirror. */
+import { trusting } from "../store/site-authorities.ts";
+import { caCertificates } from "../profile/ca-certificates.ts";
 import { resolve } from "node:path";
 import { requirePlainArchives } from "../bake/archive.ts";
+import { isBaked } from "../bake/inputs.ts";
 import { trialTarget } from "../bake/targets.ts";
 import { formatBytes } from "../formats/bytes.ts";
 import { BakeError, listed } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import { askSources, requireLocal } from "../lock/ask.ts";
 import { fetchFiles, isMirrorUrl, requestsOfMirror } from "../lock/fetch.ts";
-import { type Artifact, filesOf, type LockedFile, reachesNode } from "../artifact.ts";
+import { type Artifact, filesOf, type LockedFile } from "../artifact.ts";
 import { lockSources } from "../profile/registries.ts";
 import { targetOf, targetsOf } from "../targets/index.ts";
 import { nodeArchive } from "../render/stock.ts";
 import { fillMirror, type MirrorFile } from "../store/mirror.ts";
 import type { Store } from "../store/store.ts";
-import { ensureCrane } from "../toolchain/ensure.ts";
 import { endOf, makeHost, storeOf } from "./host.ts";
+import { artifactPlaces, craneOf, requireNetwork } from "./network.ts";
 import { type Asked, planAsked, type Planned, readAsked } from "./planned.ts";
 
 /** Where artifacts come from. */
@@ -58,15 +61,38 @@ export const requirePlace = ({ mirror, offline = false }: FromWhere): void => {
   );
 };
 
+const missingOf = async (store: Store, artifacts: readonly Artifact[]): Promise<Artifact[]> => {
+  const missing: Artifact[] = [];
+  for (const artifact of artifacts) {
+    const there = await Promise.all(filesOf(artifact).map((file) => store.holds(file)));
+    if (!there.every(Boolean)) missing.push(artifact);
+  }
+  return missing;
+};
+
+/**
+ * Looks whether anybody is there, when something is to be fetched: before tools are built for it.
+ * @throws UnreachableError with a line for each host when none answers
+ */
+export const requireSources = async (host: Host, store: Store, asked: Asked, from: FromWhere): Promise<void> => {
+  if (asked.trial || from.offline === true || from.mirror !== undefined) return;
+  const missing = await missingOf(
+    store,
+    (asked.lock?.artifacts ?? []).filter((each) => each.kind !== "base"),
+  );
+  await requireNetwork(host, artifactPlaces(asked.profile, missing));
+};
+
 /** Brings what the artifacts consist of into the store. What is there already is not asked for. */
 const fetchArtifacts = async (
-  host: Host,
+  anyHost: Host,
   store: Store,
   asked: Asked,
   artifacts: readonly Artifact[],
   { mirror, offline = false }: FromWhere,
   json = false,
 ): Promise<void> => {
+  const host = await trusting(anyHost, caCertificates(asked.profile));
   if (!asked.trial) await requireLocal(store, artifacts);
   // Nobody can download what was a file of this machine.
   const files = [
@@ -86,18 +112,14 @@ const fetchArtifacts = async (
     await requireThere(store, files);
     return;
   }
-  const missing: Artifact[] = [];
-  for (const artifact of artifacts) {
-    const there = await Promise.all(filesOf(artifact).map((file) => store.holds(file)));
-    if (!there.every(Boolean)) missing.push(artifact);
-  }
+  const missing = await missingOf(store, artifacts);
   if (missing.length === 0 && !json) {
     host.progress.note(`  all ${files.length} files are in the store`);
     return;
   }
   const sources = await askSources(host, store, {
     sources: lockSources(asked.profile),
-    crane: () => ensureCrane(host),
+    crane: () => craneOf(host, asked.profile),
   });
   await fetchFiles(host, store, await sources.requests(missing), { json });
 };
@@ -107,14 +129,17 @@ export const fetchPlanned = (
   host: Host,
   store: Store,
   asked: Asked,
-  { plan: { base, artifacts = [], target } }: Planned,
+  { plan }: Planned,
   from: FromWhere,
 ): Promise<void> =>
   fetchArtifacts(
     host,
     store,
     asked,
-    [...(base === undefined || !targetOf(target).needsBase ? [] : [base]), ...artifacts.filter(reachesNode)],
+    [
+      ...(plan.base === undefined || !targetOf(plan.target).needsBase ? [] : [plan.base]),
+      ...(plan.artifacts ?? []).filter((artifact) => isBaked(plan, artifact)),
+    ],
     from,
   );
 

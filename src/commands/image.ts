@@ -12,7 +12,7 @@ import { provenance } from "../render/provenance.ts";
 import { writeTree } from "../render/write.ts";
 import { packerEnvironment } from "../toolchain/packer-environment.ts";
 import { formatSubstitutions } from "../trial/substitutions.ts";
-import { fetchPlanned, requirePlace } from "./fetch.ts";
+import { fetchPlanned, requirePlace, requireSources } from "./fetch.ts";
 import { endOf, makeHost, type RealHost, storeOf } from "./host.ts";
 import { updateLock } from "./lock.ts";
 import { type Asked, type LockMaker, outFolder, planAsked, readAsked } from "./planned.ts";
@@ -111,6 +111,8 @@ const bake = async (
   }
   const basePassword = await bakeTargets[target].basePassword(asked.profile, whole.env);
   const baker = await bakeTargets[target].load();
+  // Tools may have to be built: not for a network that is not there.
+  await requireSources(host, store, asked, options);
   print("set-up");
   const packer = await baker.setUp(host, asked.profile, { offline });
 

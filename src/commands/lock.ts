@@ -1,4 +1,6 @@
 /** `bake lock`: asks the sources what the profile wants, and writes the digests of it beside the profile. */
+import { trusting } from "../store/site-authorities.ts";
+import { caCertificates } from "../profile/ca-certificates.ts";
 import { formatBytes } from "../formats/bytes.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
@@ -9,6 +11,7 @@ import { formatLock, type Lock } from "../lock/lock.ts";
 import { makeLock, type Unanswered } from "../lock/make.ts";
 import { type Finding, findOutdated } from "../lock/outdated.ts";
 import { readLock, writeLock } from "../lock/read.ts";
+import { bySilentHost } from "../lock/unreachable.ts";
 import { shownAsked } from "../lock/stale.ts";
 import { requirementsOf } from "../lock/requirements.ts";
 import type { Requirement } from "../node/requirement.ts";
@@ -18,14 +21,14 @@ import { lockSources } from "../profile/registries.ts";
 import type { Profile } from "../profile/schema.ts";
 import { closest } from "../profile/suggest.ts";
 import { placeOf, rangeOf } from "../profile/source.ts";
-import { ensureCrane } from "../toolchain/ensure.ts";
 import { say } from "../host/verbosity.ts";
 import { formatChange } from "./diff.ts";
 import { endOf, makeHost, storeOf } from "./host.ts";
+import { craneOf } from "./network.ts";
 import { reportStaleness } from "./planned.ts";
 import { forEachProfile, namesOf } from "./profiles.ts";
 import { rules } from "./rules.ts";
-import { printDiagnostics, type ProfileFile, readProfileFile, requireProfile } from "./profile-file.ts";
+import { printDiagnostics, type ProfileFile, readProfileFile, reportFailure, requireProfile } from "./profile-file.ts";
 
 export interface LockOptions {
   /** Names to ask for anew, or all. */
@@ -90,11 +93,20 @@ const check = (
   return 0;
 };
 
-/** Prints what no source could answer, at the lines that ask for it. */
+/** Prints what no source could answer: hosts that are silent in a line each, all else at the lines that ask for it. */
 const reportUnanswered = (file: ProfileFile, unanswered: readonly Unanswered[]): void => {
   const { tree } = file;
   if (tree === undefined) return;
-  const diagnostics = unanswered.flatMap(({ requirement, error }) =>
+  const { unreachable, others } = bySilentHost(
+    unanswered.map(({ requirement, error }) => ({ name: requirement.name, requirement, error })),
+  );
+  if (unreachable !== undefined) reportFailure(unreachable);
+  if (others.length === 0) return;
+  // One cause, such as a tool that cannot be had, at the first line that meets it.
+  const told = others.filter(
+    ({ error }, index) => others.findIndex((each) => each.error.message === error.message) === index,
+  );
+  const diagnostics = told.flatMap(({ requirement, error }) =>
     diagnosticsOf(tree, error.code, [
       {
         path: requirement.path,
@@ -138,15 +150,16 @@ const trustLine = (artifacts: readonly Artifact[]): string | undefined => {
  * @throws BakeError BK518 when the lock cannot be written, and what `makeLock` throws
  */
 export const updateLock = async (
-  host: Host,
+  anyHost: Host,
   file: ProfileFile,
   profile: Profile,
   previous: Lock | undefined,
   again: (requirement: Requirement) => boolean,
   tell?: (made: object) => void,
 ): Promise<Lock | undefined> => {
+  const host = await trusting(anyHost, caCertificates(profile));
   const store = storeOf(host);
-  const sources = await askSources(host, store, { sources: lockSources(profile), crane: () => ensureCrane(host) });
+  const sources = await askSources(host, store, { sources: lockSources(profile), crane: () => craneOf(host, profile) });
   const made = await makeLock({
     profile: file.name,
     requirements: requirementsOf(profile),
@@ -217,7 +230,7 @@ const formatFinding = (
 };
 
 const outdated = async (
-  host: Host,
+  anyHost: Host,
   file: ProfileFile,
   profile: Profile,
   previous: Lock | undefined,
@@ -226,8 +239,12 @@ const outdated = async (
 ): Promise<number> => {
   if (previous === undefined)
     throw new BakeError("BK204", `${file.file} has no lock: nothing to compare`, "Make one: bake lock.");
+  const host = await trusting(anyHost, caCertificates(profile));
   const store = storeOf(host);
-  const { look } = await askSources(host, store, { sources: lockSources(profile), crane: () => ensureCrane(host) });
+  const { look } = await askSources(host, store, {
+    sources: lockSources(profile),
+    crane: () => craneOf(host, profile),
+  });
   const findings = await findOutdated(profile, previous, requirementsOf(profile), {
     ...look,
     rules: (changed) => rules.flatMap((rule) => [...rule.find(changed)]),

@@ -1,5 +1,5 @@
 /** Reading the profile that `--profile` names, and telling the user what is wrong with it. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { bakeTargets } from "../bake/targets.ts";
 import { BakeError } from "../errors.ts";
@@ -27,12 +27,35 @@ export interface ProfileFile extends LoadedProfile {
   readonly lockFile: string;
 }
 
-const readIfThere = (path: string): string | undefined => {
+/** Names of the files in a folder that may be profiles; none when it cannot be read. */
+const profilesIn = (folder: string): string[] => {
   try {
-    return readFileSync(path, "utf8");
+    return readdirSync(folder).filter((name) => /\.ya?ml$/.test(name));
+  } catch {
+    return [];
+  }
+};
+
+/** As bytes: a profile says by name what other encoding it has. */
+const readIfThere = (path: string): Buffer | undefined => {
+  try {
+    return readFileSync(path);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    if (code === "EISDIR") {
+      const [first, ...others] = profilesIn(path).toSorted();
+      throw new BakeError(
+        "BK105",
+        `${path} is a folder, and a profile is a file`,
+        first === undefined
+          ? "Name a file that ends in .yaml; there is none in it."
+          : `Name one of its files: ${[first, ...others]
+              .map((name) => join(path, name))
+              .slice(0, 8)
+              .join(", ")}`,
+      );
+    }
     throw new BakeError("BK105", `${path} cannot be read: ${(error as Error).message}`);
   }
 };
@@ -42,7 +65,7 @@ const withVersionsOf = (lockFile: string, profile: Profile): Profile => {
   const requirements = targetsOf(profile).length === 0 ? [] : requirementsOf(profile);
   if (!requirements.some(({ asked }) => isOpenVersion(asked))) return profile;
   try {
-    const { artifacts } = parseLock(readIfThere(lockFile) ?? "", lockFile);
+    const { artifacts } = parseLock(readIfThere(lockFile)?.toString("utf8") ?? "", lockFile);
     const current = artifacts.filter(({ kind, asked }) =>
       requirements.some((requirement) => requirement.kind === kind && requirement.asked === asked),
     );
@@ -113,7 +136,7 @@ export const readProfileFile = async (asked: string): Promise<ProfileFile> => {
       ...loadProfile(text, file, {
         rules,
         read: readIfThere,
-        list: filesIn,
+        list: profilesIn,
         own,
         exact: (profile) => withVersionsOf(lockFile, profile),
       }),

@@ -44,8 +44,8 @@ const look = async (name: string, format: Format, explain: string | true | undef
     if (explain !== undefined && profile !== undefined && tree !== undefined) {
       const asked = explain === true ? undefined : explain;
       // The plan with all it needs: for this answer alone.
-      const { explanation, formatExplanation } = await import("./explain.ts");
-      const found = explanation(file.name, profile, tree, asked);
+      const { explanation, formatExplanation, lockFor } = await import("./explain.ts");
+      const found = explanation(file.name, profile, tree, asked, await lockFor(file.lockFile, profile));
       if (format !== "json") {
         printDiagnostics(file);
         out(`${formatExplanation(found, asked !== undefined)}\n`);

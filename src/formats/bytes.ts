@@ -1,3 +1,6 @@
+/** Bytes in a GiB. Sizes of disks and memory are in binary units. */
+export const gib = 2 ** 30;
+
 /** `812 B`, `26.1 MB`, `1.20 GB`: decimal units, as hosts of releases show them. */
 export const formatBytes = (bytes: number): string => {
   const size = Math.abs(bytes);

@@ -1,6 +1,6 @@
 /**
  * YAML that PyYAML (YAML 1.1, as cloud-init and goss's readers see it) and YAML 1.2 readers agree on. ASCII only. Written here and
- * not by a library, which takes five times as long.
+ * not by a library, which takes longer.
  */
 
 /** Plain style is for strings that no YAML version reads as anything else. */
@@ -57,7 +57,7 @@ const written = (value: unknown, indent: string): string => {
   if (Array.isArray(value)) {
     return isEmpty(value) ? "[]" : value.map((item) => `- ${written(item, indent + step)}`).join(`\n${indent}`);
   }
-  if (!isMap(value)) throw new RangeError(`YAML is not written of ${String(value)}`);
+  if (!isMap(value)) throw new RangeError(`YAML is not written of a value of type ${typeof value}`);
   const entries = Object.entries(value).filter(([, each]) => each !== undefined);
   return isEmpty(value) ? "{}" : entries.map(([key, each]) => pair(key, each, indent)).join(`\n${indent}`);
 };

@@ -1,11 +1,12 @@
 /**
- * Every call to Huawei Cloud that a bake comes to, by bake itself or by Packer's plugin: the client calls nothing else, and the
- * IAM policy of docs/huaweicloud-policy.md is made from it.
+ * Long because it is one table: a row a call.
+ * Every call to Huawei Cloud that a bake and the catalogue come to, by bake itself or by Packer's plugin: the client calls nothing
+ * else, and the IAM policy of docs/huaweicloud-policy.md is made from it. Long because it is one table.
  */
 import type { Service } from "./endpoints.ts";
 
 /** What a user's credentials are for. */
-export const purposes = ["doctor", "bake"] as const;
+export const purposes = ["doctor", "bake", "catalog"] as const;
 
 type Purpose = (typeof purposes)[number];
 
@@ -19,6 +20,8 @@ export interface CallRow {
   /** Actions of IAM policies, those that the service lists as needed besides among them. */
   readonly rights: readonly string[];
   readonly for: readonly Purpose[];
+  /** Done twice it is as if done once: the client may send it again. What looks is so anyway. */
+  readonly idempotent?: true;
 }
 
 export const calls = {
@@ -28,7 +31,7 @@ export const calls = {
     path: "/v3/projects",
     what: "find the ID of a region's project; not needed with HW_PROJECT_ID",
     rights: ["iam:projects:listProjects"],
-    for: ["doctor", "bake"],
+    for: ["doctor", "bake", "catalog"],
   },
   listZones: {
     service: "ecs",
@@ -44,7 +47,7 @@ export const calls = {
     path: "/v2/cloudimages",
     what: "look at images",
     rights: ["ims:images:list"],
-    for: ["doctor", "bake"],
+    for: ["doctor", "bake", "catalog"],
   },
   imageQuota: {
     service: "ims",
@@ -52,7 +55,7 @@ export const calls = {
     path: "/v1/cloudimages/quota",
     what: "see how many images there may be",
     rights: ["ims:quotas:get"],
-    for: ["doctor"],
+    for: ["doctor", "catalog"],
   },
   listFlavors: {
     service: "ecs",
@@ -74,9 +77,9 @@ export const calls = {
     service: "ecs",
     method: "GET",
     path: "/v1/{project_id}/cloudservers/detail",
-    what: "find servers by name",
+    what: "find servers by name, and by the image they were made from",
     rights: ["ecs:cloudServers:list"],
-    for: ["doctor"],
+    for: ["doctor", "catalog"],
   },
   diskQuota: {
     service: "evs",
@@ -132,7 +135,8 @@ export const calls = {
     path: "/v2.1/{project_id}/os-keypairs/{keypair_name}",
     what: "remove that key pair",
     rights: ["ecs:serverKeypairs:delete"],
-    for: ["bake"],
+    for: ["bake", "catalog"],
+    idempotent: true,
   },
   createAddress: {
     service: "eip",
@@ -156,7 +160,8 @@ export const calls = {
     path: "/v1/{project_id}/publicips/{publicip_id}",
     what: "give that address back",
     rights: ["vpc:publicIps:delete"],
-    for: ["bake"],
+    for: ["bake", "catalog"],
+    idempotent: true,
   },
   createServer: {
     service: "ecs",
@@ -172,7 +177,7 @@ export const calls = {
     path: "/v1/{project_id}/jobs/{job_id}",
     what: "wait for a job of servers",
     rights: [],
-    for: ["bake"],
+    for: ["bake", "catalog"],
   },
   showServer: {
     service: "ecs",
@@ -221,7 +226,7 @@ export const calls = {
     path: "/v1/{project_id}/jobs/{job_id}",
     what: "wait for a job of images",
     rights: [],
-    for: ["bake"],
+    for: ["bake", "catalog"],
   },
   deleteServers: {
     service: "ecs",
@@ -229,7 +234,115 @@ export const calls = {
     path: "/v1/{project_id}/cloudservers/delete",
     what: "remove that server with its disk",
     rights: ["ecs:cloudServers:deleteServers"],
-    for: ["bake"],
+    for: ["bake", "catalog"],
+  },
+  listAddresses: {
+    service: "eip",
+    method: "GET",
+    path: "/v1/{project_id}/publicips",
+    what: "find public addresses that a bake left",
+    rights: ["vpc:publicIps:list"],
+    for: ["catalog"],
+  },
+  listKeyPairs: {
+    service: "ecs",
+    method: "GET",
+    path: "/v2.1/{project_id}/os-keypairs",
+    what: "find key pairs that a bake left",
+    rights: ["ecs:serverKeypairs:list"],
+    for: ["catalog"],
+  },
+  listVolumes: {
+    service: "evs",
+    method: "GET",
+    path: "/v2/{project_id}/cloudvolumes/detail",
+    what: "find disks that a bake left",
+    rights: ["evs:volumes:list"],
+    for: ["catalog"],
+  },
+  deleteVolume: {
+    service: "evs",
+    method: "DELETE",
+    path: "/v2/{project_id}/cloudvolumes/{volume_id}",
+    what: "remove such a disk",
+    rights: ["evs:volumes:delete"],
+    for: ["catalog"],
+    idempotent: true,
+  },
+  listScalingConfigurations: {
+    service: "as",
+    method: "GET",
+    path: "/autoscaling-api/v1/{project_id}/scaling_configuration",
+    what: "see which AS configurations name an image",
+    rights: ["autoscaling:configs:list"],
+    for: ["catalog"],
+  },
+  changeImageTags: {
+    service: "ims",
+    method: "POST",
+    path: "/v2/{project_id}/images/{image_id}/tags/action",
+    what: "write tags of an image: that is what a promotion is",
+    rights: ["ims:images:get", "ims:images:update"],
+    for: ["catalog"],
+    idempotent: true,
+  },
+  updateImage: {
+    service: "ims",
+    method: "PATCH",
+    path: "/v2/cloudimages/{image_id}",
+    what: "set how long servers of an image may take to stop",
+    rights: ["ims:images:get", "ims:images:update"],
+    for: ["catalog"],
+    idempotent: true,
+  },
+  listMembers: {
+    service: "ims",
+    method: "GET",
+    path: "/v2/images/{image_id}/members",
+    what: "see whom an image is shared with",
+    rights: ["ims:images:get", "ims:images:share"],
+    for: ["catalog"],
+  },
+  addMembers: {
+    service: "ims",
+    method: "POST",
+    path: "/v1/cloudimages/members",
+    what: "share an image",
+    rights: ["ims:images:get", "ims:images:share"],
+    for: ["catalog"],
+  },
+  removeMembers: {
+    service: "ims",
+    method: "DELETE",
+    path: "/v1/cloudimages/members",
+    what: "stop sharing it",
+    rights: ["ims:images:get", "ims:images:share"],
+    for: ["catalog"],
+  },
+  copyImage: {
+    service: "ims",
+    method: "POST",
+    path: "/v1/cloudimages/{image_id}/copy",
+    what: "copy an image within its region, to encrypt it",
+    rights: ["ims:images:copy", "ims:serverImages:create"],
+    for: ["catalog"],
+  },
+  copyImageToRegion: {
+    service: "ims",
+    method: "POST",
+    path: "/v1/cloudimages/{image_id}/cross_region_copy",
+    what: "copy an image to another region",
+    rights: ["ims:images:copy"],
+    for: ["catalog"],
+  },
+  deleteImage: {
+    service: "ims",
+    method: "DELETE",
+    path: "/v2/images/{image_id}",
+    what: "remove an image",
+    rights: ["ims:images:get", "ims:images:delete"],
+    for: ["catalog"],
+    idempotent: true,
   },
 } as const satisfies Readonly<Record<string, CallRow>>;
 

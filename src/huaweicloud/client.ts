@@ -237,7 +237,7 @@ export const makeCloud = (
   const call = async <Name extends CallName, T>(name: Name, request: CloudRequest<Name, T>): Promise<T> => {
     const row: CallRow = calls[name];
     // The token makes a call that makes something as safe as one that looks.
-    const safe = row.method === "GET" || request.clientToken !== undefined;
+    const safe = row.method === "GET" || row.idempotent === true || request.clientToken !== undefined;
     let failures = 0;
     const attempt = async (): Promise<Answer> => {
       if (refused !== undefined) throw refused;

@@ -1,14 +1,17 @@
 /** Whether the smallest data disk that a profile takes has room for what its lock names. Pure. */
+import type { Model } from "../artifact.ts";
 import { cachesShare } from "../node/builders/facts.ts";
+import { modelBytes } from "../node/models/facts.ts";
 import type { Problem } from "../profile/rules/rule.ts";
-import type { Profile } from "../profile/schema.ts";
+import { hubOf, type Profile } from "../profile/schema.ts";
 import type { Lock } from "./lock.ts";
+import { gib } from "../formats/bytes.ts";
 
 /** How many times larger layers are once they are unpacked: an estimate, images of toolchains have two to three. */
 const unpacked = 2.5;
 
-/** GiB that the images of a lock take in Docker's store, for one architecture; layers that they share once. */
-const imagesSize = ({ artifacts }: Lock): number => {
+/** Bytes of all layers for one architecture, packed as registries have them; those that images share once. */
+const layerBytes = ({ artifacts }: Lock): number => {
   const byArchitecture = new Map<string, Map<string, number>>();
   for (const artifact of artifacts) {
     if (artifact.kind !== "container-image") continue;
@@ -17,11 +20,43 @@ const imagesSize = ({ artifacts }: Lock): number => {
     byArchitecture.set(artifact.architecture ?? "", layers);
   }
   const sums = [...byArchitecture.values()].map((layers) => [...layers.values()].reduce((sum, size) => sum + size, 0));
-  return Math.ceil((Math.max(0, ...sums) * unpacked) / 2 ** 30);
+  return Math.max(0, ...sums);
 };
 
-/** What of images, caches and free room does not fit. Pure. */
-export const roomProblems = ({ agents, builders, storage }: Profile, lock: Lock): Problem[] => {
+/** GiB that the images of a lock take in Docker's store. */
+const imagesSize = (lock: Lock): number => Math.ceil((layerBytes(lock) * unpacked) / gib);
+
+/** GiB of a base and of what is installed on it: an estimate. */
+const baseSize = 4;
+
+/** The system disks on which a seed does not fit while it is made: layers are there, and what Docker makes of them. */
+const seedProblems = ({ storage, targets }: Profile, lock: Lock, models: number): Problem[] => {
+  if (storage.filesystem !== "ext4") return [];
+  const needed = baseSize + Math.ceil(layerBytes(lock) / gib) + imagesSize(lock) + models;
+  return (["qemu", "huaweicloud"] as const).flatMap((name) => {
+    const diskSize = targets[name]?.diskSize;
+    return diskSize === undefined || needed <= diskSize
+      ? []
+      : [
+          {
+            path: ["targets", name, "diskSize"],
+            orAt: ["targets", name],
+            severity: "warning" as const,
+            message: `targets.${name}.diskSize is ${diskSize} GiB, making the seed of images and models takes about ${needed} GiB`,
+            label: "the bake would run out of room",
+            help: `set it to ${needed} or more; docs/seeds.md has the sum`,
+          },
+        ];
+  });
+};
+
+/** GiB of models: once each, whatever the number of agents. */
+const modelsSize = ({ artifacts }: Lock, counts: (model: Model) => boolean = () => true): number =>
+  Math.ceil(modelBytes(artifacts.filter((each) => each.kind === "model").filter(counts)) / gib);
+
+/** What of images, models, caches and free room does not fit. Pure. */
+export const roomProblems = (profile: Profile, lock: Lock): Problem[] => {
+  const { agents, builders, storage } = profile;
   // An adopted disk is taken whatever its size.
   if ("adopt" in storage.disk) return [];
   const images = imagesSize(lock);
@@ -29,14 +64,23 @@ export const roomProblems = ({ agents, builders, storage }: Profile, lock: Lock)
     builders.maxCacheSize === undefined
       ? Math.ceil((storage.minSize * cachesShare) / 100)
       : builders.maxCacheSize * agents.spawn;
-  const needed = images + caches + storage.minFree;
-  if (needed <= storage.minSize) return [];
+  const models = modelsSize(lock);
+  const needed = images + models + caches + storage.minFree;
+  const inSeed = modelsSize(lock, ({ hub, name }) =>
+    profile.models.some((model) => {
+      const named = hubOf(model);
+      return named.hub === hub && named.name === name && model.from === "image";
+    }),
+  );
+  const onSystemDisk = seedProblems(profile, lock, inSeed);
+  if (needed <= storage.minSize) return onSystemDisk;
   return [
+    ...onSystemDisk,
     {
       path: ["storage", "minSize"],
-      orAt: ["images"],
+      orAt: [models > images ? "models" : "images"],
       severity: "warning",
-      message: `images (about ${images} GiB unpacked), caches of builders (${caches} GiB) and storage.minFree (${storage.minFree} GiB) do not fit into storage.minSize (${storage.minSize} GiB)`,
+      message: `images (about ${images} GiB unpacked), ${models === 0 ? "" : `models (${models} GiB), `}caches of builders (${caches} GiB) and storage.minFree (${storage.minFree} GiB) do not fit into storage.minSize (${storage.minSize} GiB)`,
       label: "the smallest disk would run full",
       help: "raise storage.minSize, so that no smaller disk is taken",
     },

@@ -7,6 +7,7 @@ import { allowlist } from "./allowlist.ts";
 import { builders } from "./builders/index.ts";
 import { buildx } from "./buildx.ts";
 import type { Concern } from "./concern.ts";
+import { caCertificates } from "./ca-certificates.ts";
 import { docker } from "./docker/index.ts";
 import { files } from "./files.ts";
 import { firstBoot } from "./first-boot.ts";
@@ -26,6 +27,7 @@ import { system } from "./system.ts";
 
 export const concerns: readonly Concern[] = [
   system,
+  caCertificates,
   kernel,
   storage,
   docker,

@@ -5,6 +5,7 @@
  */
 import { basename, dirname, join, normalize } from "node:path";
 import type { ErrorCode } from "../error-codes.ts";
+import { BakeError } from "../errors.ts";
 import type { Diagnostic } from "./diagnostics.ts";
 import { childTypes, isChoice, isList, isProfileRelative, rootTypes, type Type } from "./schema-questions.ts";
 import {
@@ -21,13 +22,13 @@ import {
 } from "./source.ts";
 import { closest } from "./suggest.ts";
 
-/** The text of a profile, undefined when there is no such file. @throws BakeError BK105 when it cannot be read. */
-type ReadText = (path: string) => string | undefined;
+/** The text of a profile, or its bytes; undefined when there is no such file. @throws BakeError BK105 when it cannot be read. */
+type ReadText = (path: string) => string | Uint8Array | undefined;
 
 /** Where profiles come from. */
 export interface Library {
   readonly read: ReadText;
-  /** Names of the files in a folder, for what was meant by a path where nothing is. */
+  /** Names of the files in a folder, for suggestions; none when there is no such folder. */
   readonly list?: (folder: string) => readonly string[];
   /** Folder of bake's own profiles: `extends: 2cards` finds them by name. */
   readonly own?: string;
@@ -63,41 +64,37 @@ const chainText = (source: Source): string[] => [
 
 const endings = [".yaml", ".yml"] as const;
 
-const withoutEnding = (name: string): string => name.replace(/\.ya?ml$/, "");
+const isUrl = (named: string): boolean => /^[a-z]+:\/\//.test(named);
 
-/** The one that is meant, among the profiles of these folders. */
-const meantName = (named: string, folders: readonly string[], list: (folder: string) => readonly string[]) =>
-  closest(named, [
-    ...new Set(
-      folders.flatMap((folder) =>
-        list(folder)
-          .filter((name) => /\.ya?ml$/.test(name))
-          .map(withoutEnding),
-      ),
-    ),
-  ]);
-
-/** A path beside it, with the right ending or spelt right; else one of bake's own, which have no path. */
-const meantPath = (
+/** The profile that may have been meant, and else those that there are. */
+const suggestion = (
   named: string,
-  path: string,
-  { read, list = () => [], own }: Omit<Library, "own"> & { readonly own: string | undefined },
+  isName: boolean,
+  folders: readonly string[],
+  from: Source,
+  list: NonNullable<Library["list"]>,
 ): string | undefined => {
-  const stem = withoutEnding(path);
-  const asNamed = (name: string): string => `${named.slice(0, named.lastIndexOf("/") + 1)}${name}`;
-  const name = basename(stem);
-  const ending = endings.find((each) => read(`${stem}${each}`) !== undefined);
-  if (ending !== undefined) return asNamed(`${name}${ending}`);
-  const near = meantName(name, [dirname(path)], list);
-  const found = near === undefined ? undefined : list(dirname(path)).find((each) => withoutEnding(each) === near);
-  if (found !== undefined) return asNamed(found);
-  return own === undefined ? undefined : meantName(name, [own], list);
+  const files = [...new Set(folders)].flatMap((folder) =>
+    list(folder)
+      .filter((file) => /\.ya?ml$/.test(file) && join(folder, file) !== from.file)
+      .map((file) => (isName ? file.replace(/\.yaml$/, "") : file)),
+  );
+  const there = [...new Set(files)].toSorted();
+  const meant =
+    closest(basename(named), there) ?? there.find((file) => file.replace(/\.ya?ml$/, "") === basename(named));
+  if (meant !== undefined) {
+    const folder = named.slice(0, named.length - basename(named).length);
+    return `did you mean ${folder}${meant}? write extends: ${folder}${meant}`;
+  }
+  return there.length === 0
+    ? undefined
+    : `profiles there: ${there.slice(0, 12).join(", ")}${there.length > 12 ? " …" : ""}`;
 };
 
 /** Parses the profile and what it extends, the nearest first. */
 const parseChain = (
   file: string,
-  text: string,
+  text: string | Uint8Array,
   { read, own, list = () => [] }: Library,
 ): { files: Parsed[]; problems: Diagnostic[] } => {
   const files = [parseSource(file, text)];
@@ -124,11 +121,26 @@ const parseChain = (
       : [named.startsWith("/") ? normalize(named) : join(folder, named)];
     // `extends: 2cards` in a file of that name means bake's own.
     let path = places[0] ?? "";
-    let found: string | undefined;
+    let found: string | Uint8Array | undefined;
+    let refused: BakeError | undefined;
     for (const place of places) {
-      found = isName && place === last.source.file ? undefined : read(place);
+      try {
+        found = isName && place === last.source.file ? undefined : read(place);
+      } catch (error) {
+        if (!(error instanceof BakeError)) throw error;
+        refused = error;
+        break;
+      }
       if (found === undefined) continue;
       path = place;
+      break;
+    }
+    if (refused !== undefined) {
+      problems.push(
+        problem(refused.code, target.at, refused.message, {
+          ...(refused.help !== undefined && { help: refused.help }),
+        }),
+      );
       break;
     }
     const chain = chainText(last.source);
@@ -147,11 +159,19 @@ const parseChain = (
       break;
     }
     if (found === undefined) {
-      const meant = isName ? meantName(named, places.map(dirname), list) : meantPath(named, path, { read, list, own });
+      const help = isUrl(named)
+        ? "a profile extends a file of this machine: fetch it, and name its path"
+        : suggestion(
+            named,
+            isName,
+            isName ? places.map((place) => dirname(place)) : [dirname(path)],
+            last.source,
+            list,
+          );
       problems.push(
-        problem("BK106", target.at, `extends names ${isName ? named : path}, which is not there`, {
-          label: isName ? `looked at ${places.join(", ")}` : `relative to ${folder}`,
-          ...(meant !== undefined && { help: `did you mean ${meant}?` }),
+        problem("BK106", target.at, `extends names ${isName || isUrl(named) ? named : path}, which is not there`, {
+          label: isUrl(named) ? "a URL" : isName ? `looked at ${places.join(", ")}` : `relative to ${folder}`,
+          ...(help !== undefined && { help }),
         }),
       );
       break;
@@ -240,7 +260,7 @@ const withoutExtends = (tree: Tree): Tree =>
  * Reads the chain and merges it. Pure, but for `library.read`, whose errors come through. Problems: BK101 (YAML), BK102 (extends is no path), BK106 (not there), BK107 (a circle),
  * BK108 (append or remove without effect).
  */
-export const readChain = (file: string, text: string, library: Library): Chain => {
+export const readChain = (file: string, text: string | Uint8Array, library: Library): Chain => {
   const { files, problems } = parseChain(file, text, library);
   const sources = files.map(({ source }) => source);
   const found = [...files.flatMap((parsed) => parsed.problems), ...problems];

@@ -53,6 +53,10 @@ const isWhere = (node: Node): boolean =>
   isScalar(node) &&
   (node.value === null || typeof node.value === "boolean" || (typeof node.value === "string" && path.test(node.value)));
 
+/** `ssh.nodeKey: dsa`: a kind, and no key. */
+const isKindOfKey = (node: unknown): boolean =>
+  isScalar(node) && typeof node.value === "string" && /^[a-z]{1,8}(?:-?[a-z0-9]{1,8})?$/i.test(node.value);
+
 /** A key below `secrets.<name>`: one of those, or a misspelt one. */
 const isWord = (key: string): boolean => /^[A-Za-z]{1,16}$/.test(key);
 
@@ -100,8 +104,9 @@ export const hiddenRanges = (document: Document, text: string): Range[] => {
     }
   } else hide(isNode(secrets) ? secrets : null);
   visit(document, {
-    Pair: (_key, pair) => {
+    Pair: (_key, pair, above) => {
       const key = keyOf(pair);
+      if (key === "nodeKey" && keyOf(above.at(-2)) === "ssh" && isKindOfKey(pair.value)) return;
       // A map below one of the profile's own is looked at above; below another name it is somebody's secret.
       const named = isSecretName(key) || (secretKey.test(key) && !words.has(key));
       const own = words.has(key) && (isScalar(pair.value) || isSeq(pair.value));

@@ -4,12 +4,15 @@ import { type Diagnostic, sortDiagnostics } from "./diagnostics.ts";
 import { type Library, readChain } from "./extends.ts";
 import type { Problem, Rule } from "./rules/rule.ts";
 import type { Profile } from "./schema.ts";
+import { typesAt } from "./schema-questions.ts";
 import { checkShape } from "./shape.ts";
+import { valueSlip } from "./slips/values.ts";
 import type { ShapeProblem } from "./shape-problems.ts";
 import {
   chainOf,
   redactorOf,
   isHidden,
+  isHiddenBelow,
   isWritten,
   keyPlaceOf,
   type Place,
@@ -55,9 +58,38 @@ const shapeDiagnostic = (
   { path, at, found, message, meant: _meant, ...problem }: ShapeProblem,
 ): Diagnostic => {
   const place = at === "key" ? keyPlaceOf(tree, path) : placeOf(tree, path);
+  const hidden = isHidden(place);
+  const written = place.source.text.slice(place.start, place.end);
+  // 27.10 is 27.1 to YAML, and 27.10 to whoever wrote it.
+  const asWritten = typeof found === "number" && /^[\d.]+$/.test(written) ? written : undefined;
   const shown =
-    found === undefined ? message : `${message} ${isHidden(place) ? "a value that is not shown" : kindOf(found)}`;
-  return { severity: "error", ...problem, path: spell(path), message: shown, ...located(place) };
+    found === undefined ? message : `${message} ${hidden ? "a value that is not shown" : (asWritten ?? kindOf(found))}`;
+  const slip = at === "key" || hidden || isHiddenBelow(tree, path) ? undefined : valueSlip(path, found, written);
+  return { severity: "error", ...problem, ...slip, path: spell(path), message: shown, ...located(place) };
+};
+
+/** Decimal numbers with zeros before them: 8 and 10 to readers that disagree. Of the profile's own places alone. */
+const leadingZeros = (tree: Tree, path: ProfilePath = []): Diagnostic[] => {
+  if (tree.kind === "map") return [...tree.entries].flatMap(([key, { value }]) => leadingZeros(value, [...path, key]));
+  if (tree.kind === "list") return tree.items.flatMap((item, index) => leadingZeros(item, [...path, index]));
+  if (typeof tree.value !== "number") return [];
+  const written = tree.at.source.text.slice(tree.at.start, tree.at.end);
+  const key = path.at(-1);
+  return !/^0\d+$/.test(written) ||
+    typeof key !== "string" ||
+    !typesAt(path).some((type) => type.safeParse(tree.value).success)
+    ? []
+    : [
+        {
+          severity: "error",
+          code: "BK102",
+          path: spell(path),
+          message: `${spell(path)} cannot be ${written}`,
+          label: "octal to some readers, decimal to others",
+          help: `write ${key}: ${tree.value}`,
+          ...located(tree.at),
+        },
+      ];
 };
 
 /** Whether one path lies at or below the other. */
@@ -118,14 +150,14 @@ export interface LoadSettings extends Partial<Library> {
  * @param file As shown to the user; what the profile extends is looked for relative to it.
  */
 export const loadProfile = (
-  text: string,
+  text: string | Uint8Array,
   file: string,
-  { rules, read = () => undefined, list, own, exact = (profile) => profile }: LoadSettings,
+  { rules, read = () => undefined, own, list, exact = (profile) => profile }: LoadSettings,
 ): LoadedProfile => {
   const { sources, tree, problems } = readChain(file, text, {
     read,
-    ...(list !== undefined && { list }),
     ...(own !== undefined && { own }),
+    ...(list !== undefined && { list }),
   });
   const texts = new Map(sources.map((source) => [source.file, shownText(source)]));
   const files = [...texts.keys()];
@@ -147,6 +179,7 @@ export const loadProfile = (
   const diagnostics = shown([
     ...problems,
     ...shape.problems.map((problem) => shapeDiagnostic(tree, problem)),
+    ...leadingZeros(tree),
     ...(shape.profile === undefined ? [] : ruleDiagnostics(rules, exact(shape.profile), tree, shape.mended)),
   ]);
   const failed = diagnostics.some(({ severity }) => severity === "error") || shape.profile === undefined;

@@ -32,7 +32,9 @@ export const Profile = z.strictObject({
   models: z
     .array(Model)
     .default([])
-    .describe("Models that are locked and fetched with the rest. They do not reach the node yet."),
+    .describe(
+      "Models that are on the data disk before the first job, each once; every agent sees them in a folder that its jobs may write to.",
+    ),
   files: z.array(File).default([]).describe("Further files of the node, by URL."),
   pins: z
     .record(z.string().min(1), Pin)

@@ -1,6 +1,7 @@
 /** What zod finds wrong, as problems that a user can act on. Pure. */
 import * as z from "zod";
 import type { ErrorCode } from "../error-codes.ts";
+import { inYaml } from "./in-yaml.ts";
 import {
   exampleOf,
   isList,
@@ -14,6 +15,7 @@ import {
   typesAt,
 } from "./schema-questions.ts";
 import { type ProfilePath, spell } from "./source.ts";
+import { keySlip } from "./slips/keys.ts";
 import { closest } from "./suggest.ts";
 
 export interface ShapeProblem {
@@ -26,13 +28,16 @@ export interface ShapeProblem {
   /** The wrong value is shown at the end of the message, unless it may be a secret. */
   readonly found?: unknown;
   readonly label?: string;
-  /** Of a misspelt key: the one that is meant. */
-  readonly meant?: string;
+  /** Of a misspelt key, or one in a wrong place: the setting that is meant. */
+  readonly meant?: ProfilePath;
   readonly help?: string;
 }
 
 const or = (words: readonly string[]): string =>
   words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+
+/** What zod is to say where the schema has no message of its own: zod's messages speak of types, not of what is expected. */
+export const saysNothing = (): string => "";
 
 /** `{ blank: … } or { adopt: … }` */
 const forms = (types: readonly z.ZodObject[]): string =>
@@ -70,22 +75,6 @@ const expectation = (types: readonly Type[]): string => {
   return `expected ${or([...new Set([...words, ...map])])}`;
 };
 
-/** What YAML reads as itself without quotes. */
-const isPlain = (text: string): boolean =>
-  /^[A-Za-z0-9/][A-Za-z0-9._:/-]*$/.test(text) &&
-  Number.isNaN(Number(text)) &&
-  !/^(true|false|null|yes|no|on|off)$/i.test(text) &&
-  !text.endsWith(":");
-
-/** One line as YAML would have it. */
-const inYaml = (value: unknown): string => {
-  if (typeof value === "string") return isPlain(value) ? value : JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(inYaml).join(", ")}]`;
-  if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  const entries = Object.entries(value).map(([key, each]) => `${key}: ${inYaml(each)}`);
-  return `{ ${entries.join(", ")} }`;
-};
-
 const example = (path: ProfilePath, types: readonly Type[]): string | undefined => {
   const value = types.map(exampleOf).find((each) => each !== undefined);
   const key = path.at(-1);
@@ -104,11 +93,25 @@ const otherNames: ReadonlyMap<string, string> = new Map([
   ["amd64", "x86_64"],
   ["x86", "x86_64"],
   ["x64", "x86_64"],
+  ["x86-64", "x86_64"],
+  ["arm", "aarch64"],
+  ["arm64v8", "aarch64"],
+  ["kunpeng", "aarch64"],
+  ["nvme0n1", "nvme"],
+  ["ssd", "nvme"],
+  ["all", "any"],
+  ["ext3", "ext4"],
+  ["dsa", "ed25519"],
+  ["ssh-dss", "ed25519"],
+  ["ecdsa", "ed25519"],
+  ["ssh-rsa", "rsa"],
+  ["rsa4096", "rsa"],
+  ["rsa-4096", "rsa"],
 ]);
 
 const unknownKeys = (path: ProfilePath, names: readonly string[]): ShapeProblem[] => {
   const types = typesAt(path);
-  const allowed = keysOf(types);
+  const allowed = path.length === 0 ? [...keysOf(types), "extends"] : keysOf(types);
   return names.map((name) => {
     const problem = { path: [...path, name], at: "key", code: "BK103" } as const;
     const message = `unknown key ${JSON.stringify(name)} in ${where(path)}`;
@@ -120,7 +123,7 @@ const unknownKeys = (path: ProfilePath, names: readonly string[]): ShapeProblem[
         help: "share values by extends: docs/profile.md",
       };
     }
-    if (allowed.includes(name)) {
+    if (keysOf(types).includes(name)) {
       const form = objects(types).find((type) => Object.hasOwn(type.shape, name));
       return {
         ...problem,
@@ -133,23 +136,15 @@ const unknownKeys = (path: ProfilePath, names: readonly string[]): ShapeProblem[
       const help = "replace it by a space; copied text often has such";
       return { ...problem, message, label: "holds a blank that YAML does not take for one", help };
     }
-    const meant = closest(name, allowed);
-    // Right, but one section too high or too low.
-    const elsewhere =
-      meant === undefined
-        ? placesOfKey(name).filter((place) => path.length === 0 || place.split(".").length === 2)
-        : [];
+    const slip = keySlip(path, name, allowed);
     return {
       ...problem,
       message,
-      label:
-        meant !== undefined
-          ? `did you mean ${meant}?`
-          : elsewhere.length > 0
-            ? `did you mean ${or(elsewhere.slice(0, 4))}?`
-            : `not a key of ${where(path)}`,
-      ...(meant !== undefined && { meant }),
-      ...(allowed.length > 0 && { help: `keys that can stand here: ${allowed.join(", ")}` }),
+      label: slip.label ?? `not a key of ${where(path)}`,
+      ...(slip.meant !== undefined && { meant: slip.meant }),
+      ...(slip.help === undefined
+        ? allowed.length > 0 && { help: `keys that can stand here: ${keysOf(types).join(", ")}` }
+        : { help: slip.help }),
     };
   });
 };
@@ -238,7 +233,7 @@ export const problemsOf = (issues: readonly z.core.$ZodIssue[], prefix: ProfileP
       return [missing(path, `add ${what === undefined ? key : `${key}: ${what}`} to ${where(path.slice(0, -1))}`)];
     }
     if (issue.code === "invalid_key") {
-      const reason = issue.issues[0]?.message ?? "not possible as a key";
+      const reason = issue.issues[0]?.message || "not possible as a key";
       return [{ path, at: "key", code: "BK102", message: `${where(path)} cannot have this name`, label: reason }];
     }
     if (issue.code === "invalid_value") {
@@ -271,8 +266,7 @@ export const problemsOf = (issues: readonly z.core.$ZodIssue[], prefix: ProfileP
         ),
       ];
     }
-    // Messages of our own schema begin so; zod's own speak of types.
-    const label = issue.message.startsWith("expected ") ? issue.message : expectation(types);
+    const label = issue.message === saysNothing() ? expectation(types) : issue.message;
     const text = types.flatMap(options).some((type) => type instanceof z.ZodString);
     const scalar = typeof issue.input === "number" || typeof issue.input === "boolean";
     const quote =
@@ -283,15 +277,17 @@ export const problemsOf = (issues: readonly z.core.$ZodIssue[], prefix: ProfileP
     const keys = objects(types).length === 1 ? `keys that can stand there: ${keysOf(types).join(", ")}` : undefined;
     return [wrong(path, issue.input, label, shown ?? quote ?? keys)];
   });
-  const misspelt = found.flatMap(({ path, meant }) =>
-    meant === undefined ? [] : [spell([...path.slice(0, -1), meant])],
-  );
+  const meant = found.flatMap((problem) => (problem.meant === undefined ? [] : [spell(problem.meant)]));
+  // What the extended profile would have said is not missing.
+  const extended = meant.includes("extends");
   const seen = new Set<string>();
   return found.filter(({ code, path }) => {
     // One value may break two requirements of one kind: once is enough.
     const place = `${code} ${spell(path)}`;
     if (seen.has(place)) return false;
     seen.add(place);
-    return code !== "BK104" || !misspelt.includes(spell(path));
+    if (code !== "BK104") return true;
+    const missed = spell(path);
+    return !extended && !meant.some((each) => each === missed || each.startsWith(`${missed}.`));
   });
 };

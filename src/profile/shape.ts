@@ -1,7 +1,8 @@
 /** A profile's shape: checked against the schema, and mended so that rules can look at the rest. Pure. */
 import { Profile } from "./schema.ts";
 import { isOptional, sampleOf, typesAt } from "./schema-questions.ts";
-import { problemsOf, type ShapeProblem } from "./shape-problems.ts";
+import { problemsOf, saysNothing, type ShapeProblem } from "./shape-problems.ts";
+import { otherDocument } from "./slips/other-documents.ts";
 import type { ProfilePath } from "./source.ts";
 
 export interface Shape {
@@ -38,11 +39,14 @@ const mostRounds = 4;
  * that cannot be done. Pure.
  */
 export const checkShape = (value: unknown): Shape => {
+  const other = otherDocument(value);
+  if (other !== undefined) return { problems: [other], mended: [] };
   let current = value;
   let problems: readonly ShapeProblem[] | undefined;
   const mended: ProfilePath[] = [];
   for (let round = 0; round < mostRounds; round++) {
-    const parsed = Profile.safeParse(current, { reportInput: true });
+    // Else zod compiles each map into a function first, which pays when the same schema is asked often.
+    const parsed = Profile.safeParse(current, { reportInput: true, jitless: true, error: saysNothing });
     if (parsed.success) return { profile: parsed.data, problems: problems ?? [], mended };
     const found = problemsOf(parsed.error.issues);
     problems ??= found;

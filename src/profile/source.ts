@@ -3,6 +3,10 @@ import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseD
 import type { Diagnostic, Note, Range } from "./diagnostics.ts";
 import { withoutSecretShapes } from "../secrets/shapes.ts";
 import { hiddenRanges } from "./hidden.ts";
+import { decodeProfile } from "./slips/encoding.ts";
+import { hasFullWidth } from "./slips/full-width.ts";
+import { parserHelp } from "./slips/parser-words.ts";
+import { fullWidthSlip, type Slip, yamlSlip } from "./slips/yaml.ts";
 
 export interface Source {
   /** As shown to the user. */
@@ -92,9 +96,14 @@ export interface Parsed {
   readonly problems: readonly Diagnostic[];
 }
 
-/** Parses one file as YAML 1.2. Its problems have the code BK101. Pure. @param extendedBy The `extends:` that led here. */
-export const parseSource = (file: string, text: string, extendedBy?: Place): Parsed => {
+/**
+ * Parses one file as YAML 1.2. Its problems have the code BK101. Pure.
+ * @param given Its text, or its bytes: then its encoding is looked at too
+ * @param extendedBy The `extends:` that led here.
+ */
+export const parseSource = (file: string, given: string | Uint8Array, extendedBy?: Place): Parsed => {
   const lines = new LineCounter();
+  const { text, refused } = typeof given === "string" ? { text: given } : decodeProfile(given, file);
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false, version: "1.2" });
   const source: Source = {
     file,
@@ -107,27 +116,40 @@ export const parseSource = (file: string, text: string, extendedBy?: Place): Par
     const [start, end] = node?.range ?? [from, from];
     return { source, start, end: isMap(node) || isSeq(node) ? start + 1 : end };
   };
-  const problem = (
-    at: Place,
-    message: string,
-    severity: Diagnostic["severity"] = "error",
-    help?: string,
-  ): Diagnostic => ({
-    severity,
+  const problem = (at: Place, message: string, more: Partial<Diagnostic> = {}): Diagnostic => ({
+    severity: "error",
     code: "BK101",
     message: `not valid YAML: ${message}`,
-    ...(help !== undefined && { help }),
     notes: chainOf(source),
     ...rangeOf(at),
+    ...more,
   });
-  const problems = [...document.errors, ...document.warnings].map((found) =>
-    problem(
-      { source, start: found.pos[0], end: found.pos[1] },
-      found.code === "MULTIPLE_DOCS" ? "a profile is one document; this file has several" : found.message,
-      found.name === "YAMLWarning" ? "warning" : "error",
-    ),
+  /** The right line is shown, unless a secret stands in it. */
+  const slipProblem = ({ start, end, message, label, help, line, columns }: Slip): Diagnostic => {
+    const at = { source, start, end };
+    const lineEnd = text.indexOf("\n", start);
+    const whole = { source, start: text.lastIndexOf("\n", start - 1) + 1, end: lineEnd < 0 ? text.length : lineEnd };
+    const write =
+      line === undefined || columns || isHidden(whole) || line.length > 120 ? help : `write: ${line.trimStart()}`;
+    return problem(at, message, { ...(label !== undefined && { label }), ...(write !== undefined && { help: write }) });
+  };
+  if (refused !== undefined) {
+    const { start, message, help } = refused;
+    return { source, problems: [{ ...problem({ source, start, end: start + 1 }, "", { help }), message }] };
+  }
+  // What follows the first error is its consequence, for the most part: the parser lost its way there.
+  const [lost] = document.errors;
+  if (lost !== undefined) {
+    const slip = yamlSlip(text, document);
+    const { message, help } = parserHelp(lost);
+    const at = { source, start: lost.pos[0], end: lost.pos[1] };
+    return { source, problems: [slip === undefined ? problem(at, message, help) : slipProblem(slip)] };
+  }
+  const problems = document.warnings.map((found) =>
+    problem({ source, start: found.pos[0], end: found.pos[1] }, found.message, { severity: "warning" }),
   );
   let nodes = 0;
+  let fullWidthKey = false;
   const convert = (node: Node | null, from: number, within: ReadonlySet<Node>): Tree => {
     nodes += 1;
     if (nodes > mostNodes) throw new TooMany();
@@ -135,7 +157,13 @@ export const parseSource = (file: string, text: string, extendedBy?: Place): Par
     if (isAlias(node)) {
       const target = node.resolve(document);
       if (target === undefined || within.has(target)) {
-        problems.push(problem(at, target === undefined ? `no anchor &${node.source}` : `*${node.source} holds itself`));
+        const help =
+          target === undefined
+            ? `a value that begins with * needs quotes: "*${node.source}"`
+            : "write the value here: an alias cannot stand in what it stands for";
+        problems.push(
+          problem(at, target === undefined ? `no anchor &${node.source}` : `*${node.source} holds itself`, { help }),
+        );
         return { kind: "scalar", value: null, at };
       }
       return { ...convert(target, from, new Set([...within, target])), at };
@@ -145,13 +173,17 @@ export const parseSource = (file: string, text: string, extendedBy?: Place): Par
       for (const { key, value } of node.items) {
         const keyPlace = place(isNode(key) ? key : null, at.start);
         if (!isScalar(key)) {
-          problems.push(problem(keyPlace, "a key must be a plain text"));
+          const help = text.startsWith("{{", keyPlace.start - 1)
+            ? "a value that begins with {{ needs quotes; bake fills in no templates"
+            : "write a name, a colon and a blank; a value that begins with { or [ needs quotes";
+          problems.push(problem(keyPlace, "a key must be a plain text", { help }));
           continue;
         }
         if (key.value === "__proto__") {
           problems.push(problem(keyPlace, "a key cannot be __proto__"));
           continue;
         }
+        fullWidthKey ||= typeof key.value === "string" && hasFullWidth(key.value);
         const first = entries.get(String(key.value));
         // The parser's own comparison takes the square of the number of keys.
         if (first !== undefined) {
@@ -179,9 +211,10 @@ export const parseSource = (file: string, text: string, extendedBy?: Place): Par
     }
     return { kind: "scalar", value: isScalar(node) ? node.value : null, at };
   };
-  if (document.errors.length > 0) return { source, problems };
   try {
     const tree = convert(document.contents, 0, new Set());
+    const slip = fullWidthKey ? fullWidthSlip(text) : undefined;
+    if (slip !== undefined) return { source, problems: [slipProblem(slip)] };
     return problems.some(({ severity }) => severity === "error") ? { source, problems } : { source, tree, problems };
   } catch (error) {
     if (!(error instanceof TooMany)) throw error;
@@ -210,6 +243,19 @@ const childOf = (tree: Tree | undefined, step: string | number): Tree | undefine
       : undefined;
 
 const treeAt = (tree: Tree, path: ProfilePath): Tree | undefined => path.reduce<Tree | undefined>(childOf, tree);
+
+const holdsHidden = (tree: Tree): boolean =>
+  tree.kind === "scalar"
+    ? isHidden(tree.at)
+    : tree.kind === "list"
+      ? tree.items.some(holdsHidden)
+      : [...tree.entries.values()].some(({ key, value }) => isHidden(key) || holdsHidden(value));
+
+/** Whether anything at or below `path` must not be shown. Pure. */
+export const isHiddenBelow = (tree: Tree, path: ProfilePath): boolean => {
+  const found = treeAt(tree, path);
+  return found !== undefined && holdsHidden(found);
+};
 
 /** Whether the whole way to `path` is written. Pure. */
 export const isWritten = (tree: Tree, path: ProfilePath): boolean => treeAt(tree, path) !== undefined;

@@ -1,6 +1,6 @@
 /** What was baked from what: an in-toto statement with a SLSA v1 provenance predicate. Pure. */
 import { createHash } from "node:crypto";
-import { digestOf, reachesNode } from "../artifact.ts";
+import { digestOf } from "../artifact.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { targetOf } from "../targets/index.ts";
 import { purlOf } from "./sbom.ts";
@@ -57,7 +57,7 @@ export const provenance = (plan: NodePlan, baked: Baked): string => {
               digest: { sha256: sha256(text) },
             })),
             ...source,
-            ...artifacts.filter(reachesNode).map((artifact) => ({
+            ...artifacts.map((artifact) => ({
               name: artifact.name,
               uri: purlOf(artifact),
               digest: { sha256: digestOf(artifact) },

@@ -67,7 +67,7 @@ export const reviewUserData = (text: string, origins: Origins): Problem[] => {
   } catch {
     return [problem("", "it is no YAML")];
   }
-  const parsed = CloudConfig.safeParse(value);
+  const parsed = CloudConfig.safeParse(value, { jitless: true });
   return (parsed.error?.issues ?? []).map(({ path, message }) => {
     const pointer = path.map((step) => `/${String(step)}`).join("");
     return problem(pointer, `${pointer === "" ? "user-data" : pointer}: ${message}`);

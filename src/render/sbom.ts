@@ -1,6 +1,6 @@
 /** The software bill of materials: what the image carries besides its base's own packages, as CycloneDX 1.6. Pure. */
 import { createHash } from "node:crypto";
-import { type Artifact, type Base, digestOf, kindOf, reachesNode } from "../artifact.ts";
+import { type Artifact, type Base, digestOf, kindOf } from "../artifact.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 
 const encode = (text: string): string => encodeURIComponent(text).replaceAll("%2F", "/").replaceAll("%3A", ":");
@@ -45,7 +45,7 @@ const uuidOf = (text: string): string => {
 /** What the image holds, or was made on. */
 const carried = ({ base, artifacts = [] }: NodePlan): (Artifact | Base)[] => [
   ...(base === undefined ? [] : [base]),
-  ...artifacts.filter(reachesNode),
+  ...artifacts,
 ];
 
 /**

@@ -2,6 +2,7 @@
  * Templates compiled. A module of its own, because bake's bundle holds another in its place, with all templates compiled when it was
  * made (build.mjs): to compile them takes as long as all the rest of a rendering.
  */
+import { runInThisContext } from "node:vm";
 import Handlebars from "handlebars";
 import { writers } from "./writers.ts";
 
@@ -22,13 +23,18 @@ const requireWriters = (program: hbs.AST.Program, name: string): void => {
   }
 };
 
-/** A template as JavaScript; unknown variables are errors when it runs. @throws Error when it prints a value without a writer. */
+/**
+ * A template as JavaScript; unknown variables are errors when it runs.
+ * @public Used by build.mjs.
+ * @throws Error when it prints a value without a writer.
+ */
 export const compile = (name: string, source: string): string => {
   const program = Handlebars.parse(source);
   requireWriters(program, name);
-  return String(Handlebars.precompile(program, { noEscape: true, strict: true, knownHelpers: {} }));
+  // A text, whatever its type says.
+  return Handlebars.precompile(program, { noEscape: true, strict: true, knownHelpers: {} }) as unknown as string;
 };
 
 /** What Handlebars makes a template of. @throws Error as `compile`. */
 export const templateCode = (name: string, source: string): TemplateSpecification =>
-  new Function(`return ${compile(name, source)}`)() as TemplateSpecification;
+  runInThisContext(`(${compile(name, source)})`) as TemplateSpecification;

@@ -127,6 +127,9 @@ export const stockUserData = (
             STOCK_RETRY_SECONDS: String(stockRetry),
           }),
         ),
+        ...(plan.facts.caCertificates.length === 0
+          ? []
+          : [written(`${stockFolder}/ca.pem`, "0644", plan.facts.caCertificates.join(""))]),
         written(`${stockFolder}/bake-stock`, "0755", script),
         written("/etc/systemd/system/bake-stock.service", "0644", unit),
       ],

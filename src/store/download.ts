@@ -151,6 +151,32 @@ const requireSpace = async (requests: readonly DownloadRequest[], { store }: Dow
   );
 };
 
+/** One place, and nothing but silence from it. */
+const silence =
+  /^(.*) cannot be fetched:\n {2}(https?:\/\/[^/\s]+)\S*: (the host is not known|nothing listens there|no way leads there|no answer in time)(?:, (?:as for others|\d+ times))?$/;
+
+/** Names that a line shows. */
+const mostNames = 5;
+
+/** A line or more for each failure; of hosts that are silent one, whatever was asked there. */
+const failureLines = (failures: readonly BakeError[]): string[] => {
+  const silent = new Map<string, string[]>();
+  const others = failures.flatMap(({ code, message }) => {
+    const [, name, origin, reason] = silence.exec(message) ?? [];
+    if (name === undefined) return [`  ${code} ${message.replaceAll("\n", "\n  ")}`];
+    const line = `  ${code} ${origin}: ${reason}`;
+    silent.set(line, [...(silent.get(line) ?? []), name]);
+    return [];
+  });
+  return [
+    ...others,
+    ...[...silent].map(([line, names]) => {
+      const more = names.length > mostNames ? ` and ${names.length - mostNames} more` : "";
+      return `${line} (${names.toSorted().slice(0, mostNames).join(", ")}${more})`;
+    }),
+  ];
+};
+
 /**
  * Downloads side by side. What fails does not keep the others from arriving.
  * @param limit Files at a time.
@@ -186,10 +212,7 @@ export const downloadAll = async (
   if (only !== undefined) {
     throw new BakeError(
       "BK215",
-      `${failures.length} of ${requests.length} downloads failed:\n${failures
-        .map(({ code, message }) => `  ${code} ${message.replaceAll("\n", "\n  ")}`)
-        .toSorted()
-        .join("\n")}`,
+      `${failures.length} of ${requests.length} downloads failed:\n${failureLines(failures).toSorted().join("\n")}`,
       "What arrived is kept: the next run asks for the rest alone.",
     );
   }

@@ -26,7 +26,7 @@ export const serverName = (profile: string, bakeId: string | undefined): string 
   bakeId === undefined ? serverPrefix(profile).slice(0, -1) : serverPrefix(profile) + bakeId.slice(0, idLetters);
 
 /** A tag's value, a name: what the cloud does not take in one becomes a hyphen. */
-const tagValue = (text: string): string => text.replace(/[^A-Za-z0-9._-]/g, "-").slice(0, 43);
+export const tagValue = (text: string): string => text.replace(/[^A-Za-z0-9._-]/g, "-").slice(0, 43);
 
 /** Tags of the profile and bake's own, by name. */
 const tagsOf = (

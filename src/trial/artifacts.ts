@@ -12,6 +12,7 @@ import { buildGoTools } from "../toolchain/ensure.ts";
 import { toolDigest } from "../toolchain/go.ts";
 import { type DebianPackage, downloadPackages, suite, unpack } from "./debian.ts";
 import { type PackedImage, packImage, reproducible, normalizeModes } from "./docker-archive.ts";
+import { trialModels } from "./models.ts";
 import { trialVersions } from "./substitutions.ts";
 
 const packages = [
@@ -47,7 +48,7 @@ const dockerFiles: Readonly<Record<string, string>> = {
 const goTools = ["buildkite-agent", "buildkit", "goss"] as const;
 
 /** Part of the key of what was assembled: raise it when this file changes what comes out. */
-const recipeVersion = 3;
+const recipeVersion = 4;
 
 const install = async (from: string, to: string): Promise<void> => {
   await makeFolder(join(to, ".."));
@@ -255,6 +256,7 @@ export const assembleSource = async (
       }),
     );
 
+    for (const file of trialModels()) await write(file.path, file.text);
     const small = await work("small-root");
     await busyboxTree(tree, small);
     await addImage(

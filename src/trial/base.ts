@@ -17,6 +17,7 @@ import { writeFileAtomic } from "../host/write-file-atomic.ts";
 import { bootstrap, packagesOf, treeRecipe, type WithoutCloudInit } from "./base-tree.ts";
 import { assembleDisk, diskRecipe, requireBootLoader } from "./boot-disk.ts";
 import { suite } from "./debian.ts";
+import { gib } from "../formats/bytes.ts";
 
 export interface StandInBase {
   readonly name: string;
@@ -100,10 +101,10 @@ export const standInBase = async (
   }
   await makeFolder(dirname(record));
   const free = await freeBytes(host.cacheDir);
-  if (free < neededGiB * 2 ** 30) {
+  if (free < neededGiB * gib) {
     throw new BakeError(
       "BK307",
-      `${host.cacheDir} has ${(free / 2 ** 30).toFixed(1)} GiB free, the stand-in base needs ${neededGiB} GiB`,
+      `${host.cacheDir} has ${(free / gib).toFixed(1)} GiB free, the stand-in base needs ${neededGiB} GiB`,
       "Free some space, or point XDG_CACHE_HOME to a larger disk.",
     );
   }

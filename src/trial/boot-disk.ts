@@ -8,6 +8,7 @@ import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import { localMachines } from "../targets/local-machine.ts";
 import { efiPartition, efiRecipe, efiSectors } from "./efi-partition.ts";
+import { gib } from "../formats/bytes.ts";
 
 /** Of the whole disk. */
 const sizeGiB = 6;
@@ -148,7 +149,7 @@ export const assembleDisk = async (
   await writeFile(join(rootTree, "boot/grub/grub.cfg"), grubConfig(architecture, uuid, kernel, initrd));
   await writeFile(join(rootTree, "etc/fstab"), `UUID=${uuid} / ext4 errors=remount-ro 0 1\n`);
   await writeFile(raw, "");
-  await truncate(raw, sizeGiB * 2 ** 30);
+  await truncate(raw, sizeGiB * gib);
   await host.run("sfdisk", ["--quiet", raw], { input: partitionTable(architecture) });
   await host.run("mke2fs", [
     ...["-q", "-t", "ext4", "-F", "-O", ext4Features, "-I", "256", "-m", "1", "-U", uuid, "-L", "rootfs"],

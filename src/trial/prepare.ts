@@ -69,6 +69,8 @@ const lockFromSource = async (
           buildx: `${from}/buildx`,
           agent: `${from}/agent`,
           goss: `${from}/goss`,
+          modelscope: `${from}/modelscope`,
+          huggingface: `${from}/huggingface`,
           registries: Object.fromEntries(registries.map((registry) => [registry, [here]])),
         },
         crane: () => ensureCrane(host),

@@ -15,7 +15,10 @@ const startOf = (request: IncomingMessage): number =>
   Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? 0);
 
 const answer = async (folder: string, request: IncomingMessage, response: ServerResponse): Promise<void> => {
-  const path = decodeURIComponent(new URL(request.url ?? "/", "http://source").pathname);
+  const { pathname, searchParams } = new URL(request.url ?? "/", "http://source");
+  // ModelScope names a file of a model in the query.
+  const asked = searchParams.get("FilePath");
+  const path = decodeURIComponent(pathname) + (asked === null ? "" : `/file/${asked}`);
   if (path === "/v2/") {
     response.writeHead(200, { "content-type": "application/json" }).end("{}");
     return;

@@ -2,7 +2,7 @@
  * The one place that says what `--trial` changes: sources, versions, sizes and absent hardware. Everything else of the
  * profile stays as it is written.
  */
-import type { Profile } from "../profile/schema.ts";
+import { hubOf, type Profile } from "../profile/schema.ts";
 
 export interface Substitution {
   /** Profile path, or the thing that is replaced. */
@@ -26,6 +26,9 @@ export const trialVersions = {
   buildkitImage: "moby/buildkit:v0.26.1",
   /** Busybox from Debian, as an image with a shell. */
   smallImage: "bake.local/trial/busybox:1",
+  /** A few made-up files, in both hubs' ways. */
+  modelscopeModel: "bake/tiny-scope",
+  huggingfaceModel: "bake/tiny-face",
 } as const;
 
 /** GiB: what a trial's disks need. */
@@ -112,9 +115,9 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
     },
     {
       what: "models",
-      profile: profile.models.map((model) => Object.values(model).join(" ")).join(", "),
-      trial: "",
-      why: "no model hub needed",
+      profile: profile.models.map((model) => Object.values(hubOf(model)).join(" ")).join(", "),
+      trial: `modelscope ${trialVersions.modelscopeModel}, huggingface ${trialVersions.huggingfaceModel}`,
+      why: "small ones, no model hub needed",
     },
     {
       what: "files",
@@ -162,7 +165,10 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
         minFree: trialSizes.minFree,
         systemMinFree: trialSizes.systemMinFree,
       },
-      models: [],
+      models: [
+        { modelscope: trialVersions.modelscopeModel, from: "image" },
+        { huggingface: trialVersions.huggingfaceModel, from: "image" },
+      ],
       files: [],
       pins: {},
       secrets,

@@ -4,7 +4,6 @@
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { type Accelerator, machineArguments } from "./accelerator.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
@@ -73,9 +72,9 @@ export interface Vm {
 }
 
 /** Waits for `work`, but not longer than `ms`; no timer outlives it and keeps the process from ending. */
-const waitAtMost = async (work: Promise<void>, ms: number): Promise<void> => {
+const waitAtMost = async (host: Host, work: Promise<void>, ms: number): Promise<void> => {
   const stop = new AbortController();
-  await Promise.race([work, sleep(ms, undefined, { signal: stop.signal }).catch(() => undefined)]);
+  await Promise.race([work, host.sleep(ms, stop.signal).catch(() => undefined)]);
   stop.abort();
 };
 
@@ -193,7 +192,7 @@ export const bootVm = async (host: Host, options: VmOptions): Promise<Vm> => {
         if (current !== "" && current !== former) return (host.now() - from) / 1000;
         await disconnect(host, sshPort);
       }
-      await waitAtMost(qemu.running, 500);
+      await waitAtMost(host, qemu.running, 500);
     }
     throw new BakeError(
       "BK506",
@@ -229,7 +228,7 @@ export const bootVm = async (host: Host, options: VmOptions): Promise<Vm> => {
     snapshot: () => disks.snapshot(qemu.qmp),
     shutdown: async (timeout = 120_000) => {
       await ssh("systemctl poweroff --no-block", { allowFailure: true, timeout: 30_000 });
-      await waitAtMost(qemu.running, timeout);
+      await waitAtMost(host, qemu.running, timeout);
       await kill();
     },
   };

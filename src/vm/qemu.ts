@@ -53,7 +53,7 @@ export const startQemu = async (
       },
     )
     .finally(() => rm(folder, { recursive: true, force: true }));
-  const connecting = connectQmp(socket, 20_000, host.now);
+  const connecting = connectQmp(socket, 20_000, host);
   connecting.catch(() => undefined);
   const kill = async (): Promise<void> => {
     power.abort();

@@ -1,8 +1,8 @@
 /** QEMU's machine protocol (QMP): JSON over a socket; commands are answered by id, events come in between. */
 import { createConnection, type Socket } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
 import * as z from "zod";
 import { BakeError } from "../errors.ts";
+import type { Host } from "../host/host.ts";
 
 interface QmpEvent {
   readonly event: string;
@@ -47,19 +47,22 @@ const connect = (path: string): Promise<Socket> =>
 
 /**
  * Connects to the socket that QEMU makes when it starts, and shakes hands.
- * @param now The clock, in milliseconds.
- * @throws BakeError BK508 when it does not answer within `timeoutMs`.
+ * @throws BakeError BK508 when it does not answer within `timeoutMs`; the host's reason, when that is aborted before.
  */
-export const connectQmp = async (path: string, timeoutMs: number, now: () => number): Promise<Qmp> => {
-  const until = now() + timeoutMs;
+export const connectQmp = async (
+  path: string,
+  timeoutMs: number,
+  host: Pick<Host, "now" | "sleep" | "signal">,
+): Promise<Qmp> => {
+  const until = host.now() + timeoutMs;
   for (;;) {
     try {
       return await converse(await connect(path));
     } catch (error) {
-      if (now() > until) {
+      if (host.now() > until) {
         throw new BakeError("BK508", "QEMU's control socket does not answer", String(error), { cause: error });
       }
-      await sleep(50);
+      await host.sleep(50, host.signal);
     }
   }
 };

@@ -1,8 +1,10 @@
 /** Mirrors and registries without TLS, as Docker and BuildKit themselves read what bake writes. */
 import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { createServer, type Server } from "node:https";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -10,6 +12,7 @@ import { planFor } from "../../src/commands/plan.ts";
 import { lockSources } from "../../src/profile/registries.ts";
 import type { Profile } from "../../src/profile/schema.ts";
 import { type DockerDaemon, startDockerDaemon } from "../docker-daemon.ts";
+import { certificatesFor } from "../huaweicloud/certificates.ts";
 import { needs, toolPath } from "../needs.ts";
 import { readProfile, render } from "../plan-of.ts";
 import { makeArchive, push, startRegistry, type TestRegistry } from "../registry.ts";
@@ -116,6 +119,7 @@ needs("root", "docker").describe("dockerd", () => {
 needs("root", "docker", "buildkitd", "buildctl", "docker-registry").describe("buildkitd", () => {
   let registry: TestRegistry | undefined;
   let buildkitd: ChildProcess | undefined;
+  let tls: Server | undefined;
   const socket = `unix://${join(folder, "buildkitd.sock")}`;
   let output = "";
   // No loopback by its name, so that BuildKit asks by https unless it is told otherwise, and reaches the registry all the same.
@@ -145,12 +149,35 @@ needs("root", "docker", "buildkitd", "buildctl", "docker-registry").describe("bu
     for (const path of ["team/image:1.0", "hub/library/small:1.0"]) await push(archive, `${registry.host}/${path}`);
     const config = join(folder, "buildkitd.toml");
     mkdirSync(join(folder, "buildkit"));
+    // The same registry by TLS, signed by the site's own authority.
+    const { authority, key, certificate } = certificatesFor(hostname());
+    tls = createServer({ key, cert: certificate }, (asked, response) => {
+      const passed = request(
+        { host: "127.0.0.1", port, path: asked.url, method: asked.method, headers: asked.headers },
+        (answer) => {
+          response.writeHead(answer.statusCode ?? 502, answer.headers);
+          answer.pipe(response);
+        },
+      );
+      asked.pipe(passed);
+    });
+    const server = tls;
+    await new Promise<void>((done) => server.listen(0, done));
+    const address = server.address();
+    const secured = `${hostname()}:${typeof address === "object" && address !== null ? address.port : 0}`;
+    const profile = profileWith([insecure], {
+      "docker.io": [`${insecure}/hub`],
+      "quay.io": [insecure],
+      "ghcr.io": [secured],
+    });
+    const pem = readFileSync(authority, "utf8");
+    writeFileSync(join(folder, "ca.pem"), pem);
     writeFileSync(
       config,
       fileOf(
-        profileWith([insecure], { "docker.io": [`${insecure}/hub`], "quay.io": [insecure] }),
+        { ...profile, network: { ...profile.network, caCertificates: [pem] } },
         "/etc/bake/buildkitd.toml",
-      ),
+      ).replaceAll('"/etc/bake/ca.pem"', JSON.stringify(join(folder, "ca.pem"))),
     );
     const tree = toolPath("docker");
     buildkitd = spawn(
@@ -183,8 +210,13 @@ needs("root", "docker", "buildkitd", "buildctl", "docker-registry").describe("bu
       buildkitd.kill("SIGTERM");
       await exited;
     }
+    tls?.close();
     await registry?.stop();
   });
+
+  it("trusts a mirror that the site's own authority signed", async () => {
+    expect(await buildFrom("ghcr.io/team/image:1.0")).toContain("resolve ghcr.io/team/image:1.0");
+  }, 90_000);
 
   it("reads the configuration, and asks a mirror without TLS by http", async () => {
     expect(await buildFrom("quay.io/team/image:1.0")).toContain("resolve quay.io/team/image:1.0");

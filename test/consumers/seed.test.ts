@@ -24,7 +24,7 @@ trap 'losetup -d "$disk"' EXIT
 const look = `
 mount "$disk" /mnt
 run=$(mktemp -d)
-dockerd --data-root ${"/mnt/docker-data/docker"} --storage-driver overlay2 --bridge none --iptables=false --ip6tables=false \\
+dockerd --data-root /mnt/docker-data/docker --storage-driver overlay2 --bridge none --iptables=false --ip6tables=false \\
   --config-file /dev/null --exec-root "$run" --pidfile "$run/pid" --host "unix://$run/sock" >"$run/log" 2>&1 &
 docker=$!
 export DOCKER_HOST=unix://$run/sock
@@ -147,6 +147,16 @@ ls /mnt/.bake; kill $own; wait $own || true; umount /mnt`);
     expect(output).not.toMatch(/^seed$/m);
     expect(code).toBe(0);
   }, 120_000);
+
+  it("unpacked beside the data it can be read, and is gone when it is closed", () => {
+    const { output } = machine.run(`truncate -s 2500M "$work/beside"
+${oldDisk("beside")}
+mkfs.ext4 -qF "$disk" 2>/dev/null; mount "$disk" /mnt
+root=$("$seed" unpack 2>/dev/null); ls -A "$root"; "$seed" close; ls -A /mnt /mnt/.bake; mountpoint "$root" || true; umount /mnt`);
+    expect(output.split("\n").slice(0, 4)).toEqual([".bake", "docker-cache1", "docker-data", "lost+found"]);
+    expect(output).toMatch(/\/mnt\/\.bake:\n[^]*(not a mountpoint|No such file)/);
+    expect(output).not.toMatch(/^seed$/m);
+  });
 
   it("grows no file system that fills its disk", () => {
     const { output, code } = machine.run(`${oldDisk("fills", 300)}

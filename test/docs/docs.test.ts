@@ -8,14 +8,23 @@ import { errorCodes } from "../../src/error-codes.ts";
 import { profileSchema } from "../../src/profile/json-schema.ts";
 import { root } from "../../src/host/root.ts";
 import { withoutCase } from "../negative/codes.ts";
-import { unlockedPlan } from "../plan-of.ts";
+import { reportOf } from "../negative/reports.ts";
+import { planFor } from "../../src/commands/plan.ts";
+import { readProfile, unlockedPlan } from "../plan-of.ts";
 import { roomMap } from "../rooms.ts";
 import { errorsPage } from "./errors-page.ts";
+import { guidePage } from "./guide-page.ts";
 import { policyPage } from "./policy-page.ts";
 import { profilePage } from "./profile-page.ts";
 
 test("docs/errors.md", async () => {
   await expect(errorsPage()).toMatchFileSnapshot(join(root, "docs/errors.md"));
+});
+
+test("docs/guide.md", async () => {
+  const profile = readProfile(join(root, "test/golden/everything/profile.yaml"));
+  const { checks } = planFor({ name: "everything", profile });
+  await expect(guidePage(checks)).toMatchFileSnapshot(join(root, "docs/guide.md"));
 });
 
 test("docs/profile.md", async () => {
@@ -77,7 +86,12 @@ test("docs/hosts.md names tests and checks that there are", () => {
 });
 
 /** Lines of examples that call bake: the page, the command, and what stands behind it. */
-const examples = ["README.md", "CONTRIBUTING.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)]
+const examples = [
+  "README.md",
+  "README.zh-CN.md",
+  "CONTRIBUTING.md",
+  ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`),
+]
   .filter((page) => page.endsWith(".md"))
   .flatMap((page) =>
     [...readFileSync(join(root, page), "utf8").matchAll(/(?:^ {4}|`)(?:\.\/bin\/)?bake ([a-z-]+)([^\n`#|]*)/gm)].map(
@@ -89,7 +103,14 @@ test("every command and option in the pages is one that bake has", () => {
   const help = (...args: string[]): string =>
     execFileSync(join(root, "bin/bake"), [...args, "--help"], { encoding: "utf8", cwd: root });
   const commands = [...help().matchAll(/^ {2}([a-z-]+) /gm)].map(([, name]) => name ?? "");
-  const pages = new Map(commands.map((name) => [name, help(name)]));
+  // Options of a command's own commands stand in their help.
+  const withInner = (name: string): string => {
+    const page = help(name);
+    const inner = /^Commands:\n([\s\S]*)/m.exec(page)?.[1] ?? "";
+    const names = [...inner.matchAll(/^ {2}([a-z-]+) /gm)].map(([, each]) => each ?? "");
+    return [page, ...names.filter((each) => each !== "help").map((each) => help(name, each))].join("\n");
+  };
+  const pages = new Map(commands.map((name) => [name, withInner(name)]));
   expect(examples.length).toBeGreaterThan(30);
   for (const { page, command, rest } of examples) {
     expect(commands, `${page}: bake ${command}${rest}`).toContain(command);
@@ -99,6 +120,34 @@ test("every command and option in the pages is one that bake has", () => {
   }
 });
 
+/** Indented lines of a page that call bake or its tests, without their comments. */
+const commandsOf = (page: string): string[] =>
+  [...readFileSync(join(root, page), "utf8").matchAll(/^ {4}((?:\.\/bin\/)?(?:bake|test)\b[^\n#]*)/gm)].map(
+    ([, line = ""]) => line.trim(),
+  );
+
+test("README.zh-CN.md has README's commands, no others, in their order", () => {
+  expect(commandsOf("README.zh-CN.md")).toEqual(commandsOf("README.md"));
+  expect(commandsOf("README.md").length).toBeGreaterThan(14);
+});
+
+test("README.zh-CN.md shows a report as it is made now", () => {
+  const { problems } = reportOf("full-width-colon");
+  const shown = (problems[0] ?? "").trimEnd().replace(/^(?=.)/gm, "    ");
+  expect(readFileSync(join(root, "README.zh-CN.md"), "utf8")).toContain(shown);
+});
+
+test("README.zh-CN.md leads to every page that README leads to", () => {
+  const linksOf = (page: string): string[] =>
+    [
+      ...new Set(
+        [...readFileSync(join(root, page), "utf8").matchAll(/\]\(([a-z][^)#\s]*|CONTRIBUTING\.md)\)/g)].map(
+          ([, to = ""]) => to,
+        ),
+      ),
+    ].toSorted();
+  expect(linksOf("README.zh-CN.md")).toEqual(linksOf("README.md"));
+});
 /** What stands in a page as a command: without its comment, and without where its output goes. */
 const commandLines = ["README.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)].flatMap((page) =>
   [...readFileSync(join(root, page), "utf8").matchAll(/^ {4}(?:\.\/bin\/)?bake (.*)$/gm)].map(([, rest = ""]) => ({
@@ -146,6 +195,7 @@ test("every command of the pages is run: those that need nothing end well, of th
 test("links between the pages lead somewhere", () => {
   for (const page of [
     "README.md",
+    "README.zh-CN.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`),

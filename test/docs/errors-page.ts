@@ -8,6 +8,8 @@ const reports = (): { name: string; report: string }[] =>
 
 /** Cases that say more than the first one by name. */
 const preferred: Readonly<Record<string, string>> = {
+  BK101: "yaml-syntax",
+  BK106: "extends-missing",
   BK102: "enum-misspelt",
   BK103: "unknown-key",
   BK104: "extends-removes",

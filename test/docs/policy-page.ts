@@ -18,6 +18,7 @@ const looking = rightsOf(
 const titles: Readonly<Record<(typeof purposes)[number], string>> = {
   doctor: "The preflight: it only looks",
   bake: "`bake image`: what Packer's plugin calls",
+  catalog: "`bake catalog`: looks at images, promotes, shares, copies and removes them, and what bakes left",
 };
 
 const table = (of: readonly CallRow[]): string =>

@@ -26,10 +26,20 @@ export const cloudOf = (emulator: Emulator, settings: Partial<CloudSettings> = {
     {
       credentials: key,
       region: emulator.world.region,
-      endpoints: endpointsOf(emulator.world.region),
+      endpoints: endpointsOf(settings.region ?? emulator.world.region),
       projectId: ids.project,
       ...settings,
     },
   );
   return { ...cloud, waits };
 };
+
+/** The clock and the waits of such a client. */
+export const hostOf = (emulator: Emulator, cloud: TestCloud) => ({
+  now: emulator.now,
+  signal: new AbortController().signal,
+  sleep: async (milliseconds: number): Promise<void> => {
+    cloud.waits.push(milliseconds);
+    emulator.advance(milliseconds);
+  },
+});

@@ -6,13 +6,14 @@ import { createServer as createHttpServer, type IncomingMessage, type ServerResp
 import { createServer as createTlsServer } from "node:https";
 import { type AddressInfo, connect } from "node:net";
 import { certificatesFor } from "./certificates.ts";
+import { addRegion, catalogRoutes } from "./catalog-routes.ts";
 import { lookingRoutes } from "./looking.ts";
 import { makingRoutes } from "./making.ts";
 import { Refusal, refusalBody, type Routes, type ServiceName } from "./route.ts";
 import { signatureProblem } from "./signature.ts";
 import { makeWorld, type Job, type World } from "./world.ts";
 
-const routes: Routes = { ...lookingRoutes, ...makingRoutes };
+const routes: Routes = { ...lookingRoutes, ...makingRoutes, ...catalogRoutes };
 
 const requireRoute = (name: string): string => {
   if (routes[name] === undefined) throw new Error(`the emulator has no route ${name}`);
@@ -38,6 +39,8 @@ interface Fault {
 
 export interface Emulator {
   readonly world: World;
+  /** Of the same account, in another region: empty of images and servers. */
+  readonly other: World;
   /** Of a client: HTTPS_PROXY, SSL_CERT_FILE and the credentials. */
   readonly env: Readonly<Record<string, string>>;
   /** Each call that was taken, faults too: `ECS GET /v1/{project_id}/cloudservers/detail`. */
@@ -46,6 +49,8 @@ export interface Emulator {
   readonly headers: IncomingMessage["headers"][];
   /** For a route: one fault a call, in this order; then none. */
   readonly fail: (route: string, ...faults: readonly Fault[]) => void;
+  /** For a route: what happens elsewhere right before each of its next calls, in this order. */
+  readonly on: (route: string, ...happens: readonly (() => unknown)[]) => void;
   /** A route that the user has no right to. */
   readonly forbid: (route: string) => void;
   /** Moves its clock. Jobs that are due are done. */
@@ -54,7 +59,14 @@ export interface Emulator {
   readonly close: () => Promise<void>;
 }
 
-const services: Readonly<Record<string, ServiceName>> = { iam: "iam", ims: "ims", ecs: "ecs", evs: "evs", vpc: "vpc" };
+const services: Readonly<Record<string, ServiceName>> = {
+  iam: "iam",
+  ims: "ims",
+  ecs: "ecs",
+  evs: "evs",
+  vpc: "vpc",
+  as: "as",
+};
 
 interface Found {
   readonly route: string;
@@ -98,18 +110,32 @@ const listen = (server: {
 /** @param clock Milliseconds since the epoch. */
 export const startEmulator = async (clock: () => number = Date.now): Promise<Emulator> => {
   const world = makeWorld();
-  const { authority, key, certificate } = certificatesFor(`*.${world.region}.myhuaweicloud.com`);
+  const other: World = {
+    ...makeWorld(),
+    region: "cn-south-1",
+    project: { id: "fedcba9876543210fedcba9876543210", name: "cn-south-1" },
+    images: [],
+    // An account's keys are the same everywhere.
+    keys: world.keys,
+  };
+  addRegion(world, other);
+  const worlds = [world, other];
+  const domain = (region: string): string => `${region}.myhuaweicloud.com`;
+  const { authority, key, certificate } = certificatesFor(
+    worlds.map(({ region }) => `*.${domain(region)}`).join(",DNS:"),
+  );
   let moved = 0;
   const now = (): number => clock() + moved;
   const calls: string[] = [];
   const headers: IncomingMessage["headers"][] = [];
   const faults = new Map<string, Fault[]>();
+  const happenings = new Map<string, (() => unknown)[]>();
   const forbidden = new Set<string>();
   let requests = 0;
   let refusals = 0;
 
   const finishJobs = (): void => {
-    for (const job of world.jobs) {
+    for (const job of worlds.flatMap(({ jobs }) => jobs)) {
       if (job.readyAt > now()) continue;
       job.finish?.();
       job.finish = undefined;
@@ -117,6 +143,7 @@ export const startEmulator = async (clock: () => number = Date.now): Promise<Emu
   };
 
   const answer = (
+    at: World,
     service: ServiceName,
     found: Found | undefined,
     request: IncomingMessage,
@@ -140,8 +167,7 @@ export const startEmulator = async (clock: () => number = Date.now): Promise<Emu
         refuse(400, "Common.0011", `Parameter ${name} is missing.`);
     }
     const { project_id: project } = found.parameters;
-    if (project !== undefined && project !== world.project.id)
-      refuse(403, "Common.0013", "The project does not exist.");
+    if (project !== undefined && project !== at.project.id) refuse(403, "Common.0013", "The project does not exist.");
     if (project !== undefined && request.headers["x-project-id"] !== project) {
       refuse(400, "Common.0014", "X-Project-Id and the path are about two projects.");
     }
@@ -154,7 +180,7 @@ export const startEmulator = async (clock: () => number = Date.now): Promise<Emu
     finishJobs();
     return (
       route?.answer({
-        world,
+        world: at,
         now: now(),
         parameters: found.parameters,
         query,
@@ -167,13 +193,15 @@ export const startEmulator = async (clock: () => number = Date.now): Promise<Emu
 
   const gateway = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const body = await readAll(request);
-    const host = (request.headers.host ?? "").split(".")[0] ?? "";
+    const [host = "", region = ""] = (request.headers.host ?? "").split(".");
+    const at = worlds.find((each) => each.region === region) ?? world;
     const service = services[host];
     const [path = ""] = (request.url ?? "").split("?");
     const found = service === undefined ? undefined : findRoute(service, request.method ?? "", path);
     calls.push(found?.route ?? `${host.toUpperCase()} ${request.method} ${path}`);
     headers.push(request.headers);
     const fault = faults.get(found?.route ?? "")?.shift() ?? {};
+    happenings.get(found?.route ?? "")?.shift()?.();
     requests += 1;
     const send = (status: number, content: string | undefined, more: Record<string, string> = {}): void => {
       response.sendDate = false;
@@ -224,7 +252,7 @@ export const startEmulator = async (clock: () => number = Date.now): Promise<Emu
       return;
     }
     try {
-      const given = answer(service ?? "ecs", found, request, body, fault);
+      const given = answer(at, service ?? "ecs", found, request, body, fault);
       if (fault.lost === true) request.socket.destroy();
       else send(given.status, given.body === undefined ? undefined : JSON.stringify(given.body));
     } catch (error) {
@@ -243,7 +271,7 @@ export const startEmulator = async (clock: () => number = Date.now): Promise<Emu
   const open = new Set<{ destroy: () => unknown }>();
   proxy.on("connect", (request, client) => {
     open.add(client);
-    if (!(request.url ?? "").endsWith(`.${world.region}.myhuaweicloud.com:443`)) {
+    if (!worlds.some(({ region }) => (request.url ?? "").endsWith(`.${domain(region)}:443`))) {
       client.end("HTTP/1.1 502 No such host\r\n\r\n");
       return;
     }
@@ -252,12 +280,12 @@ export const startEmulator = async (clock: () => number = Date.now): Promise<Emu
       upstream.pipe(client).pipe(upstream);
     });
     open.add(upstream);
-    for (const [one, other] of [
+    for (const [one, peer] of [
       [client, upstream],
       [upstream, client],
     ] as const) {
-      one.on("error", () => other.destroy());
-      one.on("close", () => other.destroy());
+      one.on("error", () => peer.destroy());
+      one.on("close", () => peer.destroy());
     }
   });
   const proxyPort = await listen(proxy);
@@ -265,6 +293,7 @@ export const startEmulator = async (clock: () => number = Date.now): Promise<Emu
 
   return {
     world,
+    other,
     env: {
       HTTPS_PROXY: `http://127.0.0.1:${proxyPort}`,
       SSL_CERT_FILE: authority,
@@ -274,6 +303,7 @@ export const startEmulator = async (clock: () => number = Date.now): Promise<Emu
     calls,
     headers,
     fail: (route, ...wanted) => void faults.set(requireRoute(route), [...wanted]),
+    on: (route, ...happens) => void happenings.set(requireRoute(route), [...happens]),
     forbid: (route) => void forbidden.add(requireRoute(route)),
     advance: (milliseconds) => {
       moved += milliseconds;

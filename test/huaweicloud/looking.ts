@@ -1,6 +1,6 @@
 /** Routes that only look. */
 import { Refusal, type Asked, type Given, type Routes } from "./route.ts";
-import type { Image, Server } from "./world.ts";
+import type { Image, Server, World } from "./world.ts";
 
 const ok = (body: object): Given => ({ status: 200, body });
 
@@ -25,11 +25,17 @@ const imageBody = (image: Image): object => ({
   __description: image.description,
   __isregistered: "true",
   ...(image.architecture === "arm" && { __support_arm: "true" }),
-  created_at: "2026-06-01T00:00:00Z",
+  __image_size: String(image.size ?? 0),
+  ...(image.shutdownTimeout !== undefined && { os_shutdown_timeout: image.shutdownTimeout }),
+  ...(image.encryptedBy !== undefined && { __system__encrypted: "1", __system__cmkid: image.encryptedBy }),
+  created_at: image.createdAt ?? "2026-06-01T00:00:00Z",
   updated_at: "2026-06-01T00:00:00Z",
 });
 
-export const serverBody = (server: Server): object => ({
+/** The network port of a server. */
+export const portOf = (serverId: string): string => `port-${serverId}`;
+
+export const serverBody = (server: Server, addresses: World["addresses"] = []): object => ({
   id: server.id,
   name: server.name,
   status: server.status,
@@ -37,7 +43,22 @@ export const serverBody = (server: Server): object => ({
   flavor: { id: server.flavorId },
   key_name: server.keyName,
   "OS-EXT-AZ:availability_zone": server.zone,
-  addresses: {},
+  created: server.created ?? "2026-11-26T12:00:00Z",
+  metadata: { "metering.image_id": server.imageId },
+  addresses: {
+    vpc: [
+      { addr: server.address, "OS-EXT-IPS:type": "fixed", "OS-EXT-IPS:port_id": portOf(server.id) },
+      ...addresses
+        .filter(({ id }) => id === server.addressId)
+        .map(({ address }) => ({
+          addr: address,
+          "OS-EXT-IPS:type": "floating",
+          "OS-EXT-IPS:port_id": portOf(server.id),
+        })),
+    ],
+  },
+  // As the service does it: whoever lists servers reads it.
+  "OS-EXT-SRV-ATTR:user_data": "U0VDUkVULlVTRVIuREFUQQ==",
   tags: Object.entries(server.tags).map(([name, value]) => `${name}=${value}`),
 });
 
@@ -49,6 +70,11 @@ const imagesOf = ({ world, query }: Asked): Given =>
       .filter((image) => matching(image.id, query["id"]) && matching(image.name, query["name"]))
       .filter(({ elsewhere }) => elsewhere !== true || query["enterprise_project_id"] === "all_granted_eps")
       .filter((image) => matching(image.type, query["__imagetype"]))
+      .filter(({ tags }) => {
+        const [name = "", value] = (query["tag"] ?? "").split("=");
+        return name === "" || tags[name] === value;
+      })
+      .filter((_, at, all) => query["marker"] === undefined || at > all.findIndex(({ id }) => id === query["marker"]))
       .slice(0, Number(query["limit"] ?? 1000))
       .map(imageBody),
   });
@@ -104,7 +130,7 @@ export const lookingRoutes: Routes = {
       }),
   },
   "IMS GET /v2/cloudimages": {
-    query: ["id", "name", "__imagetype", "limit", "enterprise_project_id"],
+    query: ["id", "name", "__imagetype", "limit", "marker", "tag", "enterprise_project_id"],
     answer: imagesOf,
   },
   "IMS GET /v1/cloudimages/quota": {
@@ -143,7 +169,10 @@ export const lookingRoutes: Routes = {
     // The name that is asked for may stand anywhere in a server's own.
     answer: ({ world, query }) => {
       const found = world.servers.filter(({ name }) => name.includes(query["name"] ?? ""));
-      return ok({ count: found.length, servers: found.map(serverBody) });
+      const [limit, page] = [Number(query["limit"] ?? 25), Number(query["offset"] ?? 1)];
+      if (limit < 1 || limit > 1000 || page < 1) throw new Refusal(400, "Ecs.0005", "limit or offset is wrong.");
+      const shown = found.slice(limit * (page - 1), limit * page);
+      return ok({ count: found.length, servers: shown.map((server) => serverBody(server, world.addresses)) });
     },
   },
   "EVS GET /v2/{project_id}/os-quota-sets/{project_id}": {

@@ -150,8 +150,10 @@ const createServer = (asked: Asked): Given => {
     keyName: wanted.key_name,
     diskSize: wanted.root_volume.size,
     tags: Object.fromEntries((wanted.server_tags ?? []).map(({ key, value }) => [key, value])),
+    created: new Date(now).toISOString(),
   };
   world.servers.push(server);
+  world.volumes.push({ id: newId(), name: `${server.name}-volume-0000`, serverId: server.id });
   count(world, server, 1);
   const job = startJob(asked, {
     service: "ecs",
@@ -166,6 +168,7 @@ const createServer = (asked: Asked): Given => {
       else {
         // A create that fails is rolled back.
         world.servers.splice(world.servers.indexOf(server), 1);
+        world.volumes = world.volumes.filter(({ serverId }) => serverId !== server.id);
         count(world, server, -1);
       }
     },
@@ -298,6 +301,7 @@ export const makingRoutes: Routes = {
         type: "private" as const,
         status: "queued" as "queued" | "active" | "killed",
         minDisk: server.diskSize,
+        createdAt: new Date(asked.now).toISOString(),
         description: wanted.description ?? "",
         tags: Object.fromEntries((wanted.image_tags ?? []).map(({ key, value }) => [key, value])),
       };
@@ -318,14 +322,20 @@ export const makingRoutes: Routes = {
   "ECS POST /v1/{project_id}/cloudservers/delete": {
     answer: (asked) => {
       const { world, body } = asked;
-      const gone = bodyOf(Delete, body, "Ecs.0005").servers.map(({ id }) => serverOf(world, id));
+      const wanted = bodyOf(Delete, body, "Ecs.0005");
+      const gone = wanted.servers.map(({ id }) => serverOf(world, id));
       const job = startJob(asked, {
         service: "ecs",
         type: "deleteServer",
         takes: world.takes.delete,
         entities: {},
         finish: () => {
+          if (asked.jobFailure !== undefined) return;
           for (const server of gone) {
+            for (const volume of world.volumes.filter(({ serverId }) => serverId === server.id)) {
+              if (wanted.delete_volume === true) world.volumes.splice(world.volumes.indexOf(volume), 1);
+              else volume.serverId = undefined;
+            }
             const at = world.servers.indexOf(server);
             if (at < 0) continue;
             world.servers.splice(at, 1);

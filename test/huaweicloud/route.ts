@@ -2,7 +2,7 @@
 import * as z from "zod";
 import type { Job, World } from "./world.ts";
 
-export type ServiceName = "iam" | "ims" | "ecs" | "evs" | "vpc";
+export type ServiceName = "iam" | "ims" | "ecs" | "evs" | "vpc" | "as";
 
 export interface Asked {
   readonly world: World;
@@ -54,6 +54,7 @@ export const refusalBody = (service: ServiceName, { status, code, message }: Ref
     case "ims":
     case "ecs":
     case "evs":
+    case "as":
       return { error: { code, message } };
     default:
       return service;

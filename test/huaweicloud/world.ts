@@ -14,6 +14,15 @@ export interface Image {
   osVersion: string;
   description: string;
   tags: Record<string, string>;
+  /** Bytes. */
+  size?: number;
+  createdAt?: string;
+  /** Projects that it is shared with. */
+  members?: Record<string, "pending" | "accepted" | "rejected">;
+  /** Absent until it is added. */
+  shutdownTimeout?: string;
+  /** The key that it is encrypted by. */
+  encryptedBy?: string;
   /** Not the default enterprise project's: seen only by who asks for all. */
   elsewhere?: true;
 }
@@ -53,6 +62,7 @@ export interface Server {
   keyName: string | undefined;
   diskSize: number;
   tags: Record<string, string>;
+  created?: string;
 }
 
 export interface Job {
@@ -77,6 +87,8 @@ export interface World {
   servers: Server[];
   keyPairs: string[];
   addresses: { id: string; address: string; bandwidthName: string }[];
+  volumes: { id: string; name: string; serverId: string | undefined }[];
+  scalingConfigurations: { id: string; name: string; imageId: string }[];
   jobs: Job[];
   vpc: { id: string; status: "OK" | "CREATING" };
   subnet: {
@@ -99,7 +111,7 @@ export interface World {
     addresses: [used: number, most: number];
   };
   /** Milliseconds that each kind of job takes. */
-  takes: { create: number; stop: number; image: number; delete: number };
+  takes: { create: number; stop: number; image: number; delete: number; share: number; copy: number };
 }
 
 export const ids = {
@@ -124,6 +136,25 @@ export const rule = (direction: Rule["direction"], rest: Partial<Rule> = {}): Ru
   remote_group_id: null,
   remote_address_group_id: null,
   ...rest,
+});
+
+/** An image as a bake of a profile makes it. */
+export const bakedImage = (id: string, bakeId: string, rest: Partial<Image> = {}): Image => ({
+  id,
+  name: "bake-2cards",
+  status: "active",
+  type: "private",
+  architecture: "arm",
+  minDisk: 40,
+  firmware: "uefi",
+  environment: "FusionCompute",
+  platform: "openEuler",
+  osVersion: "openEuler 22.03 64bit",
+  description: "",
+  size: 3_221_225_472,
+  createdAt: "2026-11-20T12:00:00Z",
+  ...rest,
+  tags: { "bake-id": bakeId.padEnd(43, "x"), "bake-lock": "lock", "bake-profile": "2cards", ...rest.tags },
 });
 
 /** A cloud in which the profile of test/golden/cloud can be baked. */
@@ -162,6 +193,8 @@ export const makeWorld = (): World => ({
   servers: [],
   keyPairs: [],
   addresses: [],
+  volumes: [],
+  scalingConfigurations: [],
   jobs: [],
   vpc: { id: ids.vpc, status: "OK" },
   subnet: { id: ids.subnet, vpcId: ids.vpc, dhcp: true, status: "ACTIVE", zone: "", cidr: "192.168.0.0/24" },
@@ -179,5 +212,5 @@ export const makeWorld = (): World => ({
     gigabytes: [120, 32_768],
     addresses: [1, 20],
   },
-  takes: { create: 8000, stop: 4000, image: 55_000, delete: 8000 },
+  takes: { create: 8000, stop: 4000, image: 55_000, delete: 8000, share: 6000, copy: 90_000 },
 });

@@ -25,10 +25,15 @@ export const negativeCases = readdirSync(import.meta.dirname, { withFileTypes: t
 /** Loads a case's `profile.yaml`. @throws ENOENT without one. */
 export const reportOf = (name: string): CaseReport => {
   const folder = join(import.meta.dirname, name);
-  const read = (file: string): string | undefined =>
-    existsSync(join(folder, file)) ? readFileSync(join(folder, file), "utf8") : undefined;
-  const text = readFileSync(join(folder, "profile.yaml"), "utf8");
-  const { profile, diagnostics, texts } = loadProfile(text, "profile.yaml", { rules, read });
+  const read = (file: string): Buffer | undefined =>
+    existsSync(join(folder, file)) ? readFileSync(join(folder, file)) : undefined;
+  const list = (within: string): string[] =>
+    existsSync(join(folder, within)) ? readdirSync(join(folder, within)).toSorted() : [];
+  const { profile, diagnostics, texts } = loadProfile(readFileSync(join(folder, "profile.yaml")), "profile.yaml", {
+    rules,
+    read,
+    list,
+  });
   return {
     accepted: !diagnostics.some(({ severity }) => severity === "error"),
     loaded: profile !== undefined,

@@ -125,7 +125,10 @@ const base = readProfile();
 const site: Profile = {
   ...base,
   images: ["quay.io/ascend/cann:9.1.0", "registry.example.com:5000/team/tools:1"],
-  models: [{ modelscope: "Qwen/Qwen3-0.6B" }, { huggingface: "org/small" }],
+  models: [
+    { modelscope: "Qwen/Qwen3-0.6B", from: "image" },
+    { huggingface: "org/small", from: "image" },
+  ],
   files: [
     {
       url: "https://files.example.com:8443/files/tool",

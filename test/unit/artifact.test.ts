@@ -1,6 +1,6 @@
 /** The table of kinds: what every kind is asked, by an artifact of each. */
 import { describe, expect, expectTypeOf, test } from "vitest";
-import { type Artifact, digestOf, filesOf, kindOf, type PlainFile, reachesNode } from "../../src/artifact.ts";
+import { type Artifact, digestOf, filesOf, kindOf, type PlainFile } from "../../src/artifact.ts";
 import { pinFor, requirementsOf } from "../../src/lock/requirements.ts";
 import { withLockedVersions } from "../../src/plan/locked-versions.ts";
 import type { Profile } from "../../src/profile/schema.ts";
@@ -31,18 +31,18 @@ const facts = (kind: Artifact["kind"]): unknown[] => {
   const artifact = byKind.get(kind);
   if (artifact === undefined) throw new Error(`no ${kind} to look at`);
   const { noun, section, cyclonedxType, isArchive, install } = kindOf(artifact);
-  return [noun, section.join("."), cyclonedxType, isArchive, install, reachesNode(artifact)];
+  return [noun, section.join("."), cyclonedxType, isArchive, install];
 };
 
 test.each([
-  ["base", ["the base ", "targets.qemu", "operating-system", false, "disk", true]],
-  ["docker-static", ["", "docker", "application", true, "release", true]],
-  ["buildx", ["", "buildx", "application", false, "release", true]],
-  ["buildkite-agent", ["", "agents", "application", true, "release", true]],
-  ["goss", ["", "checks", "application", false, "release", true]],
-  ["file", ["the file ", "files", "file", false, "file", true]],
-  ["container-image", ["the image ", "images", "container", false, "image-blobs", true]],
-  ["model", ["the model ", "models", "machine-learning-model", false, "none", false]],
+  ["base", ["the base ", "targets.qemu", "operating-system", false, "disk"]],
+  ["docker-static", ["", "docker", "application", true, "release"]],
+  ["buildx", ["", "buildx", "application", false, "release"]],
+  ["buildkite-agent", ["", "agents", "application", true, "release"]],
+  ["goss", ["", "checks", "application", false, "release"]],
+  ["file", ["the file ", "files", "file", false, "file"]],
+  ["container-image", ["the image ", "images", "container", false, "image-blobs"]],
+  ["model", ["the model ", "models", "machine-learning-model", false, "model-files"]],
 ] as const)("%s", (kind, expected) => {
   expect(facts(kind)).toEqual(expected);
 });
@@ -84,7 +84,10 @@ describe("a pin", () => {
 });
 
 test("a model's branch that looks like an open version is none", () => {
-  const profile: Profile = { ...readProfile(), models: [{ modelscope: "Qwen/Qwen3-0.6B", revision: "1.0.x" }] };
+  const profile: Profile = {
+    ...readProfile(),
+    models: [{ modelscope: "Qwen/Qwen3-0.6B", revision: "1.0.x", from: "image" }],
+  };
   const locked = { kind: "model", version: "abc123" } as const;
   expect(withLockedVersions(profile, requirementsOf(profile), [locked])).toEqual(profile);
 });

@@ -284,6 +284,23 @@ test("a build's calls in the plugin's order: from key pair to image, with nothin
   expect(world.quotas.instances[0]).toBe(3);
 });
 
+test.each([{ status: 500 }, { status: 429 }, { lost: true as const }])(
+  "a call that is done once however often it is sent is sent again: %o",
+  async (fault) => {
+    emulator.world.keyPairs.push("packer_1");
+    emulator.fail("ECS DELETE /v2.1/{project_id}/os-keypairs/{keypair_name}", fault);
+    const removal = cloudOf(emulator).call("deleteKeyPair", {
+      parameters: { keypair_name: "packer_1" },
+      answer: Anything,
+    });
+    // Where only the answer was lost, it has gone by then.
+    if ("lost" in fault) expect(await failing(removal)).toMatchObject({ status: 404 });
+    else await removal;
+    expect(emulator.world.keyPairs).toEqual([]);
+    expect(emulator.calls).toHaveLength(2);
+  },
+);
+
 test("reasons are read in each service's shape", () => {
   const none = {};
   expect(reasonOf('{"error_code":"IMG.0035","error_msg":"no"}', none)).toEqual({ code: "IMG.0035", message: "no" });

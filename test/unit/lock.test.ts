@@ -186,7 +186,10 @@ describe("what a profile asks for", () => {
   test("models and files serve all architectures; pins go by name, or by an image's repository", () => {
     const more: Profile = {
       ...profile,
-      models: [{ modelscope: "Qwen/Qwen3-0.6B" }, { huggingface: "org/model", revision: "v1" }],
+      models: [
+        { modelscope: "Qwen/Qwen3-0.6B", from: "image" },
+        { huggingface: "org/model", revision: "v1", from: "mirror" },
+      ],
       files: [{ url: "https://example.com/tool", path: "/opt/site/tool", mode: "0755", sha256: "c".repeat(64) }],
       pins: { "moby/buildkit": { reason: "old kernel", reviewAt: "2026-01-01" } },
     };
@@ -259,7 +262,7 @@ describe("a lock that the profile has gone on without", () => {
   test("holds what the profile does not ask for any more, at its section", () => {
     const more: Profile = {
       ...profile,
-      models: [{ modelscope: "Qwen/Qwen3-0.6B" }],
+      models: [{ modelscope: "Qwen/Qwen3-0.6B", from: "image" }],
       files: [{ url: "https://example.com/tool", path: "/opt/site/tool", mode: "0755" }],
       targets: { ...profile.targets, huaweicloud: { architecture: "aarch64" } as Profile["targets"]["huaweicloud"] },
     };

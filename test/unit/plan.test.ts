@@ -77,11 +77,17 @@ describe("what builders keep", () => {
     expect(roomProblems(readProfile(), trialLock)).toEqual([]);
     // Two layers, one of them in both images.
     expect(roomProblems(readProfile(), { ...trialLock, artifacts: large })).toMatchObject([
+      // The base, layers, and what Docker makes of them.
+      {
+        path: ["targets", "qemu", "diskSize"],
+        severity: "warning",
+        message: "targets.qemu.diskSize is 40 GiB, making the seed of images and models takes about 53 GiB",
+      },
       {
         path: ["storage", "minSize"],
         severity: "warning",
         message:
-          "images (about 35 GiB unpacked), caches of builders (60 GiB) and storage.minFree (10 GiB) do not fit into storage.minSize (100 GiB)",
+          "images (about 35 GiB unpacked), models (1 GiB), caches of builders (60 GiB) and storage.minFree (10 GiB) do not fit into storage.minSize (100 GiB)",
       },
     ]);
   });

@@ -5,10 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { connectQmp, type Qmp } from "../../src/vm/qmp.ts";
+import { system } from "../../src/host/system.ts";
 
 let folder = "";
 let server: Server;
 let peer: Socket | undefined;
+const clock = { ...system, signal: new AbortController().signal };
+
 let qmp: Qmp | undefined;
 const received: { execute: string; arguments: unknown; id: number }[] = [];
 
@@ -43,7 +46,7 @@ beforeEach(async () => {
     });
   });
   await new Promise<void>((done) => server.listen(join(folder, "qmp"), done));
-  qmp = await connectQmp(join(folder, "qmp"), 1000, Date.now);
+  qmp = await connectQmp(join(folder, "qmp"), 1000, clock);
 });
 afterEach(() => {
   qmp?.close();
@@ -93,9 +96,27 @@ test("the end of QEMU ends everything that waits, and what comes after it", asyn
   await expect(qmp?.execute("query-status")).rejects.toMatchObject({ code: "BK508" });
 });
 
-test("a socket that is not there is a failure, after the time given", async () => {
-  await expect(connectQmp(join(folder, "nobody"), 100, Date.now)).rejects.toMatchObject({
+test("a socket that is not there is a failure, after the time given, by the host's clock", async () => {
+  let at = 0;
+  const waits: number[] = [];
+  const host = {
+    ...clock,
+    now: () => at,
+    sleep: async (milliseconds: number) => {
+      waits.push(milliseconds);
+      at += milliseconds;
+    },
+  };
+  await expect(connectQmp(join(folder, "nobody"), 20_000, host)).rejects.toMatchObject({
     code: "BK508",
     message: "QEMU's control socket does not answer",
   });
+  expect(waits).toHaveLength(401);
+});
+
+test("waiting for a socket ends with the host", async () => {
+  const stop = new AbortController();
+  const connecting = connectQmp(join(folder, "nobody"), 20_000, { ...clock, signal: stop.signal });
+  stop.abort(new Error("interrupted"));
+  await expect(connecting).rejects.toThrow("interrupted");
 });

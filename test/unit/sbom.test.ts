@@ -1,7 +1,7 @@
 /** The bill of materials, validated against CycloneDX's own schema, and the provenance beside it. */
 import { Spec, Validation } from "@cyclonedx/cyclonedx-library";
 import { expect, test } from "vitest";
-import { filesOf, type Model, type PlainFile } from "../../src/artifact.ts";
+import { digestOf, filesOf, type Model, type PlainFile } from "../../src/artifact.ts";
 import { provenance } from "../../src/render/provenance.ts";
 import { purlOf, sbom } from "../../src/render/sbom.ts";
 import { trialLock, trialPlan, unlockedPlan } from "../plan-of.ts";
@@ -28,7 +28,10 @@ test("lists what the image carries with the digests of the lock, images layer by
   const manifests = trialLock.artifacts.flatMap((each) =>
     each.kind === "container-image" ? [each.manifest.digest.slice(7)] : [],
   );
-  const wanted = trialLock.artifacts.flatMap(filesOf).map(({ sha256 }) => sha256);
+  // Of a model one digest, of its list.
+  const wanted = trialLock.artifacts.flatMap((each) =>
+    each.kind === "model" ? [digestOf(each)] : filesOf(each).map(({ sha256 }) => sha256),
+  );
   expect(new Set(digests)).toEqual(new Set(wanted.filter((each) => !manifests.includes(each))));
 });
 
@@ -104,6 +107,8 @@ test("the provenance names image, profile, lock, base, artifacts and bake", () =
     "moby/buildkit:v0.26.1",
     "docker",
     "goss",
+    "bake/tiny-face",
+    "bake/tiny-scope",
   ]);
   expect(() => provenance(unlockedPlan(), baked)).toThrow("a bake has a lock");
 });

@@ -12,7 +12,7 @@ const right = parse(readFileSync(join(root, "test/negative/right.yaml"), "utf8")
 
 /** Sections that a profile can leave out, and what is there then. */
 const defaults = {
-  network: { registryMirrors: {}, vpc: [], metadata: { closed: true, exceptUsers: [] } },
+  network: { caCertificates: [], registryMirrors: {}, vpc: [], metadata: { closed: true, exceptUsers: [] } },
   ssh: { operatorKeys: [], nodeKey: "ed25519" },
   images: [],
   models: [],
@@ -50,6 +50,7 @@ describe("defaults", () => {
       ssh: defaults.ssh,
     });
     expect(Profile.parse({ ...right, network: { metadata: { closed: false } } }).network).toEqual({
+      caCertificates: [],
       registryMirrors: {},
       vpc: [],
       metadata: { closed: false, exceptUsers: [] },
@@ -73,7 +74,9 @@ test("targets are the keys of one table", () => {
 test("a misspelt key carries the one that is meant, which is not missed besides", () => {
   const { buildx, ...others } = right;
   const { problems, profile } = checkShape({ ...others, bildx: buildx });
-  expect(problems).toMatchObject([{ code: "BK103", path: ["bildx"], meant: "buildx", label: "did you mean buildx?" }]);
+  expect(problems).toMatchObject([
+    { code: "BK103", path: ["bildx"], meant: ["buildx"], label: "did you mean buildx?" },
+  ]);
   expect(profile).toBeDefined();
   const unlike = checkShape({ ...right, zzzzzz: 1 }).problems;
   expect(unlike).toHaveLength(1);

@@ -38,6 +38,12 @@ interface Disk {
   readonly name: string;
 }
 
+/** As numfmt writes it. */
+const sizeOf = (mib: number): string => {
+  if (mib < 1024) return `${mib}MiB`;
+  return mib < 2 ** 20 ? `${(mib / 1024).toFixed(1)}GiB` : `${(mib / 2 ** 20).toFixed(1)}TiB`;
+};
+
 /** Waits until the kernel has all disks, and udev is done with them. */
 const devices = async (): Promise<Record<string, Disk>> => {
   const listing = await ssh(
@@ -51,7 +57,7 @@ const devices = async (): Promise<Record<string, Disk>> => {
       .map((line) => {
         const [name = "", serial = ""] = line.split(" ");
         const device = `/dev/${name}`;
-        return [serial, { device, name: `${device} (${plugged.get(serial)?.mib}MiB, serial ${serial})` }];
+        return [serial, { device, name: `${device} (${sizeOf(plugged.get(serial)?.mib ?? 0)}, serial ${serial})` }];
       }),
   );
 };
@@ -133,12 +139,17 @@ const settings = (changed: Readonly<Record<string, string>>): string =>
   });
 
 /** Runs bake-storage. `path` goes before PATH. */
-const bakeStorage = async (changed: Readonly<Record<string, string>> = {}, path = ""): Promise<Outcome> => {
+const bakeStorage = async (
+  changed: Readonly<Record<string, string>> = {},
+  path = "",
+  timeout = 120_000,
+): Promise<Outcome> => {
   const text = await ssh(
     `cat >/etc/bake/storage.env
      PATH=${path}:$PATH sh -c 'echo $$ >/run/storage.pid; exec /opt/bake/bin/bake-storage' >/run/storage.out 2>/dev/null
      echo $?; cat /run/bake/storage-refused 2>/dev/null || echo; cat /run/storage.out`,
     settings(changed),
+    timeout,
   );
   const [code = "", refused = "", ...said] = text.trimEnd().split("\n");
   return {
@@ -193,7 +204,9 @@ beforeAll(async () => {
   );
 });
 afterEach(async () => {
-  await unplug(...plugged.keys());
+  // Without their hashes: one of them has 7 TB.
+  await Promise.all([...plugged.keys()].map((serial) => vm.unplug(serial)));
+  plugged.clear();
   await ssh("rm -rf /var/lib/bake/storage /run/bake/storage-refused");
 });
 afterAll(() => end?.());
@@ -531,6 +544,9 @@ needs("root", "docker").describe("with a seed in the image", () => {
   }, 600_000);
   afterAll(() => ssh("rm -rf /opt/bake/seed"));
 
+  /** With a journal of a GiB there is more to write than mkfs would. */
+  const writeSeed = (): Promise<Outcome> => bakeStorage({}, "", 900_000);
+
   const holds = async (disk: Disk | undefined): Promise<string> =>
     ssh(
       `e2fsck -fn ${disk?.device} >/dev/null 2>&1 && mount ${disk?.device} /run/data && ls -A /run/data | tr '\\n' ' '; umount /run/data`,
@@ -540,7 +556,7 @@ needs("root", "docker").describe("with a seed in the image", () => {
 
   test("a blank disk gets it, and grows to 7 TB while it is mounted: inodes and journal are those of mkfs", async () => {
     const { blank } = await plug({ blank: { mib: 7 * 1024 * 1024 } });
-    const outcome = await bakeStorage();
+    const outcome = await writeSeed();
     expect(ofStorage(outcome)).toEqual([`writing the seed to ${blank?.name}`, `data disk is ${blank?.name}`]);
     expect(outcome.said.at(-2)).toMatch(/^bake-seed: .* written in \d+ s$/);
     expect(await holds(blank)).toBe(".bake docker-cache1 docker-data lost+found ");
@@ -556,23 +572,27 @@ needs("root", "docker").describe("with a seed in the image", () => {
     expect(answer).toMatch(/^(Journal size|Total journal size): 1024M$/m);
     // The system disk is another one now: the disk is known by its UUID.
     await ssh("rm -rf /var/lib/bake/storage");
-    expectTaken(await bakeStorage(), [`data disk is ${blank?.name}`]);
+    expectTaken(await writeSeed(), [`data disk is ${blank?.name}`]);
   }, 1_800_000);
 
   test("cut off while it is written: gone on with, also with another system disk, and by an image without a seed", async () => {
     const { half } = await plug({ half: { mib: 5 * 1024 } });
-    const cutAfter = async (seconds: number): Promise<void> => {
+    // Once the marker is there, and no later than the ranges are.
+    const cut = async (disk: Disk | undefined): Promise<void> => {
       await ssh(
-        `timeout -s KILL ${seconds} /opt/bake/bin/bake-storage >/dev/null 2>&1; pkill -9 bake-seed; pkill -9 zstd; true`,
+        `/opt/bake/bin/bake-storage >/dev/null 2>&1 & until dd if=${disk?.device} bs=1024 count=1 iflag=direct status=none 2>/dev/null | grep -qa '^bake-seed'; do sleep 0.2; done
+         pkill -9 'bake-storage|bake-seed|timeout|xargs|zstd'; wait; true`,
+        "",
+        300_000,
       );
     };
-    await cutAfter(6);
+    await cut(half);
     expect(await ssh(`dd if=${half?.device} bs=1024 count=1 status=none | tr -d '\\0'`)).toMatch(
       new RegExp(`^bake-seed 1 ${uuid} [0-9a-f]{64} writing\n$`),
     );
     expect(await typeOf(half)).toBe("");
     await ssh("rm -rf /var/lib/bake/storage");
-    const outcome = await bakeStorage();
+    const outcome = await writeSeed();
     expect(ofStorage(outcome)).toEqual([`writing the seed to ${half?.name}`, `data disk is ${half?.name}`]);
     expect(outcome.said.join("\n")).toContain("bake-seed: going on with the seed of ");
     expect(await holds(half)).toBe(".bake docker-cache1 docker-data lost+found ");
@@ -580,9 +600,9 @@ needs("root", "docker").describe("with a seed in the image", () => {
     const { other } = await plug({ other: { mib: 5 * 1024 } });
     await unplug("half");
     await ssh("rm -rf /var/lib/bake/storage");
-    await cutAfter(6);
+    await cut(other);
     await ssh("mv /opt/bake/seed /opt/bake/no-seed; rm -rf /var/lib/bake/storage");
-    const without = await bakeStorage();
+    const without = await writeSeed();
     await ssh("mv /opt/bake/no-seed /opt/bake/seed");
     expectTaken(without, [
       `the power went while a seed was written to ${other?.name}: this image has none`,
@@ -594,14 +614,14 @@ needs("root", "docker").describe("with a seed in the image", () => {
   test("a disk that is smaller than it, and one that fails", async () => {
     const { small } = await plug({ small: { mib: 2048 } });
     expectRefusal(
-      await bakeStorage(),
+      await writeSeed(),
       `the seed could not be written to ${small?.name}: ${small?.device} has 2.0GiB, the seed of this image needs 4.0GiB; ` +
         "look for errors of the disk in dmesg, or attach another one, then reboot",
     );
     await unplug("small");
     await ssh("rm -rf /var/lib/bake/storage");
     const { broken } = await plug({ broken: { mib: 5 * 1024, readOnly: true } });
-    const outcome = await bakeStorage();
+    const outcome = await writeSeed();
     expect(outcome.refused).toContain(
       `the seed could not be written to ${broken?.name}: ${broken?.device} takes no writes`,
     );

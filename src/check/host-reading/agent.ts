@@ -204,7 +204,7 @@ export const agentFinding = (said: Said): Finding => {
       `hooks run around every job there, and are not carried over: ${hooks.join(", ")}; \`files\` of the profile brings them`,
     );
   const agentVersion = found("agent version", /\d+\.\d+\.\d+/.exec(said("agentVersion"))?.[0]);
-  const proxy = proxyFinding((name) => others.get(name) ?? others.get(name.toLowerCase()), ` (environment of ${unit})`);
+  const proxy = proxyFinding((key) => others.get(key) ?? others.get(key.toLowerCase()), ` (environment of ${unit})`);
   const taken = Object.fromEntries(more.filter(([tag, text]) => isToken(tag) && isToken(text)));
   return {
     answers: {

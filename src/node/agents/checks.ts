@@ -5,6 +5,7 @@ import type { Check } from "../check.ts";
 import { notPlaceholder } from "../secret-placeholder.ts";
 import type { AgentFacts } from "./facts.ts";
 import { places, type TokenPlace } from "./service.ts";
+import { gib } from "../../formats/bytes.ts";
 
 /** A line of buildkite-agent.cfg, with or without quotes. */
 const setting = (key: string, value: string): string => `/^${literal(key)} *[=:] *"?${literal(value)}"?$/`;
@@ -29,7 +30,7 @@ export const agentChecks = (
       live: true,
       help: `du -xhd1 ${places.builds} /var; a checkout can be removed while its agent has no job`,
     },
-    `test "$(df -B1 --output=avail ${places.prefix} | tail -n 1)" -ge ${storage.systemMinFree * 2 ** 30}`,
+    `test "$(df -B1 --output=avail ${places.prefix} | tail -n 1)" -ge ${storage.systemMinFree * gib}`,
     { timeout: 30_000 },
   ),
   ofCommand(

@@ -19,6 +19,10 @@ export const environmentHook = (header: string): NodeFile => ({
 unset EPOCHSECONDS
 EPOCHSECONDS=$(/opt/bake/bin/bake-epoch)
 export EPOCHSECONDS
+# What an earlier job of this agent changed in its view of a model is gone, as far as no container uses it.
+agent=\${BUILDKITE_AGENT_NAME%-*cards} agent=\${agent##*-}
+if [ -x /opt/bake/bin/bake-models ] && [[ $agent =~ ^[0-9]+$ ]]; then /opt/bake/bin/bake-models reset "$agent" || true; fi
+unset agent
 # The site's own hook.
 if [ -e ${siteHook} ]; then
   # shellcheck source=/dev/null

@@ -1,4 +1,5 @@
 /** The agents' service: where its files lie, and how the token reaches it (guide rows G2–G4). Pure. */
+import { caBundle, caFile } from "../ca-places.ts";
 import { isAtLeast } from "../../formats/version.ts";
 import type { Profile } from "../../profile/schema.ts";
 import { buildxState } from "../builders/facts.ts";
@@ -46,6 +47,12 @@ export const jobEnvironment = ({ agents, network }: Profile): Readonly<Record<st
   ...(network.pypiCache !== undefined && {
     PYPI_CACHE_HOST: network.pypiCache.host,
     PYPI_CACHE_PORT: String(network.pypiCache.port),
+  }),
+  // What brings a list of its own: Python's requests and pip, Node.
+  ...(network.caCertificates.length > 0 && {
+    REQUESTS_CA_BUNDLE: caBundle,
+    PIP_CERT: caBundle,
+    NODE_EXTRA_CA_CERTS: caFile,
   }),
   ...agents.environment,
 });

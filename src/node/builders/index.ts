@@ -1,4 +1,5 @@
 /** A pinned BuildKit builder for each agent (guide row G24). */
+import { createHash } from "node:crypto";
 import { imageReferenceOf } from "../../formats/image-reference.ts";
 import { isAtLeast } from "../../formats/version.ts";
 import { environmentFile } from "../../formats/lines.ts";
@@ -6,11 +7,13 @@ import { shellWord } from "../../formats/shell.ts";
 import { toToml } from "../../formats/toml.ts";
 import { type NodeRegistries, nodeRegistries } from "../../profile/registries.ts";
 import type { Profile } from "../../profile/schema.ts";
+import { caFile } from "../ca-places.ts";
 import { advisory, asksDocker, byHand, gating, line, literal, ofCommand } from "../check-commands.ts";
 import type { Check } from "../check.ts";
 import type { Concern, Destination } from "../concern.ts";
 import type { Facts } from "../facts.ts";
 import { buildxState, cachesShare, pluginLinkFolder } from "./facts.ts";
+import { gib } from "../../formats/bytes.ts";
 
 /** From BuildKit 0.17 on a limit of its own, before that one number that both keeps and limits. */
 const knowsMaxUsedSpace = (image: string): boolean => {
@@ -26,7 +29,7 @@ const limitsOf = ({ agents, builders, storage }: Profile): Readonly<Record<strin
   const share = Math.max(1, Math.floor(cachesShare / agents.spawn));
   if (!knowsMaxUsedSpace(builders.image)) {
     const limit = builders.maxCacheSize ?? Math.max(1, Math.floor((storage.minSize * share) / 100));
-    return { gckeepstorage: limit * 2 ** 30 };
+    return { gckeepstorage: limit * gib };
   }
   return {
     maxUsedSpace: builders.maxCacheSize === undefined ? `${share}%` : `${builders.maxCacheSize}GB`,
@@ -36,19 +39,44 @@ const limitsOf = ({ agents, builders, storage }: Profile): Readonly<Record<strin
 };
 
 /** buildkitd.toml by section and key. */
-const configOf = (profile: Profile, { mirrors, insecure }: NodeRegistries): Parameters<typeof toToml>[0] => ({
+const configOf = (
+  profile: Profile,
+  { mirrors, insecure }: NodeRegistries,
+  secured: readonly string[],
+): Parameters<typeof toToml>[0] => ({
   "worker.oci": { gc: true, ...limitsOf(profile) },
   // A mirror without TLS needs a record of its own beside the one that names it (moby/buildkit#2514).
   ...Object.fromEntries(
-    [...new Set([...Object.keys(mirrors), ...insecure])].toSorted().map((registry) => [
+    [...new Set([...Object.keys(mirrors), ...insecure, ...secured])].toSorted().map((registry) => [
       `registry.${JSON.stringify(registry)}`,
       {
         ...(mirrors[registry] !== undefined && { mirrors: mirrors[registry] }),
         ...(insecure.includes(registry) && { http: true }),
+        // buildx copies the file into the builder, whose image has a list of its own.
+        ...(secured.includes(registry) && { ca: [caFile] }),
       },
     ]),
   ),
 });
+
+/** Registries that the builders ask by TLS, where the site has authorities of its own. */
+const securedOf = (profile: Profile, facts: Facts, { mirrors, insecure }: NodeRegistries): string[] =>
+  facts.caCertificates.length === 0
+    ? []
+    : [
+        "docker.io",
+        ...[...profile.images, profile.builders.image].map((image) => imageReferenceOf(image).registry),
+        ...Object.keys(mirrors),
+        ...Object.values(mirrors)
+          .flat()
+          .map((mirror) => mirror.replace(/\/.*$/, "")),
+      ].filter((registry) => !insecure.includes(registry));
+
+/** A builder is made anew when what it trusts has changed. */
+const trusts = ({ caCertificates }: Facts): string =>
+  caCertificates.length === 0
+    ? ""
+    : `# ${caFile}: sha256 ${createHash("sha256").update(caCertificates.join("")).digest("hex")}\n`;
 
 /** `--config` was renamed in 0.13.0 (docker/buildx: commands/create.go). */
 const buildkitdConfigFlag = (version: string): string =>
@@ -159,7 +187,7 @@ export const builders: Concern = {
         },
         {
           path: "/etc/bake/buildkitd.toml",
-          content: `# ${header}\n${toToml(configOf(profile, registries))}`,
+          content: `# ${header}\n${trusts(facts)}${toToml(configOf(profile, registries, securedOf(profile, facts, registries)))}`,
           order: 130,
         },
       ],

@@ -1,5 +1,5 @@
 import { isOpenVersion, isSameLine, majorOf } from "../../formats/version.ts";
-import { isSupportedDocker, supportedDocker } from "../../profile/docker-releases.ts";
+import { existingDockers, isSupportedDocker, supportedDocker } from "../../profile/docker-releases.ts";
 import type { Problem, Rule } from "../../profile/rules/rule.ts";
 
 /** Run by the team on its hosts (guide row G15). */
@@ -27,6 +27,17 @@ export const dockerVersion: Rule = {
           label:
             majorOf(version) < supportedDocker.oldest ? "older than 26" : "29 and later keep images outside data-root",
           help: `use ${verified.join(" or ")} (verified), or another release of 26, 27 or 28`,
+        },
+      ];
+    }
+    const existing = existingDockers(version);
+    if (existing !== undefined) {
+      return [
+        {
+          path,
+          message: `there is no Docker ${version}`,
+          label: `the newest of ${majorOf(version)} is ${existing.at(-1)}`,
+          help: `the last releases of each line: ${existing.join(", ")}; verified on such hosts: ${verified.join(", ")}`,
         },
       ];
     }

@@ -1,8 +1,9 @@
 /** The data disk (guide rows G16–G18). */
 import type { Profile } from "../../profile/schema.ts";
+import { gib } from "../../formats/bytes.ts";
 
 /** The file system that an image carries for a blank disk. */
-export interface SeedFacts {
+interface SeedFacts {
   /** Of the file system: no data disk is smaller. Free blocks take no room in the image. */
   readonly bytes: number;
   readonly journalMib: number;
@@ -39,8 +40,6 @@ export interface StorageFacts {
  * Nobody waits for so long: the mount fails with bake-storage.
  */
 const deviceTimeout = 4000;
-
-const gib = 2 ** 30;
 
 /** The data disk: which one, how it is named and mounted. Bytes and seconds. Pure. */
 export const storageFacts = ({ storage }: Profile): StorageFacts => {

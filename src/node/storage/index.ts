@@ -7,8 +7,7 @@ import type { Concern, Page } from "../concern.ts";
 import type { StorageFacts } from "./facts.ts";
 import { freeSpace } from "./free-space-rule.ts";
 import { mountRule } from "./mount-rule.ts";
-
-const gib = 2 ** 30;
+import { gib } from "../../formats/bytes.ts";
 
 const checksOf = (storage: StorageFacts): Check[] => {
   const mount = shellWord(storage.mount);
@@ -140,7 +139,7 @@ const pageOf = (storage: StorageFacts): Page => {
           adopted ? "" : ` bake-storage waits for the earlier disk for a minute, says so, and then makes the new one.`
         }
 
-Images come ${storage.seed === undefined ? "from \`/opt/bake/images\` again" : "with the seed"}, builders are made again, and the node's key pair is copied back from \`/root/.ssh\`.
+Images come ${storage.seed === undefined ? "from `/opt/bake/images` again" : "with the seed"}, builders are made again, and the node's key pair is copied back from \`/root/.ssh\`.
 Build caches and whatever jobs kept below \`${storage.mount}\` are gone. A disk of another node is taken as it is, with that node's key
 pair: \`bake-identity\` then refuses, and says which of the two to remove.
 

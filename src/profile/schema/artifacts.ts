@@ -45,10 +45,17 @@ const revision = z
   .optional()
   .describe("Branch, tag or commit; the lock holds the commit. The hub's main branch without it.");
 
+const from = z
+  .enum(["image", "mirror"])
+  .default("image")
+  .describe(
+    "image: the golden image carries it. mirror: too large for that; a node fetches it at its first boot (network.artifactMirror).",
+  );
+
 /** One of `models`, of one of two hubs. */
 export const Model = z.union([
-  z.strictObject({ modelscope: modelName.describe("A model of ModelScope."), revision }),
-  z.strictObject({ huggingface: modelName.describe("A model of Hugging Face."), revision }),
+  z.strictObject({ modelscope: modelName.describe("A model of ModelScope."), revision, from }),
+  z.strictObject({ huggingface: modelName.describe("A model of Hugging Face."), revision, from }),
 ]);
 
 /** Which hub a model is of, and its name there. Pure. */

@@ -1,6 +1,7 @@
 /** What the node reaches, and by way of what. */
 import * as z from "zod";
-import { cidr, httpUrl, isHost, registryMirrors } from "./address.ts";
+import { cidr, httpUrl, isHost, lockedUrl, registryMirrors } from "./address.ts";
+import { caCertificate } from "../ca-certificates.ts";
 import { token } from "./text.ts";
 
 /** What NO_PROXY means something by: a host, a domain with a leading dot, an address, an IPv4 network. */
@@ -60,6 +61,24 @@ export const Network = z.strictObject({
     .default({})
     .describe(
       "Mirrors by registry, asked in this order before the registry itself: by the builders, by the lock and, those of docker.io without a path, by Docker.",
+    ),
+  artifactMirror: lockedUrl("http://mirror.example.com/bake")
+    .optional()
+    .describe(
+      "Where nodes find by digest what their image does not carry, such as models with from: mirror: a folder that `bake fetch --to` filled, served by http. targets.huaweicloud.mirror without it.",
+    ),
+  caCertificates: z
+    .array(
+      z
+        .string()
+        .refine(
+          (text) => caCertificate(text) !== undefined,
+          "expected one certificate of an authority (CA) in PEM form, from -----BEGIN CERTIFICATE----- to its end",
+        ),
+    )
+    .default([])
+    .describe(
+      "Certificates of the site's own authorities: the system, Docker, the builders, the agents' jobs and bake's own downloads trust them besides.",
     ),
   vpc: z
     .array(cidr)

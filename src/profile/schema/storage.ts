@@ -68,6 +68,12 @@ export const Storage = z.strictObject({
     })
     .prefault({})
     .describe("The file system of a blank disk, with images and models in it, that the image carries."),
+  removeOtherModels: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Models on the data disk that the lock no longer names are removed once nothing uses them; they are only reported otherwise.",
+    ),
   mount: absolutePath.default("/mnt").describe("Where the data disk is mounted."),
   uuid: z
     .uuid("expected a UUID of small letters and digits such as 7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001")

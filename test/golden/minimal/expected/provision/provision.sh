@@ -102,6 +102,27 @@ dependents() {
   esac | sort -u | grep -vxF -f <(printf '%s\n' "$@") || true
 }
 
+# The site's own authorities: packages may come by way of what they signed. Those of an earlier bake go.
+trust_authorities() {
+  local anchors bundle update file
+  case $family in
+    apt) anchors=/usr/local/share/ca-certificates bundle=/etc/ssl/certs/ca-certificates.crt update=(update-ca-certificates) ;;
+    dnf) anchors=/etc/pki/ca-trust/source/anchors bundle=/etc/pki/tls/certs/ca-bundle.crt update=(update-ca-trust extract) ;;
+  esac
+  [ -d "$upload/node/etc/bake/ca" ] || [ -e /etc/bake/ca ] || return 0
+  command -v "${update[0]}" >/dev/null || return 1
+  rm -rf "$anchors"/bake-*.crt /etc/bake/ca
+  install -d -m 0755 "$anchors" /etc/bake
+  if [ -d "$upload/node/etc/bake/ca" ]; then
+    for file in "$upload"/node/etc/bake/ca/*.crt; do
+      install -o root -g root -m 0644 "$file" "$anchors/bake-${file##*/}" || return 1
+    done
+    ln -sfn "$bundle" /etc/bake/ca-bundle.pem
+  fi
+  "${update[@]}" >"$work/said" 2>&1
+}
+trust_authorities || echo "bake: the site's certificates wait for the package ca-certificates"
+
 step packages
 [ -r "$upload/packages.tsv" ] || fail "$upload/packages.tsv is not there"
 unwanted=()
@@ -143,6 +164,8 @@ if [ "${#missing[@]}" -gt 0 ]; then
     esac || fail "these packages could not be installed: ${missing[*]}"
   fi
 fi
+trust_authorities ||
+  fail "the site's certificates could not be added: $(tail -n 3 "$work/said" 2>/dev/null | tr '\n' ' ')"
 # The drivers of the NPUs fit one kernel: no update may change it.
 mapfile -t held < <(listed hold)
 # hold_in FILE: in its [main]. Of several such lines the last one counts. kernel* would also hide what drivers are built with.
