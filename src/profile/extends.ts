@@ -62,6 +62,8 @@ const chainText = (source: Source): string[] => [
   source.file,
 ];
 
+const endings = [".yaml", ".yml"] as const;
+
 const isUrl = (named: string): boolean => /^[a-z]+:\/\//.test(named);
 
 /** The profile that may have been meant, and else those that there are. */
@@ -113,7 +115,9 @@ const parseChain = (
     const folder = dirname(last.source.file);
     const isName = /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(named) && !/\.ya?ml$/.test(named);
     const places = isName
-      ? [folder, ...(own === undefined ? [] : [own])].map((each) => join(each, `${named}.yaml`))
+      ? [folder, ...(own === undefined ? [] : [own])].flatMap((each) =>
+          endings.map((ending) => join(each, `${named}${ending}`)),
+        )
       : [named.startsWith("/") ? normalize(named) : join(folder, named)];
     // `extends: 2cards` in a file of that name means bake's own.
     let path = places[0] ?? "";

@@ -138,7 +138,16 @@ test("two profiles: settings, and files of the node", () => {
   expect(status).toBe(1);
   expect(stdout).toContain("settings\n  agents.cards: 2 -> 4\n  agents.spawn: 4 -> 2\n");
   expect(stdout).toContain("files of the node\n");
-  expect(stdout).toContain("  ~ /root/.buildkite-agent/buildkite-agent.cfg\n");
+  expect(stdout).toMatch(/\n {2}~ \/root\/\.buildkite-agent\/buildkite-agent\.cfg\n {6}@@ /);
+  expect(stdout).toMatch(/\n {6}-spawn="4"\n(?: {6}\S.*\n)* {6}\+spawn="2"\n/);
+  const names = diff("2cards", "4cards", "--names").stdout;
+  expect(names).toMatch(/\n {2}~ \/root\/\.buildkite-agent\/buildkite-agent\.cfg\n(?: {2}[~+-] |\n)/);
+  const { files } = JSON.parse(diff("2cards", "4cards", "--json").stdout) as {
+    files: { path: string; diff: string }[];
+  };
+  expect(files.find(({ path }) => path.endsWith("buildkite-agent.cfg"))?.diff).toMatch(
+    /\n-spawn="4"\n[^]*\n\+spawn="2"\n/,
+  );
   expect(stdout).toContain("artifacts\n  not compared: a profile without a lock says nothing about bytes\n");
 });
 
