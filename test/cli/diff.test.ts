@@ -160,20 +160,20 @@ test("what is added to a list or taken from it is told as that, wherever it stan
   const one = write("one", "models: [{ modelscope: Qwen/Qwen3-0.6B }]\nimages: [quay.io/a/two:1]\n");
   const added = diff(none, one);
   expect(added.stdout).toContain(
-    'settings\n  - images[0]: "quay.io/a/one:1"\n  + models[0]: {"modelscope":"Qwen/Qwen3-0.6B"}\n\n',
+    'settings\n  - images[0]: "quay.io/a/one:1"\n  + models[0]: {"modelscope":"Qwen/Qwen3-0.6B","from":"image"}\n\n',
   );
   const { settings } = JSON.parse(diff(none, one, "--json").stdout) as { settings: unknown };
   expect(settings).toEqual([
     { path: "images[0]", from: '"quay.io/a/one:1"', entry: true },
-    { path: "models[0]", to: '{"modelscope":"Qwen/Qwen3-0.6B"}', entry: true },
+    { path: "models[0]", to: '{"modelscope":"Qwen/Qwen3-0.6B","from":"image"}', entry: true },
   ]);
-  expect(diff(one, none).stdout).toContain('  - models[0]: {"modelscope":"Qwen/Qwen3-0.6B"}\n');
+  expect(diff(one, none).stdout).toContain('  - models[0]: {"modelscope":"Qwen/Qwen3-0.6B","from":"image"}\n');
   // One that stays keeps quiet, wherever it stands; a section that was not there is told setting by setting.
   const two = write(
     "two",
     "models: [{ huggingface: org/small }, { modelscope: Qwen/Qwen3-0.6B }]\nimages: [quay.io/a/two:1]\n",
   );
-  expect(diff(one, two).stdout).toContain('settings\n  + models[0]: {"huggingface":"org/small"}\n\n');
+  expect(diff(one, two).stdout).toContain('settings\n  + models[0]: {"huggingface":"org/small","from":"image"}\n\n');
   const proxied = write(
     "proxied",
     "images: [quay.io/a/two:1, quay.io/a/one:1]\nnetwork: { httpProxy: { url: 'http://proxy.example.com:3128' } }\n",

@@ -91,7 +91,7 @@ test("the package holds the bundle and bake's own files, and nothing of the test
   expect(packed.toSorted()).toEqual(
     [
       ...own,
-      ...["CHANGELOG.md", "README.md", "bin/bake", "bin/cli.cjs", "package.json"],
+      ...["CHANGELOG.md", "README.md", "README.zh-CN.md", "bin/bake", "bin/cli.cjs", "package.json"],
       ...["dist/LICENSES.txt", "dist/current", ...chunks.map((name) => `dist/${bundled()}/${name}`)],
     ].toSorted(),
   );
