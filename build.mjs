@@ -1,6 +1,6 @@
 // Bundles the CLI into dist/, in chunks: what a command does not need is not read. bin/cli.cjs runs them with V8's code cache,
 // and this run warms that cache.
-import { spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   lstatSync,
@@ -8,9 +8,9 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
-  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
@@ -18,6 +18,24 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { runInThisContext } from "node:vm";
 import { build, transform } from "esbuild";
+
+const readJson = (file) => JSON.parse(readFileSync(file, "utf8"));
+
+/** What a package is made from: a change of anything else does not make it another. */
+const shipped = ["src", "bin", "build.mjs", "package.json", ...readJson("package.json").files];
+
+/** `+0bebbafd3c12`, or `+0bebbafd3c12.modified`; nothing outside of a checkout. */
+const commitOf = () => {
+  const git = (...args) => execFileSync("git", args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
+  try {
+    // The checkout of somebody who keeps bake's files inside says nothing about bake.
+    if (git("rev-parse", "--show-toplevel") !== realpathSync(".")) return "";
+    const modified = git("status", "--porcelain", "--", ...shipped) !== "";
+    return `+${git("rev-parse", "--short=12", "HEAD")}${modified ? ".modified" : ""}`;
+  } catch {
+    return "";
+  }
+};
 
 /** What `src/render/template-code.ts` makes of each template, by the template's text: a text that is not among them is never rendered. */
 const templateCode = async () => {
@@ -57,7 +75,7 @@ const compiledTemplates = {
   },
 };
 
-const { outputFiles } = await build({
+const { outputFiles, metafile } = await build({
   entryPoints: { cli: "src/cli.ts" },
   outdir: "dist",
   bundle: true,
@@ -69,7 +87,9 @@ const { outputFiles } = await build({
   logLevel: "warning",
   minifyWhitespace: true,
   minifySyntax: true,
+  metafile: true,
   legalComments: "none",
+  define: { BAKE_VERSION: JSON.stringify(`${readJson("package.json").version}${commitOf()}`) },
   plugins: [compiledTemplates],
   // Its compiler has done its work.
   alias: { handlebars: "handlebars/runtime.js" },
@@ -101,15 +121,34 @@ const digest = createHash("sha256").update(JSON.stringify(scripts)).digest("hex"
 const folder = join("dist", digest);
 mkdirSync(folder, { recursive: true });
 for (const [name, script] of scripts) writeFileSync(join(folder, name), script);
-// Renamed into place: whoever starts meanwhile runs the former bundle or this one, whole.
-const link = join("dist", `current.${process.pid}`);
-symlinkSync(digest, link);
-renameSync(link, "dist/current");
-// A long bake may still load a chunk of the former bundle.
+// The licences of what is in the bundle go with it.
+const packages = [
+  ...new Set(
+    Object.keys(metafile.inputs).flatMap(
+      (path) => /^(?:.*\/)?node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.slice(0, 1) ?? [],
+    ),
+  ),
+].toSorted();
+const licences = packages.map((place) => {
+  const { name, version, license } = readJson(join(place, "package.json"));
+  const file = readdirSync(place).find((each) => /^licen[cs]e/i.test(each));
+  if (file === undefined) throw new Error(`${name} comes without its licence`);
+  return `${name} ${version} (${license})\n\n${readFileSync(join(place, file), "utf8").trim()}\n`;
+});
+writeFileSync("dist/LICENSES.txt", `The bundle holds these packages.\n\n${licences.join(`\n${"-".repeat(72)}\n\n`)}`);
+
+// Renamed into place: whoever starts meanwhile runs the former bundle or this one, whole. A file, not a link: npm packs no links.
+const fresh = join("dist", `current.${process.pid}`);
+writeFileSync(fresh, `${digest}\n`);
+renameSync(fresh, "dist/current");
+// A long bake may still load a chunk of a former bundle; no package takes it along.
+rmSync(join(folder, ".npmignore"), { force: true });
 const aDayAgo = Date.now() - 24 * 3600 * 1000;
 for (const name of readdirSync("dist")) {
   const path = join("dist", name);
-  if (![digest, "current"].includes(name) && lstatSync(path).mtimeMs < aDayAgo) rmSync(path, { recursive: true });
+  if ([digest, "current"].includes(name)) continue;
+  if (lstatSync(path).mtimeMs < aDayAgo) rmSync(path, { recursive: true });
+  else if (/^[0-9a-f]{16}$/.test(name)) writeFileSync(join(path, ".npmignore"), "*\n");
 }
 // What these runs compile is in the cache, for every later one. Nothing else of them is kept; without it all works, slower.
 const scratch = mkdtempSync(join(tmpdir(), "bake-build-"));

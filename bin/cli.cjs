@@ -5,59 +5,95 @@ if (major < 20 || (major === 20 && minor < 18)) {
   process.stderr.write(`bake needs Node.js 20.18 or newer; this is ${process.version} (${process.execPath}).\n`);
   process.exit(2);
 }
-const { closeSync, fsyncSync, openSync, readFileSync, realpathSync, renameSync, writeSync } = require("node:fs");
+const {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} = require("node:fs");
 const { join } = require("node:path");
 const { Script } = require("node:vm");
 
-let folder;
+const dist = join(__dirname, "../dist");
+let digest;
 try {
   // From here on the same, also when bake is bundled anew meanwhile.
-  folder = realpathSync(join(__dirname, "../dist/current"));
+  digest = readFileSync(join(dist, "current"), "latin1").trim();
 } catch {
-  process.stderr.write(`${join(__dirname, "../dist")} holds no bundle: run bin/bake, which makes it.\n`);
+  process.stderr.write(
+    `${dist} holds no bundle: run bin/bake of a checkout, which makes it, or install the package again.\n`,
+  );
   process.exit(2);
 }
+const folder = join(dist, digest);
 
-/** What V8 made of a chunk before. It trusts what it is given, and a damaged cache would end the process: so it is stored twice. */
-const readCache = (file) => {
+/** Beside the chunks of a checkout; an installed package stays as it is. Undefined where there is no home. */
+const cacheFolder = () => {
+  if (existsSync(join(__dirname, "../src"))) return folder;
   try {
+    const home = process.env.XDG_CACHE_HOME || join(require("node:os").homedir(), ".cache");
+    return join(home, "bake/compiled", digest);
+  } catch {
+    return undefined;
+  }
+};
+const caches = cacheFolder();
+
+/**
+ * What V8 made of a chunk before. V8 trusts what it is given, and a damaged cache would end the process: so it is stored
+ * twice. And it runs: it is taken from nobody else.
+ */
+const readCache = (path) => {
+  let file;
+  try {
+    file = openSync(path, "r");
+    const { uid } = fstatSync(file);
+    if (caches !== folder && uid !== 0 && uid !== process.getuid?.()) return undefined;
     const stored = readFileSync(file);
     const data = stored.subarray(0, stored.length / 2);
     return data.equals(stored.subarray(stored.length / 2)) ? data : undefined;
   } catch {
     // The first run makes it.
     return undefined;
+  } finally {
+    if (file !== undefined) closeSync(file);
   }
 };
 
-const writeCache = (file, script) => {
+const writeCache = (path, script) => {
   try {
+    mkdirSync(caches, { recursive: true, mode: 0o700 });
     const data = script.createCachedData();
-    const fresh = openSync(`${file}.${process.pid}`, "w");
+    const fresh = openSync(`${path}.${process.pid}`, "w");
     writeSync(fresh, data);
     writeSync(fresh, data);
     fsyncSync(fresh);
     closeSync(fresh);
-    renameSync(`${file}.${process.pid}`, file);
+    renameSync(`${path}.${process.pid}`, path);
   } catch {
-    // A checkout that cannot be written to goes without.
+    // Where nothing can be written, it goes without.
   }
 };
 
 const loaded = new Map();
 const uncached = new Map();
 // By then all that the process used is compiled, and comes into the cache.
-process.on("exit", () => uncached.forEach((script, file) => writeCache(file, script)));
+process.on("exit", () => uncached.forEach((script, path) => writeCache(path, script)));
 
 /** A chunk's exports, as `require` gives them. */
 const load = (name) => {
   const known = loaded.get(name);
   if (known !== undefined) return known.exports;
   const filename = join(folder, name);
-  const cache = `${filename}.${process.version}-${process.arch}.cache`;
-  const cachedData = readCache(cache);
+  const cache = caches && join(caches, `${name}.${process.version}-${process.arch}.cache`);
+  const cachedData = cache && readCache(cache);
   const script = new Script(readFileSync(filename, "latin1"), { filename, cachedData });
-  if (cachedData === undefined || script.cachedDataRejected) uncached.set(cache, script);
+  if (cache && (cachedData === undefined || script.cachedDataRejected)) uncached.set(cache, script);
   const chunk = { exports: {} };
   loaded.set(name, chunk);
   script.runInThisContext()(chunk.exports, requireFrom, chunk, filename);

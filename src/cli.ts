@@ -1,14 +1,30 @@
 /** The command table. Actions import what they need when they run: `bake --help` loads commander alone. */
-import { Command, CommanderError, Option } from "commander";
+import { Argument, Command, CommanderError, Option } from "commander";
 import { addCatalog } from "./commands/catalog-table.ts";
 import type { DoctorOptions } from "./commands/doctor.ts";
 import type { FetchOptions } from "./commands/fetch.ts";
 import type { ImageOptions } from "./commands/image.ts";
-import type { InitOptions } from "./commands/init.ts";
+import type { InitOptions } from "./commands/init-answers.ts";
+import type { LockOptions } from "./commands/lock.ts";
+import type { RenderOptions } from "./commands/render.ts";
+import type { UserDataOptions } from "./commands/user-data.ts";
+import type { ValidateOptions } from "./commands/validate.ts";
+import type { CheckOptions } from "./commands/check.ts";
+import {
+  completeTable,
+  repeatable,
+  takesProfile,
+  takesProfiles,
+  withOptionalProfile,
+  withProfile,
+  withProfiles,
+} from "./commands/command-line.ts";
+import { addHelp } from "./commands/help.ts";
 import { endUncaught, installLastResort } from "./commands/last-resort.ts";
+import type { Shell } from "./commands/completion.ts";
+import { version } from "./host/version.ts";
 import type { TargetName } from "./profile/schema.ts";
 
-const version = "0.1.0";
 installLastResort(version);
 
 const program = new Command("bake")
@@ -19,8 +35,6 @@ const program = new Command("bake")
 
 /** Written out, and held complete by its type: the help loads no table of targets. */
 const targetChoices: Readonly<Record<TargetName, true>> = { qemu: true, huaweicloud: true };
-
-const profileOption = ["--profile <name>", "profiles/<name>.yaml, or a path to a profile"] as const;
 
 program
   .command("init <name>")
@@ -38,21 +52,31 @@ program
   )
   .option("--base <name>", "base image (openeuler-22.03-lts-sp4)")
   .option("--architecture <name>", "x86_64 or aarch64 (aarch64)")
-  .option(
-    "--image <reference>",
-    "image to pre-load; can be repeated",
-    (image: string, all: string[]) => [...all, image],
-    [] as string[],
-  )
-  .action(async (name: string, options: Omit<InitOptions, "image"> & { image: string[] }) => {
+  .addOption(repeatable("--image <reference>", "image to pre-load"))
+  .addOption(repeatable("--operator-key <file>", "public key that may log in as root"))
+  .addOption(new Option("--target <target>", "where images are baked (qemu)").choices(Object.keys(targetChoices)))
+  .option("--region <region>", "of Huawei Cloud")
+  .option("--source-image <id>", "image there that a bake starts from")
+  .option("--flavor <flavor>", "of the server there that builds")
+  .option("--vpc <id>", "of that server")
+  .option("--subnet <id>", "of that server")
+  .option("--security-group <id>", "of that server")
+  .action(async (name: string, options: InitOptions) => {
     const { init } = await import("./commands/init.ts");
     process.exitCode = await init(name, options);
   });
 
 program
-  .command("validate")
+  .command("ls")
+  .description("the profiles that there are: target, agents, lock")
+  .option("--json", "as JSON")
+  .action(async (options: { json?: boolean }) => {
+    const { ls } = await import("./commands/ls.ts");
+    process.exitCode = await ls(options);
+  });
+
+takesProfiles(program.command("validate"))
   .description("check a profile: every problem with its line and column")
-  .requiredOption(...profileOption)
   .addOption(new Option("--format <format>", "how problems are told").choices(["text", "json", "github", "sarif"]))
   .addOption(new Option("--json", "the same as --format json").conflicts("format"))
   .option(
@@ -60,31 +84,26 @@ program
     "every value, where it was set, and what follows from it; or one, such as agents.spawn",
   )
   .action(
-    async (options: {
-      profile: string;
-      json?: boolean;
-      format?: "text" | "json" | "github" | "sarif";
-      explain?: string | true;
-    }) => {
+    withProfiles(async (options: ValidateOptions, profiles) => {
       const { validate } = await import("./commands/validate.ts");
-      process.exitCode = await validate(options, version);
-    },
+      process.exitCode = await validate(options, profiles, version);
+    }),
   );
 
-program
-  .command("render")
+takesProfiles(program.command("render"))
   .description("write user-data, Packer template, units and checks to out/<profile>/; needs no network")
-  .requiredOption(...profileOption)
-  .option("--check", "write nothing; exit 1 when out/<profile>/ is not up to date")
-  .action(async (options: { profile: string; check?: boolean }) => {
-    const { render } = await import("./commands/render.ts");
-    process.exitCode = await render(options);
-  });
+  .option("--check", "write nothing; show what differs, and exit 1, when out/<profile>/ is not up to date")
+  .option("--output <folder>", "write to <folder>/<profile>/ instead")
+  .option("--json", "what was rendered, or with --check what differs, as JSON")
+  .action(
+    withProfiles(async (options: RenderOptions, profiles) => {
+      const { render } = await import("./commands/render.ts");
+      process.exitCode = await render(options, profiles);
+    }),
+  );
 
-program
-  .command("image")
+takesProfile(program.command("image"))
   .description("bake a golden image: in a local VM, then boot it and check it; or in Huawei Cloud")
-  .requiredOption(...profileOption)
   .addOption(
     new Option("--target <target>", "where; without it the first that the profile has").choices(
       Object.keys(targetChoices),
@@ -100,21 +119,20 @@ program
   .option("--offline", "touch no network: everything is in the store already")
   .option("--mirror <folder or url>", "take artifacts from there alone: files by digest, as bake fetch --to makes them")
   .option("--no-check", "do not boot the image and check it")
-  .action(async (options: ImageOptions) => {
-    const { image } = await import("./commands/image.ts");
-    process.exitCode = await image(options, version);
-  });
+  .action(
+    withProfile(async (options: ImageOptions) => {
+      const { image } = await import("./commands/image.ts");
+      process.exitCode = await image(options, version);
+    }),
+  );
 
-program
-  .command("lock")
+takesProfiles(program.command("lock"))
   .description("ask the sources for what the profile wants, and write every digest to profiles/<name>.lock.json")
-  .requiredOption(...profileOption)
   .option("--update [name...]", "ask anew for these artifacts, or for all")
   .addOption(
     new Option("--check", "touch no network: exit 1 when the profile has gone on without its lock").conflicts([
       "update",
       "outdated",
-      "json",
     ]),
   )
   .addOption(
@@ -122,35 +140,27 @@ program
       "update",
     ),
   )
-  .option("--json", "what --outdated finds, as JSON")
+  .option("--json", "what was found or written, as JSON")
   .action(
-    async (options: {
-      profile: string;
-      update?: true | string[];
-      check?: boolean;
-      outdated?: boolean;
-      json?: boolean;
-    }) => {
-      if (options.json === true && options.outdated !== true)
-        program.error("error: --json is told by --outdated alone");
+    withProfiles(async (options: LockOptions, profiles) => {
       const { lock } = await import("./commands/lock.ts");
-      process.exitCode = await lock(options);
-    },
+      process.exitCode = await lock(options, profiles);
+    }),
   );
 
-program
-  .command("fetch")
+takesProfile(program.command("fetch"))
   .description("fill the store with what the lock names; with --to a mirror too")
-  .requiredOption(...profileOption)
   .option("--to <folder>", "make this folder a mirror: files by digest, for a web server or a closed network")
   .option("--mirror <folder or url>", "take everything from there alone")
   .option("--offline", "touch no network: say what is missing")
   .option("--json", "what happens, one JSON object a line")
   .option("--trial", "what a trial's lock names")
-  .action(async (options: FetchOptions) => {
-    const { fetch } = await import("./commands/fetch.ts");
-    process.exitCode = await fetch(options);
-  });
+  .action(
+    withProfile(async (options: FetchOptions) => {
+      const { fetch } = await import("./commands/fetch.ts");
+      process.exitCode = await fetch(options);
+    }),
+  );
 
 const store = program.command("store").description("the store of artifacts by digest, shared by all profiles");
 store
@@ -181,56 +191,54 @@ store
 program
   .command("diff <from> <to>")
   .description("what changes on the node: between two locks, profiles or images; exit 1 when something does")
+  .option("--names", "of files their names alone, not what differs in them")
   .option("--json", "the differences as JSON")
-  .action(async (from: string, to: string, options: { json?: boolean }) => {
+  .action(async (from: string, to: string, options: { json?: boolean; names?: boolean }) => {
     const { diff } = await import("./commands/diff.ts");
     process.exitCode = await diff(from, to, options);
   });
 
-program
-  .command("check")
+takesProfile(program.command("check"))
   .description("validate an image or a running host against its profile: a table by guide row")
-  .requiredOption(...profileOption)
   .option("--image [file]", "boot this image in a VM; without a file the one in out/<profile>/")
-  .option("--host <[user@]host[:port]>", "look at a host by ssh, read-only, also one that was set up by hand")
+  .addOption(
+    repeatable(
+      "--host <[user@]host[:port]>",
+      "look at a host by ssh, read-only, also one that was set up by hand; several side by side",
+    ),
+  )
   .option("--trial", "the trial's image, or a host made from it")
   .option("--json", "results as JSON")
+  .option("--junit <file>", "write the results as JUnit XML too")
+  .option("--annotation <file>", "write Markdown for buildkite-agent annotate too")
   .option("--bundle <file>", "write a support bundle too: logs and states without secrets, a .tar.gz")
   .action(
-    async (options: {
-      profile: string;
-      image?: string | true;
-      host?: string;
-      trial?: boolean;
-      json?: boolean;
-      bundle?: string;
-    }) => {
+    withProfile(async (options: CheckOptions) => {
       const { check } = await import("./commands/check.ts");
       process.exitCode = await check(options);
-    },
+    }),
   );
 
-program
-  .command("doctor")
-  .description("look at what a bake in the cloud needs, before anything is made: a table; it only looks")
-  .requiredOption(...profileOption)
+takesProfile(program.command("doctor"))
+  .description("look at what a bake needs, this machine or the profile's cloud, before anything is made: a table")
   .addOption(
     new Option("--target <target>", "where; without it the profile's target in a cloud").choices(
       Object.keys(targetChoices),
     ),
   )
+  .option("--offline", "ask no host")
   .option("--json", "the lines as JSON")
-  .action(async (options: DoctorOptions) => {
-    const { doctor } = await import("./commands/doctor.ts");
-    process.exitCode = await doctor(options);
-  });
+  .action(
+    withOptionalProfile(async (options: DoctorOptions) => {
+      const { doctor } = await import("./commands/doctor.ts");
+      process.exitCode = await doctor(options);
+    }),
+  );
 
-addCatalog(program, profileOption);
+addCatalog(program, ["-p, --profile <name>", "profiles/<name>.yaml, or a path to a profile"]);
 
-program
-  .command("user-data")
+takesProfile(program.command("user-data"))
   .description("user-data of a node, with its secrets: to standard output, or to a file that only its owner reads")
-  .requiredOption(...profileOption)
   .option("--node <name>", "the node's host name; without it the cloud's name for the server")
   .addOption(
     new Option("--format <format>", "base64: of gzip, as the API takes it")
@@ -238,34 +246,37 @@ program
       .default("yaml"),
   )
   .option("--output <file>", "write it there, mode 0600")
-  .option(
-    "--authorized-key <file>",
-    "public keys that may log in as root, besides ssh.operatorKeys; can be repeated",
-    (file: string, files: string[]) => [...files, file],
-    [] as string[],
-  )
+  .addOption(repeatable("--authorized-key <file>", "public keys that may log in as root, besides ssh.operatorKeys"))
   .option("--no-npus", "the host has none: do not wait for them")
   .option("--stock", "for a host with a stock image, which becomes the node without a bake")
   .option("--mirror <url>", "where such a host gets everything by digest (targets.huaweicloud.mirror)")
   .option("--trial", "for a node made from a trial's image")
   .action(
-    async (options: {
-      profile: string;
-      node?: string;
-      format: "yaml" | "gzip" | "base64";
-      output?: string;
-      authorizedKey: string[];
-      npus: boolean;
-      stock?: boolean;
-      mirror?: string;
-      trial?: boolean;
-    }) => {
+    withProfile(async (options: UserDataOptions) => {
       if (options.mirror !== undefined && options.stock !== true)
         program.error("error: --mirror is for a stock image alone: give --stock too");
       const { userData } = await import("./commands/user-data.ts");
       process.exitCode = await userData(options);
-    },
+    }),
   );
+
+program
+  .command("explain <topic>")
+  .description("what an error code means, with an example, or what a setting is for")
+  .option("--json", "as JSON")
+  .action(async (asked: string, options: { json?: boolean }) => {
+    const { lookUp } = await import("./commands/lookup.ts");
+    process.exitCode = await lookUp(asked, options);
+  });
+
+program
+  .command("completion")
+  .description("what a shell completes, for its start-up file")
+  .addArgument(new Argument("<shell>", "which one").choices(["bash", "zsh"]))
+  .action(async (shell: Shell) => {
+    const { completion } = await import("./commands/completion.ts");
+    process.stdout.write(completion(program, shell));
+  });
 
 program
   .command("set-up", { hidden: true })
@@ -275,20 +286,8 @@ program
     process.exitCode = await setUpForTests();
   });
 
-const allCommands = (command: Command): Command[] => [command, ...command.commands.flatMap(allCommands)];
-
-// Of an option that is given twice commander takes the last value without a word.
-for (const command of allCommands(program)) {
-  for (const option of command.options) {
-    const takesMany = option.variadic || option.description.endsWith("can be repeated");
-    if (!(option.required || option.optional) || takesMany) continue;
-    let given = 0;
-    command.on(`option:${option.name()}`, () => {
-      given += 1;
-      if (given === 2) command.error(`error: option '${option.flags}' is given twice`);
-    });
-  }
-}
+completeTable(program);
+addHelp(program);
 
 program.parseAsync().catch((error: unknown) => {
   // Wrong usage is a failure, not a finding. What was printed is still on its way.

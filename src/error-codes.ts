@@ -12,7 +12,7 @@ interface Meaning {
 export const errorCodes = {
   BK100: {
     title: "no such profile",
-    text: "A name is looked for as `profiles/<name>.yaml` in the current folder, then among bake's own; anything with a `/` or an ending is a path.",
+    text: "A name is looked for as `<name>.yaml` or `.yml` in `profiles/` of the current folder, in the current folder itself, in `profiles/` of the folders above up to the repository's root, then among bake's own; anything with a `/` or an ending is a path. `bake ls` lists them.",
   },
   BK101: {
     title: "not valid YAML",

@@ -23,6 +23,9 @@ const tools = {
   "modelscope 1.35": "BAKE_TEST_MODELSCOPE_1_35",
   modelscope: "BAKE_TEST_MODELSCOPE",
   huggingface_hub: "BAKE_TEST_HUGGINGFACE",
+  "Node.js 20.18": "BAKE_TEST_NODE_20_18",
+  "Node.js 22": "BAKE_TEST_NODE_22",
+  "Node.js 24": "BAKE_TEST_NODE_24",
 } as const;
 
 export type Tool = keyof typeof tools;

@@ -27,18 +27,22 @@ import { readTemplates } from "../host/root.ts";
 import type { Store } from "../store/store.ts";
 import { bakeNeeds, installPackages } from "../toolchain/packages.ts";
 import { ensureTool } from "../toolchain/ensure.ts";
+import { checkSeveral, writeReports } from "./check-several.ts";
 import { endOf, makeHost, storeOf } from "./host.ts";
 import { type Asked, planAsked, type Planned, readAsked } from "./planned.ts";
 import { exitCodeOf, formatImageReport, formatReport, imageResults, paintFor, reportObject } from "./report.ts";
 
-interface CheckOptions {
+export interface CheckOptions {
   readonly profile: string;
   /** `true`: the image in out/<profile>/. */
   readonly image?: string | true;
-  readonly host?: string;
+  /** None with an image. */
+  readonly host: readonly string[];
   readonly trial?: boolean;
   readonly json?: boolean;
   readonly bundle?: string;
+  readonly junit?: string;
+  readonly annotation?: string;
 }
 
 /** What came of looking at a node. */
@@ -60,17 +64,22 @@ const usage = (message: string): number => {
 
 /** `bake check`. @returns the exit code: 0 ok, 1 findings, 2 could not check. */
 export const check = async (options: CheckOptions): Promise<number> => {
-  if ((options.image === undefined) === (options.host === undefined)) {
+  if ((options.image === undefined) === (options.host.length === 0)) {
     return usage("give one of --image and --host");
   }
-  const target = options.host === undefined ? undefined : parseSshTarget(options.host);
-  if (options.host !== undefined && target === undefined) {
-    return usage(`--host ${options.host} is no [user@]host[:port]`);
+  const targets: SshTarget[] = [];
+  for (const each of new Set(options.host)) {
+    const parsed = parseSshTarget(each);
+    if (parsed === undefined) return usage(`--host ${each} is no [user@]host[:port]`);
+    targets.push(parsed);
   }
+  if (targets.length > 1 && options.bundle !== undefined) return usage("--bundle takes one host at a time");
+  const [target] = targets;
   const json = options.json === true;
   const { host, saveDurations } = await makeHost(json ? process.stderr : process.stdout);
   try {
-    if (options.bundle !== undefined) await requireFolder(options.bundle);
+    for (const file of [options.bundle, options.junit, options.annotation])
+      if (file !== undefined) await requireFolder(file);
     const asked = await readAsked(options);
     if (asked === undefined) return 2;
     if (asked.trial) host.progress.note(`TRIAL of ${asked.file.file}: compared with the plan of stand-in sources`);
@@ -89,11 +98,27 @@ export const check = async (options: CheckOptions): Promise<number> => {
         await installPackages(host, bakeNeeds(planTarget("", asked.profile).plan.architecture, host));
       }
       const planned = await planAsked(host, store, asked);
+      const goss: Goss = new Map();
+      if (targets.length > 1) {
+        return await checkSeveral(
+          host,
+          targets,
+          (each) => lookAtHost(host, store, asked, planned, { target: each, secrets, keep, goss }),
+          { plan: planned.plan, json, files: options },
+        );
+      }
       const looked =
         target === undefined
           ? await lookAtImage(host, store, asked, planned, options.image ?? true, keep)
-          : await lookAtHost(host, store, asked, planned, { target, secrets, keep });
+          : await lookAtHost(host, store, asked, planned, { target, secrets, keep, goss });
       await saveDurations();
+      const name =
+        target === undefined
+          ? options.image === true
+            ? asked.folder
+            : String(options.image)
+          : formatSshTarget(target);
+      await writeReports(options, planned.plan.profile, [{ name, ...looked }]);
       const exitCode = exitCodeOf(looked.results, looked.problems.length > 0);
       const object = reportObject(planned.plan, looked.node, looked.results, { problems: looked.problems, exitCode });
       const text = `${JSON.stringify(object, null, 2)}\n`;
@@ -103,8 +128,12 @@ export const check = async (options: CheckOptions): Promise<number> => {
     } catch (error) {
       // What was collected says most where the checks did not come to an end.
       host.signal.throwIfAborted();
-      if (error instanceof BakeError)
+      if (error instanceof BakeError) {
         await keep.save(`${JSON.stringify({ error: error.code, message: error.message })}\n`);
+        const name = target === undefined ? asked.folder : formatSshTarget(target);
+        const problems = [`${error.code}: ${error.message}`];
+        if (targets.length < 2) await writeReports(options, asked.file.name, [{ name, results: [], problems }]);
+      }
       throw error;
     }
   } catch (error) {
@@ -238,6 +267,9 @@ const lookAtImage = async (
   };
 };
 
+/** By architecture: it is looked for, or built, once for all hosts. */
+type Goss = Map<Architecture, Promise<string>>;
+
 /** goss for the host: out of the store when the lock names it for that architecture, else built from its pinned module. */
 const gossFor = async (host: Host, store: Store, { lock }: Planned, architecture: Architecture): Promise<string> => {
   const artifact = lock && lockedFor(lock, architecture).artifacts.find(({ kind }) => kind === "goss");
@@ -269,12 +301,19 @@ const describeHost = (
   return `host ${name} (${hostname})\n  ${os.name}, ${architecture}, kernel ${kernel}, systemd ${systemd}\n  ${made}`;
 };
 
+interface LookOptions {
+  readonly target: SshTarget;
+  readonly secrets: readonly string[];
+  readonly keep: Keep;
+  readonly goss: Goss;
+}
+
 const lookAtHost = async (
   host: Host,
   store: Store,
   asked: Asked,
   planned: Planned,
-  { target, secrets, keep }: { readonly target: SshTarget; readonly secrets: readonly string[]; readonly keep: Keep },
+  { target, secrets, keep, goss: known }: LookOptions,
 ): Promise<Looked> => {
   const { plan } = planned;
   const { [onHostScript]: script = "" } = await readTemplates([onHostScript]);
@@ -287,7 +326,9 @@ const lookAtHost = async (
     });
     if (keep.outputs !== undefined) keep.outputs = await collect(host, shell);
     const architecture = requireArchitecture(identity, plan, name);
-    const goss = await gossFor(host, store, planned, architecture);
+    const found = known.get(architecture) ?? gossFor(host, store, planned, architecture);
+    known.set(architecture, found);
+    const goss = await found;
     const { results, problems } = await checkHost(host, shell, { plan, identity, goss, secrets });
     const against = compareBakeIds(identity.baked?.bakeId, (await readBakeId(asked.folder))?.bakeId);
     const { baked, absent, ...rest } = identity;

@@ -12,6 +12,7 @@ import type { Profile } from "../profile/schema.ts";
 import { formatSettingChange, settingChanges } from "../profile/settings-diff.ts";
 import { renderTree, templateNames } from "../render/tree.ts";
 import { readTemplates } from "../host/root.ts";
+import { shownHunks } from "./hunks.ts";
 import { readProfileFile, reportFailure, requireProfile } from "./profile-file.ts";
 
 /** One side: whatever of it is known. */
@@ -151,10 +152,10 @@ const withoutFiles = (item: Item | undefined): Omit<Item, "files"> | undefined =
 };
 
 /**
- * Prints what differs between two sides, as text or as JSON.
+ * Prints what differs between two sides, as text or as JSON; of files what is in them, unless `names` alone are asked for.
  * @returns the exit code: 0 when nothing differs, 1 when something does, 2 for a failure
  */
-export const diff = async (a: string, b: string, options: { json?: boolean }): Promise<number> => {
+export const diff = async (a: string, b: string, options: { json?: boolean; names?: boolean }): Promise<number> => {
   try {
     const [from, to] = [await sideOf(a), await sideOf(b)];
     if (from === undefined || to === undefined) return 1;
@@ -166,9 +167,10 @@ export const diff = async (a: string, b: string, options: { json?: boolean }): P
     const files =
       from.files &&
       to.files &&
-      changesOf(from.files, to.files).map(({ path, ...sides }) => ({
+      changesOf(from.files, to.files).map(({ path, from: before, to: after }) => ({
         path,
-        change: !("from" in sides) ? "added" : "to" in sides ? "changed" : "removed",
+        change: before === undefined ? "added" : after === undefined ? "removed" : "changed",
+        ...(options.names !== true && { diff: shownHunks(before ?? "", after ?? "") }),
       }));
     const base =
       from.base === undefined || to.base === undefined || from.base === to.base
@@ -200,7 +202,14 @@ export const diff = async (a: string, b: string, options: { json?: boolean }): P
       ...(files === undefined || files.length === 0
         ? []
         : [
-            `files of the node\n${files.map(({ path, change }) => `  ${change === "added" ? "+" : change === "removed" ? "-" : "~"} ${path}`).join("\n")}`,
+            `files of the node\n${files
+              .map(({ path, change, diff: hunks }) =>
+                [
+                  `  ${change === "added" ? "+" : change === "removed" ? "-" : "~"} ${path}`,
+                  ...(hunks === undefined ? [] : [hunks.replace(/^(?=.)/gm, "      ")]),
+                ].join("\n"),
+              )
+              .join("\n")}`,
           ]),
       ...(artifacts === undefined
         ? ["artifacts\n  not compared: a profile without a lock says nothing about bytes"]

@@ -1,17 +1,22 @@
 /** `bake doctor`: what a bake needs, looked at before anything is made or paid for. */
+import { join } from "node:path";
+import type { Architecture } from "../artifact.ts";
 import { bakeTargets, chooseTarget } from "../bake/targets.ts";
-import type { Line, Outcome } from "../huaweicloud/preflight/index.ts";
-import { BakeError } from "../errors.ts";
+import type { Host } from "../host/host.ts";
 import type { TargetName } from "../profile/schema.ts";
-import { targetsOf } from "../targets/index.ts";
+import { planTarget, targetsOf } from "../targets/index.ts";
 import { endOf, makeHost, storeOf } from "./host.ts";
+import { type Line, lookAtMachine } from "./machine.ts";
 import { planAsked, readAsked } from "./planned.ts";
 import { paintFor } from "./report.ts";
 
 export interface DoctorOptions {
-  readonly profile: string;
-  /** Without it the first that the profile has and that can be looked at. */
+  /** Without one this machine alone is looked at. */
+  readonly profile?: string;
+  /** Without it the profile's target in a cloud, where it has one. */
   readonly target?: TargetName;
+  /** Asks no host. */
+  readonly offline?: boolean;
   readonly json?: boolean;
 }
 
@@ -19,7 +24,9 @@ export interface DoctorOptions {
 const exitCodeOf = (lines: readonly Line[]): number =>
   lines.some(({ outcome }) => outcome === "wrong") ? 1 : lines.some(({ outcome }) => outcome === "not checked") ? 2 : 0;
 
-const outcomes: readonly Outcome[] = ["ok", "wrong", "not checked", "real run"];
+type Outcome = Line["outcome"];
+
+const outcomes: readonly Outcome[] = ["ok", "note", "wrong", "not checked", "real run"];
 
 const countsOf = (lines: readonly Line[]): Record<Outcome, number> =>
   Object.fromEntries(outcomes.map((name) => [name, lines.filter(({ outcome }) => outcome === name).length])) as Record<
@@ -27,7 +34,13 @@ const countsOf = (lines: readonly Line[]): Record<Outcome, number> =>
     number
   >;
 
-const colorOf = { ok: "passed", wrong: "failed", "not checked": "not checked", "real run": "not checked" } as const;
+const colorOf = {
+  ok: "passed",
+  note: "not checked",
+  wrong: "failed",
+  "not checked": "not checked",
+  "real run": "not checked",
+} as const;
 
 /** The table, with what to do below each line. Pure but for colours. */
 const formatLines = (lines: readonly Line[], paint: ReturnType<typeof paintFor>): string => {
@@ -39,14 +52,51 @@ const formatLines = (lines: readonly Line[], paint: ReturnType<typeof paintFor>)
       ...(outcome === "ok" ? [] : (help?.split("\n") ?? [])).map((line) => `${" ".repeat(width + 17)}${line}`),
     ]),
     "",
-    `${counts.ok} ok, ${counts.wrong} wrong, ${counts["not checked"]} not checked, ${counts["real run"]} that only a bake shows`,
+    [
+      `${counts.ok} ok`,
+      `${counts.wrong} wrong`,
+      ...(counts.note > 0 ? [`${counts.note} to know`] : []),
+      `${counts["not checked"]} not checked`,
+      ...(counts["real run"] > 0 ? [`${counts["real run"]} that only a bake shows`] : []),
+    ].join(", "),
   ].join("\n");
 };
+
+/** Prints them. @returns the exit code. */
+const tell = (
+  lines: readonly Line[],
+  title: string,
+  about: Readonly<Record<string, unknown>>,
+  json: boolean | undefined,
+): number => {
+  const exitCode = exitCodeOf(lines);
+  if (json === true) {
+    const { ok, wrong, note, "not checked": notChecked, "real run": realRun } = countsOf(lines);
+    const summary = { ok, wrong, ...(note > 0 && { note }), notChecked, realRun, exitCode };
+    process.stdout.write(`${JSON.stringify({ ...about, lines, summary }, null, 2)}\n`);
+  } else process.stdout.write(`${title}\n${formatLines(lines, paintFor(process.stdout))}\n`);
+  return exitCode;
+};
+
+/** Nodes are of this machine's kind, where no profile says otherwise. */
+const architectureHere = ({ architecture }: Pick<Host, "architecture">): Architecture =>
+  architecture === "arm64" ? "aarch64" : "x86_64";
 
 /** `bake doctor`. @returns the exit code: 0 ok, 1 something is wrong, 2 could not check. */
 export const doctor = async (options: DoctorOptions): Promise<number> => {
   const { host } = await makeHost(process.stderr);
+  const { json, offline = false } = options;
   try {
+    if (options.profile === undefined) {
+      const architecture = architectureHere(host);
+      const lines = await lookAtMachine(host, { architecture, out: "out", offline });
+      return tell(
+        lines,
+        `this machine, to bake ${architecture} in a local VM`,
+        { profile: null, target: "qemu" },
+        json,
+      );
+    }
     const asked = await readAsked({ profile: options.profile });
     if (asked === undefined) return 2;
     const { file, profile } = asked;
@@ -56,28 +106,15 @@ export const doctor = async (options: DoctorOptions): Promise<number> => {
       offline: false,
     });
     const { preflight, where } = bakeTargets[name];
+    const about = { profile: file.name, target: name };
     if (preflight === undefined) {
-      throw new BakeError(
-        "BK413",
-        `there is nothing to look at before a bake ${where}`,
-        `bake doctor knows: ${Object.entries(bakeTargets)
-          .flatMap(([each, target]) => (target.preflight === undefined ? [] : [each]))
-          .join(", ")}.`,
-      );
+      const { architecture } = planTarget(file.name, profile, name).plan;
+      const lines = await lookAtMachine(host, { profile, architecture, out: join(file.home, "out"), offline });
+      return tell(lines, `this machine, to bake ${file.file} ${where}`, about, json);
     }
     const { plan, files } = await planAsked(host, storeOf(host), asked, name);
     const lines = await preflight(host, { plan, files });
-    const exitCode = exitCodeOf(lines);
-    if (options.json === true) {
-      const { ok, wrong, "not checked": notChecked, "real run": realRun } = countsOf(lines);
-      const summary = { ok, wrong, notChecked, realRun, exitCode };
-      process.stdout.write(`${JSON.stringify({ profile: file.name, target: name, lines, summary }, null, 2)}\n`);
-    } else {
-      process.stdout.write(
-        `preflight of ${file.file}, to bake ${where}\n${formatLines(lines, paintFor(process.stdout))}\n`,
-      );
-    }
-    return exitCode;
+    return tell(lines, `preflight of ${file.file}, to bake ${where}`, about, json);
   } catch (error) {
     return endOf(host, error);
   }

@@ -11,6 +11,7 @@ import type { Profile } from "../profile/schema.ts";
 import { descriptionAt } from "../profile/schema-questions.ts";
 import type { Tree } from "../profile/source.ts";
 import { closest } from "../profile/suggest.ts";
+import { formatTable } from "./table.ts";
 
 const isUnder = (path: string, asked: string): boolean =>
   path === asked || path.startsWith(`${asked}.`) || path.startsWith(`${asked}[`);
@@ -20,18 +21,6 @@ const shown = (value: unknown): string =>
 
 const origin = ({ from, value }: Effective): string =>
   from === undefined ? (value === null ? "not set" : "default") : `${from.file}:${from.line}:${from.column}`;
-
-/** Columns of equal width, but for the last. */
-const table = (rows: readonly (readonly string[])[]): string => {
-  const widths = (rows[0] ?? []).map((_, column) =>
-    Math.min(48, Math.max(...rows.map((row) => (row[column] ?? "").length))),
-  );
-  return rows
-    .map((row) =>
-      `  ${row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0))).join("  ")}`.trimEnd(),
-    )
-    .join("\n");
-};
 
 /** `images[0]` → images, 0 */
 const descriptionOf = (asked: string): string | undefined =>
@@ -97,11 +86,11 @@ export const formatExplanation = (
               `  ${each.path}: ${shown(each.value)}  (${origin(each)})${each.description === undefined ? "" : `\n      ${each.description}`}`,
           )
           .join("\n")
-      : table([
+      : formatTable([
           ["setting", "value", "set at"],
           ...settings.map((each) => [each.path, shown(each.value), origin(each)]),
         ]),
     ...(consequences.length === 0
       ? []
-      : [`what follows\n${table(consequences.map(({ what, value }) => [what, value]))}`]),
+      : [`what follows\n${formatTable(consequences.map(({ what, value }) => [what, value]))}`]),
   ].join("\n\n");

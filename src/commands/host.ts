@@ -1,11 +1,12 @@
 /** The real edges: terminal, clock, processes, signals. */
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { type Host, runProcess } from "../host/host.ts";
+import { type Host, runProcess, type RunOptions, type RunResult } from "../host/host.ts";
 import { system } from "../host/system.ts";
 import { Store } from "../store/store.ts";
 import { reportFailure } from "./profile-file.ts";
-import { readDurations, StepProgress, writeDurations } from "../host/progress.ts";
+import { isQuiet, isVerbose } from "../host/verbosity.ts";
+import { formatSeconds, readDurations, StepProgress, writeDurations } from "../host/progress.ts";
 
 /** What the first Ctrl-C or SIGTERM aborts the host's signal with. */
 class Interrupted extends Error {
@@ -40,6 +41,25 @@ export interface RealHost {
   readonly saveDurations: () => Promise<void>;
 }
 
+/** Says each command that is run, and how it ended: secrets are in no command line. */
+const told =
+  (run: Host["run"]): Host["run"] =>
+  async (file: string, args: readonly string[], options?: RunOptions): Promise<RunResult> => {
+    const started = system.now();
+    const end = (how: string): void =>
+      void process.stderr.write(
+        `+ ${[file, ...args].map((arg) => (/^[\w@%+=:,./-]+$/.test(arg) ? arg : JSON.stringify(arg))).join(" ")}  (${how}, ${formatSeconds((system.now() - started) / 1000)})\n`,
+      );
+    try {
+      const result = await run(file, args, options);
+      end(`exit ${result.exitCode}`);
+      return result;
+    } catch (error) {
+      end("failed");
+      throw error;
+    }
+  };
+
 /**
  * The edges of this process. Ctrl-C and SIGTERM abort the host's signal from then on.
  * @param messages Where progress goes: standard error when standard output is for a program.
@@ -51,15 +71,16 @@ export const makeHost = async (messages: NodeJS.WriteStream = process.stdout): P
   const durations = join(cacheDir, "steps.json");
   const progress = new StepProgress(
     {
-      write: (text) => messages.write(text),
-      live: messages.isTTY === true && !env["CI"],
+      write: (text) => (isQuiet() ? undefined : messages.write(text)),
+      live: messages.isTTY === true && !env["CI"] && !isQuiet() && !isVerbose(),
       columns: messages.columns ?? 80,
     },
     system.now,
     await readDurations(durations),
   );
+  const run = runProcess(signal, env);
   return {
-    host: { ...system, run: runProcess(signal, env), env, cacheDir, signal, progress },
+    host: { ...system, run: isVerbose() ? told(run) : run, env, cacheDir, signal, progress },
     progress,
     saveDurations: () => writeDurations(durations, progress.durations()),
   };

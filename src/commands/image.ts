@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { makeFolder } from "../host/make-folder.ts";
 import type { Provenance } from "../bake/image-record.ts";
 import { bakeTargets, chooseTarget } from "../bake/targets.ts";
@@ -119,8 +119,8 @@ const bake = async (
   const planned = await planAsked(host, store, asked, target);
   const { plan, templates, files, bakeId } = planned;
   if (bakeId === undefined) throw new Error("a plan with a lock has a bake id");
-  const folder = trial ? asked.folder : outFolder(file.name, target);
-  await makeFolder("out");
+  const folder = trial ? asked.folder : outFolder(file, target);
+  await makeFolder(dirname(folder));
   const changed = await writeTree(folder, files, (path) =>
     host.progress.note(`  not made by bake, moved out of what is baked: ${join(folder, path)}`),
   );

@@ -1,7 +1,6 @@
 /** `bake init`: writes a commented profile, from answers, from flags, or from a host that was set up by hand. */
 import { link, lstat, readFile, rm, writeFile } from "node:fs/promises";
-import { dirname, join, relative } from "node:path";
-import { createInterface } from "node:readline/promises";
+import { dirname, join } from "node:path";
 import { makeFolder } from "../host/make-folder.ts";
 import { openRootShell } from "../check/check-host.ts";
 import { onHostScript } from "../check/on-host.ts";
@@ -12,111 +11,12 @@ import { loadProfile } from "../profile/load.ts";
 import { type Answers, newProfile } from "../profile/new-profile.ts";
 import { rules } from "./rules.ts";
 import { readTemplates, root } from "../host/root.ts";
-import { withoutSecretShapes } from "../secrets/shapes.ts";
 import { makeHost } from "./host.ts";
 import { withoutWrong } from "./host-values.ts";
 import { printDiagnostics, reportFailure } from "./profile-file.ts";
+import { answersFrom, type InitOptions } from "./init-answers.ts";
+import { openPrompt } from "./questions.ts";
 import { currentProcess } from "../host/process-identity.ts";
-
-export interface InitOptions {
-  readonly npus?: string;
-  readonly cards?: string;
-  readonly queue?: string;
-  readonly pypiCache?: string;
-  readonly gitProxy?: string;
-  readonly adopt?: string;
-  readonly tokenFile?: string;
-  readonly tokenEnv?: string;
-  readonly base?: string;
-  readonly architecture?: string;
-  readonly image: readonly string[];
-  /** Read from there what no option says. */
-  readonly fromHost?: string;
-}
-
-/** Asks on a terminal, with the value that Enter takes; elsewhere takes that at once. */
-type Ask = (question: string, otherwise: string) => Promise<string>;
-
-const number = (what: string, text: string): number => {
-  if (!/^\d{1,3}$/.test(text) || Number(text) < 1)
-    throw new BakeError("BK131", `${what}: ${JSON.stringify(text)} is no number from 1 on`);
-  return Number(text);
-};
-
-const hostAndPort = (text: string): Answers["pypiCache"] => {
-  const [, host, port] = /^(?:https?:\/\/)?([^\s:/]+):(\d{1,5})\/?$/.exec(text) ?? [];
-  if (host === undefined || port === undefined) {
-    throw new BakeError(
-      "BK131",
-      `the PyPI cache: ${JSON.stringify(withoutSecretShapes(text))} is no HOST:PORT`,
-      "For example 192.0.2.10:3141.",
-    );
-  }
-  return { host, port: Number(port) };
-};
-
-/** The proxy's own URL, with or without what it stands for at its end. */
-const proxyOf = (text: string): Answers["gitProxy"] => {
-  const github = "https://github.com/";
-  if (!/^https?:\/\/[^\s]+$/.test(text)) {
-    throw new BakeError(
-      "BK131",
-      `the git proxy: ${JSON.stringify(withoutSecretShapes(text))} is no URL`,
-      `For example https://git-proxy.example.com/${github}`,
-    );
-  }
-  return {
-    for: github,
-    via: text.replace(/^https?:\/\//, "").includes("https://github.com")
-      ? text.replace(/\/*$/, "/")
-      : `${text.replace(/\/*$/, "/")}${github}`,
-  };
-};
-
-/** @param known What a host said: not asked for again. */
-const answersFrom = async (options: InitOptions, known: Partial<Answers>, ask: Ask): Promise<Answers> => {
-  const npus = number("NPUs", options.npus ?? String(known.npus ?? (await ask("NPUs of the host", "8"))));
-  const cards = number(
-    "cards",
-    options.cards ?? String(known.cards ?? (await ask("NPUs of each agent", npus >= 2 ? "2" : "1"))),
-  );
-  const queue = options.queue ?? known.queue ?? (await ask("Buildkite queue", "ascend"));
-  const read = known.from !== undefined;
-  const pypiCache = options.pypiCache ?? (read ? "" : await ask("PyPI cache, HOST:PORT, or nothing", ""));
-  const gitProxy = options.gitProxy ?? (read ? "" : await ask("Git proxy, its URL, or nothing", ""));
-  const agentToken =
-    options.tokenEnv !== undefined
-      ? { env: options.tokenEnv }
-      : {
-          file:
-            (options.tokenFile === undefined ? undefined : fromProfile(options.tokenFile)) ??
-            (await ask("File with the agent token, on the machine that makes user-data", "/etc/buildkite-agent/token")),
-        };
-  const { pypiCache: _cache, gitProxy: _proxy, ...others } = known;
-  return {
-    ...others,
-    // Given, also as nothing, they count more than what the host says.
-    ...(options.pypiCache === undefined && known.pypiCache !== undefined && { pypiCache: known.pypiCache }),
-    ...(options.gitProxy === undefined && known.gitProxy !== undefined && { gitProxy: known.gitProxy }),
-    npus,
-    cards,
-    ...(options.cards !== undefined && { spawn: Math.max(1, Math.floor(npus / cards)) }),
-    queue,
-    ...(pypiCache !== "" && { pypiCache: hostAndPort(pypiCache) as NonNullable<Answers["pypiCache"]> }),
-    ...(gitProxy !== "" && { gitProxy: proxyOf(gitProxy) as NonNullable<Answers["gitProxy"]> }),
-    ...(options.adopt !== undefined && { adopt: options.adopt }),
-    agentToken,
-    images: [...(known.images ?? []), ...options.image],
-    base: options.base ?? "openeuler-22.03-lts-sp4",
-    architecture:
-      options.architecture ??
-      known.architecture ??
-      (await ask("Processors of the hosts, x86_64 or aarch64", "aarch64")),
-  };
-};
-
-/** A path as the profile has it: relative to its own folder. */
-const fromProfile = (path: string): string => (/^[/~]/.test(path) ? path : relative("profiles", path));
 
 /** What the host has. @throws BakeError BK511–BK516 */
 const readFrom = async (destination: string): Promise<HostReading> => {
@@ -224,44 +124,29 @@ const requireOptions = (name: string, { tokenEnv, tokenFile }: InitOptions): voi
   }
 };
 
-/** Questions on a terminal; elsewhere what suits most is taken at once. */
-const openPrompt = (): { ask: Ask; close: () => void } => {
-  if (!process.stdin.isTTY || !process.stdout.isTTY)
-    return { ask: async (_question, otherwise) => otherwise, close: () => undefined };
-  const prompt = createInterface({ input: process.stdin, output: process.stdout });
-  const stopped = new AbortController();
-  prompt.on("SIGINT", () => stopped.abort());
-  // Also the end of the input.
-  prompt.on("close", () => stopped.abort());
-  return {
-    ask: async (question, otherwise) => {
-      const shown = `${question}${otherwise === "" ? "" : ` [${otherwise}]`}: `;
-      const answer = (await prompt.question(shown, { signal: stopped.signal })).trim();
-      return answer === "" ? otherwise : answer;
-    },
-    close: () => prompt.close(),
-  };
-};
-
 /**
  * Asks, writes `profiles/<name>.yaml` and the schema beside it, and tells what to do next. Never writes over a profile.
  * @returns the exit code: 0 when it was written, 1 when what was answered does not validate, 2 when it cannot
  * be done, 130 when the questions were broken off.
  */
 export const init = async (name: string, options: InitOptions): Promise<number> => {
-  const { ask, close } = openPrompt();
+  const prompt = openPrompt();
   try {
     requireOptions(name, options);
     const file = join("profiles", `${name}.yaml`);
     // Before anything is asked; writing looks again.
     if ((await lstat(file).catch(() => undefined)) !== undefined) throw isThere(file);
+    if ((await lstat(join(root, "profiles", `${name}.yaml`)).catch(() => undefined)) !== undefined)
+      process.stderr.write(
+        `note: bake has a profile ${name} of its own; here yours is taken in its place, and \`extends: ${name}\` in it means bake's\n`,
+      );
     const reading =
       options.fromHost === undefined ? { answers: {}, notes: [], warnings: [] } : await readFrom(options.fromHost);
     const {
       text,
       notes,
       warnings = [],
-    } = withVerified(await answersFrom(options, reading.answers, ask), file, reading.answers);
+    } = withVerified(await answersFrom(options, reading.answers, prompt), file, reading.answers);
     for (const warning of [...reading.warnings, ...warnings]) process.stderr.write(`warning: ${warning}\n`);
     for (const note of [...reading.notes, ...notes]) process.stderr.write(`note: ${note}\n`);
     const loaded = loadProfile(text, file, { rules });
@@ -274,7 +159,7 @@ export const init = async (name: string, options: InitOptions): Promise<number> 
     const beside = (await writeSchema())
       ? "with profile.schema.json beside it for editors"
       : "profile.schema.json beside it is not bake's and was left";
-    process.stdout.write(`${file}: written, ${beside}\nnext: bake validate --profile ${name} --explain\n`);
+    process.stdout.write(`${file}: written, ${beside}\nnext: bake validate ${name} --explain\n`);
     return 0;
   } catch (error) {
     if (error instanceof Error && error.name === "AbortError") {
@@ -283,6 +168,6 @@ export const init = async (name: string, options: InitOptions): Promise<number> 
     }
     return reportFailure(error);
   } finally {
-    close();
+    prompt.close();
   }
 };

@@ -21,15 +21,16 @@ import { lockSources } from "../profile/registries.ts";
 import type { Profile } from "../profile/schema.ts";
 import { closest } from "../profile/suggest.ts";
 import { placeOf, rangeOf } from "../profile/source.ts";
+import { say } from "../host/verbosity.ts";
 import { formatChange } from "./diff.ts";
 import { endOf, makeHost, storeOf } from "./host.ts";
 import { craneOf } from "./network.ts";
 import { reportStaleness } from "./planned.ts";
+import { forEachProfile, namesOf } from "./profiles.ts";
 import { rules } from "./rules.ts";
 import { printDiagnostics, type ProfileFile, readProfileFile, reportFailure, requireProfile } from "./profile-file.ts";
 
 export interface LockOptions {
-  readonly profile: string;
   /** Names to ask for anew, or all. */
   readonly update?: true | readonly string[];
   readonly check?: boolean;
@@ -39,33 +40,56 @@ export interface LockOptions {
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
 
+const printJson = (value: object): void => print(JSON.stringify(value, null, 2));
+
 /**
  * `bake lock`, or one of its questions: `--check`, `--outdated`.
+ * @param named Undefined for all.
  * @returns the exit code: 0 ok, 1 findings, 2 failure
  */
-export const lock = async (options: LockOptions): Promise<number> => {
+export const lock = async (options: LockOptions, named: readonly string[] | undefined): Promise<number> => {
   const { host } = await makeHost(process.stderr);
   try {
-    const file = await readProfileFile(options.profile);
-    const profile = requireProfile(file);
-    if (profile === undefined) return 1;
-    const path = file.lockFile;
-    const previous = await readLock(path);
-    if (options.check === true) return check(file, profile, previous);
-    if (options.outdated === true) return await outdated(host, file, profile, previous, options.json === true);
-    return await make(host, file, profile, previous, options);
+    const told: object[] = [];
+    const code = await forEachProfile(await namesOf(named), async (name) => {
+      try {
+        const file = await readProfileFile(name);
+        const profile = requireProfile(file);
+        if (profile === undefined) return 1;
+        const previous = await readLock(file.lockFile);
+        if (options.check === true) return check(file, profile, previous, options, told);
+        if (options.outdated === true) return await outdated(host, file, profile, previous, options, told);
+        return await make(host, file, profile, previous, options, told);
+      } catch (error) {
+        return endOf(host, error);
+      }
+    });
+    if (options.json === true) {
+      const [only] = told;
+      if (named?.length !== 1) printJson({ ok: code === 0, profiles: told });
+      else if (only !== undefined) printJson(only);
+    }
+    return code;
   } catch (error) {
     return endOf(host, error);
   }
 };
 
 /** Touches no network. */
-const check = (file: ProfileFile, profile: Profile, previous: Lock | undefined): number => {
+const check = (
+  file: ProfileFile,
+  profile: Profile,
+  previous: Lock | undefined,
+  { json }: LockOptions,
+  told: object[],
+): number => {
   const path = file.lockFile;
   if (previous === undefined)
     throw new BakeError("BK204", `${file.file} has no lock: ${path} is not there`, "Make one: bake lock.");
-  if (reportStaleness(file, profile, previous)) return 1;
-  print(`${path}: ok`);
+  const isStale = reportStaleness(file, profile, previous);
+  told.push({ profile: file.name, file: file.file, lock: path, current: !isStale });
+  if (isStale) return 1;
+  if (json !== true) say(`${path}: ok`);
   return 0;
 };
 
@@ -121,6 +145,7 @@ const trustLine = (artifacts: readonly Artifact[]): string | undefined => {
 /**
  * Brings the lock of a profile up to date, and prints what changed.
  * @param again Whether a requirement is asked for although the previous lock answers it.
+ * @param tell Gets what a program wants to know, in the place of the lines for people.
  * @returns undefined after problems were printed; then nothing was written
  * @throws BakeError BK518 when the lock cannot be written, and what `makeLock` throws
  */
@@ -130,6 +155,7 @@ export const updateLock = async (
   profile: Profile,
   previous: Lock | undefined,
   again: (requirement: Requirement) => boolean,
+  tell?: (made: object) => void,
 ): Promise<Lock | undefined> => {
   const host = await trusting(anyHost, caCertificates(profile));
   const store = storeOf(host);
@@ -157,6 +183,16 @@ export const updateLock = async (
   // Pins, URLs and what was asked change the file without changing a byte of the node.
   const same = previous !== undefined && formatLock(previous) === formatLock(made.lock);
   if (!same) await writeLock(path, made.lock);
+  tell?.({
+    profile: file.name,
+    file: file.file,
+    lock: path,
+    written: !same,
+    artifacts: made.lock.artifacts.length,
+    size: size?.to ?? 0,
+    changes: changes.map(({ from, to, ...each }) => ({ ...each, from: from?.version, to: to?.version })),
+  });
+  if (tell !== undefined) return made.lock;
   for (const change of changes) print(formatChange(change));
   const trusted = trustLine(made.changed.map(({ after }) => after));
   if (trusted !== undefined) print(`  ${trusted}`);
@@ -171,12 +207,14 @@ const make = async (
   file: ProfileFile,
   profile: Profile,
   previous: Lock | undefined,
-  { update }: LockOptions,
+  { update, json }: LockOptions,
+  told: object[],
 ): Promise<number> => {
   const names = update === true ? undefined : update;
   if (names !== undefined) requireKnown(names, requirementsOf(profile));
   const again = (requirement: Requirement): boolean => update === true || names?.includes(requirement.name) === true;
-  return (await updateLock(host, file, profile, previous, again)) === undefined ? 1 : 0;
+  const tell = json === true ? (made: object): void => void told.push(made) : undefined;
+  return (await updateLock(host, file, profile, previous, again, tell)) === undefined ? 1 : 0;
 };
 
 const formatFinding = (
@@ -196,7 +234,8 @@ const outdated = async (
   file: ProfileFile,
   profile: Profile,
   previous: Lock | undefined,
-  json: boolean,
+  { json }: LockOptions,
+  told: object[],
 ): Promise<number> => {
   if (previous === undefined)
     throw new BakeError("BK204", `${file.file} has no lock: nothing to compare`, "Make one: bake lock.");
@@ -211,7 +250,7 @@ const outdated = async (
     rules: (changed) => rules.flatMap((rule) => [...rule.find(changed)]),
     today: new Date(host.now()).toISOString().slice(0, 10),
   });
-  if (json) print(JSON.stringify({ profile: file.name, file: file.file, findings }, null, 2));
+  if (json === true) told.push({ profile: file.name, file: file.file, findings });
   else if (findings.length === 0) print(`${file.lockFile}: nothing newer`);
   else print(`${file.lockFile}\n${findings.map((each) => formatFinding(file, each)).join("\n")}`);
   // What is told then is not all: no network is no finding.

@@ -34,9 +34,15 @@ export interface Asked {
   readonly offline: boolean;
 }
 
-/** Where an image of a profile is baked: `out/2cards`, or `out/2cards-huaweicloud`. Pure. */
-export const outFolder = (profile: string, target: TargetName): string =>
-  join("out", bakeTargets[target].folderName(profile));
+/**
+ * Where an image of a profile is baked: `out/2cards`, or `out/2cards-huaweicloud`. Pure.
+ * @param output Another folder than `out`.
+ */
+export const outFolder = (
+  { name, home }: Pick<ProfileFile, "name" | "home">,
+  target: TargetName,
+  output = join(home, "out"),
+): string => join(output, bakeTargets[target].folderName(name));
 
 /** Makes a lock that is missing or stale. @returns undefined after problems were printed. */
 export type LockMaker = (file: ProfileFile, profile: Profile, previous: Lock | undefined) => Promise<Lock | undefined>;
@@ -74,7 +80,7 @@ export const readAsked = async (
     offline: options.offline === true,
     substitutions,
     ...(lock !== undefined && { lock }),
-    folder: join("out", trial ? `${file.name}-trial` : file.name),
+    folder: join(file.home, "out", trial ? `${file.name}-trial` : file.name),
   };
 };
 

@@ -1,7 +1,6 @@
 /** Reading the profile that `--profile` names, and telling the user what is wrong with it. */
 import { readdirSync, readFileSync } from "node:fs";
-import { readdir } from "node:fs/promises";
-import { basename, dirname, join, relative } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { bakeTargets } from "../bake/targets.ts";
 import { BakeError } from "../errors.ts";
 import { isOpenVersion } from "../formats/version.ts";
@@ -15,13 +14,15 @@ import { rules } from "./rules.ts";
 import { type Profile, targetNames } from "../profile/schema.ts";
 import { formatText } from "../profile/report/text.ts";
 import { closest } from "../profile/suggest.ts";
-import { root } from "../host/root.ts";
+import { candidates, filesIn, isPath, meantPath, namedProfiles, nameOf, ownProfiles, places } from "./find-profile.ts";
 
 export interface ProfileFile extends LoadedProfile {
   /** `2cards` */
   readonly name: string;
   /** As shown to the user. */
   readonly file: string;
+  /** Where its `out/` is, relative to the current folder: the project's folder when it was found from a folder below. */
+  readonly home: string;
   /** Beside the profile; of bake's own profiles in `profiles/` of the current folder: they belong to whoever bakes. */
   readonly lockFile: string;
 }
@@ -81,34 +82,56 @@ const reservedEndings: readonly string[] = [
   ...targetNames.map((name) => bakeTargets[name].folderName("")).filter((ending) => ending !== ""),
 ];
 
+const requireFreeName = (name: string, file: string): void => {
+  const taken = reservedEndings.find((ending) => name.endsWith(ending));
+  if (taken === undefined) return;
+  throw new BakeError(
+    "BK109",
+    `a profile cannot be called ${name}: out/${name} is the folder of another one`,
+    `Rename ${file}: names that end in ${taken} are bake's own.`,
+  );
+};
+
+const notThere = (asked: string): BakeError => {
+  const known = [...new Set(namedProfiles().map(({ name }) => name))].toSorted();
+  const meant = isPath(asked) ? meantPath(asked) : closest(asked, known);
+  const where = isPath(asked)
+    ? asked
+    : `${asked}.yaml and ${asked}.yml in ${places()
+        .map(({ folder, kind }) => (kind === "beside" ? "./" : kind === "own" ? `${folder} (bake's own)` : folder))
+        .join(", ")}`;
+  return new BakeError(
+    "BK100",
+    `no profile ${asked}: looked at ${where}`,
+    meant !== undefined
+      ? `did you mean ${meant}?`
+      : known.length > 0
+        ? `profiles here: ${known.join(", ")}`
+        : "give the path of a profile, or write one: bake init NAME",
+  );
+};
+
 /**
- * `2cards` is profiles/2cards.yaml below the current folder, else bake's own; anything with a `/` or an ending is a path.
+ * `2cards` is 2cards.yaml or .yml in `profiles/` of the current folder, in the current folder, in `profiles/` of a folder above, else
+ * bake's own; anything with a `/` or an ending is a path.
  * @throws BakeError BK100 when there is no such file, BK105 when it cannot be read, BK109 for a name that is bake's own.
  */
 export const readProfileFile = async (asked: string): Promise<ProfileFile> => {
-  const isPath = asked.includes("/") || /\.ya?ml$/.test(asked);
-  const own = join(root, "profiles");
-  const folders = [...new Set([join(process.cwd(), "profiles"), own])];
-  const places = isPath ? [asked] : folders.map((folder) => join(folder, `${asked}.yaml`));
-  for (const place of places) {
+  const own = ownProfiles;
+  const looked = isPath(asked) ? [{ file: asked, home: "", kind: "beside" as const }] : candidates(asked);
+  for (const { file: place, home, kind } of looked) {
     const text = readIfThere(place);
     if (text === undefined) continue;
-    const name = basename(place).replace(/\.ya?ml$/, "");
-    const taken = reservedEndings.find((ending) => name.endsWith(ending));
-    if (taken !== undefined) {
-      throw new BakeError(
-        "BK109",
-        `a profile cannot be called ${name}: out/${name} is the folder of another one`,
-        `Rename ${place}: names that end in ${taken} are bake's own.`,
-      );
-    }
+    const name = nameOf(place);
+    requireFreeName(name, place);
     const nearer = relative(process.cwd(), place);
-    const file = nearer.startsWith("..") ? place : nearer;
-    const lockFile =
-      nearer.startsWith("..") && dirname(place) === own ? join("profiles", `${name}.lock.json`) : lockPath(file);
+    const file = kind === "beside" && nearer.startsWith("..") ? place : kind === "own" ? place : nearer;
+    const isOwn = nearer.startsWith("..") && dirname(resolve(place)) === own;
+    const lockFile = isOwn ? join("profiles", `${name}.lock.json`) : lockPath(file);
     return {
       name,
       file,
+      home,
       lockFile,
       ...loadProfile(text, file, {
         rules,
@@ -119,24 +142,7 @@ export const readProfileFile = async (asked: string): Promise<ProfileFile> => {
       }),
     };
   }
-  const known = isPath
-    ? []
-    : (await Promise.all(folders.map((folder) => readdir(folder).catch(() => []))))
-        .flat()
-        .filter((name) => name.endsWith(".yaml"))
-        .map((name) => name.slice(0, -".yaml".length));
-  const meant = closest(asked, known);
-  throw new BakeError(
-    "BK100",
-    `no profile ${asked}: looked at ${places.join(", ")}`,
-    meant === undefined
-      ? known.length > 0
-        ? `profiles here: ${[...new Set(known)].toSorted().join(", ")}`
-        : isPath
-          ? "write one there, or give a name: --profile 2cards"
-          : "give the path of a profile, or write one into profiles/"
-      : `did you mean ${meant}?`,
-  );
+  throw notThere(asked);
 };
 
 const useColor = (): boolean => process.stderr.isTTY === true && !process.env["NO_COLOR"];

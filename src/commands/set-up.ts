@@ -53,6 +53,34 @@ const pythonPackages = async (host: Host, requirement: string): Promise<string> 
   return folder;
 };
 
+/** Node.js as npm has it: the oldest that bake runs on, and the lines after it. */
+const nodes = {
+  BAKE_TEST_NODE_20_18: "20.18.1",
+  BAKE_TEST_NODE_22: "22.23.3",
+  BAKE_TEST_NODE_24: "24.21.0",
+} as const;
+
+/** A Node.js that only tests run, once. @returns the path of its program. */
+const nodeOf = async (host: Host, version: string): Promise<string> => {
+  const name = `node-linux-${host.architecture}`;
+  const folder = join(host.cacheDir, "test", "node", version);
+  const program = join(folder, "node_modules", name, "bin/node");
+  if (await exists(program)) return program;
+  const fresh = `${folder}.new`;
+  await rm(fresh, { recursive: true, force: true });
+  await makeFolder(fresh);
+  await host.progress.step(`test-node-${version}`, `install Node.js ${version}`, () =>
+    host.run(
+      "npm",
+      ["install", "--prefix", fresh, "--no-audit", "--no-fund", "--no-save", "--ignore-scripts", `${name}@${version}`],
+      { cwd: fresh, timeout: 600_000 },
+    ),
+  );
+  await rm(folder, { recursive: true, force: true });
+  await rename(fresh, folder);
+  return program;
+};
+
 /** `bake set-up --for-tests`. @returns the exit code. */
 export const setUpForTests = async (): Promise<number> => {
   const { host } = await makeHost();
@@ -69,10 +97,13 @@ export const setUpForTests = async (): Promise<number> => {
     const clients: Record<string, string> = {};
     for (const [name, requirement] of Object.entries(modelClients))
       clients[name] = await pythonPackages(host, requirement);
+    const interpreters: Record<string, string> = {};
+    for (const [name, version] of Object.entries(nodes)) interpreters[name] = await nodeOf(host, version);
     await writeFile(
       join(host.cacheDir, "test", "tools.json"),
       JSON.stringify({
         ...clients,
+        ...interpreters,
         BAKE_TEST_PACKER: packer,
         BAKE_TEST_CRANE: crane,
         BAKE_TEST_AGENT: built["buildkite-agent"],

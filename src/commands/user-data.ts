@@ -61,11 +61,11 @@ const readKeys = async (files: readonly string[]): Promise<string[]> =>
   ).flat();
 
 /** Root-only, whole or not at all. Replaces nothing but user-data that bake made. */
-const writePrivate = async (file: string, content: Buffer): Promise<void> => {
+const writePrivate = async (file: string, content: Buffer, home: string): Promise<void> => {
   const folder = await realpath(dirname(resolve(file))).catch((error: NodeJS.ErrnoException) => {
     throw new BakeError("BK603", `${file} cannot be written: ${error.message}`);
   });
-  const out = await realpath("out").catch(() => resolve("out"));
+  const out = await realpath(join(home, "out")).catch(() => resolve(home, "out"));
   if (folder === out || folder.startsWith(`${out}${sep}`)) {
     throw new BakeError(
       "BK603",
@@ -191,7 +191,7 @@ export const userData = async (options: UserDataOptions): Promise<number> => {
     }
     const content = inForm(text, options.format);
     if (options.output === undefined) process.stdout.write(content);
-    else await writePrivate(options.output, content);
+    else await writePrivate(options.output, content, asked.file.home);
     say(
       `${options.output ?? "user-data"}: ${plain} bytes as text, ${compressed} as gzip; Huawei Cloud takes ${userDataLimit} before base64.${Object.keys(values).length > 0 ? " It holds secrets." : " It holds no secrets."}`,
     );

@@ -1,73 +1,112 @@
 import { BakeError } from "../errors.ts";
+import { say } from "../host/verbosity.ts";
 import type { Diagnostic } from "../profile/diagnostics.ts";
 import { formatGithub } from "../profile/report/github.ts";
 import { printDiagnostics, readProfileFile, reportFailure } from "./profile-file.ts";
+import { forEachProfile, namesOf } from "./profiles.ts";
 
-type Format = "text" | "json" | "github" | "sarif";
+export interface ValidateOptions {
+  readonly json?: boolean;
+  readonly format?: "text" | "json" | "github" | "sarif";
+  readonly explain?: string | true;
+}
+
+type Format = NonNullable<ValidateOptions["format"]>;
 
 const out = (text: string): void => void process.stdout.write(text);
 
-const json = (
+const objectOf = (
   profile: string,
   file: string | undefined,
   diagnostics: readonly Diagnostic[],
   failure?: BakeError,
-): string =>
-  `${JSON.stringify(
-    {
-      profile,
-      ...(file !== undefined && { file }),
-      ok: failure === undefined && diagnostics.every(({ severity }) => severity !== "error"),
-      diagnostics,
-      ...(failure !== undefined && { failure: { code: failure.code, message: failure.message, help: failure.help } }),
-    },
-    null,
-    2,
-  )}\n`;
+): object => ({
+  profile,
+  ...(file !== undefined && { file }),
+  ok: failure === undefined && diagnostics.every(({ severity }) => severity !== "error"),
+  diagnostics,
+  ...(failure !== undefined && { failure: { code: failure.code, message: failure.message, help: failure.help } }),
+});
 
-/**
- * `bake validate`. Reports of programs go to standard output, those of people to standard error.
- * @returns the exit code: 0 ok (also with warnings), 1 errors in the profile, 2 when it could not be read.
- */
-export const validate = async (
-  options: { profile: string; json?: boolean; format?: Format; explain?: string | true },
-  version: string,
-): Promise<number> => {
-  const format = options.json === true ? "json" : (options.format ?? "text");
+/** What a program gets of one profile. */
+interface Told {
+  readonly exitCode: number;
+  readonly object: object;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** Looks at one, and prints it in the formats that go line by line. */
+const look = async (name: string, format: Format, explain: string | true | undefined): Promise<Told> => {
   try {
-    const file = await readProfileFile(options.profile);
-    const { profile, tree } = file;
-    if (options.explain !== undefined && (format === "github" || format === "sarif")) {
-      process.stderr.write(`error: --explain is told as text or JSON, not as ${format}\n`);
-      return 2;
-    }
-    if (options.explain !== undefined && profile !== undefined && tree !== undefined) {
-      const asked = options.explain === true ? undefined : options.explain;
+    const file = await readProfileFile(name);
+    const { profile, tree, diagnostics } = file;
+    const exitCode = profile === undefined ? 1 : 0;
+    if (explain !== undefined && profile !== undefined && tree !== undefined) {
+      const asked = explain === true ? undefined : explain;
       // The plan with all it needs: for this answer alone.
       const { explanation, formatExplanation, lockFor } = await import("./explain.ts");
       const found = explanation(file.name, profile, tree, asked, await lockFor(file.lockFile, profile));
-      if (format === "json")
-        out(
-          `${JSON.stringify({ profile: options.profile, file: file.file, ok: true, diagnostics: file.diagnostics, ...found }, null, 2)}\n`,
-        );
-      else {
+      if (format !== "json") {
         printDiagnostics(file);
         out(`${formatExplanation(found, asked !== undefined)}\n`);
       }
-      return 0;
+      return { exitCode, diagnostics, object: { profile: name, file: file.file, ok: true, diagnostics, ...found } };
     }
-    if (format === "json") out(json(options.profile, file.file, file.diagnostics));
-    else if (format === "sarif") {
-      const { formatSarif } = await import("../profile/report/sarif.ts");
-      out(formatSarif(file.diagnostics, version));
-    } else if (format === "github") for (const diagnostic of file.diagnostics) out(`${formatGithub(diagnostic)}\n`);
-    else printDiagnostics(file);
-    if (file.profile === undefined) return 1;
-    if (format === "text") out(`${file.file}: ok\n`);
-    return 0;
+    if (format === "text") printDiagnostics(file);
+    else if (format === "github") for (const diagnostic of diagnostics) out(`${formatGithub(diagnostic)}\n`);
+    if (format === "text" && profile !== undefined) say(`${file.file}: ok`);
+    return { exitCode, diagnostics, object: objectOf(name, file.file, diagnostics) };
   } catch (error) {
     // A program that asked for JSON gets some, whatever happens.
-    if (format === "json" && error instanceof BakeError) out(json(options.profile, undefined, [], error));
+    if (format !== "json" || !(error instanceof BakeError)) throw error;
+    return { exitCode: 2, diagnostics: [], object: objectOf(name, undefined, [], error) };
+  }
+};
+
+/**
+ * `bake validate`. Reports of programs go to standard output, those of people to standard error.
+ * @param named Undefined for all.
+ * @returns the exit code: 0 ok (also with warnings), 1 errors in a profile, 2 when one could not be read.
+ */
+export const validate = async (
+  { json, format: asked, explain }: ValidateOptions,
+  named: readonly string[] | undefined,
+  version: string,
+): Promise<number> => {
+  const format = json === true ? "json" : (asked ?? "text");
+  if (explain !== undefined && (format === "github" || format === "sarif")) {
+    process.stderr.write(`error: --explain is told as text or JSON, not as ${format}\n`);
+    return 2;
+  }
+  try {
+    const told: Told[] = [];
+    const exitCode = await forEachProfile(await namesOf(named), async (name) => {
+      try {
+        const one = await look(name, format, explain);
+        told.push(one);
+        return one.exitCode;
+      } catch (error) {
+        return reportFailure(error);
+      }
+    });
+    const [first] = told;
+    if (format === "json") {
+      const whole =
+        named?.length === 1 && first !== undefined
+          ? first.object
+          : { ok: exitCode === 0, profiles: told.map(({ object }) => object) };
+      out(`${JSON.stringify(whole, null, 2)}\n`);
+    } else if (format === "sarif" && told.length > 0) {
+      const { formatSarif } = await import("../profile/report/sarif.ts");
+      out(
+        formatSarif(
+          told.flatMap(({ diagnostics }) => diagnostics),
+          version,
+        ),
+      );
+    }
+    return exitCode;
+  } catch (error) {
     return reportFailure(error);
   }
 };

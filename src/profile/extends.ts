@@ -62,7 +62,14 @@ const chainText = (source: Source): string[] => [
   source.file,
 ];
 
+const endings = [".yaml", ".yml"] as const;
+
 const isUrl = (named: string): boolean => /^[a-z]+:\/\//.test(named);
+
+const ownNames = (own: string, list: NonNullable<Library["list"]>): string[] =>
+  list(own)
+    .filter((file) => /\.ya?ml$/.test(file))
+    .map((file) => file.replace(/\.ya?ml$/, ""));
 
 /** The profile that may have been meant, and else those that there are. */
 const suggestion = (
@@ -71,6 +78,7 @@ const suggestion = (
   folders: readonly string[],
   from: Source,
   list: NonNullable<Library["list"]>,
+  own: string | undefined,
 ): string | undefined => {
   const files = [...new Set(folders)].flatMap((folder) =>
     list(folder)
@@ -84,6 +92,10 @@ const suggestion = (
     const folder = named.slice(0, named.length - basename(named).length);
     return `did you mean ${folder}${meant}? write extends: ${folder}${meant}`;
   }
+  // bake's own have no path.
+  const ownName =
+    isName || own === undefined ? undefined : closest(basename(named).replace(/\.ya?ml$/, ""), ownNames(own, list));
+  if (ownName !== undefined) return `did you mean ${ownName}? write extends: ${ownName}`;
   return there.length === 0
     ? undefined
     : `profiles there: ${there.slice(0, 12).join(", ")}${there.length > 12 ? " …" : ""}`;
@@ -113,7 +125,9 @@ const parseChain = (
     const folder = dirname(last.source.file);
     const isName = /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(named) && !/\.ya?ml$/.test(named);
     const places = isName
-      ? [folder, ...(own === undefined ? [] : [own])].map((each) => join(each, `${named}.yaml`))
+      ? [folder, ...(own === undefined ? [] : [own])].flatMap((each) =>
+          endings.map((ending) => join(each, `${named}${ending}`)),
+        )
       : [named.startsWith("/") ? normalize(named) : join(folder, named)];
     // `extends: 2cards` in a file of that name means bake's own.
     let path = places[0] ?? "";
@@ -163,6 +177,7 @@ const parseChain = (
             isName ? places.map((place) => dirname(place)) : [dirname(path)],
             last.source,
             list,
+            own,
           );
       problems.push(
         problem("BK106", target.at, `extends names ${isName || isUrl(named) ? named : path}, which is not there`, {

@@ -38,6 +38,17 @@ export interface Answers extends Partial<AgentValues> {
   readonly agentSettings?: Readonly<Record<string, string>>;
   readonly environment?: Readonly<Record<string, string>>;
   readonly images?: readonly string[];
+  /** Public keys. */
+  readonly operatorKeys?: readonly string[];
+  /** Instead of a local VM. */
+  readonly huaweicloud?: {
+    readonly region: string;
+    readonly sourceImage: string;
+    readonly flavor: string;
+    readonly vpc: string;
+    readonly subnet: string;
+    readonly securityGroup: string;
+  };
   readonly agentToken: { readonly file: string } | { readonly env: string };
   readonly agentVersion?: string;
   readonly dockerVersion?: string;
@@ -123,6 +134,18 @@ export const newProfile = (answers: Answers, schema: string): string => {
     "  vpc: []",
   ];
   const images = answers.images ?? [];
+  const operatorKeys = answers.operatorKeys ?? [];
+  const cloud = answers.huaweicloud;
+  const target =
+    cloud === undefined
+      ? `  qemu:\n    base: ${scalar(answers.base)}\n    architecture: ${scalar(answers.architecture)}`
+      : [
+          "  # bake doctor looks at all of it, and makes nothing.",
+          "  huaweicloud:",
+          ...Object.entries({ ...cloud, architecture: answers.architecture }).map(
+            ([key, value]) => `    ${key}: ${scalar(value)}`,
+          ),
+        ].join("\n");
   const source =
     "file" in answers.agentToken
       ? `file: ${scalar(answers.agentToken.file)}`
@@ -163,7 +186,7 @@ ${network.join("\n")}
 
 # Who may log in as root.
 ssh:
-  operatorKeys: []
+  operatorKeys:${operatorKeys.length === 0 ? " []" : operatorKeys.map((key) => `\n    - ${scalar(key)}`).join("")}
 
 # In Docker's store before the first job.
 images:${images.length === 0 ? " []" : `\n${images.map((image) => `  - ${scalar(image)}`).join("\n")}`}
@@ -177,8 +200,6 @@ secrets:
   agentToken: { ${source} }
 
 targets:
-  qemu:
-    base: ${scalar(answers.base)}
-    architecture: ${scalar(answers.architecture)}
+${target}
 `;
 };

@@ -9,6 +9,7 @@ import {
   keysOf,
   objects,
   options,
+  placesOfKey,
   requiredKeys,
   type Type,
   typesAt,

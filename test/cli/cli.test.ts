@@ -1,6 +1,6 @@
 /** The command as a user runs it. */
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -28,10 +28,10 @@ test("render writes the same bytes twice, and names what it left out", () => {
   expect(second.stdout).toMatch(/ 0 changed/);
   expect(bake("render", "--profile", "2cards", "--check").status).toBe(0);
   writeFileSync(join(folder, "out/2cards/plan.json"), "{}");
-  expect(bake("render", "--profile", "2cards", "--check")).toMatchObject({
-    status: 1,
-    stdout: "differs: out/2cards/plan.json\n",
-  });
+  const { status, stdout } = bake("render", "--profile", "2cards", "--check");
+  expect(status).toBe(1);
+  expect(stdout).toMatch(/^differs: out\/2cards\/plan\.json\n--- .*\n\+\+\+ .*\n@@ -1 \+1,\d+ @@\n-\{\}\n.*\n\+\{\n/);
+  expect(stdout).toMatch(/\nout\/2cards: 1 of \d+ files are not up to date: bake render 2cards\n$/);
 });
 
 test("two folders, two copies of a profile: the same bytes", () => {
@@ -162,7 +162,7 @@ test("check: wrong usage exits 2 and says what is wrong", () => {
     expect(stderr).toContain(message);
     expect(stdout).toBe("");
   }
-  expect(bake("check", "--host", "node").stderr).toContain("--profile");
+  expect(bake("check", "--host", "node").stderr).toContain("no profile is named");
 });
 
 test("check: an image for other processors than the profile is refused before anything boots", () => {
@@ -186,4 +186,31 @@ test("check: a host that nobody can reach, a bundle that cannot be written and a
   expect(bundle.status).toBe(2);
   expect(bundle.stderr).toContain("error[BK518]");
   expect(readdirSync(folder)).toEqual([]);
+});
+
+test("check: many hosts at once, side by side; one that nobody can reach does not keep the others from being told", () => {
+  const hosts = ["--host", "root@127.0.0.1:1", "--host", "root@127.0.0.1:2", "--host", "root@127.0.0.1:1"];
+  const files = ["--junit", "junit.xml", "--annotation", "note.md"];
+  const { status, stdout } = bake("check", "2cards", ...hosts, ...files);
+  expect(status).toBe(2);
+  expect(stdout).toMatch(/^ {2}guide +subject +root@127\.0\.0\.1:1 +root@127\.0\.0\.1:2$/m);
+  expect(stdout).toMatch(/all of it +could not check +could not check$/m);
+  expect(stdout).toMatch(/\n0 of 2 nodes passed, 2 could not be checked\n$/);
+  expect(readFileSync(join(folder, "junit.xml"), "utf8").match(/<testsuite /g)).toHaveLength(2);
+  expect(readFileSync(join(folder, "note.md"), "utf8")).toContain("could not check `root@127.0.0.1:2`: `BK511");
+  const json = JSON.parse(bake("check", "2cards", ...hosts, "--json", "-q").stdout) as { hosts: { name: string }[] };
+  expect(json.hosts).toMatchObject([
+    { name: "root@127.0.0.1:1", failure: { code: "BK511" }, summary: { exitCode: 2 } },
+    { name: "root@127.0.0.1:2", failure: { code: "BK511" } },
+  ]);
+  // One alone ends as it did, and CI has its file all the same.
+  rmSync(join(folder, "junit.xml"));
+  expect(bake("check", "2cards", "--host", "root@127.0.0.1:1", "--junit", "junit.xml")).toMatchObject({
+    status: 2,
+    stdout: expect.not.stringContaining("guide") as unknown,
+  });
+  expect(readFileSync(join(folder, "junit.xml"), "utf8")).toContain("<error");
+  expect(bake("check", "2cards", ...hosts, "--bundle", "b.tar.gz").stderr).toContain(
+    "--bundle takes one host at a time",
+  );
 });

@@ -138,7 +138,16 @@ test("two profiles: settings, and files of the node", () => {
   expect(status).toBe(1);
   expect(stdout).toContain("settings\n  agents.cards: 2 -> 4\n  agents.spawn: 4 -> 2\n");
   expect(stdout).toContain("files of the node\n");
-  expect(stdout).toContain("  ~ /root/.buildkite-agent/buildkite-agent.cfg\n");
+  expect(stdout).toMatch(/\n {2}~ \/root\/\.buildkite-agent\/buildkite-agent\.cfg\n {6}@@ /);
+  expect(stdout).toMatch(/\n {6}-spawn="4"\n(?: {6}\S.*\n)* {6}\+spawn="2"\n/);
+  const names = diff("2cards", "4cards", "--names").stdout;
+  expect(names).toMatch(/\n {2}~ \/root\/\.buildkite-agent\/buildkite-agent\.cfg\n(?: {2}[~+-] |\n)/);
+  const { files } = JSON.parse(diff("2cards", "4cards", "--json").stdout) as {
+    files: { path: string; diff: string }[];
+  };
+  expect(files.find(({ path }) => path.endsWith("buildkite-agent.cfg"))?.diff).toMatch(
+    /\n-spawn="4"\n[^]*\n\+spawn="2"\n/,
+  );
   expect(stdout).toContain("artifacts\n  not compared: a profile without a lock says nothing about bytes\n");
 });
 
@@ -151,20 +160,20 @@ test("what is added to a list or taken from it is told as that, wherever it stan
   const one = write("one", "models: [{ modelscope: Qwen/Qwen3-0.6B }]\nimages: [quay.io/a/two:1]\n");
   const added = diff(none, one);
   expect(added.stdout).toContain(
-    'settings\n  - images[0]: "quay.io/a/one:1"\n  + models[0]: {"modelscope":"Qwen/Qwen3-0.6B"}\n\n',
+    'settings\n  - images[0]: "quay.io/a/one:1"\n  + models[0]: {"modelscope":"Qwen/Qwen3-0.6B","from":"image"}\n\n',
   );
   const { settings } = JSON.parse(diff(none, one, "--json").stdout) as { settings: unknown };
   expect(settings).toEqual([
     { path: "images[0]", from: '"quay.io/a/one:1"', entry: true },
-    { path: "models[0]", to: '{"modelscope":"Qwen/Qwen3-0.6B"}', entry: true },
+    { path: "models[0]", to: '{"modelscope":"Qwen/Qwen3-0.6B","from":"image"}', entry: true },
   ]);
-  expect(diff(one, none).stdout).toContain('  - models[0]: {"modelscope":"Qwen/Qwen3-0.6B"}\n');
+  expect(diff(one, none).stdout).toContain('  - models[0]: {"modelscope":"Qwen/Qwen3-0.6B","from":"image"}\n');
   // One that stays keeps quiet, wherever it stands; a section that was not there is told setting by setting.
   const two = write(
     "two",
     "models: [{ huggingface: org/small }, { modelscope: Qwen/Qwen3-0.6B }]\nimages: [quay.io/a/two:1]\n",
   );
-  expect(diff(one, two).stdout).toContain('settings\n  + models[0]: {"huggingface":"org/small"}\n\n');
+  expect(diff(one, two).stdout).toContain('settings\n  + models[0]: {"huggingface":"org/small","from":"image"}\n\n');
   const proxied = write(
     "proxied",
     "images: [quay.io/a/two:1, quay.io/a/one:1]\nnetwork: { httpProxy: { url: 'http://proxy.example.com:3128' } }\n",

@@ -1,6 +1,6 @@
 /** `bake doctor` as a user runs it, against the emulated cloud behind a proxy. */
-import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFile, execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -30,7 +30,7 @@ interface Ended {
 }
 
 /** Not in step: the cloud lives in this process. */
-const bake = (args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Promise<Ended> =>
+const run = (args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> =>
   new Promise((resolve) => {
     const options = {
       cwd: folder,
@@ -42,7 +42,7 @@ const bake = (args: readonly string[] = [], env: Readonly<Record<string, string>
         ...env,
       },
     };
-    execFile(join(root, "bin/bake"), ["doctor", "--profile", "site.yaml", ...args], options, (error, stdout, stderr) =>
+    execFile(join(root, "bin/bake"), args, options, (error, stdout, stderr) =>
       resolve({
         status: error === null ? 0 : Number(error.code),
         stdout,
@@ -50,6 +50,9 @@ const bake = (args: readonly string[] = [], env: Readonly<Record<string, string>
       }),
     );
   });
+
+const bake = (args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Promise<Ended> =>
+  run(["doctor", "--profile", "site.yaml", ...args], env);
 
 test("a table of what is right, and of what only a bake shows; nothing is written", async () => {
   const { status, stdout, stderr } = await bake(["--target", "huaweicloud"]);
@@ -90,13 +93,38 @@ test("what could not be checked ends with 2: a right that is missing, a proxy th
   );
 });
 
-test("without credentials nothing is asked; a target without a preflight says so", async () => {
+test("without credentials nothing is asked; a profile for a local VM looks at this machine and at its own sources", async () => {
   const { status, stderr } = await bake([], { HW_SECRET_KEY: "" });
   expect(status).toBe(2);
   expect(stderr).toMatch(/^error\[BK410\]: credentials of Huawei Cloud are missing: HW_SECRET_KEY\n/);
   expect(emulator.calls).toEqual([]);
   writeFileSync(join(folder, "site.yaml"), `extends: ${JSON.stringify(join(root, "profiles/2cards.yaml"))}\n`);
-  const local = await bake();
-  expect(local.status).toBe(2);
-  expect(local.stderr).toMatch(/^error\[BK413\]: there is nothing to look at before a bake in a local VM\n/);
+  const dead = { HTTPS_PROXY: "http://127.0.0.1:1", https_proxy: "http://127.0.0.1:1", NO_PROXY: "", no_proxy: "" };
+  const local = await bake([], dead);
+  expect(local.status).toBe(1);
+  expect(local.stdout).toMatch(/^this machine, to bake site\.yaml in a local VM\n/);
+  expect(local.stdout).toMatch(/^ {2}wrong +download\.docker\.com +.* \(docker\)\n +Set HTTPS_PROXY/m);
+  expect(local.stdout).toMatch(/^ {2}wrong +quay\.io +.* \(images\)$/m);
+});
+
+test("without a profile: this machine, each line with what to do; no host is asked offline", async () => {
+  const path = join(folder, "path");
+  mkdirSync(path);
+  for (const name of ["node", "dirname", "find", "head", "readlink"])
+    symlinkSync(execFileSync("which", [name], { encoding: "utf8" }).trim(), join(path, name));
+  const { status, stdout } = await run(["doctor", "--offline", "--json"], { PATH: path });
+  const report = JSON.parse(stdout) as { lines: { id: string; outcome: string; detail: string; help?: string }[] };
+  const ids = report.lines.map(({ id }) => id);
+  expect(ids).toEqual(["node", "system", "packages", "packer", "kvm", "disk", "cache", "memory"]);
+  for (const { id, outcome, help } of report.lines) if (outcome === "wrong") expect(help, id).toMatch(/\S/);
+  // Nothing of a bake's programs is on this PATH.
+  const packages = report.lines.find(({ id }) => id === "packages");
+  expect(packages).toMatchObject({ outcome: process.getuid?.() === 0 ? "note" : "wrong" });
+  expect(packages?.detail).toMatch(/^missing: .*qemu-img.*mmdebstrap/);
+  expect(report.lines.find(({ id }) => id === "packer")).toMatchObject({
+    outcome: "note",
+    help: expect.stringContaining("put Packer 1.11 on PATH") as unknown,
+  });
+  expect(report).toMatchObject({ profile: null, target: "qemu", summary: { exitCode: status } });
+  expect(existsSync(join(folder, "out"))).toBe(false);
 });

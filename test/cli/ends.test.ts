@@ -29,7 +29,7 @@ const sh = (script: string, env: Record<string, string> = {}) =>
     timeout: 60_000,
   });
 
-const threeLines = /^internal error: .+\n {2}bake \d+\.\d+\.\d+, Node\.js v\S+, linux \S+: bake \S+\n {2}.+\n$/;
+const threeLines = /^internal error: .+\n {2}bake \d+\.\d+\.\d+\S*, Node\.js v\S+, linux \S+: bake \S+\n {2}.+\n$/;
 
 describe("nothing else tells it", () => {
   test("a cache that cannot be made", () => {
@@ -169,11 +169,7 @@ test("a bundle outside a checkout says so, and does not look for ever", () => {
 });
 
 test.each([
-  [["validate", "--profile", "2cards", "--profile", "4cards"], "error: option '--profile <name>' is given twice"],
-  [
-    ["check", "--profile", "2cards", "--host", "a", "--host", "b"],
-    "error: option '--host <[user@]host[:port]>' is given twice",
-  ],
+  [["image", "--profile", "2cards", "-p", "4cards"], "error: option '-p, --profile <name>' is given twice"],
   [["check", "--profile", "2cards", "--image", "--image", "x"], "error: option '--image [file]' is given twice"],
   [
     ["validate", "--profile", "2cards", "--json", "--format", "sarif"],
@@ -191,7 +187,6 @@ test.each([
     ["lock", "--profile", "2cards", "--outdated", "--update", "docker"],
     "option '--outdated' cannot be used with option '--update [name...]'",
   ],
-  [["lock", "--profile", "2cards", "--json"], "--json is told by --outdated alone"],
   [
     ["image", "--profile", "2cards", "--trial", "--frozen-lockfile"],
     "option '--trial' cannot be used with option '--frozen-lockfile'",

@@ -1,6 +1,7 @@
 /** Pages and files that are made from the code, and what pages say by hand about it. `npm test -- -u` rewrites the former. */
-import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { expect, test } from "vitest";
 import { errorCodes } from "../../src/error-codes.ts";
@@ -147,6 +148,49 @@ test("README.zh-CN.md leads to every page that README leads to", () => {
     ].toSorted();
   expect(linksOf("README.zh-CN.md")).toEqual(linksOf("README.md"));
 });
+/** What stands in a page as a command: without its comment, and without where its output goes. */
+const commandLines = ["README.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)].flatMap((page) =>
+  [...readFileSync(join(root, page), "utf8").matchAll(/^ {4}(?:\.\/bin\/)?bake (.*)$/gm)].map(([, rest = ""]) => ({
+    page,
+    args: rest
+      .replace(/\s+#.*$/, "")
+      .replace(/\s+[|>].*$/, "")
+      .trim()
+      .split(/\s+/),
+  })),
+);
+
+test("every command of the pages is run: those that need nothing end well, of the others everything but the profile is right", () => {
+  const folder = mkdtempSync(join(tmpdir(), "bake-pages-"));
+  try {
+    const run = (args: readonly string[]) => {
+      const { BAKE_PROFILE: _profile, ...env } = process.env;
+      return spawnSync(join(root, "bin/bake"), args, { cwd: folder, encoding: "utf8", env });
+    };
+    expect(run(["init", "site"]).status).toBe(0);
+    rmSync(join(folder, "profiles/site.lock.json"), { force: true });
+    const alone = new Set(["ls", "validate", "explain", "render", "completion"]);
+    expect(commandLines.length).toBeGreaterThan(25);
+    for (const { page, args } of commandLines) {
+      const [verb = ""] = args;
+      const what = `${page}: bake ${args.join(" ")}`;
+      if (verb === "init") expect(run(["init", "another", ...args.slice(2)]).status, what).toBe(0);
+      else if (verb === "doctor" && args.length === 1)
+        expect(run(["doctor", "--offline"]).status, what).toBeLessThan(2);
+      else if (alone.has(verb)) {
+        // What was only just made anew may lack a profile's folder.
+        const { status, stderr } = run(args);
+        expect(status, `${what}\n${stderr}`).toBe(args.includes("--check") ? 1 : 0);
+      } else {
+        const { status, stderr } = run(args.map((each) => each.replace(/\b(?:2cards|site)\b(?!\.)/, "no-such-one")));
+        expect(status, what).toBe(2);
+        expect(stderr, what).toMatch(/error\[BK(?:100|520)\]/);
+      }
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}, 240_000);
 
 test("links between the pages lead somewhere", () => {
   for (const page of [

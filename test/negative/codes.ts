@@ -63,6 +63,7 @@ export const codesOf: Readonly<Record<string, readonly string[]>> = {
   "image-without-tag": ["BK102"],
   "key-elsewhere": ["BK103"],
   "key-spelt-otherwise": ["BK103"],
+  "key-one-section-too-high": ["BK103"],
   "key-twice": ["BK101"],
   "leading-zeros": ["BK102"],
   leaks: ["BK102", "BK103", "BK118", "BK128"],

@@ -21,7 +21,7 @@ const report = async (path: string): Promise<{ code: number; text: string }> => 
   const spies = [vi.spyOn(process.stderr, "write"), vi.spyOn(process.stdout, "write")];
   for (const spy of spies) spy.mockImplementation(keep);
   try {
-    const code = await validate({ profile: path }, "0.0.0");
+    const code = await validate({}, [path], "0.0.0");
     return { code, text: written.join("").replaceAll(`${folder}/`, "") };
   } finally {
     for (const spy of spies) spy.mockRestore();

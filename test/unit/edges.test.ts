@@ -20,6 +20,9 @@ const moduleState =
 const allowedState: Readonly<Record<string, string>> = {
   "src/host/process-identity.ts": "this process and its namespace do not change while it runs",
   "src/host/lock-file.ts": "locks that this process holds",
+  "src/host/verbosity.ts": "said once, by the command line",
+  "src/profile/slips/keys.ts": "follows from the schema, which does not change; made when a key is wrong",
+  "src/profile/slips/yaml.ts": "follows from the schema, which does not change; made when a text is no YAML",
   "src/toolchain/release.ts": "kept by host: no run knows of another",
 };
 

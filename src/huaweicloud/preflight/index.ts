@@ -8,7 +8,7 @@ import { look, Zones } from "./look.ts";
 import { networkLines } from "./network.ts";
 import { serverLines, zoneOf } from "./server.ts";
 
-export type { Line, Outcome } from "./line.ts";
+export type { Line } from "./line.ts";
 
 export interface PreflightInput {
   readonly target: HuaweiCloudTarget;

@@ -5,7 +5,7 @@ import type { CloudError } from "../client.ts";
  * `not checked`: it could have been, and was not: a right is missing, or the cloud did not answer. `real run`: nothing that
  * only looks can know it.
  */
-export type Outcome = "ok" | "wrong" | "not checked" | "real run";
+type Outcome = "ok" | "wrong" | "not checked" | "real run";
 
 export interface Line {
   /** Stable. */

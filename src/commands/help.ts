@@ -1,0 +1,110 @@
+/** Examples and exit codes at the end of each command's help. */
+import type { Command } from "commander";
+
+interface After {
+  readonly examples: readonly (readonly [command: string, what: string])[];
+  /** Where they say more than the program's own. */
+  readonly exits?: string;
+}
+
+const exits = "0 ok, 1 findings, 2 failure";
+
+/** By command, `store ls` too. */
+const after: Readonly<Record<string, After>> = {
+  init: {
+    examples: [
+      ["bake init site", "asks on a terminal; elsewhere takes what suits most"],
+      ["bake init site --from-host root@node", "what a hand-built host has"],
+    ],
+    exits: "0 written, 1 the answers do not make a profile, 2 failure, 130 broken off",
+  },
+  ls: { examples: [["bake ls", "name, target, agents, lock"]], exits: "0 ok, also when some are wrong; 2 failure" },
+  validate: {
+    examples: [
+      ["bake validate site", "every problem with its place"],
+      ["bake validate --all --format github", "annotations in CI"],
+      ["bake validate site --explain agents.spawn", "one value, and where it was set"],
+    ],
+    exits: "0 ok, also with warnings; 1 errors in a profile; 2 one cannot be read",
+  },
+  render: {
+    examples: [
+      ["bake render site", "to out/site/"],
+      ["bake render --all --check", "in CI: what differs, and exit 1"],
+    ],
+    exits: "0 ok; 1 a profile has problems, or out/ is not up to date; 2 failure",
+  },
+  image: {
+    examples: [
+      ["bake image 2cards --trial", "a whole bake from stand-in sources"],
+      ["bake image site --frozen-lockfile", "in CI"],
+    ],
+    exits: "0 baked and checked, 1 a check failed, 2 failure, 130 or 143 stopped",
+  },
+  lock: {
+    examples: [
+      ["bake lock site", "asks for what is new, keeps the rest"],
+      ["bake lock site --update docker", "asks anew for one"],
+      ["bake lock --all --check", "in CI; touches no network"],
+    ],
+    exits: "0 ok, 1 stale, or --outdated found something, 2 failure",
+  },
+  fetch: {
+    examples: [
+      ["bake fetch site", "into the store"],
+      ["bake fetch site --to /srv/mirror", "and a mirror of it"],
+    ],
+  },
+  diff: {
+    examples: [
+      ["bake diff out/site profiles/site.lock.json", "what the next bake would change"],
+      ["bake diff 2cards 4cards --names", "which files differ"],
+    ],
+    exits: "0 the same, 1 something differs, 2 failure",
+  },
+  check: {
+    examples: [
+      ["bake check site --host root@node", "a running host, read-only"],
+      ["bake check site --host root@a --host root@b --junit checks.xml", "side by side, and for CI"],
+      ["bake check 2cards --trial --image", "boots the trial's image"],
+    ],
+    exits: "0 no row failed, 1 findings, 2 could not check",
+  },
+  doctor: {
+    examples: [
+      ["bake doctor", "this machine"],
+      ["bake doctor site", "what a bake of this profile needs: its sources, or its cloud"],
+    ],
+    exits: "0 ok, 1 something is wrong, 2 could not check",
+  },
+  "user-data": {
+    examples: [
+      ["bake user-data site --node npu-0008", "to standard output"],
+      ["bake user-data site --format base64 --output site.b64", "as the API takes it, mode 0600"],
+    ],
+  },
+  explain: {
+    examples: [
+      ["bake explain BK115", "what an error means"],
+      ["bake explain agents.spawn", "what a setting is for"],
+    ],
+  },
+  completion: { examples: [['eval "$(bake completion bash)"', "in ~/.bashrc; zsh in ~/.zshrc"]] },
+};
+
+const formatAfter = ({ examples, exits: own = exits }: After): string => {
+  const width = Math.max(...examples.map(([command]) => command.length));
+  return `\nExamples:\n${examples.map(([command, what]) => `    ${command.padEnd(width)}  # ${what}`).join("\n")}\n\nExit codes: ${own}`;
+};
+
+/** Adds them. */
+export const addHelp = (program: Command): void => {
+  for (const command of program.commands) {
+    const text = after[command.name()];
+    if (text !== undefined) command.addHelpText("after", formatAfter(text));
+  }
+  program.addHelpText(
+    "after",
+    `\nbake COMMAND --help has options, examples and exit codes. Exit codes: ${exits}.\nVariables: BAKE_PROFILE (the profile), XDG_CACHE_HOME (store and tools), NO_COLOR, BAKE_DEBUG=1 (where an internal error happened).`,
+  );
+};
