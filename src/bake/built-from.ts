@@ -20,11 +20,7 @@ export const builtFrom = (env: Host["env"]): string => {
   const set = (names: readonly string[]): string | undefined =>
     names.map((name) => (env[name] ?? "").trim()).find((value) => value !== "");
   const commit = set(commits);
-  const {
-    GITHUB_SERVER_URL: server = "",
-    GITHUB_REPOSITORY: repository = "",
-    GITHUB_RUN_ID: run = "",
-  } = env as Readonly<Record<string, string | undefined>>;
+  const { GITHUB_SERVER_URL: server = "", GITHUB_REPOSITORY: repository = "", GITHUB_RUN_ID: run = "" } = env;
   const build = address(set(builds) ?? `${server}/${repository}/actions/runs/${run}`);
   return [
     // Buildkite says HEAD where no commit was asked for.

@@ -58,7 +58,7 @@ export const cloudPhases: Readonly<Record<string, string>> = {
 export const phaseAt = (line: string): string | undefined =>
   /^Creating (?:the )?(?:\S+ )?image/.test(line)
     ? "make-image"
-    : /^Terminating the source server/.test(line)
+    : line.startsWith("Terminating the source server")
       ? "clean-up"
       : undefined;
 

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { listed } from "../errors.ts";
 import { writeFileAtomic } from "../host/write-file-atomic.ts";
-import type { Line, Outcome } from "../huaweicloud/preflight/index.ts";
+import type { Line } from "../huaweicloud/preflight/index.ts";
 import type { Made, Stage } from "./cloud-lines.ts";
 
 export const reportName = "preflight.json";
@@ -21,7 +21,7 @@ export interface PreflightReport {
 export const writeReport = (folder: string, report: PreflightReport): Promise<void> =>
   writeFileAtomic(join(folder, reportName), `${JSON.stringify(report, null, 2)}\n`);
 
-const count = (lines: readonly Line[], outcome: Outcome): number =>
+const count = (lines: readonly Line[], outcome: Line["outcome"]): number =>
   lines.filter((line) => line.outcome === outcome).length;
 
 /** Lines with what to do below each. */

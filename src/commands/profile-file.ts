@@ -14,7 +14,7 @@ import { rules } from "./rules.ts";
 import { type Profile, targetNames } from "../profile/schema.ts";
 import { formatText } from "../profile/report/text.ts";
 import { closest } from "../profile/suggest.ts";
-import { candidates, filesIn, isPath, meantPath, namedProfiles, nameOf, ownProfiles, places } from "./find-profile.ts";
+import { candidates, isPath, meantPath, namedProfiles, nameOf, ownProfiles, places } from "./find-profile.ts";
 
 export interface ProfileFile extends LoadedProfile {
   /** `2cards` */

@@ -20,7 +20,10 @@ const bracketChange: Readonly<Record<string, number>> = { "(": 1, "[": 1, "{": 1
 
 /** How many brackets a value opens and does not close; those in strings do not count. */
 const openBrackets = (value: string): number =>
-  [...value.replace(/"(?:[^"\\]|\\.)*"/g, "")].reduce((sum, letter) => sum + (bracketChange[letter] ?? 0), 0);
+  (value.replace(/"(?:[^"\\]|\\.)*"/g, "").match(/[()[\]{}]/g) ?? []).reduce(
+    (sum, bracket) => sum + (bracketChange[bracket] ?? 0),
+    0,
+  );
 
 /**
  * HCL with the equals signs of neighbouring attributes below each other, as `packer fmt` puts them. A blank line, a comment or

@@ -79,17 +79,6 @@ export const keysOf = (types: readonly Type[]): string[] => [
   ...new Set(objects(types).flatMap((type) => Object.keys(type.shape))),
 ];
 
-/** Where else a key of this name can stand, by path, in sections of the profile and one map below: `agents.spawn`. Pure. */
-export const placesOfKey = (name: string): string[] =>
-  keysOf(rootTypes).flatMap((section) => {
-    const types = childTypes(rootTypes, section);
-    const keys = keysOf(types);
-    return [
-      ...(keys.includes(name) ? [`${section}.${name}`] : []),
-      ...keys.flatMap((key) => (keysOf(childTypes(types, key)).includes(name) ? [`${section}.${key}.${name}`] : [])),
-    ];
-  });
-
 /** An example from the schema; undefined when it has none. Pure. */
 export const exampleOf = (type: Type): unknown => {
   const own = (type.meta()?.["examples"] as readonly unknown[] | undefined)?.[0];

@@ -9,7 +9,6 @@ import {
   keysOf,
   objects,
   options,
-  placesOfKey,
   requiredKeys,
   type Type,
   typesAt,

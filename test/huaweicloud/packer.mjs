@@ -315,7 +315,7 @@ const build = async () => {
 
   const name = argument("image_name");
   say(`Creating the image: ${name}`);
-  const project_ = argument("enterprise_project_id");
+  const inProject = argument("enterprise_project_id");
   let imageJob;
   try {
     imageJob = await call("ims", "POST", "/v2/cloudimages/action", {
@@ -324,7 +324,7 @@ const build = async () => {
         description: argument("image_description"),
         instance_id: serverId,
         image_tags: tags.map(([, key, value]) => ({ key, value })),
-        ...(project_ !== undefined && { enterprise_project_id: project_ }),
+        ...(inProject !== undefined && { enterprise_project_id: inProject }),
       },
     });
   } catch (error) {

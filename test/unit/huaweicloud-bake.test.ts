@@ -293,10 +293,13 @@ test("an image of the same inputs that is being made: nothing is begun, its ID i
 });
 
 test("two bakes of the same inputs at once: both end, neither takes the other's server for its own, the twin is told", async () => {
+  let open = (): void => undefined;
+  const bothThere = new Promise<void>((done) => (open = done));
   let waiting = 0;
   const gate = async (): Promise<void> => {
     waiting += 1;
-    while (waiting < 2) await new Promise((done) => setTimeout(done, 5));
+    if (waiting === 2) open();
+    await bothThere;
   };
   const [a, b] = await Promise.all([
     bake({ name: "a", gate, env: { STAND_IN_FAIL: "artifact goss could not be fetched" } }),
