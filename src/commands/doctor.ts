@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Architecture } from "../artifact.ts";
 import { bakeTargets, chooseTarget } from "../bake/targets.ts";
 import type { Host } from "../host/host.ts";
+import { targetNames } from "../profile/schema.ts";
 import type { TargetName } from "../profile/schema.ts";
 import { planTarget, targetsOf } from "../targets/index.ts";
 import { endOf, makeHost, storeOf } from "./host.ts";
@@ -82,6 +83,9 @@ const tell = (
 const architectureHere = ({ architecture }: Pick<Host, "architecture">): Architecture =>
   architecture === "arm64" ? "aarch64" : "x86_64";
 
+/** The first of all targets is the one of this machine. */
+const [localTarget] = targetNames;
+
 /** `bake doctor`. @returns the exit code: 0 ok, 1 something is wrong, 2 could not check. */
 export const doctor = async (options: DoctorOptions): Promise<number> => {
   const { host } = await makeHost(process.stderr);
@@ -93,7 +97,7 @@ export const doctor = async (options: DoctorOptions): Promise<number> => {
       return tell(
         lines,
         `this machine, to bake ${architecture} in a local VM`,
-        { profile: null, target: "qemu" },
+        { profile: null, target: localTarget },
         json,
       );
     }

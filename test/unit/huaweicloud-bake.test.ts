@@ -303,7 +303,7 @@ test("two bakes of the same inputs at once: both end, neither takes the other's 
   };
   const [a, b] = await Promise.all([
     bake({ name: "a", gate, env: { STAND_IN_FAIL: "artifact goss could not be fetched" } }),
-    bake({ name: "b", gate, env: { STAND_IN_PROVISION: "1500" } }),
+    bake({ name: "b", gate, env: { STAND_IN_PROVISION: "8000" } }),
   ]);
   // The one that fails removes its own, and does not name the other's, which still runs.
   expect(a?.text).toContain("BK401");
