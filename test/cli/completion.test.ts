@@ -24,7 +24,7 @@ const offered = (...words: string[]): string[] => {
 COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
 _bake
 printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const { stdout, stderr, status } = spawnSync("bash", ["-uc", script, "bash", "bake", ...words], {
+  const { stdout, stderr, status } = spawnSync("bash", ["--norc", "-uc", script, "bash", "bake", ...words], {
     cwd: folder,
     encoding: "utf8",
   });
@@ -53,7 +53,7 @@ test("bash: commands, options, what follows them, and profiles", () => {
 });
 
 test("bash takes it without a warning, and binds it to bake", () => {
-  const { stdout, stderr } = spawnSync("bash", ["-uec", ". ./bake.bash; complete -p bake"], {
+  const { stdout, stderr } = spawnSync("bash", ["--norc", "-uec", ". ./bake.bash; complete -p bake"], {
     cwd: folder,
     encoding: "utf8",
   });
