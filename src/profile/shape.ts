@@ -16,6 +16,7 @@ export interface Shape {
 /** Puts samples in the places of wrong values, so that rules can look at everything else. */
 const mend = (value: unknown, problems: readonly ShapeProblem[]): unknown => {
   const mended: unknown = structuredClone(value);
+  const without: [unknown[], number][] = [];
   for (const { path, at } of problems) {
     const last = path.at(-1);
     if (last === undefined) return undefined;
@@ -26,8 +27,14 @@ const mend = (value: unknown, problems: readonly ShapeProblem[]): unknown => {
     const [type] = typesAt(path);
     const slot = holder as Record<string | number, unknown>;
     if (at === "key" || type === undefined || (isOptional(type) && !Array.isArray(holder))) delete slot[last];
-    else slot[last] = sampleOf(type);
+    else {
+      const sample = sampleOf(type);
+      slot[last] = sample;
+      // Of some texts there is no sample, such as certificates: a list does without.
+      if (Array.isArray(holder) && !type.safeParse(sample).success) without.push([holder, Number(last)]);
+    }
   }
+  for (const [list, index] of without.toSorted(([, a], [, b]) => b - a)) list.splice(index, 1);
   return mended;
 };
 

@@ -28,7 +28,7 @@ const lastOf = (path: string): string =>
  */
 export const architecture: Rule = {
   code: "BK145",
-  reads: ["targets", "images", "files"],
+  reads: ["targets", "images", "files", "secrets.basePassword"],
   find: (profile): Problem[] => {
     const baked = [...new Set(targetsOf(profile).map((name) => planTarget("", profile, name).plan.architecture))];
     const others = (name: string): Architecture | undefined => {

@@ -111,7 +111,7 @@ describe("a lock's file", () => {
     const files = trialLock.artifacts.flatMap(filesOf).map(({ name }) => name);
     expect(files).toContain("moby/buildkit:v0.26.1 layer 2 of 2");
     expect(files).toContain("bake.local/trial/busybox:1 manifest");
-    expect(files).toHaveLength(5 + 4 + 3);
+    expect(files).toHaveLength(5 + 4 + 3 + 4);
   });
 
   test("serves the architecture that is asked for, and what serves all", () => {
@@ -264,7 +264,10 @@ describe("a lock that the profile has gone on without", () => {
       ...profile,
       models: [{ modelscope: "Qwen/Qwen3-0.6B", from: "image" }],
       files: [{ url: "https://example.com/tool", path: "/opt/site/tool", mode: "0755" }],
-      targets: { ...profile.targets, huaweicloud: { architecture: "aarch64" } as Profile["targets"]["huaweicloud"] },
+      targets: {
+        ...profile.targets,
+        huaweicloud: { architecture: "aarch64", dataDisks: [] as unknown } as Profile["targets"]["huaweicloud"],
+      },
     };
     const found = staleness(lockOf(more), requirements, "site.lock.json").map(({ path, message }) => [
       path.join("."),
@@ -282,7 +285,9 @@ describe("a lock that the profile has gone on without", () => {
     ]);
     const cloud: Profile = {
       ...profile,
-      targets: { huaweicloud: { architecture: "x86_64" } as Profile["targets"]["huaweicloud"] },
+      targets: {
+        huaweicloud: { architecture: "x86_64", dataDisks: [] as unknown } as Profile["targets"]["huaweicloud"],
+      },
     };
     expect(staleness(lockOf(profile), requirementsOf(cloud), "site.lock.json")).toContainEqual({
       path: ["targets", "qemu"],
@@ -320,7 +325,7 @@ describe("a lock that the profile has gone on without", () => {
     const both: Partial<Profile> = {
       targets: {
         qemu: profile.targets.qemu,
-        huaweicloud: { architecture: "aarch64" } as Profile["targets"]["huaweicloud"],
+        huaweicloud: { architecture: "aarch64", dataDisks: [] as unknown } as Profile["targets"]["huaweicloud"],
       },
     };
     expect(changed(both)).toHaveLength(6);

@@ -87,7 +87,7 @@ describe("extends", () => {
     expect(of("extends: shared\n").diagnostics).toEqual([]);
     expect(of("extends: right\n").diagnostics).toEqual([]);
     expect(of("extends: rihgt\n").diagnostics).toMatchObject([
-      { code: "BK106", label: "looked at p/rihgt.yaml, /own/rihgt.yaml" },
+      { code: "BK106", label: "looked at p/rihgt.yaml, p/rihgt.yml, /own/rihgt.yaml, /own/rihgt.yml" },
     ]);
   });
 
@@ -184,7 +184,7 @@ describe("rules", () => {
       const reads = new Set<string>();
       const everything = load({
         "profile.yaml":
-          "extends: right.yaml\nnetwork: { vpc: [10.0.0.0/8], httpProxy: { url: http://p:1 }, metadata: { exceptUsers: [a] } }\nsecrets: { nodeKey: { env: K }, proxyCredentials: { env: P } }\nagents: { tags: { a: b }, settings: { priority: 1 }, environment: { A: b }, endpoint: https://a.example/v3 }\nbuilders: { maxCacheSize: 5 }\n",
+          "extends: right.yaml\nnetwork: { vpc: [10.0.0.0/8], httpProxy: { url: http://p:1 }, metadata: { exceptUsers: [a] } }\nsecrets: { nodeKey: { env: K }, proxyCredentials: { env: P }, basePassword: { env: B } }\nagents: { tags: { a: b }, settings: { priority: 1 }, environment: { A: b }, endpoint: https://a.example/v3 }\nbuilders: { maxCacheSize: 5 }\n",
       }).profile as Profile;
       Array.from(rule.find(recorded(everything, reads) as Profile));
       expect(reads.size).toBeGreaterThan(0);

@@ -5,7 +5,7 @@ import { artifactMirror } from "./facts.ts";
 /** What no image carries comes from a mirror alone: a node asks no hub. */
 export const modelWithoutMirror: Rule = {
   code: "BK152",
-  reads: ["models", "network.artifactMirror", "targets.huaweicloud.mirror"],
+  reads: ["models", "network", "targets"],
   find: (profile) =>
     artifactMirror(profile) !== undefined
       ? []

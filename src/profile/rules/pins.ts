@@ -15,6 +15,7 @@ export const pinsRule = (namesOf: (profile: Profile) => readonly string[]): Rule
     "models",
     "files",
     "targets",
+    "secrets.basePassword",
     "docker.version",
     "buildx.version",
     "agents.version",
