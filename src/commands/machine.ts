@@ -168,7 +168,8 @@ const hostsOf = (profile: Profile | undefined, env: Host["env"]): ReadonlyMap<st
     add("https://releases.hashicorp.com", "Packer");
     add("https://github.com", "releases");
     const [proxy = ""] = (env["GOPROXY"] ?? "").split(/[,|]/);
-    add(proxy.startsWith("http") ? proxy : "https://proxy.golang.org", "Go modules");
+    // Without it Go knows one of its own.
+    add(proxy, "Go modules");
     return found;
   }
   const { docker, buildx, agent, goss, releases, openeuler, modelscope, huggingface, registries } =
