@@ -41,7 +41,8 @@ interface Disk {
 /** As numfmt writes it. */
 const sizeOf = (mib: number): string => {
   if (mib < 1024) return `${mib}MiB`;
-  return mib < 2 ** 20 ? `${(mib / 1024).toFixed(1)}GiB` : `${(mib / 2 ** 20).toFixed(1)}TiB`;
+  const [size, unit] = mib < 2 ** 20 ? [mib / 1024, "GiB"] : [mib / 2 ** 20, "TiB"];
+  return `${size < 10 ? size.toFixed(1) : size}${unit}`;
 };
 
 /** Waits until the kernel has all disks, and udev is done with them. */
