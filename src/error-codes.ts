@@ -428,6 +428,10 @@ export const errorCodes = {
     title: "there is no such project in the cloud",
     text: "Each region has a project of its own name; others are named by `HW_PROJECT_NAME` or `HW_PROJECT_ID`.",
   },
+  BK440: {
+    title: "nobody said how to ask Buildkite",
+    text: "An API access token and the organisation's slug, by the variables of Buildkite's own command line. Nothing was asked or changed.",
+  },
   BK501: {
     title: "a CI job ended badly",
     text: "The job on the checked node did not run, failed, or did not end in time.",

@@ -6,7 +6,7 @@ import type { ErrorCode } from "./error-codes.ts";
  */
 export class BakeError extends Error {
   override readonly name = "BakeError";
-  /** Stable. BK1xx profile, BK2xx lock and store, BK3xx host and tools, BK4xx build, BK5xx check, BK6xx user-data. */
+  /** Stable. BK1xx profile, BK2xx lock and store, BK3xx host and tools, BK4xx build, BK5xx check, BK6xx user-data, BK7xx rollout. */
   readonly code: ErrorCode;
   /** What the user can do about it, one sentence or command a line. */
   readonly help: string | undefined;

@@ -1,0 +1,92 @@
+/** What a rollout asks of the world, and does in it: the cloud that holds the nodes, and Buildkite, which knows their agents. */
+
+/** How a node gets another image: each kind has an API of its own. */
+export const moverKinds = ["ecs", "as", "lite-server", "bms"] as const;
+export type MoverKind = (typeof moverKinds)[number];
+
+/** A node as the cloud shows it. */
+export interface SeenNode {
+  /** The server's ID. */
+  readonly id: string;
+  readonly name: string;
+  /** As its agents say it: the first label, in small letters. */
+  readonly hostname: string;
+  readonly kind: MoverKind;
+  /** The ID of the image that its system disk was made from; undefined where the cloud does not say it. */
+  readonly image: string | undefined;
+  readonly power: "active" | "building" | "stopped" | "error" | "unknown";
+  /** What the cloud is doing to it right now (`task_state`); undefined when it is left alone. */
+  readonly task: string | undefined;
+  /** Value of its tag `bake-rollout`: the rollout that holds it. */
+  readonly heldBy: string | undefined;
+  /** The AS group that it is a member of: it must never be given another OS. */
+  readonly group: { readonly id: string; readonly name: string } | undefined;
+}
+
+/** A new system for a node. */
+export interface WantedSystem {
+  /** ID of the image. */
+  readonly image: string;
+  /** Plain; undefined to leave it as it is. Secret: in no journal, message or command line. */
+  readonly userData: string | undefined;
+}
+
+/** What became of a change that was sent. */
+export interface ChangeState {
+  readonly state: "running" | "done" | "failed" | "unknown";
+  /** The cloud's words. */
+  readonly reason?: string;
+}
+
+/** Nodes of one kind. All calls throw CloudError, or the signal's reason. */
+export interface Mover {
+  readonly kind: MoverKind;
+  /** All nodes of this kind in the project, by two list calls at most for a thousand nodes. */
+  readonly look: () => Promise<readonly SeenNode[]>;
+  /** Writes the tag `bake-rollout`. Done twice it is as if done once. */
+  readonly hold: (node: string, rollout: string) => Promise<void>;
+  /** Takes that tag off. Done twice it is as if done once. */
+  readonly release: (node: string, rollout: string) => Promise<void>;
+  /**
+   * Sends the change of system, once: it has no client token, so it is never sent again without a look.
+   * @returns the cloud's job, where there is one.
+   */
+  readonly change: (node: string, system: WantedSystem) => Promise<{ readonly job: string | undefined }>;
+  /** What became of it; asked only when something takes too long or looks wrong. */
+  readonly changeState: (node: string, job: string | undefined) => Promise<ChangeState>;
+}
+
+/** An agent that is connected. */
+export interface SeenAgent {
+  /** What `stop` takes. */
+  readonly id: string;
+  readonly name: string;
+  /** As the node says it; may have a domain behind. */
+  readonly hostname: string;
+  /** `name=value`, `bake-id=…` among them. */
+  readonly tags: readonly string[];
+  /** Milliseconds since the epoch, by Buildkite's clock. */
+  readonly connectedAt: number;
+  /** It takes no further job, and goes when the one that it has ends. */
+  readonly stopping: boolean;
+  readonly paused: boolean;
+  /** Where its running job can be looked at. */
+  readonly job: string | undefined;
+}
+
+export type StopOutcome = "stopping" | "gone" | { readonly refused: string };
+
+/** The agents of one organisation, or of one cluster of it. Calls throw BakeError, or the signal's reason. */
+export interface Agents {
+  /** All that are connected, in as few requests as the API allows. */
+  readonly look: () => Promise<readonly SeenAgent[]>;
+  /** Asks agents to stop, many in one request. `killJobs` cancels what they run; without it their jobs end first. */
+  readonly stop: (
+    agents: readonly string[],
+    options: { readonly killJobs: boolean },
+  ) => Promise<ReadonlyMap<string, StopOutcome>>;
+  /** Queues that a person paused: their keys. No job reaches agents of one. */
+  readonly pausedQueues: () => Promise<readonly string[]>;
+  /** Buildkite's clock less this machine's, in milliseconds, by the last answer. */
+  readonly clockSkew: () => number | undefined;
+}
