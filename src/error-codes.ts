@@ -481,6 +481,44 @@ export const errorCodes = {
     text: "A stock image holds nothing of the node: it fetches everything by digest from a mirror that `bake fetch --to` has made.",
   },
   BK604: { title: "a wrong option of user-data", text: "A host name or a file of public keys that cannot be one." },
+  BK701: {
+    title: "no node to roll out to",
+    text: "None has the tag, or there is none of that name. Nothing was changed.",
+  },
+  BK702: {
+    title: "a member of an AS group",
+    text: "AS takes a stopped member for a broken one and deletes it: such a server never gets another system. Nothing was changed.",
+  },
+  BK703: {
+    title: "nodes are held by another rollout",
+    text: "Its ID stands in their tag `bake-rollout`. One rollout at a time changes a node. Nothing was changed.",
+  },
+  BK704: {
+    title: "an image that cannot be rolled out",
+    text: "The new one or one that nodes have: it is not there, has no bake id, or is for another processor. Nothing was changed.",
+  },
+  BK705: {
+    title: "a wave too large for the nodes that have to take jobs",
+    text: "`rollout.minHealthy` could not be kept. Nothing was changed.",
+  },
+  BK706: {
+    title: "a rollout that would replace the node it runs on",
+    text: "By the agent of this job, or the host's name. Nothing was changed.",
+  },
+  BK707: {
+    title: "nodes that cannot be told apart, or whose image nobody knows",
+    text: "Agents are found by their host name, and the way back by the image. Nothing was changed.",
+  },
+  BK708: {
+    title: "a journal that cannot be read",
+    text: "A last line that was torn by a crash is no fault. Any other says that somebody changed the file.",
+  },
+  BK709: { title: "there is no such rollout", text: "Its journal lies in `out/rollouts/` of the machine that ran it." },
+  BK710: { title: "a rollout runs already", text: "Another process holds its lock." },
+  BK711: {
+    title: "a rollout that is over",
+    text: "It is done or was stopped: it is not resumed. A new one leaves what is right already as it is.",
+  },
 } as const satisfies Readonly<Record<`BK${number}`, Meaning>>;
 
 /** A code of the table: another one does not compile. */

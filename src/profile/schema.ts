@@ -9,12 +9,14 @@ import { Builders } from "./schema/builders.ts";
 import { Checks } from "./schema/checks.ts";
 import { Buildx, Docker } from "./schema/docker.ts";
 import { Network } from "./schema/network.ts";
+import { Rollout } from "./schema/rollout.ts";
 import { Secrets } from "./schema/secrets.ts";
 import { Sources } from "./schema/sources.ts";
 import { Ssh } from "./schema/ssh.ts";
 import { Storage } from "./schema/storage.ts";
 import { Targets } from "./schema/targets.ts";
 
+export type { Rollout } from "./schema/rollout.ts";
 export { hubOf } from "./schema/artifacts.ts";
 export { isPublicKey } from "./schema/ssh.ts";
 export { type TargetName, targetNames } from "./schema/targets.ts";
@@ -44,6 +46,7 @@ export const Profile = z.strictObject({
     ),
   sources: Sources.prefault({}).describe("Where artifacts are asked for when the lock is made."),
   checks: Checks.prefault({}).describe("How the node is checked."),
+  rollout: Rollout.prefault({}).describe("How nodes are brought to an image, in waves. Nothing of it is in the image."),
   secrets: Secrets.describe("Where secrets come from; never their values."),
   targets: Targets.describe("Where the image is baked; at least one."),
 });
