@@ -211,21 +211,23 @@ export class TestWorld {
   #requireSoaked(node: string): void {
     const begun = this.begun;
     const wave = begun?.nodes.find(({ id }) => id === node)?.wave ?? 0;
-    for (let before = 0; before < wave; before++) {
+    for (let earlier = 0; earlier < wave; earlier++) {
       const done = this.journal.find(
-        (event) => event.event === "wave" && event.wave === before && event.phase === "done",
+        (event) => event.event === "wave" && event.wave === earlier && event.phase === "done",
       );
       const soaking = this.journal.findLast(
-        (event) => event.event === "wave" && event.wave === before && event.phase === "soaking",
+        (event) => event.event === "wave" && event.wave === earlier && event.phase === "soaking",
       );
-      const soak = (before === 0 ? begun?.settings.canarySoak : begun?.settings.soak) ?? 0;
-      const members = begun?.nodes.filter((each) => each.wave === before) ?? [];
+      const soak = (earlier === 0 ? begun?.settings.canarySoak : begun?.settings.soak) ?? 0;
+      const members = begun?.nodes.filter((each) => each.wave === earlier) ?? [];
+      const before = (last: RolloutEvent | undefined): readonly RolloutEvent[] =>
+        last === undefined ? [] : this.journal.slice(0, this.journal.indexOf(last));
       const ready = members.some(({ id }) =>
-        this.journal.some((event) => event.event === "node" && event.node === id && event.state === "ready"),
+        before(done).some((event) => event.event === "node" && event.node === id && event.state === "ready"),
       );
-      this.#forbid(done === undefined || soaking === undefined, `wave ${wave} before wave ${before} is done`);
+      this.#forbid(done === undefined || soaking === undefined, `wave ${wave} before wave ${earlier} is done`);
       if (ready && done !== undefined && soaking !== undefined)
-        this.#forbid(done.at - soaking.at < soak * 1000, `wave ${before} soaked too short`);
+        this.#forbid(done.at - soaking.at < soak * 1000, `wave ${earlier} soaked too short`);
     }
   }
 
