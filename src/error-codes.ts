@@ -432,6 +432,22 @@ export const errorCodes = {
     title: "nobody said how to ask Buildkite",
     text: "An API access token and the organisation's slug, by the variables of Buildkite's own command line. Nothing was asked or changed.",
   },
+  BK450: {
+    title: "there is no such server in the cloud",
+    text: "Somebody removed it, or it is in another region or project. Nothing was changed.",
+  },
+  BK451: {
+    title: "a member of an AS group is never given another system",
+    text: "AS takes a member that is stopped for broken and deletes it. Groups are rolled out by new members.",
+  },
+  BK452: {
+    title: "the cloud does not change the system of such a server",
+    text: "Spot servers, and servers without user-data when none is given. Nothing was sent.",
+  },
+  BK453: {
+    title: "user-data that the cloud does not take",
+    text: "It takes 32 KB before base64, compressed or not. Nothing was sent.",
+  },
   BK501: {
     title: "a CI job ended badly",
     text: "The job on the checked node did not run, failed, or did not end in time.",
