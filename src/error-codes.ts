@@ -432,6 +432,42 @@ export const errorCodes = {
     title: "nobody said how to ask Buildkite",
     text: "An API access token and the organisation's slug, by the variables of Buildkite's own command line. Nothing was asked or changed.",
   },
+  BK441: {
+    title: "Buildkite refuses the token",
+    text: "It is asked once and never again. The token may be revoked, expired, or for another organisation.",
+  },
+  BK442: {
+    title: "Buildkite does not allow it",
+    text: "The message names the scope that the API access token lacks: `read_agents`, `write_agents`, `read_clusters`, GraphQL access; or the permission of its user to stop agents.",
+  },
+  BK443: {
+    title: "Buildkite is busy, broken, or out of reach",
+    text: "What is safe to repeat was repeated, with pauses as Buildkite asks for them. A rollout changes nothing while nobody knows what agents do.",
+  },
+  BK444: {
+    title: "Buildkite answers something unexpected",
+    text: "A refusal that bake does not know, or an answer of another shape: a proxy in between may have answered.",
+  },
+  BK445: {
+    title: "there is no such organisation at Buildkite",
+    text: "Its slug is the first part of a pipeline's address; a token is for the organisations that were chosen when it was made.",
+  },
+  BK450: {
+    title: "there is no such server in the cloud",
+    text: "Somebody removed it, or it is in another region or project. Nothing was changed.",
+  },
+  BK451: {
+    title: "a member of an AS group is never given another system",
+    text: "AS takes a member that is stopped for broken and deletes it. Groups are rolled out by new members.",
+  },
+  BK452: {
+    title: "the cloud does not change the system of such a server",
+    text: "Spot servers, and servers without user-data when none is given. Nothing was sent.",
+  },
+  BK453: {
+    title: "user-data that the cloud does not take",
+    text: "It takes 32 KB before base64, compressed or not. Nothing was sent.",
+  },
   BK501: {
     title: "a CI job ended badly",
     text: "The job on the checked node did not run, failed, or did not end in time.",

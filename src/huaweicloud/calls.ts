@@ -1,28 +1,10 @@
 /**
  * Long because it is one table: a row a call.
- * Every call to Huawei Cloud that a bake and the catalogue come to, by bake itself or by Packer's plugin: the client calls nothing
- * else, and the IAM policy of docs/huaweicloud-policy.md is made from it.
+ * Every call to Huawei Cloud that a bake, the catalogue and a rollout come to, by bake itself or by Packer's plugin: the client
+ * calls nothing else, and the IAM policy of docs/huaweicloud-policy.md is made from it.
  */
-import type { Service } from "./endpoints.ts";
-
-/** What a user's credentials are for. */
-export const purposes = ["doctor", "bake", "catalog"] as const;
-
-type Purpose = (typeof purposes)[number];
-
-export interface CallRow {
-  readonly service: Service;
-  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
-  /** Parameters in braces; `project_id` is the client's own. */
-  readonly path: `/${string}`;
-  /** Words behind "may", for people. */
-  readonly what: string;
-  /** Actions of IAM policies, those that the service lists as needed besides among them. */
-  readonly rights: readonly string[];
-  readonly for: readonly Purpose[];
-  /** Done twice it is as if done once: the client may send it again. What looks is so anyway. */
-  readonly idempotent?: true;
-}
+import type { CallRow } from "./call-row.ts";
+import { nodeCalls } from "./node-calls.ts";
 
 export const calls = {
   listProjects: {
@@ -31,7 +13,7 @@ export const calls = {
     path: "/v3/projects",
     what: "find the ID of a region's project; not needed with HW_PROJECT_ID",
     rights: ["iam:projects:listProjects"],
-    for: ["doctor", "bake", "catalog"],
+    for: ["doctor", "bake", "catalog", "rollout"],
   },
   listZones: {
     service: "ecs",
@@ -47,7 +29,7 @@ export const calls = {
     path: "/v2/cloudimages",
     what: "look at images",
     rights: ["ims:images:list"],
-    for: ["doctor", "bake", "catalog"],
+    for: ["doctor", "bake", "catalog", "rollout"],
   },
   imageQuota: {
     service: "ims",
@@ -79,7 +61,7 @@ export const calls = {
     path: "/v1/{project_id}/cloudservers/detail",
     what: "find servers by name, and by the image they were made from",
     rights: ["ecs:cloudServers:list"],
-    for: ["doctor", "bake", "catalog"],
+    for: ["doctor", "bake", "catalog", "rollout"],
   },
   diskQuota: {
     service: "evs",
@@ -167,9 +149,9 @@ export const calls = {
     service: "ecs",
     method: "POST",
     path: "/v1/{project_id}/cloudservers",
-    what: "make the server that builds",
+    what: "make the server that builds, and those of the fleet",
     rights: ["ecs:cloudServers:createServers", "vpc:publicIps:update"],
-    for: ["bake"],
+    for: ["bake", "rollout"],
   },
   showJob: {
     service: "ecs",
@@ -177,15 +159,15 @@ export const calls = {
     path: "/v1/{project_id}/jobs/{job_id}",
     what: "wait for a job of servers",
     rights: [],
-    for: ["bake", "catalog"],
+    for: ["bake", "catalog", "rollout"],
   },
   showServer: {
     service: "ecs",
     method: "GET",
     path: "/v1/{project_id}/cloudservers/{server_id}",
-    what: "look at that server",
+    what: "look at one server",
     rights: ["ecs:cloudServers:showServer"],
-    for: ["bake"],
+    for: ["bake", "rollout"],
   },
   endServerLater: {
     service: "ecs",
@@ -353,6 +335,7 @@ export const calls = {
     for: ["catalog"],
     idempotent: true,
   },
+  ...nodeCalls,
 } as const satisfies Readonly<Record<string, CallRow>>;
 
 export type CallName = keyof typeof calls;

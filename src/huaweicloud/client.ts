@@ -6,7 +6,8 @@ import { withoutSecretShapes } from "../secrets/shapes.ts";
 import type { Http, HttpResponse } from "../store/http.ts";
 import { HttpError, httpErrorOf, isTransientStatus } from "../store/http-error.ts";
 import { backoffAfter, retry, retryAfter } from "../store/retry.ts";
-import { type CallName, type CallRow, calls, type ParametersOf } from "./calls.ts";
+import type { CallRow } from "./call-row.ts";
+import { type CallName, calls, type ParametersOf } from "./calls.ts";
 import type { Endpoints } from "./endpoints.ts";
 import { adviceFor, type Reason, reasonOf } from "./reason.ts";
 import { authorization, type Credentials, escapedPath, escapedQuery, sdkDate } from "./sign.ts";
@@ -18,8 +19,8 @@ const mostAttempts = 5;
 const firstPause = 1000;
 const longestPause = 60_000;
 
-/** Bytes of an answer. */
-const largestAnswer = 16 << 20;
+/** Bytes of an answer: a thousand servers are listed with their user-data, 32 KB each at most, in base64. */
+const largestAnswer = 64 << 20;
 
 /** A call that came to nothing, with what the cloud said of it. */
 export class CloudError extends BakeError {

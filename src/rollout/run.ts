@@ -65,10 +65,14 @@ export const lookAround = async (
   return { at: started + (agents.clockSkew() ?? 0), nodes: nodes.flat(), agents: seen };
 };
 
-/** What a call that threw came to. @throws what is no answer of an API. */
-const outcomeOf = (error: unknown): Outcome => {
+/**
+ * What a call that threw came to.
+ * @param other For what is no answer of the cloud: a mover refuses so before it sends anything.
+ * @throws what is no answer of an API.
+ */
+const outcomeOf = (error: unknown, other: Outcome): Outcome => {
   if (!(error instanceof BakeError)) throw error;
-  if (!(error instanceof CloudError)) return "unknown";
+  if (!(error instanceof CloudError)) return other;
   if (error.status === 429 || error.code === "BK420") return "busy";
   return error.status === undefined || error.status >= 500 || error.code === "BK424" ? "unknown" : "refused";
 };
@@ -76,7 +80,8 @@ const outcomeOf = (error: unknown): Outcome => {
 const messageOf = (error: unknown): string => (error as Error).message;
 
 /** Credentials that are refused: nothing is called any more, since repeated refusals lock the key. */
-const isFatal = (error: unknown): boolean => error instanceof BakeError && error.code === "BK420";
+const isFatal = (error: unknown): boolean =>
+  error instanceof BakeError && (error.code === "BK420" || error.code === "BK441");
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 
@@ -107,12 +112,15 @@ export const runRollout = async ({ state, append, world, host, stopRequested, sh
   };
 
   /** Does it, and says what came of it; an interrupt leaves the intent without a result. */
-  const attempt = async <T>(work: () => Promise<T>): Promise<{ outcome: Outcome; value?: T; error?: string }> => {
+  const attempt = async <T>(
+    work: () => Promise<T>,
+    other: Outcome = "refused",
+  ): Promise<{ outcome: Outcome; value?: T; error?: string }> => {
     try {
       return { outcome: "ok", value: await work() };
     } catch (error) {
       host.signal.throwIfAborted();
-      const outcome = outcomeOf(error);
+      const outcome = outcomeOf(error, other);
       if (isFatal(error)) fatal ??= error;
       return { outcome, error: messageOf(error) };
     }
@@ -120,12 +128,8 @@ export const runRollout = async ({ state, append, world, host, stopRequested, sh
 
   const stop = async ({ agents, killJobs }: Extract<Action, { call: "stop" }>): Promise<void> => {
     await tell({ event: "intent", at: now(), call: "stop", agents: [...agents], killJobs });
-    const { outcome, value, error } = await attempt(() =>
-      world.agents.stop(
-        agents.map(({ id }) => id),
-        { killJobs },
-      ),
-    );
+    const ids = agents.map(({ id }) => id);
+    const { outcome, value, error } = await attempt(() => world.agents.stop(ids, { killJobs }), "unknown");
     const refused = agents.flatMap(({ id, node }) => {
       const answer = value?.get(id);
       return typeof answer === "object" ? [{ id, node, why: answer.refused }] : [];

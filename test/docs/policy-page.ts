@@ -1,5 +1,6 @@
 /** docs/huaweicloud-policy.md, from the table of calls. */
-import { type CallRow, calls, purposes } from "../../src/huaweicloud/calls.ts";
+import { type CallRow, purposes } from "../../src/huaweicloud/call-row.ts";
+import { calls } from "../../src/huaweicloud/calls.ts";
 
 const rows: readonly CallRow[] = Object.values(calls);
 
@@ -19,6 +20,7 @@ const titles: Readonly<Record<(typeof purposes)[number], string>> = {
   doctor: "The preflight: it only looks",
   bake: "`bake image`: what Packer's plugin calls",
   catalog: "`bake catalog`: looks at images, promotes, shares, copies and removes them, and what bakes left",
+  rollout: "`bake rollout` and `bake ecs create`: servers of the fleet, their tags and their systems",
 };
 
 const table = (of: readonly CallRow[]): string =>

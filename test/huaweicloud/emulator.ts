@@ -9,11 +9,12 @@ import { certificatesFor } from "./certificates.ts";
 import { addRegion, catalogRoutes } from "./catalog-routes.ts";
 import { lookingRoutes } from "./looking.ts";
 import { makingRoutes } from "./making.ts";
-import { Refusal, refusalBody, type Routes, type ServiceName } from "./route.ts";
+import { nodeRoutes } from "./node-routes.ts";
+import { type Instead, Refusal, refusalBody, type Routes, type ServiceName } from "./route.ts";
 import { signatureProblem } from "./signature.ts";
 import { makeWorld, type Job, type World } from "./world.ts";
 
-const routes: Routes = { ...lookingRoutes, ...makingRoutes, ...catalogRoutes };
+const routes: Routes = { ...lookingRoutes, ...makingRoutes, ...catalogRoutes, ...nodeRoutes };
 
 const requireRoute = (name: string): string => {
   if (routes[name] === undefined) throw new Error(`the emulator has no route ${name}`);
@@ -33,6 +34,8 @@ interface Fault {
   readonly delay?: number;
   /** Takes the call, and its job fails. */
   readonly job?: NonNullable<Job["failure"]>;
+  /** Takes the call, and its job does something else. */
+  readonly instead?: Instead;
   /** An answer of another status where it is done. */
   readonly redirect?: string;
 }
@@ -135,10 +138,17 @@ export const startEmulator = async (clock: () => number = Date.now): Promise<Emu
   let refusals = 0;
 
   const finishJobs = (): void => {
-    for (const job of worlds.flatMap(({ jobs }) => jobs)) {
-      if (job.readyAt > now()) continue;
-      job.finish?.();
-      job.finish = undefined;
+    // What is done may be the beginning of what is due as well.
+    for (;;) {
+      const due = worlds
+        .flatMap(({ jobs }) => jobs.filter(({ readyAt, finish }) => finish !== undefined && readyAt <= now()))
+        .toSorted((a, b) => a.readyAt - b.readyAt);
+      if (due.length === 0) return;
+      for (const job of due) {
+        const { finish } = job;
+        job.finish = undefined;
+        finish?.();
+      }
     }
   };
 
@@ -187,6 +197,7 @@ export const startEmulator = async (clock: () => number = Date.now): Promise<Emu
         body: content,
         clientToken: request.headers["x-client-token"] as string | undefined,
         jobFailure: fault.job,
+        instead: fault.instead,
       }) ?? refuse(404, "APIGW.0101", "No such route.")
     );
   };

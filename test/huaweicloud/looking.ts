@@ -39,12 +39,14 @@ export const serverBody = (server: Server, addresses: World["addresses"] = []): 
   id: server.id,
   name: server.name,
   status: server.status,
+  "OS-EXT-STS:task_state": server.task ?? null,
+  "OS-EXT-SRV-ATTR:hostname": server.hostname ?? server.name,
   image: { id: server.imageId },
   flavor: { id: server.flavorId },
   key_name: server.keyName,
   "OS-EXT-AZ:availability_zone": server.zone,
   created: server.created ?? "2026-11-26T12:00:00Z",
-  metadata: { "metering.image_id": server.imageId },
+  metadata: { "metering.image_id": server.imageId, charging_mode: server.charging ?? "0" },
   addresses: {
     vpc: [
       { addr: server.address, "OS-EXT-IPS:type": "fixed", "OS-EXT-IPS:port_id": portOf(server.id) },
@@ -58,7 +60,7 @@ export const serverBody = (server: Server, addresses: World["addresses"] = []): 
     ],
   },
   // As the service does it: whoever lists servers reads it.
-  "OS-EXT-SRV-ATTR:user_data": "U0VDUkVULlVTRVIuREFUQQ==",
+  "OS-EXT-SRV-ATTR:user_data": server.userData ?? "U0VDUkVULlVTRVIuREFUQQ==",
   tags: Object.entries(server.tags).map(([name, value]) => `${name}=${value}`),
 });
 

@@ -2,7 +2,7 @@
 import { createHash, generateKeyPairSync } from "node:crypto";
 import * as z from "zod";
 import { serverBody } from "./looking.ts";
-import { type Asked, bodyOf, type Given, jobAnswer, newId, Refusal, type Routes, startJob } from "./route.ts";
+import { type Asked, bodyOf, boot, type Given, jobAnswer, newId, Refusal, type Routes, startJob } from "./route.ts";
 import type { Server, World } from "./world.ts";
 
 const Tag = z.strictObject({ key: z.string().min(1).max(36), value: z.string().max(43) });
@@ -74,7 +74,8 @@ const Address = z.strictObject({
   }),
 });
 
-const use = (quota: [used: number, most: number], by: number, what: string, code: string): void => {
+/** @throws Refusal when there is no room. */
+export const use = (quota: [used: number, most: number], by: number, what: string, code: string): void => {
   if (quota[0] + by > quota[1]) throw new Refusal(403, code, `Quota exceeded for ${what}.`);
 };
 
@@ -154,6 +155,7 @@ const createServer = (asked: Asked): Given => {
     diskSize: wanted.root_volume.size,
     tags: Object.fromEntries((wanted.server_tags ?? []).map(({ key, value }) => [key, value])),
     created: new Date(now).toISOString(),
+    ...(wanted.user_data !== undefined && { userData: wanted.user_data }),
   };
   world.servers.push(server);
   world.volumes.push({ id: newId(), name: `${server.name}-volume-0000`, serverId: server.id });
@@ -167,8 +169,10 @@ const createServer = (asked: Asked): Given => {
       sub_jobs: [{ status: "RUNNING", job_type: "createSingleServer", entities: { server_id: server.id } }],
     },
     finish: () => {
-      if (jobFailure === undefined) server.status = "ACTIVE";
-      else {
+      if (jobFailure === undefined) {
+        server.status = "ACTIVE";
+        boot(world, server, now + world.takes.create);
+      } else {
         // A create that fails is rolled back.
         world.servers.splice(world.servers.indexOf(server), 1);
         world.volumes = world.volumes.filter(({ serverId }) => serverId !== server.id);
@@ -180,7 +184,8 @@ const createServer = (asked: Asked): Given => {
   return { status: 200, body: { job_id: job, serverIds: [server.id] } };
 };
 
-const serverOf = ({ servers }: World, id: string | undefined): Server => {
+/** @throws Refusal when there is none. */
+export const serverOf = ({ servers }: World, id: string | undefined): Server => {
   const found = servers.find((server) => server.id === id);
   if (found === undefined) throw new Refusal(404, "Ecs.0114", `Instance[${id ?? ""}] could not be found.`);
   return found;

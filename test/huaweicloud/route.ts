@@ -1,6 +1,6 @@
 /** What a route of the emulated cloud is: strict about what it is asked, and in its service's own words when it refuses. */
 import * as z from "zod";
-import type { Job, World } from "./world.ts";
+import type { Job, Server, World } from "./world.ts";
 
 export type ServiceName = "iam" | "ims" | "ecs" | "evs" | "vpc" | "as";
 
@@ -14,6 +14,16 @@ export interface Asked {
   readonly clientToken: string | undefined;
   /** Of the fault that is wanted of the next job. */
   readonly jobFailure: Job["failure"];
+  /** The job succeeds, and does something else. */
+  readonly instead: Instead | undefined;
+}
+
+/** What a job that succeeds does in the place of what was asked. */
+export interface Instead {
+  /** ID of the image that the server has in the end. */
+  readonly image?: string;
+  /** The system starts with the user-data from before. */
+  readonly oldUserData?: true;
 }
 
 export interface Given {
@@ -81,6 +91,21 @@ export const startJob = (
   const id = newId().replaceAll("-", "");
   world.jobs.push({ id, ...rest, readyAt: now + takes, failure: jobFailure });
   return id;
+};
+
+/** Something that happens by itself when the clock has come to it; no client sees a job of it. */
+export const later = ({ jobs }: World, at: number, happens: () => void): void => {
+  jobs.push({ id: "", service: "ecs", type: "", readyAt: at, entities: {}, failure: undefined, finish: happens });
+};
+
+/** The system of a server starts, and its agents come a while later. */
+export const boot = (world: World, server: Server, at: number): void => {
+  const { userData } = server;
+  if (userData !== undefined) server.bootedWith = userData;
+  later(world, at + world.takes.boot, () => {
+    if (server.status === "ACTIVE" && server.task === undefined && world.servers.includes(server))
+      world.onBooted?.(server);
+  });
 };
 
 /** What a job shows of itself. What it does is done when the clock has come to it, not when it is asked for. */

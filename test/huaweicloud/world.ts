@@ -56,7 +56,7 @@ export interface Server {
   imageId: string;
   flavorId: string;
   zone: string;
-  status: "BUILD" | "ACTIVE" | "SHUTOFF" | "ERROR";
+  status: "BUILD" | "ACTIVE" | "SHUTOFF" | "REBUILD" | "ERROR";
   address: string;
   addressId: string | undefined;
   keyName: string | undefined;
@@ -65,6 +65,37 @@ export interface Server {
   created?: string;
   /** When the cloud ends it by itself. */
   endsAt?: string;
+  /** Where it is not the name. */
+  hostname?: string;
+  /** What is being done to it. */
+  task?: string;
+  /** By use where it is absent; `1` in advance, `2` spot. */
+  charging?: "0" | "1" | "2";
+  /** Base64, as it was sent last. */
+  userData?: string;
+  /** User-data that its system was started with: what its agents know. */
+  bootedWith?: string;
+}
+
+export interface ScalingMember {
+  serverId: string;
+  state: "PENDING" | "INSERVICE" | "REMOVING";
+  health: "NORMAL" | "ERROR" | "INITIALIZING";
+  isProtected: boolean;
+  configurationId: string;
+}
+
+export interface ScalingGroup {
+  id: string;
+  name: string;
+  status: "INSERVICE" | "PAUSED";
+  configurationId: string;
+  min: number;
+  max: number;
+  desired: number;
+  members: ScalingMember[];
+  /** An activity is running until then, by the emulator's clock. */
+  busyUntil: number;
 }
 
 export interface Job {
@@ -91,7 +122,10 @@ export interface World {
   addresses: { id: string; address: string; bandwidthName: string }[];
   volumes: { id: string; name: string; serverId: string | undefined }[];
   scalingConfigurations: { id: string; name: string; imageId: string }[];
+  scalingGroups: ScalingGroup[];
   jobs: Job[];
+  /** What a system does once it runs: a test lets its agents connect. Of servers made, and of those given another system. */
+  onBooted?: (server: Server) => void;
   vpc: { id: string; status: "OK" | "CREATING" };
   subnet: {
     id: string;
@@ -113,7 +147,19 @@ export interface World {
     addresses: [used: number, most: number];
   };
   /** Milliseconds that each kind of job takes. */
-  takes: { create: number; stop: number; image: number; delete: number; share: number; copy: number };
+  takes: {
+    create: number;
+    stop: number;
+    image: number;
+    delete: number;
+    share: number;
+    copy: number;
+    /** From the stop to the start of the new system. */
+    changeOs: number;
+    boot: number;
+    /** Until AS has noticed that a member is stopped. */
+    health: number;
+  };
 }
 
 export const ids = {
@@ -159,6 +205,22 @@ export const bakedImage = (id: string, bakeId: string, rest: Partial<Image> = {}
   tags: { "bake-id": bakeId.padEnd(43, "x"), "bake-lock": "lock", "bake-profile": "2cards", ...rest.tags },
 });
 
+/** A server of a fleet, `npu-0001`, that runs. */
+export const fleetServer = (number: number, rest: Partial<Server> = {}): Server => ({
+  id: `cccccccc-0000-4000-8000-${String(number).padStart(12, "0")}`,
+  name: `npu-${String(number).padStart(4, "0")}`,
+  imageId: ids.sourceImage,
+  flavorId: "kc1.large.4",
+  zone: "cn-north-4b",
+  status: "ACTIVE",
+  address: `192.168.${1 + (number >> 8)}.${number & 255}`,
+  addressId: undefined,
+  keyName: undefined,
+  diskSize: 40,
+  tags: {},
+  ...rest,
+});
+
 /** A cloud in which the profile of test/golden/cloud can be baked. */
 export const makeWorld = (): World => ({
   keys: [key],
@@ -197,6 +259,7 @@ export const makeWorld = (): World => ({
   addresses: [],
   volumes: [],
   scalingConfigurations: [],
+  scalingGroups: [],
   jobs: [],
   vpc: { id: ids.vpc, status: "OK" },
   subnet: { id: ids.subnet, vpcId: ids.vpc, dhcp: true, status: "ACTIVE", zone: "", cidr: "192.168.0.0/24" },
@@ -214,5 +277,15 @@ export const makeWorld = (): World => ({
     gigabytes: [120, 32_768],
     addresses: [1, 20],
   },
-  takes: { create: 8000, stop: 4000, image: 55_000, delete: 8000, share: 6000, copy: 90_000 },
+  takes: {
+    create: 8000,
+    stop: 4000,
+    image: 55_000,
+    delete: 8000,
+    share: 6000,
+    copy: 90_000,
+    changeOs: 120_000,
+    boot: 60_000,
+    health: 60_000,
+  },
 });

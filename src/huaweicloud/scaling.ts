@@ -1,0 +1,58 @@
+/** AS groups: which servers are members of one. */
+import * as z from "zod";
+import { type Cloud, CloudError } from "./client.ts";
+
+const Groups = z.object({
+  total_number: z.number().nullish(),
+  scaling_groups: z.array(z.object({ scaling_group_id: z.string(), scaling_group_name: z.string().nullish() })),
+});
+const Members = z.object({
+  total_number: z.number().nullish(),
+  scaling_group_instances: z.array(z.object({ instance_id: z.string().nullish() })),
+});
+
+/** What AS lists at once. */
+const pageSize = 100;
+
+/** All that a list of AS has, from 0 on: until a page is not full. */
+const pages = async <T>(
+  ask: (query: { readonly start_number: number; readonly limit: number }) => Promise<readonly T[]>,
+): Promise<T[]> => {
+  const all: T[] = [];
+  for (;;) {
+    const page = await ask({ start_number: all.length, limit: pageSize });
+    all.push(...page);
+    if (page.length < pageSize) return all;
+  }
+};
+
+export interface GroupName {
+  readonly id: string;
+  readonly name: string;
+}
+
+/** Every group of the project; none where the region has no such service. @throws CloudError */
+export const listGroups = async (cloud: Cloud): Promise<GroupName[]> => {
+  try {
+    const groups = await pages(
+      async (query) => (await cloud.call("listScalingGroups", { query, answer: Groups })).scaling_groups,
+    );
+    return groups.map(({ scaling_group_id: id, scaling_group_name: name }) => ({ id, name: name ?? id }));
+  } catch (error) {
+    if (error instanceof CloudError && error.status === 404) return [];
+    throw error;
+  }
+};
+
+/** The group that each server is a member of, by the server's ID: a call for the groups, and one for each. @throws CloudError */
+export const groupsOfServers = async (cloud: Cloud): Promise<ReadonlyMap<string, GroupName>> => {
+  const of = new Map<string, GroupName>();
+  for (const group of await listGroups(cloud)) {
+    const members = await pages(async (query) => {
+      const parameters = { scaling_group_id: group.id };
+      return (await cloud.call("listScalingMembers", { parameters, query, answer: Members })).scaling_group_instances;
+    });
+    for (const { instance_id: id } of members) if (id) of.set(id, group);
+  }
+  return of;
+};
