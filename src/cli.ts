@@ -1,6 +1,7 @@
 /** The command table. Actions import what they need when they run: `bake --help` loads commander alone. */
 import { Argument, Command, CommanderError, Option } from "commander";
 import { addCatalog } from "./commands/catalog-table.ts";
+import { addRollout } from "./commands/rollout-table.ts";
 import type { DoctorOptions } from "./commands/doctor.ts";
 import type { FetchOptions } from "./commands/fetch.ts";
 import type { ImageOptions } from "./commands/image.ts";
@@ -235,7 +236,9 @@ takesProfile(program.command("doctor"))
     }),
   );
 
-addCatalog(program, ["-p, --profile <name>", "profiles/<name>.yaml, or a path to a profile"]);
+const profileOption = ["-p, --profile <name>", "profiles/<name>.yaml, or a path to a profile"] as const;
+addCatalog(program, profileOption);
+addRollout(program, profileOption);
 
 takesProfile(program.command("user-data"))
   .description("user-data of a node, with its secrets: to standard output, or to a file that only its owner reads")

@@ -157,7 +157,7 @@ const nodeRefusals = ({ nodes, rollout, back, look, self, begunAt }: PlanRequest
 };
 
 /** Images that are named, each frozen; what cannot be one is refused. */
-const freeze = ({ nodes, images }: PlanRequest, refusals: BakeError[]): FrozenImage[] => {
+const freeze = ({ nodes, bystanders = [], images }: PlanRequest, refusals: BakeError[]): FrozenImage[] => {
   const known = new Map(images.map((image) => [image.id, image]));
   const wanted = new Set(nodes.map(({ to }) => to));
   const old = new Set(nodes.map(({ seen }) => seen.image).filter((id): id is string => id !== undefined));
@@ -190,6 +190,10 @@ const freeze = ({ nodes, images }: PlanRequest, refusals: BakeError[]): FrozenIm
         ),
       );
     } else frozen.push({ id, bakeId: image.bakeId });
+  }
+  for (const { to } of bystanders) {
+    const bakeId = known.get(to)?.bakeId ?? "";
+    if (bakeId !== "" && !frozen.some(({ id }) => id === to)) frozen.push({ id: to, bakeId });
   }
   const architectures = new Set([...wanted, ...old].flatMap((id) => known.get(id)?.architecture ?? []));
   if (architectures.size > 1) {

@@ -1,0 +1,136 @@
+/** The real ends of a rollout: the cloud's movers, its catalogue, and Buildkite; and the nodes that a user means. */
+import { hostname } from "node:os";
+import { openCloud } from "../bake/cloud-project.ts";
+import { makeAgents } from "../buildkite/client.ts";
+import { buildkiteSettings } from "../buildkite/endpoints.ts";
+import { BakeError } from "../errors.ts";
+import type { Host } from "../host/host.ts";
+import { findImage, listCatalog, listPrivate } from "../huaweicloud/catalog/look.ts";
+import type { Cloud } from "../huaweicloud/client.ts";
+import { listNodes } from "../huaweicloud/nodes.ts";
+import type { Profile } from "../profile/schema.ts";
+import { makeEcsMover } from "../rollout/movers/ecs.ts";
+import type { SeenNode } from "../rollout/ports.ts";
+import { type KnownImage, lookAround, type World } from "../rollout/run.ts";
+import { type Look, lookOf } from "../rollout/look.ts";
+import type { Self } from "../rollout/waves.ts";
+import { makeHttp } from "../store/http.ts";
+import { tagValue } from "../targets/huaweicloud.ts";
+import { goldenUserData } from "./node-user-data.ts";
+import { type ProfileFile, readProfileFile, requireProfile } from "./profile-file.ts";
+
+/** Milliseconds without an answer of Buildkite. */
+const stall = 20_000;
+
+export interface RolloutContext {
+  readonly host: Host;
+  readonly file: ProfileFile;
+  readonly profile: Profile;
+  readonly cloud: Cloud;
+  readonly world: World;
+  readonly self: Self;
+}
+
+/**
+ * Opens cloud and Buildkite for a profile.
+ * @returns undefined after the profile's problems were printed.
+ * @throws BakeError BK413 for a profile without the target, BK440 without Buildkite's variables, BK601 for secrets that cannot be had.
+ */
+export const openRollout = async (
+  host: Host,
+  {
+    profile: name,
+    region,
+    keepUserData,
+  }: { readonly profile: string; readonly region?: string; readonly keepUserData?: boolean },
+): Promise<RolloutContext | undefined> => {
+  const file = await readProfileFile(name);
+  const profile = requireProfile(file);
+  if (profile === undefined) return undefined;
+  const target = profile.targets.huaweicloud;
+  if (target === undefined) {
+    throw new BakeError(
+      "BK413",
+      `${file.file} has no target huaweicloud`,
+      "Nodes are rolled out in the cloud: it needs the target's region.",
+    );
+  }
+  const settings = buildkiteSettings(host.env);
+  const write = keepUserData === true ? undefined : await goldenUserData(file.name, profile);
+  const where = region ?? target.region;
+  const cloud = await openCloud(host, { region: where, home: where === target.region });
+  const agents = makeAgents(makeHttp({ env: host.env, stall }), host, settings, { queues: [profile.agents.queue] });
+  return {
+    host,
+    file,
+    profile,
+    cloud,
+    world: {
+      movers: [makeEcsMover(cloud, host)],
+      agents,
+      images: async () =>
+        (await listPrivate(cloud)).map(
+          ({ id, bakeId, status }): KnownImage => ({ id, bakeId, usable: status === "active" }),
+        ),
+      userData: async (node) => write?.(node.hostname),
+    },
+    self: {
+      agentId: host.env["BUILDKITE_AGENT_ID"],
+      agentName: host.env["BUILDKITE_AGENT_NAME"],
+      hostname: hostname(),
+    },
+  };
+};
+
+export const look = async ({ world, host }: Pick<RolloutContext, "world" | "host">): Promise<Look> => {
+  const { at, nodes, agents } = await lookAround(world, host);
+  return lookOf(at, nodes, agents);
+};
+
+/** The image that a user means. @throws BakeError BK430 */
+export const imageOf = async ({ cloud, file }: RolloutContext, wanted: string): Promise<string> =>
+  findImage(await listCatalog(cloud, tagValue(file.name)), wanted, file.name).image.id;
+
+const tagForm = /^([^=,\s]+)=([^,\s]*)$/;
+
+/**
+ * The nodes that a user means: by a tag, `TAG=VALUE`, or by their names or IDs, with commas.
+ * @throws BakeError BK701 for names that the cloud does not list, or lists twice.
+ */
+export const nodesOf = async ({ cloud }: RolloutContext, seen: Look, to: string): Promise<SeenNode[]> => {
+  const [, tag, value] = tagForm.exec(to) ?? [];
+  if (tag !== undefined) {
+    const tagged = new Set((await listNodes(cloud)).filter(({ tags }) => tags[tag] === value).map(({ id }) => id));
+    return [...seen.nodes.values()].filter(({ id }) => tagged.has(id));
+  }
+  const names = [
+    ...new Set(
+      to
+        .split(",")
+        .map((name) => name.trim())
+        .filter((name) => name !== ""),
+    ),
+  ];
+  const found = names.map((name) => {
+    const all = [...seen.nodes.values()];
+    const those = all.filter((node) => node.id === name || node.name === name);
+    return { name, those: those.length > 0 ? those : all.filter(({ group }) => group?.name === name) };
+  });
+  const missing = found.filter(({ those }) => those.length === 0).map(({ name }) => name);
+  const double = found.filter(({ name, those }) => those.length > 1 && those.some((node) => node.name === name));
+  if (missing.length > 0) {
+    throw new BakeError(
+      "BK701",
+      `the cloud lists no server ${missing.slice(0, 5).join(", ")}${missing.length > 5 ? ` and ${missing.length - 5} more` : ""}`,
+      "Servers are named by name or ID, with commas, or by a tag: --to TAG=VALUE.",
+    );
+  }
+  if (double.length > 0) {
+    throw new BakeError(
+      "BK701",
+      `several servers are called ${double.map(({ name }) => name).join(", ")}`,
+      "Name them by their IDs.",
+    );
+  }
+  return [...new Map(found.flatMap(({ those }) => those).map((node) => [node.id, node])).values()];
+};

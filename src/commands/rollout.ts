@@ -1,0 +1,227 @@
+/** `bake rollout`: nodes are brought to an image in waves. Nothing is changed without `--yes`. */
+import { BakeError } from "../errors.ts";
+import type { Host } from "../host/host.ts";
+import { randomName } from "../host/random-name.ts";
+import { wayBack } from "../rollout/back.ts";
+import { beganAt, findRollout, newId, openJournal, readRollout, requireId } from "../rollout/journal.ts";
+import type { RolloutEvent } from "../rollout/journal-events.ts";
+import { fold, type RolloutState } from "../rollout/state.ts";
+import { planRollout, type PlanRequest, type RolloutPlan } from "../rollout/waves.ts";
+import { endOf, makeHost } from "./host.ts";
+import { reportFailure } from "./profile-file.ts";
+import { go, print, requireProfileOf, resume, type ResumeOptions, type RolloutOptions, take } from "./rollout-go.ts";
+import { formatPlan } from "./rollout-text.ts";
+import { imageOf, look, nodesOf, openRollout, type RolloutContext } from "./rollout-world.ts";
+
+export interface PlanOptions extends RolloutOptions {
+  readonly image: string;
+  readonly to: string;
+  readonly wave?: number | string;
+  readonly maxFailed?: number;
+}
+
+export interface RunOptions extends ResumeOptions {
+  readonly image?: string;
+  readonly to?: string;
+  readonly wave?: number | string;
+  /** `true` for the newest. */
+  readonly resume?: string | true;
+  readonly back?: string | true;
+}
+
+const withContext = async (
+  options: RolloutOptions,
+  work: (context: RolloutContext) => Promise<number>,
+): Promise<number> => {
+  const { host } = await makeHost(process.stderr);
+  try {
+    const context = await openRollout(host, options);
+    return context === undefined ? 2 : await work(context);
+  } catch (error) {
+    return endOf(host, error);
+  }
+};
+
+/** @returns the plan; undefined after the reasons against it were printed. */
+const planned = (request: PlanRequest): RolloutPlan | undefined => {
+  const plan = planRollout(request);
+  if ("begun" in plan) return plan;
+  for (const reason of plan) reportFailure(reason);
+  return undefined;
+};
+
+type Asked = Pick<RunOptions, "wave" | "maxFailed" | "killJobs">;
+
+/** What a request has of the profile and the command line. */
+const commonOf = async (
+  { profile, file, self, world }: RolloutContext,
+  { wave, maxFailed, killJobs }: Asked,
+): Promise<Omit<PlanRequest, "rollout" | "nodes" | "look">> => ({
+  profile: file.name,
+  queue: profile.agents.queue,
+  settings: profile.rollout,
+  stopTimeout: profile.agents.stopTimeout,
+  spawn: profile.agents.spawn,
+  images: await world.images(),
+  self,
+  ...(wave !== undefined && { wave }),
+  ...(maxFailed !== undefined && { maxFailed }),
+  ...(killJobs === true && { killJobs }),
+});
+
+const freshId = ({ now }: Pick<Host, "now">): string => newId(now(), randomName(3));
+
+const planForward = async (
+  context: RolloutContext,
+  { image, to, ...asked }: Asked & { readonly image: string; readonly to: string },
+  rollout = freshId(context.host),
+): Promise<RolloutPlan | undefined> => {
+  const wanted = await imageOf(context, image);
+  const seen = await look(context);
+  const nodes = (await nodesOf(context, seen, to)).map((node) => ({ seen: node, to: wanted }));
+  const holders = nodes.flatMap((node) => node.seen.heldBy ?? []);
+  const begun = await beganAt(holders);
+  return planned({
+    ...(await commonOf(context, asked)),
+    rollout,
+    nodes,
+    look: seen,
+    begunAt: (id) => begun.get(id),
+  });
+};
+
+const planObject = ({ begun, least, most, usable }: RolloutPlan) => ({
+  rollout: begun.rollout,
+  waves: begun.waves,
+  usable,
+  leastSeconds: least,
+  mostSeconds: most,
+  settings: begun.settings,
+  images: begun.images,
+  nodes: begun.nodes,
+  already: begun.already.map(({ name }) => name),
+});
+
+/** `bake rollout plan`. @returns the exit code. */
+export const plan = (options: PlanOptions): Promise<number> =>
+  withContext({ ...options, keepUserData: true }, async (context) => {
+    const found = await planForward(context, options);
+    if (found === undefined) return 2;
+    print(options, formatPlan(found), planObject(found));
+    return 0;
+  });
+
+const stateOf = (begun: RolloutEvent): RolloutState => {
+  const state = fold([begun]);
+  if (state === undefined) throw new Error("a plan that does not begin");
+  return state;
+};
+
+const showOnly = (options: RolloutOptions, found: RolloutPlan): number => {
+  print(options, `${formatPlan(found)}\nnothing was changed; add --yes to do it`, planObject(found));
+  return 0;
+};
+
+/** Begins what was planned. @param id The folder's name. @returns the exit code. */
+const beginPlanned = async (
+  context: RolloutContext,
+  options: RunOptions,
+  { begun, ...rest }: RolloutPlan,
+  id = begun.rollout,
+): Promise<number> => {
+  if (options.yes !== true) return showOnly(options, { begun, ...rest });
+  if (begun.nodes.length === 0) {
+    print(options, formatPlan({ begun, ...rest }), planObject({ begun, ...rest }));
+    return 0;
+  }
+  const release = await take(id);
+  try {
+    if (options.json !== true) process.stderr.write(`${formatPlan({ begun, ...rest })}\n`);
+    return await go(context, options, { id, events: [begun], state: stateOf(begun) });
+  } finally {
+    await release();
+  }
+};
+
+/** Goes back from a rollout. @returns the exit code. */
+const goBack = async (context: RolloutContext, options: RunOptions, named: string | undefined): Promise<number> => {
+  const found = await findRollout(named);
+  requireProfileOf(found, context);
+  const release = await take(found.id);
+  try {
+    const old = (await readRollout(found.id)).state;
+    const seen = await look(context);
+    const { nodes, bystanders, held, gone } = wayBack(old, seen);
+    if (nodes.length === 0) {
+      print(options, `the rollout ${found.id} changed nothing: there is no way back to go`, {
+        id: found.id,
+        nodes: [],
+      });
+      return 0;
+    }
+    for (const name of gone)
+      process.stderr.write(`warning: the cloud does not list ${name} any more: it is left out\n`);
+    const begun = await beganAt(nodes.flatMap((node) => node.seen.heldBy ?? []));
+    const plan = planned({
+      ...(await commonOf(context, options)),
+      rollout: freshId(context.host),
+      back: old.begun.rollout,
+      minHealthy: Math.min(old.settings.minHealthy, nodes.length + bystanders.length - 1),
+      nodes,
+      bystanders,
+      look: seen,
+      begunAt: (id) => begun.get(id),
+    });
+    if (plan === undefined) return 2;
+    if (options.yes !== true) return showOnly(options, plan);
+    if (old.status === "running" || old.status === "paused") {
+      const journal = await openJournal(found.id);
+      await journal.append([{ event: "stopped", at: seen.at, by: plan.begun.rollout }]);
+      await journal.close();
+    }
+    for (const { plan: node } of held) {
+      const mover = context.world.movers.find(({ kind }) => kind === node.kind);
+      await mover?.release(node.id, old.begun.rollout);
+    }
+    return await beginPlanned(context, options, plan);
+  } finally {
+    await release();
+  }
+};
+
+/** `bake rollout run`. @returns the exit code. */
+export const run = (options: RunOptions): Promise<number> =>
+  withContext({ ...options, keepUserData: options.keepUserData === true || options.yes !== true }, async (context) => {
+    const { resume: resumed, back, image, to } = options;
+    if (resumed !== undefined) return resume(context, options, resumed === true ? undefined : resumed);
+    if (back !== undefined) return goBack(context, options, back === true ? undefined : back);
+    const found = await planForward(context, { ...options, image: image ?? "", to: to ?? "" });
+    return found === undefined ? 2 : beginPlanned(context, options, found);
+  });
+
+export interface NodeOptions extends RolloutOptions {
+  readonly image: string;
+  readonly rollout?: string;
+  readonly yes?: boolean;
+  readonly killJobs?: boolean;
+}
+
+/**
+ * `bake rollout node`: the step of one node, which does nothing that is done. Of one rollout it can be called again, and from another
+ * machine. @returns the exit code.
+ */
+export const node = (name: string, options: NodeOptions): Promise<number> =>
+  withContext({ ...options, keepUserData: options.keepUserData === true || options.yes !== true }, async (context) => {
+    const rollout = options.rollout === undefined ? freshId(context.host) : requireId(options.rollout);
+    const folder = options.rollout === undefined ? rollout : requireId(`${rollout}.${name}`.slice(0, 43));
+    const before = await readRollout(folder).catch((error: unknown) => {
+      if (error instanceof BakeError && error.code === "BK709") return undefined;
+      throw error;
+    });
+    if (before !== undefined && (before.state.status === "running" || before.state.status === "paused"))
+      return resume(context, options, folder);
+    const profile = { ...context.profile, rollout: { ...context.profile.rollout, canarySoak: 0, minHealthy: 0 } };
+    const found = await planForward({ ...context, profile }, { ...options, to: name }, rollout);
+    if (found === undefined) return 2;
+    return beginPlanned(context, options, found, before === undefined ? folder : freshId(context.host));
+  });
