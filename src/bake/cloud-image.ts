@@ -3,24 +3,23 @@ import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { makeFolder } from "../host/make-folder.ts";
 import * as z from "zod";
-import { withholdSecrets, type SecretSources } from "../check/known-secrets.ts";
+import { withholdSecrets } from "../check/known-secrets.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import type { Cloud } from "../huaweicloud/client.ts";
 import type { HuaweiCloudTarget } from "../node/target.ts";
-import type { NodePlan } from "../plan/node-plan.ts";
 import type { StepTime } from "../host/progress.ts";
 import { withWorkFolder } from "../host/work-folder.ts";
 import { fillMirror } from "../store/mirror.ts";
-import type { Store } from "../store/store.ts";
 import { serverName } from "../targets/huaweicloud.ts";
 import { requireTarget } from "../targets/index.ts";
 import { afterFailure, afterSuccess, deadMansSwitch, failureWith } from "./cloud-end.ts";
 import { cloudPhases, estimate, type Made, nothingMade, phaseAt, readLine, waitsFor } from "./cloud-lines.ts";
 import type { CloudImageRecord } from "./cloud-record.ts";
-import { type Provenance, recordedParts } from "./image-record.ts";
+import { recordedParts } from "./image-record.ts";
 import { lockedInputs, verifyInputs } from "./inputs.ts";
 import { type PackerBuild, runPacker } from "./packer.ts";
+import type { BakeRequest, PreparedBake } from "./targets.ts";
 import { publishRecord } from "./publish.ts";
 
 const Manifest = z.object({ builds: z.array(z.object({ artifact_id: z.string() })) });
@@ -42,19 +41,9 @@ const imageIdOf = (manifest: string): string => {
   );
 };
 
-export interface CloudBakeInput {
-  /** out/<profile>-huaweicloud, holding the rendered tree. */
-  readonly folder: string;
-  /** With a lock, for the target huaweicloud. */
-  readonly plan: NodePlan;
-  readonly bakeId: string;
-  readonly credentials: Readonly<Record<string, string>>;
-  readonly secrets: SecretSources;
-  readonly store: Store;
-  readonly packer: { readonly path: string; readonly environment: Readonly<Record<string, string>> };
+export interface CloudBakeInput extends PreparedBake {
+  readonly credentials: BakeRequest["credentials"];
   readonly onPhase: (phase: StepTime) => void;
-  readonly steps: () => readonly StepTime[];
-  readonly provenance: Provenance;
   /** What the preflight saw: it knows the project. */
   readonly cloud: Cloud;
   readonly projectId: string | undefined;

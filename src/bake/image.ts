@@ -2,41 +2,28 @@
 import { readFile, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { makeFolder } from "../host/make-folder.ts";
-import { knownSecrets, type SecretSources, withholdSecrets } from "../check/known-secrets.ts";
+import { knownSecrets, withholdSecrets } from "../check/known-secrets.ts";
 import { describeFinding, type ScanResult, scanImage } from "../check/scan-image.ts";
 import { BakeError, listed } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import type { StepTime } from "../host/progress.ts";
 import { withWorkFolder } from "../host/work-folder.ts";
-import type { NodePlan } from "../plan/node-plan.ts";
-import { sha256File, type Store } from "../store/store.ts";
+import { sha256File } from "../store/store.ts";
+import type { PreparedBake } from "./targets.ts";
 import type { Accelerator } from "../vm/accelerator.ts";
 import { panicsIn } from "../vm/console.ts";
 import { makeSshKey } from "../vm/ssh.ts";
 import { baseDisk } from "./base-disk.ts";
-import { type ImageRecord, type Provenance, recordedParts } from "./image-record.ts";
+import { type ImageRecord, recordedParts } from "./image-record.ts";
 import { lockedInputs, neededBytes, requireSpace, verifyInputs } from "./inputs.ts";
 import { runPacker } from "./packer.ts";
 import { publishImage } from "./publish.ts";
 
-export interface BakeInput {
-  /** out/<profile>, holding the rendered tree. */
-  readonly folder: string;
-  /** What goes into the image, and what it is baked from: of a plan with a lock. */
-  readonly plan: NodePlan;
-  readonly bakeId: string;
-  readonly trial: boolean;
-  /** Where the profile's secrets come from: those that are on this machine are searched for in the image. */
-  readonly secrets?: SecretSources;
-  /** Of root on the base, where Packer gets in by it. */
-  readonly basePassword?: string;
-  readonly store: Store;
+/** A bake in a local VM. */
+export interface BakeInput extends PreparedBake {
   readonly accelerator: Accelerator;
-  readonly packer: { readonly path: string; readonly environment: Readonly<Record<string, string>> };
   /** Times of phases that are not steps of `host.progress`. */
   readonly onPhase: (phase: StepTime) => void;
-  readonly steps: () => readonly StepTime[];
-  readonly provenance: Provenance;
 }
 
 /** Findings that a message lists. */

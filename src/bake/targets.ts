@@ -14,29 +14,34 @@ import { basePassword } from "./base-password.ts";
 import { cloudCredentials } from "./cloud-credentials.ts";
 import type { Provenance } from "./image-record.ts";
 
-/** What one bake is made from, and whom it tells. */
-export interface BakeRequest {
+/** What is baked, and with what: the same for every target. */
+export interface PreparedBake {
   /** The folder below out/, holding the rendered tree. */
   readonly folder: string;
   /** With a lock, for this target. */
   readonly plan: NodePlan;
   readonly bakeId: string;
-  /** The rendered tree. */
-  readonly files: readonly RenderedFile[];
   readonly trial: boolean;
-  /** What `credentials` returned. */
-  readonly credentials: Readonly<Record<string, string>>;
+  /** Where the profile's secrets come from: those that are on this machine are searched for in the image. */
   readonly secrets: SecretSources;
-  /** What `basePassword` returned. */
+  /** What `basePassword` returned: of root on the base, where Packer gets in by it. */
   readonly basePassword?: string;
   readonly store: Store;
   readonly packer: { readonly path: string; readonly environment: Readonly<Record<string, string>> };
+  readonly steps: () => readonly StepTime[];
+  readonly provenance: Provenance;
+}
+
+/** What a target's baker is asked for. */
+export interface BakeRequest extends PreparedBake {
+  /** The rendered tree. */
+  readonly files: readonly RenderedFile[];
+  /** What `credentials` returned. */
+  readonly credentials: Readonly<Record<string, string>>;
   /** Puts what the plan names into the store. */
   readonly fetch: () => Promise<void>;
   /** Keeps the time of a phase that is no step of `host.progress`. */
   readonly recordStep: (step: StepTime) => void;
-  readonly steps: () => readonly StepTime[];
-  readonly provenance: Provenance;
   /** Tells the user one or more lines. */
   readonly print: (text: string) => void;
 }

@@ -1,6 +1,7 @@
 /** `bake completion`: what a shell completes, made from the command table. */
 import type { Command, Option } from "commander";
-import { filesIn, nameOf, ownProfiles } from "./find-profile.ts";
+import { ownProfiles, profilesIn } from "./find-profile.ts";
+import { nameOf } from "../profile/file-names.ts";
 
 export type Shell = "bash" | "zsh";
 
@@ -102,7 +103,7 @@ ${cases(program)}
   case $want in
     words\\ *) words="\${want#words } " ;;
     profiles)
-      words=${quoted(filesIn(ownProfiles).map(nameOf).join(" "))}
+      words=${quoted(profilesIn(ownProfiles).map(nameOf).join(" "))}
       for folder in profiles ../profiles ../../profiles; do
         for each in "$folder"/*.yaml "$folder"/*.yml; do
           [ -e "$each" ] || continue

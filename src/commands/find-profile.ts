@@ -2,6 +2,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { root } from "../host/root.ts";
+import { hasProfileEnding, nameOf, profileEndings } from "../profile/file-names.ts";
 import { closest } from "../profile/suggest.ts";
 
 /** A folder with profiles. */
@@ -17,15 +18,8 @@ export interface Place {
 /** bake's own profiles. */
 export const ownProfiles = join(root, "profiles");
 
-const endings = [".yaml", ".yml"] as const;
-
-const isEnding = (name: string): boolean => endings.some((ending) => name.endsWith(ending));
-
-/** `2cards` of `profiles/2cards.yaml`. Pure. */
-export const nameOf = (file: string): string => basename(file).replace(/\.ya?ml$/, "");
-
 /** Whether something else than a name was given. Pure. */
-export const isPath = (asked: string): boolean => asked.includes("/") || isEnding(asked);
+export const isPath = (asked: string): boolean => asked.includes("/") || hasProfileEnding(asked);
 
 const ownerOf = (folder: string): number | undefined => statSync(folder, { throwIfNoEntry: false })?.uid;
 
@@ -65,35 +59,33 @@ export const places = (): Place[] => {
 
 /** Files with this name, the nearest first: those that may be there. */
 export const candidates = (name: string): (Place & { readonly file: string })[] =>
-  places().flatMap((place) => endings.map((ending) => ({ ...place, file: join(place.folder, `${name}${ending}`) })));
+  places().flatMap((place) =>
+    profileEndings.map((ending) => ({ ...place, file: join(place.folder, `${name}${ending}`) })),
+  );
 
-/** Names of the files in a folder; none where it is none. */
-export const filesIn = (folder: string): string[] => {
+/** Names of the files in a folder that may be profiles, sorted; none where it cannot be read. */
+export const profilesIn = (folder: string): string[] => {
   try {
-    return readdirSync(folder).toSorted();
+    return readdirSync(folder).filter(hasProfileEnding).toSorted();
   } catch {
     return [];
   }
 };
 
-/** Profiles of a folder, by path. What lies beside somebody in the current folder may be anything. */
-const profilesIn = ({ folder }: Place): string[] =>
-  filesIn(folder)
-    .filter(isEnding)
-    .map((name) => join(folder, name));
-
-/** All that can be named: of two with one name the nearer. */
+/** All that can be named: of two with one name the nearer. What lies beside somebody in the current folder may be anything. */
 export const namedProfiles = (): { readonly name: string; readonly file: string; readonly place: Place }[] => {
   const found = places()
     .filter(({ kind }) => kind !== "beside")
-    .flatMap((place) => profilesIn(place).map((file) => ({ name: nameOf(file), file, place })));
+    .flatMap((place) =>
+      profilesIn(place.folder).map((file) => ({ name: nameOf(file), file: join(place.folder, file), place })),
+    );
   return found.filter(({ name }, index) => found.findIndex((other) => other.name === name) === index);
 };
 
 /** The path that was meant by one where nothing is: another ending, a letter, or the folder forgotten. */
 export const meantPath = (asked: string): string | undefined => {
   const folder = dirname(asked);
-  const there = filesIn(folder).filter(isEnding);
+  const there = profilesIn(folder);
   const stem = nameOf(asked);
   const same = there.find((name) => nameOf(name) === stem) ?? closest(basename(asked), there);
   if (same !== undefined) return `${asked.startsWith("./") ? "./" : ""}${join(folder, same)}`;

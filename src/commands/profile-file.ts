@@ -1,5 +1,5 @@
 /** Reading the profile that `--profile` names, and telling the user what is wrong with it. */
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { bakeTargets } from "../bake/targets.ts";
 import { BakeError } from "../errors.ts";
@@ -14,7 +14,8 @@ import { rules } from "./rules.ts";
 import { type Profile, targetNames } from "../profile/schema.ts";
 import { formatText } from "../profile/report/text.ts";
 import { closest } from "../profile/suggest.ts";
-import { candidates, isPath, meantPath, namedProfiles, nameOf, ownProfiles, places } from "./find-profile.ts";
+import { candidates, isPath, meantPath, namedProfiles, ownProfiles, places, profilesIn } from "./find-profile.ts";
+import { nameOf } from "../profile/file-names.ts";
 
 export interface ProfileFile extends LoadedProfile {
   /** `2cards` */
@@ -27,15 +28,6 @@ export interface ProfileFile extends LoadedProfile {
   readonly lockFile: string;
 }
 
-/** Names of the files in a folder that may be profiles; none when it cannot be read. */
-const profilesIn = (folder: string): string[] => {
-  try {
-    return readdirSync(folder).filter((name) => /\.ya?ml$/.test(name));
-  } catch {
-    return [];
-  }
-};
-
 /** As bytes: a profile says by name what other encoding it has. */
 const readIfThere = (path: string): Buffer | undefined => {
   try {
@@ -44,7 +36,7 @@ const readIfThere = (path: string): Buffer | undefined => {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
     if (code === "EISDIR") {
-      const [first, ...others] = profilesIn(path).toSorted();
+      const [first, ...others] = profilesIn(path);
       throw new BakeError(
         "BK105",
         `${path} is a folder, and a profile is a file`,

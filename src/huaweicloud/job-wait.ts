@@ -1,15 +1,8 @@
 /** Waits for a job of the cloud, and reads why it failed. */
-import * as z from "zod";
 import type { Host } from "../host/host.ts";
 import { calls } from "./calls.ts";
 import { type Cloud, CloudError } from "./client.ts";
-
-const Job = z.object({
-  status: z.string(),
-  entities: z.record(z.string(), z.unknown()).nullish(),
-  error_code: z.string().nullish(),
-  fail_reason: z.string().nullish(),
-});
+import { describeJob, readJob } from "./job.ts";
 
 /** Milliseconds between two looks. */
 const pause = 5000;
@@ -28,16 +21,18 @@ export const waitForJob = async (
   { most, onLook }: { readonly most: number; readonly onLook?: (seconds: number) => void },
 ): Promise<Readonly<Record<string, unknown>>> => {
   const started = host.now();
-  const service = calls[call].service.toUpperCase();
+  const { service } = calls[call];
+  const named = service.toUpperCase();
   for (;;) {
-    const job = await cloud.call(call, { parameters: { job_id: id }, answer: Job });
+    const job = await readJob(cloud, service, id);
     if (job.status === "SUCCESS") return job.entities ?? {};
     if (job.status === "FAIL") {
       const [code, message] = [job.error_code ?? undefined, job.fail_reason ?? undefined];
       throw new CloudError(
         "BK433",
-        `the ${service} job ${id} failed: ${[code, message].filter((text) => (text ?? "") !== "").join(": ") || "the cloud says no reason"}`,
-        undefined,
+        `the ${named} job ${id} failed: ${[code, message].filter((text) => (text ?? "") !== "").join(": ") || "the cloud says no reason"}`,
+        // Its parts say what its own line does not.
+        describeJob(id, job).slice(1).join("\n") || undefined,
         {
           call,
           status: 200,
@@ -48,7 +43,7 @@ export const waitForJob = async (
     if (host.now() - started > most) {
       throw new CloudError(
         "BK433",
-        `the ${service} job ${id} is ${job.status} after ${Math.round(most / 60_000)} minutes`,
+        `the ${named} job ${id} is ${job.status} after ${Math.round(most / 60_000)} minutes`,
         "It goes on in the cloud: look again later.",
         { call, status: 200 },
       );

@@ -8,6 +8,7 @@ import type { ErrorCode } from "../error-codes.ts";
 import { BakeError } from "../errors.ts";
 import type { Diagnostic } from "./diagnostics.ts";
 import { childTypes, isChoice, isList, isProfileRelative, rootTypes, type Type } from "./schema-questions.ts";
+import { hasProfileEnding, nameOf, profileEndings } from "./file-names.ts";
 import {
   chainOf,
   type Entry,
@@ -62,14 +63,10 @@ const chainText = (source: Source): string[] => [
   source.file,
 ];
 
-const endings = [".yaml", ".yml"] as const;
-
 const isUrl = (named: string): boolean => /^[a-z]+:\/\//.test(named);
 
 const ownNames = (own: string, list: NonNullable<Library["list"]>): string[] =>
-  list(own)
-    .filter((file) => /\.ya?ml$/.test(file))
-    .map((file) => file.replace(/\.ya?ml$/, ""));
+  list(own).filter(hasProfileEnding).map(nameOf);
 
 /** The profile that may have been meant, and else those that there are. */
 const suggestion = (
@@ -82,19 +79,17 @@ const suggestion = (
 ): string | undefined => {
   const files = [...new Set(folders)].flatMap((folder) =>
     list(folder)
-      .filter((file) => /\.ya?ml$/.test(file) && join(folder, file) !== from.file)
-      .map((file) => (isName ? file.replace(/\.yaml$/, "") : file)),
+      .filter((file) => hasProfileEnding(file) && join(folder, file) !== from.file)
+      .map((file) => (isName ? nameOf(file) : file)),
   );
   const there = [...new Set(files)].toSorted();
-  const meant =
-    closest(basename(named), there) ?? there.find((file) => file.replace(/\.ya?ml$/, "") === basename(named));
+  const meant = closest(basename(named), there) ?? there.find((file) => nameOf(file) === basename(named));
   if (meant !== undefined) {
     const folder = named.slice(0, named.length - basename(named).length);
     return `did you mean ${folder}${meant}? write extends: ${folder}${meant}`;
   }
   // bake's own have no path.
-  const ownName =
-    isName || own === undefined ? undefined : closest(basename(named).replace(/\.ya?ml$/, ""), ownNames(own, list));
+  const ownName = isName || own === undefined ? undefined : closest(nameOf(named), ownNames(own, list));
   if (ownName !== undefined) return `did you mean ${ownName}? write extends: ${ownName}`;
   return there.length === 0
     ? undefined
@@ -123,10 +118,10 @@ const parseChain = (
     }
     const named = target.value;
     const folder = dirname(last.source.file);
-    const isName = /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(named) && !/\.ya?ml$/.test(named);
+    const isName = /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(named) && !hasProfileEnding(named);
     const places = isName
       ? [folder, ...(own === undefined ? [] : [own])].flatMap((each) =>
-          endings.map((ending) => join(each, `${named}${ending}`)),
+          profileEndings.map((ending) => join(each, `${named}${ending}`)),
         )
       : [named.startsWith("/") ? normalize(named) : join(folder, named)];
     // `extends: 2cards` in a file of that name means bake's own.

@@ -186,8 +186,8 @@ describe("the protocol", () => {
   });
 
   test("answers to calls", () => {
-    expect(answerPing(undefined)).toEqual({ status: 200, body: {} });
-    expect(answerPing({ id: "1", state: "scheduled" })).toEqual({
+    expect(answerPing(undefined, false)).toEqual({ status: 200, body: {} });
+    expect(answerPing({ id: "1", state: "scheduled" }, false)).toEqual({
       status: 200,
       body: { job: { id: "1", state: "scheduled" } },
     });
@@ -359,6 +359,17 @@ describe("the API", () => {
     const outcomes = Promise.allSettled(others);
     await api.close();
     expect(await outcomes).toMatchObject([{ reason: { code: "BK502" } }, { reason: { code: "BK501" } }]);
+  });
+
+  test("an agent that is stopped is told so until it goes, and may come again", async () => {
+    const token = await connect(1);
+    const other = await connect(2);
+    api.stopAgent("node1-1-2cards");
+    expect((await call("GET", "ping", token)).body).toMatchObject({ action: "disconnect" });
+    expect((await call("GET", "ping", other)).body).toEqual({});
+    await call("POST", "disconnect", token);
+    const again = await connect(1);
+    expect((await call("GET", "ping", again)).body).toEqual({});
   });
 
   test("a job from ping to finish, with chunks out of order and one of them twice", async () => {

@@ -123,9 +123,18 @@ export const answerHeartbeat = (body: unknown, now: number): Reply => {
   return ok({ ...data, received_at: new Date(now).toISOString() });
 };
 
-/** What `GET ping` answers: the job that waits for this agent, if there is one. Pure. */
-export const answerPing = (job: { readonly id: string; readonly state: string } | undefined): Reply =>
-  ok(job === undefined ? {} : { job: { id: job.id, state: job.state } });
+/** What `GET ping` answers: that the agent is stopped, else the job that waits for it, if there is one. Pure. */
+export const answerPing = (
+  job: { readonly id: string; readonly state: string } | undefined,
+  stopping: boolean,
+): Reply =>
+  ok(
+    stopping
+      ? { action: "disconnect", message: "stopped, as by Buildkite's API" }
+      : job === undefined
+        ? {}
+        : { job: { id: job.id, state: job.state } },
+  );
 
 /** What `PUT jobs/ID/accept` answers: all that the agent needs to run the job. Pure. */
 export const answerAccept = (job: {

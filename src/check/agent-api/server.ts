@@ -30,6 +30,8 @@ export interface AgentApi {
    * @throws BakeError BK501 when the agent is not there or dies, and on a time-out; the job is cancelled then.
    */
   runJob(job: JobSpec, signal?: AbortSignal): Promise<JobResult>;
+  /** The agent of that name goes when its job has ended, as after a graceful stop in Buildkite; it may register again. */
+  stopAgent(name: string): void;
   /** From now on agents register with this token; those that are connected stay. */
   rotateToken(token: string): void;
   close(): Promise<void>;
@@ -120,6 +122,8 @@ export const startAgentApi = async (options: AgentApiOptions): Promise<AgentApi>
     onLost: (agent, why) => queue.fail(why, agent),
   });
 
+  const stopping = new Set<string>();
+
   const answerAgent = (call: string, agent: Agent, body: unknown): Reply => {
     switch (call) {
       case "POST connect":
@@ -127,11 +131,12 @@ export const startAgentApi = async (options: AgentApiOptions): Promise<AgentApi>
         return ok();
       case "POST disconnect":
         pool.disconnect(agent);
+        stopping.delete(agent.registration.name);
         return ok();
       case "POST heartbeat":
         return answerHeartbeat(body, now());
       case "GET ping":
-        return answerPing(queue.scheduled(agent));
+        return answerPing(queue.scheduled(agent), stopping.has(agent.registration.name));
       default:
         // Also the stream of newer agents, which then poll.
         return refuse(404, "bake check does not answer this");
@@ -182,6 +187,7 @@ export const startAgentApi = async (options: AgentApiOptions): Promise<AgentApi>
     problems: pool.problems,
     waitForAgents: pool.waitForAll,
     runJob,
+    stopAgent: (name) => void stopping.add(name),
     rotateToken: pool.rotateToken,
     close: async () => {
       pool.close();
