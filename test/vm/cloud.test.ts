@@ -2,7 +2,6 @@
  * What the cloud's target renders, booted: the golden image with the files of that target, and its golden user-data from an
  * OpenStack metadata service at 169.254.169.254, as when it is attached to an ECS, and from a config drive.
  */
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -10,23 +9,19 @@ import type { AgentApi } from "../../src/check/agent-api/server.ts";
 import type { NodePlan } from "../../src/plan/node-plan.ts";
 import { planNode } from "../../src/plan/plan.ts";
 import { readTemplates, root } from "../../src/host/root.ts";
-import { instanceUserData, renderTree, templateNames } from "../../src/render/tree.ts";
+import { instanceUserData, templateNames } from "../../src/render/tree.ts";
 import { planTarget } from "../../src/targets/index.ts";
 import { substitute } from "../../src/trial/substitutions.ts";
 import type { Datasource } from "../../src/vm/datasource.ts";
 import { readProfile } from "../plan-of.ts";
 import { cache, type GoldenImage, goldenImage, type StartedVm, startVm, testHost } from "./golden-image.ts";
+import { differingFiles, layInto } from "./laid-image.ts";
 import { blankDisk } from "./node/power-cuts.ts";
 import { apiFor, boot } from "./node/ready-node.ts";
 
 const host = testHost();
 const folder = mkdtempSync(join(cache, "cloud-"));
-const raw = join(folder, "cloud.raw");
 const image = join(folder, "cloud.qcow2");
-interface FileOfNode {
-  readonly path: string;
-  readonly content: string;
-}
 
 let golden: GoldenImage;
 let plan: NodePlan;
@@ -64,41 +59,11 @@ targets:
   });
 };
 
-/** Files that the cloud's image has and this one has not, or has with another content besides the bake id. */
-const otherFiles = (cloud: NodePlan, { plan: local, templates }: GoldenImage): FileOfNode[] => {
-  const filesOf = (each: NodePlan): FileOfNode[] => {
-    const { nodeFiles, bakeId = "" } = renderTree(each, templates);
-    return nodeFiles.map(({ path, content }) => ({ path, content: content.replaceAll(bakeId, "<bake id>") }));
-  };
-  const here = new Map(filesOf(local).map(({ path, content }) => [path, content]));
-  return filesOf(cloud).filter(({ path, content }) => here.get(path) !== content);
-};
-
-/** Writes files into the image's root file system, without a boot. */
-const layInto = (disk: string, files: readonly FileOfNode[]): void => {
-  const { partitiontable } = JSON.parse(execFileSync("sfdisk", ["--json", disk], { encoding: "utf8" })) as {
-    partitiontable: { partitions: { start: number; size: number }[] };
-  };
-  const [largest] = partitiontable.partitions.toSorted((a, b) => b.size - a.size);
-  if (largest === undefined) throw new Error(`${disk} has no partition`);
-  const commands = files.flatMap(({ path, content }, index) => {
-    const file = join(folder, `file-${index}`);
-    writeFileSync(file, content, { mode: 0o644 });
-    return [`rm ${path}`, `write ${file} ${path}`];
-  });
-  const script = join(folder, "debugfs");
-  writeFileSync(script, `${commands.join("\n")}\n`);
-  execFileSync("debugfs", ["-w", "-f", script, `${disk}?offset=${largest.start * 512}`], { stdio: "pipe" });
-};
-
 beforeAll(async () => {
   const local = await goldenImage();
   plan = cloudPlan(local);
   golden = { ...local, templates: { ...local.templates, ...(await readTemplates(templateNames(plan))) } };
-  execFileSync("qemu-img", ["convert", "-O", "raw", golden.image, raw]);
-  layInto(raw, otherFiles(plan, golden));
-  execFileSync("qemu-img", ["convert", "-O", "qcow2", raw, image]);
-  rmSync(raw);
+  layInto(golden.image, image, differingFiles(plan, golden, { sameId: true }), folder);
 }, boot);
 
 afterAll(async () => {
@@ -132,7 +97,7 @@ const foundBy = async ({ vm }: StartedVm): Promise<string> =>
   (await vm.ssh("cat /var/lib/cloud/instance/datasource; stat -c '%a %n' /etc/bake/secrets/agent-token*")).stdout;
 
 test("the cloud's image differs by where cloud-init looks, and by nothing else", () => {
-  expect(otherFiles(plan, golden).map(({ path }) => path)).toEqual([
+  expect(differingFiles(plan, golden, { sameId: true }).map(({ path }) => path)).toEqual([
     "/etc/cloud/cloud.cfg.d/90_bake.cfg",
     "/etc/cloud/ds-identify.cfg",
   ]);
