@@ -89,6 +89,14 @@ const after: Readonly<Record<string, After>> = {
       ["bake explain agents.spawn", "what a setting is for"],
     ],
   },
+  rollout: {
+    examples: [
+      ["bake rollout plan -p site --image current --to pool=ci", "which nodes, which waves, how long"],
+      ["bake rollout run -p site --image current --to pool=ci --yes", "does it"],
+      ["bake rollout run -p site --back --yes", "and takes it back"],
+    ],
+    exits: "0 done, 1 paused at a gate or stopped, 2 refused before anything was changed, 130 interrupted",
+  },
   completion: { examples: [['eval "$(bake completion bash)"', "in ~/.bashrc; zsh in ~/.zshrc"]] },
 };
 

@@ -20,17 +20,17 @@ export const Rollout = z.strictObject({
   soak: z.int().min(0).default(300).describe("Seconds that each further wave has to stay right before the next."),
   drainTimeout: z
     .int()
-    .min(60)
+    .min(10)
     .optional()
     .describe(
       "Seconds that running jobs may take to end; without it five minutes more than agents.stopTimeout. No job is cancelled then: the node is left.",
     ),
-  changeTimeout: z.int().min(60).default(1800).describe("Seconds that the cloud may take to give a node its image."),
+  changeTimeout: z.int().min(10).default(1800).describe("Seconds that the cloud may take to give a node its image."),
   readyTimeout: z
     .int()
-    .min(60)
+    .min(10)
     .default(1800)
     .describe("Seconds that all agents of a node may take to connect after that."),
-  interval: z.int().min(5).max(300).default(15).describe("Seconds between two looks at all nodes and agents."),
+  interval: z.int().min(1).max(300).default(15).describe("Seconds between two looks at all nodes and agents."),
 });
 export type Rollout = z.infer<typeof Rollout>;
