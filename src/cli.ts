@@ -1,6 +1,7 @@
 /** The command table. Actions import what they need when they run: `bake --help` loads commander alone. */
 import { Argument, Command, CommanderError, Option } from "commander";
 import { addCatalog } from "./commands/catalog-table.ts";
+import { addEcs } from "./commands/ecs-table.ts";
 import type { DoctorOptions } from "./commands/doctor.ts";
 import type { FetchOptions } from "./commands/fetch.ts";
 import type { ImageOptions } from "./commands/image.ts";
@@ -236,6 +237,7 @@ takesProfile(program.command("doctor"))
   );
 
 addCatalog(program, ["-p, --profile <name>", "profiles/<name>.yaml, or a path to a profile"]);
+addEcs(program, ["-p, --profile <name>", "profiles/<name>.yaml, or a path to a profile"]);
 
 takesProfile(program.command("user-data"))
   .description("user-data of a node, with its secrets: to standard output, or to a file that only its owner reads")
