@@ -56,7 +56,8 @@ export const openRollout = async (
     );
   }
   const settings = buildkiteSettings(host.env);
-  const write = keepUserData === true ? undefined : await goldenUserData(file.name, profile);
+  const golden = keepUserData === true ? undefined : await goldenUserData(file.name, profile);
+  for (const warning of golden?.warnings ?? []) host.progress.note(`warning: ${warning}`);
   const where = region ?? target.region;
   const cloud = await openCloud(host, { region: where, home: where === target.region });
   const agents = makeAgents(makeHttp({ env: host.env, stall }), host, settings, { queues: [profile.agents.queue] });
@@ -72,7 +73,7 @@ export const openRollout = async (
         (await listPrivate(cloud)).map(
           ({ id, bakeId, status }): KnownImage => ({ id, bakeId, usable: status === "active" }),
         ),
-      userData: async (node) => write?.(node.hostname),
+      userData: async (node) => golden?.write(node.hostname),
     },
     self: {
       agentId: host.env["BUILDKITE_AGENT_ID"],
