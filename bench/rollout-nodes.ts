@@ -14,9 +14,11 @@ import { root } from "../src/host/root.ts";
 import { planNode } from "../src/plan/plan.ts";
 import { renderTree } from "../src/render/tree.ts";
 import { planTarget } from "../src/targets/index.ts";
+import { makeSshKey } from "../src/vm/ssh.ts";
 import { substitute } from "../src/trial/substitutions.ts";
 import { startBuildkite } from "../test/buildkite/emulator.ts";
 import { startEmulator } from "../test/huaweicloud/emulator.ts";
+import { newId } from "../test/huaweicloud/route.ts";
 import { bakedImage, ids, type Server } from "../test/huaweicloud/world.ts";
 import { readProfile } from "../test/plan-of.ts";
 import { cache, goldenImage, type StartedVm, startVm, testHost } from "../test/vm/golden-image.ts";
@@ -62,10 +64,12 @@ layInto(golden.image, at("next.qcow2"), differingFiles(nextPlan, golden, { sameI
 const files = { [imageIds.old]: golden.image, [imageIds.next]: at("next.qcow2") };
 say(`two images: ${golden.bakeId.slice(0, 10)} and ${nextBakeId.slice(0, 10)}`);
 
+const { publicKey: operatorKey } = await makeSshKey(host, folder);
 writeFileSync(at("token"), `${agentToken}\n`, { mode: 0o600 });
 writeFileSync(
   at("profiles/npu.yaml"),
   `extends: ${JSON.stringify(join(root, "profiles/2cards.yaml"))}
+ssh: { operatorKeys: [${JSON.stringify(operatorKey.trim())}] }
 secrets: { agentToken: { file: ${JSON.stringify(at("token"))} } }
 rollout: { wave: 5, canarySoak: 20, soak: 20, interval: 5, minHealthy: 4, readyTimeout: 900 }
 targets:
@@ -83,6 +87,7 @@ targets:
 const cloud = await startEmulator();
 const buildkite = await startBuildkite();
 const { world } = cloud;
+world.takes.changeOs = 20_000;
 const bakeIds = { [imageIds.old]: golden.bakeId, [imageIds.next]: nextBakeId };
 for (const [id, bakeId] of Object.entries(bakeIds)) {
   const rest = { architecture: "x86", firmware: "bios", tags: { "bake-profile": "npu", "bake-id": bakeId } } as const;
@@ -167,6 +172,20 @@ const connectAll = (server: Server): void => {
     buildkite.connect({ name: `${server.name}-${index}`, hostname: server.name, queue: "ascend", tags: [tag] });
 };
 
+const emulated = (name: string): Server => ({
+  id: newId(),
+  name,
+  imageId: imageIds.old,
+  flavorId: "s6.large.2",
+  zone: "cn-north-4a",
+  status: "ACTIVE",
+  address: "192.168.0.20",
+  addressId: undefined,
+  keyName: undefined,
+  diskSize: 40,
+  tags: {},
+});
+
 world.onBooted = (server) => {
   const node = nodes.get(server.name);
   if (node !== undefined) void bootVm(server, node).catch((error: unknown) => say(String(error)));
@@ -225,21 +244,14 @@ try {
     nodes.set(name, { api, vm: undefined, agents: new Map() });
   }
   for (const name of servers) {
-    const create = [
-      "ecs",
-      "create",
-      "--profile",
-      "npu",
-      "--image",
-      imageIds.old,
-      "--name",
-      name,
-      "--flavor",
-      "s6.large.2",
-      "--yes",
-    ];
-    if ((await bake(create)) !== 0) throw new Error(`${name} was not made`);
+    if (vmNames.includes(name)) {
+      const create = ["--image", imageIds.old, "--name", name, "--flavor", "s6.large.2", "--no-npus", "--yes"];
+      if ((await bake(["ecs", "create", "--profile", "npu", ...create])) !== 0) throw new Error(`${name} was not made`);
+    } else {
+      world.servers.push(emulated(name));
+    }
   }
+  for (const server of world.servers.filter(({ name }) => !vmNames.includes(name))) connectAll(server);
   for (const name of vmNames) {
     await nodes.get(name)?.api.waitForAgents(20 * 60_000);
     await sleep(2000);
