@@ -1,6 +1,7 @@
 /** The command table. Actions import what they need when they run: `bake --help` loads commander alone. */
 import { Argument, Command, CommanderError, Option } from "commander";
 import { addCatalog } from "./commands/catalog-table.ts";
+import { addEcs } from "./commands/ecs-table.ts";
 import { addRollout } from "./commands/rollout-table.ts";
 import type { DoctorOptions } from "./commands/doctor.ts";
 import type { FetchOptions } from "./commands/fetch.ts";
@@ -238,6 +239,7 @@ takesProfile(program.command("doctor"))
 
 const profileOption = ["-p, --profile <name>", "profiles/<name>.yaml, or a path to a profile"] as const;
 addCatalog(program, profileOption);
+addEcs(program, profileOption);
 addRollout(program, profileOption);
 
 takesProfile(program.command("user-data"))

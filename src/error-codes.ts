@@ -468,6 +468,22 @@ export const errorCodes = {
     title: "user-data that the cloud does not take",
     text: "It takes 32 KB before base64, compressed or not. Nothing was sent.",
   },
+  BK454: {
+    title: "the name of a server is taken",
+    text: "By a server made from another image, or by one that is not of this profile. `bake ecs create` changes no server that is there.",
+  },
+  BK455: {
+    title: "a server that would be no node",
+    text: "Its system disk is smaller than its image, or it could not fetch its token. Nothing was made.",
+  },
+  BK456: {
+    title: "a server did not come, or does not start",
+    text: "The cloud ended its job, and the server is not there. The same command again makes no second one while the first is there.",
+  },
+  BK457: {
+    title: "an AS group stays busy",
+    text: "It takes no change while it adds or removes members. Its scaling actions in the console say what it does.",
+  },
   BK501: {
     title: "a CI job ended badly",
     text: "The job on the checked node did not run, failed, or did not end in time.",

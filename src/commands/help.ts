@@ -83,6 +83,12 @@ const after: Readonly<Record<string, After>> = {
       ["bake user-data site --format base64 --output site.b64", "as the API takes it, mode 0600"],
     ],
   },
+  ecs: {
+    examples: [
+      ["bake ecs create -p site --image current --name npu-0008 --flavor kc1.large.4", "shown; --yes makes it"],
+    ],
+    exits: "0 made, shown or there already; 1 the profile has problems; 2 refused or failed",
+  },
   explain: {
     examples: [
       ["bake explain BK115", "what an error means"],

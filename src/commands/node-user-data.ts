@@ -1,21 +1,113 @@
-/** Golden user-data of nodes, with the profile's secrets: it goes to the cloud alone. */
+/** Makes the user-data of one node, for `bake user-data` and `bake ecs create`: the only place where the profile's secrets are read to be written. */
 import { readFile, stat } from "node:fs/promises";
 import { BakeError } from "../errors.ts";
-import { readTemplates } from "../host/root.ts";
-import type { Profile } from "../profile/schema.ts";
+import { planFor } from "./plan.ts";
+import { isPublicKey } from "../profile/schema.ts";
 import { readSecrets } from "../profile/secret-values.ts";
 import { instanceUserData, templateNames } from "../render/tree.ts";
-import { planFor } from "./plan.ts";
+import { stockInstanceUserData, stockTemplateNames } from "../render/stock.ts";
+import type { Instance } from "../node/concern.ts";
+import { userDataOrigins } from "../render/user-data.ts";
+import type { NodePlan } from "../plan/node-plan.ts";
+import { withoutSecretShapes } from "../secrets/shapes.ts";
+import { readTemplates } from "../host/root.ts";
+import { makeHost, storeOf } from "./host.ts";
+import { type Asked, planAsked, reportReview, stockTarget } from "./planned.ts";
+
+export interface NodeOptions {
+  /** The node's host name; undefined: the cloud's name for the server. */
+  readonly node?: string;
+  readonly authorizedKey: readonly string[];
+  readonly npus: boolean;
+  /** For a stock image: it becomes the node, from a mirror. */
+  readonly stock?: boolean;
+  readonly mirror?: string;
+}
+
+/** A label of a host name: agents' names begin with it. */
+const hostLabel = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+
+const readKeys = async (files: readonly string[]): Promise<string[]> =>
+  (
+    await Promise.all(
+      files.map(async (file) => {
+        const text = await readFile(file, "utf8").catch((error: unknown) => {
+          throw new BakeError("BK604", `${file} cannot be read: ${(error as Error).message}`);
+        });
+        const keys = text
+          .split("\n")
+          .map((line) => line.trim())
+          .filter((line) => line !== "" && !line.startsWith("#"));
+        if (keys.length === 0 || keys.some((key) => !isPublicKey(key))) {
+          throw new BakeError(
+            "BK604",
+            `${file} holds no public keys as in authorized_keys`,
+            "Name the .pub file, never the private key; options before the key belong to the host.",
+          );
+        }
+        return keys;
+      }),
+    )
+  ).flat();
+
+/** @throws BakeError BK604 for what cannot be a host name. Pure. */
+export const requireHostName = (name: string): void => {
+  if (hostLabel.test(name)) return;
+  throw new BakeError(
+    "BK604",
+    `${JSON.stringify(name)} cannot be a host name`,
+    "Small letters, digits and -, 63 at most, without a domain: agents' names begin with it.",
+  );
+};
+
+interface Writing {
+  readonly plan: NodePlan;
+  readonly write: (instance: Instance) => string;
+}
+
+const goldenOf = async ({ file: { name }, profile, trial }: Asked): Promise<Writing> => {
+  const plan = planFor({ name, profile, trial });
+  const templates = await readTemplates(templateNames(plan));
+  return { plan, write: (instance) => instanceUserData(plan, templates, instance) };
+};
+
+/** The node's files are named by their digest, so a lock must be there. @throws BakeError BK204, BK605 */
+const stockOf = async (asked: Asked, given: string | undefined): Promise<Writing> => {
+  const mirror = given ?? asked.profile.targets.huaweicloud?.mirror;
+  if (mirror === undefined || !/^https?:\/\/[!$%&(-;=A-Z_a-z~]+$/.test(mirror)) {
+    throw new BakeError(
+      "BK605",
+      mirror === undefined
+        ? "a stock image becomes a node from a mirror, and none is named"
+        : `${JSON.stringify(withoutSecretShapes(mirror))} is no mirror's URL`,
+      "Give --mirror http://host/path, or targets.huaweicloud.mirror. bake fetch --to makes a mirror.",
+    );
+  }
+  if (!asked.trial && asked.lock === undefined) {
+    throw new BakeError("BK204", `${asked.file.file} has no lock`, "Make one: bake lock.");
+  }
+  const { host } = await makeHost(process.stderr);
+  const { plan, templates, ...rendered } = await planAsked(host, storeOf(host), asked, stockTarget(asked));
+  const all = { ...templates, ...(await readTemplates(stockTemplateNames)) };
+  return { plan, write: (instance) => stockInstanceUserData(plan, all, instance, { mirror, rendered }) };
+};
+
+export interface NodeUserData {
+  /** Holds secrets where `holdsSecrets` says so: for the cloud, or a file that only its owner reads. */
+  readonly text: string;
+  readonly holdsSecrets: boolean;
+  /** For people; none of them has a secret. */
+  readonly warnings: readonly string[];
+}
 
 /**
- * Reads the secrets once.
- * @returns what writes the user-data of a node, by its host name.
- * @throws BakeError BK601 when a secret cannot be had.
+ * Reads the profile's secrets, and writes the user-data of one node with them.
+ * @returns undefined after problems of the profile were printed.
+ * @throws BakeError BK204, BK601, BK604, BK605
  */
-export const goldenUserData = async (name: string, profile: Profile): Promise<(hostname: string) => string> => {
-  const plan = planFor({ name, profile, trial: false });
-  const templates = await readTemplates(templateNames(plan));
-  const { values, problems } = await readSecrets(profile.secrets, {
+export const makeUserData = async (asked: Asked, options: NodeOptions): Promise<NodeUserData | undefined> => {
+  const { plan, write } = options.stock === true ? await stockOf(asked, options.mirror) : await goldenOf(asked);
+  const { values, problems, warnings } = await readSecrets(asked.profile.secrets, {
     environment: process.env,
     readFile: async (path) => ({ text: await readFile(path, "utf8"), mode: (await stat(path)).mode }),
   });
@@ -23,8 +115,28 @@ export const goldenUserData = async (name: string, profile: Profile): Promise<(h
     throw new BakeError(
       "BK601",
       `secrets that the profile names cannot be had:\n  ${problems.join("\n  ")}`,
-      "Nothing was changed. With --keep-user-data nodes keep what they were made with.",
+      "Nothing was written.",
     );
   }
-  return (hostname) => instanceUserData(plan, templates, { ...values, authorizedKeys: [], environment: {}, hostname });
+  const instance: Instance = {
+    ...values,
+    authorizedKeys: await readKeys(options.authorizedKey),
+    environment: options.npus ? {} : { BAKE_ABSENT: "npu" },
+    ...(options.node !== undefined && { hostname: options.node }),
+  };
+  const text = write(instance);
+  if (await reportReview(asked.file, text, userDataOrigins(plan, instance))) return undefined;
+  const shutOut = plan.loginKeys.length + instance.authorizedKeys.length === 0;
+  return {
+    text,
+    holdsSecrets: Object.keys(values).length > 0,
+    warnings: [
+      ...warnings,
+      ...(shutOut
+        ? [
+            "this user-data lets nobody log in: ssh.operatorKeys is empty and there is no --authorized-key. Without a key pair that the server is made with, there is no way in.",
+          ]
+        : []),
+    ],
+  };
 };

@@ -9,14 +9,17 @@ import { findImage, listCatalog, listPrivate } from "../huaweicloud/catalog/look
 import type { Cloud } from "../huaweicloud/client.ts";
 import { listNodes } from "../huaweicloud/nodes.ts";
 import type { Profile } from "../profile/schema.ts";
+import { makeBmsMover } from "../rollout/movers/bms.ts";
 import { makeEcsMover } from "../rollout/movers/ecs.ts";
-import type { SeenNode } from "../rollout/ports.ts";
+import { makeLiteServerMover } from "../rollout/movers/lite-server.ts";
+import type { Mover, SeenNode } from "../rollout/ports.ts";
 import { type KnownImage, lookAround, type World } from "../rollout/run.ts";
 import { type Look, lookOf } from "../rollout/look.ts";
 import type { Self } from "../rollout/waves.ts";
 import { makeHttp } from "../store/http.ts";
 import { tagValue } from "../targets/huaweicloud.ts";
-import { goldenUserData } from "./node-user-data.ts";
+import { makeUserData } from "./node-user-data.ts";
+import { readAsked } from "./planned.ts";
 import { type ProfileFile, readProfileFile, requireProfile } from "./profile-file.ts";
 
 /** Milliseconds without an answer of Buildkite. */
@@ -31,19 +34,51 @@ export interface RolloutContext {
   readonly self: Self;
 }
 
+/** What of the command line says which nodes, and how. */
+export interface WorldOptions {
+  readonly profile: string;
+  readonly region?: string;
+  readonly keepUserData?: boolean;
+  /** Of the nodes. */
+  readonly kind?: "ecs" | "lite-server" | "bms";
+  readonly keyPair?: string;
+  readonly keyUser?: string;
+}
+
+/** @throws BakeError BK701 where the kind wants more than was said. */
+const moverOf = (cloud: Cloud, host: Host, { kind = "ecs", keyPair, keyUser: userId }: WorldOptions): Mover => {
+  if (kind === "ecs") return makeEcsMover(cloud, host);
+  if (keyPair === undefined || (kind === "bms" && userId === undefined)) {
+    throw new BakeError(
+      "BK701",
+      `a change of nodes of the kind ${kind} wants ${kind === "bms" ? "a key pair and its user" : "a key pair"}`,
+      `The cloud takes no change there without: --key-pair NAME${kind === "bms" ? " --key-user ID" : ""}.`,
+    );
+  }
+  return kind === "bms"
+    ? makeBmsMover(cloud, host, { keyPair, userId: userId ?? "" })
+    : makeLiteServerMover(cloud, host, { keyPair });
+};
+
+/** @returns what makes the user-data of a node; undefined after problems were printed. @throws BakeError BK601 */
+const userDataOf = async (
+  profile: string,
+): Promise<((hostname: string) => Promise<string | undefined>) | undefined> => {
+  const asked = await readAsked({ profile });
+  if (asked === undefined) return undefined;
+  const write = async (node: string): Promise<string | undefined> =>
+    (await makeUserData(asked, { node, authorizedKey: [], npus: true }))?.text;
+  // Secrets that cannot be had are told before anything is changed.
+  return (await write("node")) === undefined ? undefined : write;
+};
+
 /**
  * Opens cloud and Buildkite for a profile.
  * @returns undefined after the profile's problems were printed.
  * @throws BakeError BK413 for a profile without the target, BK440 without Buildkite's variables, BK601 for secrets that cannot be had.
  */
-export const openRollout = async (
-  host: Host,
-  {
-    profile: name,
-    region,
-    keepUserData,
-  }: { readonly profile: string; readonly region?: string; readonly keepUserData?: boolean },
-): Promise<RolloutContext | undefined> => {
+export const openRollout = async (host: Host, options: WorldOptions): Promise<RolloutContext | undefined> => {
+  const { profile: name, region, keepUserData } = options;
   const file = await readProfileFile(name);
   const profile = requireProfile(file);
   if (profile === undefined) return undefined;
@@ -56,7 +91,8 @@ export const openRollout = async (
     );
   }
   const settings = buildkiteSettings(host.env);
-  const write = keepUserData === true ? undefined : await goldenUserData(file.name, profile);
+  const write = keepUserData === true ? undefined : await userDataOf(name);
+  if (keepUserData !== true && write === undefined) return undefined;
   const where = region ?? target.region;
   const cloud = await openCloud(host, { region: where, home: where === target.region });
   const agents = makeAgents(makeHttp({ env: host.env, stall }), host, settings, { queues: [profile.agents.queue] });
@@ -66,13 +102,13 @@ export const openRollout = async (
     profile,
     cloud,
     world: {
-      movers: [makeEcsMover(cloud, host)],
+      movers: [moverOf(cloud, host, options)],
       agents,
       images: async () =>
         (await listPrivate(cloud)).map(
           ({ id, bakeId, status }): KnownImage => ({ id, bakeId, usable: status === "active" }),
         ),
-      userData: async (node) => write?.(node.hostname),
+      userData: (node) => write?.(node.hostname) ?? Promise.resolve(undefined),
     },
     self: {
       agentId: host.env["BUILDKITE_AGENT_ID"],

@@ -266,7 +266,7 @@ export const calls = {
     path: "/autoscaling-api/v1/{project_id}/scaling_configuration",
     what: "see which AS configurations name an image",
     rights: ["autoscaling:configs:list"],
-    for: ["catalog"],
+    for: ["catalog", "rollout"],
   },
   changeImageTags: {
     service: "ims",

@@ -80,9 +80,9 @@ export interface JobState {
 }
 
 /** Looks at a job once; one that the cloud does not know (any more) is unknown. @throws CloudError */
-export const jobState = async (cloud: Cloud, id: string): Promise<JobState> => {
+export const jobState = async (cloud: Cloud, id: string, service: "ecs" | "bms" = "ecs"): Promise<JobState> => {
   try {
-    const job = await readJob(cloud, "ecs", id);
+    const job = await readJob(cloud, service, id);
     if (job.status === "SUCCESS") return { state: "done" };
     if (job.status !== "FAIL") return { state: "running" };
     return { state: "failed", reason: describeJob(id, job).join("\n") };

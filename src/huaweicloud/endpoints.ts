@@ -2,7 +2,17 @@
 import { BakeError } from "../errors.ts";
 
 /** Services that bake speaks to, and the host that each is reached at: public addresses are the VPC service's. */
-const hosts = { iam: "iam", ims: "ims", ecs: "ecs", evs: "evs", vpc: "vpc", eip: "vpc", as: "as" } as const;
+const hosts = {
+  iam: "iam",
+  ims: "ims",
+  ecs: "ecs",
+  evs: "evs",
+  vpc: "vpc",
+  eip: "vpc",
+  as: "as",
+  bms: "bms",
+  modelarts: "modelarts",
+} as const;
 
 export type Service = keyof typeof hosts;
 

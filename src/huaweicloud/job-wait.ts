@@ -23,7 +23,7 @@ const pause = 5000;
 export const waitForJob = async (
   cloud: Cloud,
   host: Pick<Host, "now" | "sleep" | "signal">,
-  call: "showJob" | "showImageJob",
+  call: "showJob" | "showImageJob" | "showBareMetalJob",
   id: string,
   { most, onLook }: { readonly most: number; readonly onLook?: (seconds: number) => void },
 ): Promise<Readonly<Record<string, unknown>>> => {

@@ -26,9 +26,11 @@ const Job = z.object({
 });
 export type CloudJob = z.infer<typeof Job>;
 
+const jobCalls = { ecs: "showJob", ims: "showImageJob", bms: "showBareMetalJob" } as const;
+
 /** @param service Whose job it is: each service has its own list. @throws CloudError */
-export const readJob = (cloud: Cloud, service: "ecs" | "ims", id: string): Promise<CloudJob> =>
-  cloud.call(service === "ecs" ? "showJob" : "showImageJob", { parameters: { job_id: id }, answer: Job });
+export const readJob = (cloud: Cloud, service: keyof typeof jobCalls, id: string): Promise<CloudJob> =>
+  cloud.call(jobCalls[service], { parameters: { job_id: id }, answer: Job });
 
 const subJobsOf = ({ entities }: CloudJob) => [...(entities?.sub_jobs ?? []), ...(entities?.sub_jobs_result ?? [])];
 

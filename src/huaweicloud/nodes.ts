@@ -88,13 +88,22 @@ const gone = ["DELETED", "SOFT_DELETED"];
 
 const pageSize = 1000;
 
-/** Every server, page by page: one call a thousand. @throws CloudError */
-export const listNodes = async (cloud: Cloud): Promise<CloudNode[]> => {
+/**
+ * Every server, page by page: one call a thousand.
+ * @param only `name`: of those alone that have this anywhere in theirs.
+ * @param call Whose servers.
+ * @throws CloudError
+ */
+export const listNodes = async (
+  cloud: Cloud,
+  only: { readonly name?: string } = {},
+  call: "listServers" | "listBareMetal" = "listServers",
+): Promise<CloudNode[]> => {
   const all = new Map<string, CloudNode>();
   // Pages are counted from 1.
   for (let page = 1, seen = 0; ; page += 1) {
-    const { count, servers } = await cloud.call("listServers", {
-      query: { limit: pageSize, offset: page },
+    const { count, servers } = await cloud.call(call, {
+      query: { ...only, limit: pageSize, offset: page },
       answer: Servers,
     });
     const before = all.size;
@@ -110,22 +119,39 @@ export const listNodes = async (cloud: Cloud): Promise<CloudNode[]> => {
 /** The tag that says which rollout a server is in. */
 export const holdTag = "bake-rollout";
 
-const changeHold = (cloud: Cloud, id: string, action: "create" | "delete", rollout: string): Promise<unknown> =>
-  cloud.call("changeServerTags", {
+type TagsCall = "changeServerTags" | "changeBareMetalTags";
+
+const changeHold = (
+  cloud: Cloud,
+  call: TagsCall,
+  id: string,
+  change: { readonly action: "create" | "delete"; readonly rollout: string },
+): Promise<unknown> =>
+  cloud.call(call, {
     parameters: { server_id: id },
-    body: { action, tags: [{ key: holdTag, value: rollout }] },
+    body: { action: change.action, tags: [{ key: holdTag, value: change.rollout }] },
     answer: z.unknown(),
   });
 
 /** Writes the tag, over another rollout's: who holds is seen by the next look. @throws CloudError */
-export const holdServer = async (cloud: Cloud, id: string, rollout: string): Promise<void> => {
-  await changeHold(cloud, id, "create", rollout);
+export const holdServer = async (
+  cloud: Cloud,
+  id: string,
+  rollout: string,
+  call: TagsCall = "changeServerTags",
+): Promise<void> => {
+  await changeHold(cloud, call, id, { action: "create", rollout });
 };
 
 /** Takes the tag off where it names this rollout; a server that is gone has none. @throws CloudError */
-export const releaseServer = async (cloud: Cloud, id: string, rollout: string): Promise<void> => {
+export const releaseServer = async (
+  cloud: Cloud,
+  id: string,
+  rollout: string,
+  call: TagsCall = "changeServerTags",
+): Promise<void> => {
   try {
-    await changeHold(cloud, id, "delete", rollout);
+    await changeHold(cloud, call, id, { action: "delete", rollout });
   } catch (error) {
     if (!(error instanceof CloudError) || error.status !== 404) throw error;
   }

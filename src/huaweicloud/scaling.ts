@@ -1,4 +1,4 @@
-/** AS groups: which servers are members of one. */
+/** AS groups of the project, and which servers are members of one. */
 import * as z from "zod";
 import { type Cloud, CloudError } from "./client.ts";
 
@@ -15,7 +15,7 @@ const Members = z.object({
 const pageSize = 100;
 
 /** All that a list of AS has, from 0 on: until a page is not full. */
-const pages = async <T>(
+export const scalingPages = async <T>(
   ask: (query: { readonly start_number: number; readonly limit: number }) => Promise<readonly T[]>,
 ): Promise<T[]> => {
   const all: T[] = [];
@@ -34,7 +34,7 @@ export interface GroupName {
 /** Every group of the project; none where the region has no such service. @throws CloudError */
 export const listGroups = async (cloud: Cloud): Promise<GroupName[]> => {
   try {
-    const groups = await pages(
+    const groups = await scalingPages(
       async (query) => (await cloud.call("listScalingGroups", { query, answer: Groups })).scaling_groups,
     );
     return groups.map(({ scaling_group_id: id, scaling_group_name: name }) => ({ id, name: name ?? id }));
@@ -48,7 +48,7 @@ export const listGroups = async (cloud: Cloud): Promise<GroupName[]> => {
 export const groupsOfServers = async (cloud: Cloud): Promise<ReadonlyMap<string, GroupName>> => {
   const of = new Map<string, GroupName>();
   for (const group of await listGroups(cloud)) {
-    const members = await pages(async (query) => {
+    const members = await scalingPages(async (query) => {
       const parameters = { scaling_group_id: group.id };
       return (await cloud.call("listScalingMembers", { parameters, query, answer: Members })).scaling_group_instances;
     });

@@ -56,6 +56,65 @@ export interface Mover {
   readonly changeState: (node: string, job: string | undefined) => Promise<ChangeState>;
 }
 
+/** A member of an AS group. */
+export interface SeenMember {
+  /** The server's ID. */
+  readonly id: string;
+  /** The configuration that it was made from; undefined for one that was added by hand. */
+  readonly configuration: string | undefined;
+  readonly state: "coming" | "in service" | "leaving" | "standby" | "unknown";
+  readonly health: "good" | "bad" | "starting";
+  /** AS takes others first when the group shrinks by itself. */
+  readonly isProtected: boolean;
+}
+
+/** How many members a group has: AS keeps `desired` of them. */
+export interface GroupSizes {
+  readonly min: number;
+  readonly max: number;
+  readonly desired: number;
+}
+
+/** An AS group as the cloud shows it. */
+export interface SeenGroup {
+  readonly id: string;
+  readonly name: string;
+  readonly sizes: GroupSizes;
+  /** What new members are made from. */
+  readonly configuration: string;
+  /** It adds or removes members right now: it takes no change of them. */
+  readonly isScaling: boolean;
+  /** Paused by a person, it makes no members. */
+  readonly isPaused: boolean;
+  readonly members: readonly SeenMember[];
+}
+
+/** What scales a group by itself. */
+export interface ScalingPolicy {
+  readonly id: string;
+  readonly name: string;
+  readonly isOn: boolean;
+}
+
+/** One AS group. All calls throw CloudError or BakeError, or the signal's reason; a busy group is waited for. */
+export interface ScalingGroup {
+  readonly look: () => Promise<SeenGroup>;
+  /**
+   * A configuration as the group's own, with another system. It has a name of its own: done twice it is as if done once.
+   * @returns its ID.
+   */
+  readonly configure: (system: WantedSystem, name: string) => Promise<string>;
+  /** New members are made from it. */
+  readonly use: (configuration: string) => Promise<void>;
+  readonly resize: (sizes: GroupSizes) => Promise<void>;
+  /** Members in service alone; the others, and those that have gone, are left out. */
+  readonly protect: (members: readonly string[], isProtected: boolean) => Promise<void>;
+  /** Takes members out and deletes their servers, and wants as many fewer. Ten at most; those that have gone are no mistake. */
+  readonly remove: (members: readonly string[]) => Promise<void>;
+  readonly policies: () => Promise<readonly ScalingPolicy[]>;
+  readonly switchPolicies: (policies: readonly string[], on: boolean) => Promise<void>;
+}
+
 /** An agent that is connected. */
 export interface SeenAgent {
   /** What `stop` takes. */

@@ -229,10 +229,13 @@ export const catalogRoutes: Routes = {
     },
   },
   "AS GET /autoscaling-api/v1/{project_id}/scaling_configuration": {
-    query: ["image_id", "start_number", "limit"],
+    query: ["image_id", "scaling_configuration_name", "start_number", "limit"],
+    // The name that is asked for may stand anywhere in a configuration's own.
     answer: ({ world, query }) => {
       const found = world.scalingConfigurations.filter(
-        ({ imageId }) => query["image_id"] === undefined || imageId === query["image_id"],
+        ({ imageId, name: called }) =>
+          (query["image_id"] === undefined || imageId === query["image_id"]) &&
+          called.includes(query["scaling_configuration_name"] ?? ""),
       );
       const [start, limit] = [Number(query["start_number"] ?? 0), Number(query["limit"] ?? 20)];
       if (limit > 100) throw new Refusal(400, "AS.0001", "limit is above 100.");

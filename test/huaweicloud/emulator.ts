@@ -69,6 +69,8 @@ const services: Readonly<Record<string, ServiceName>> = {
   evs: "evs",
   vpc: "vpc",
   as: "as",
+  bms: "bms",
+  modelarts: "modelarts",
 };
 
 interface Found {

@@ -11,7 +11,13 @@ const Tag = z.strictObject({ key: z.string().min(1).max(36), value: z.string().m
 const serverName = z.string().regex(/^[\u4e00-\u9fa5A-Za-z0-9_.-]{1,64}$/);
 const imageName = z.string().regex(/^(?! )[\u4e00-\u9fa5A-Za-z0-9_. -]{1,128}(?<! )$/);
 
+const Volume = z.strictObject({
+  volumetype: z.enum(["SAS", "SSD", "GPSSD", "ESSD"]),
+  size: z.int().min(10).max(32_768),
+});
+
 const Create = z.strictObject({
+  dry_run: z.boolean().optional(),
   server: z.strictObject({
     name: serverName,
     imageRef: z.string(),
@@ -27,6 +33,7 @@ const Create = z.strictObject({
       volumetype: z.enum(["SAS", "SSD", "GPSSD", "ESSD"]),
       size: z.int().min(40).max(1024),
     }),
+    data_volumes: z.array(Volume).min(1).max(23).optional(),
     publicip: z.strictObject({ id: z.string() }).optional(),
     server_tags: z.array(Tag).max(10).optional(),
     metadata: z.record(z.string().max(255), z.string().max(255)).optional(),
@@ -128,7 +135,12 @@ const count = (world: World, server: Server, by: 1 | -1): void => {
 
 const createServer = (asked: Asked): Given => {
   const { world, body, now, clientToken, jobFailure } = asked;
-  const { server: wanted } = bodyOf(Create, body, "Ecs.0005");
+  const { server: wanted, dry_run: isDry } = bodyOf(Create, body, "Ecs.0005");
+  if (isDry === true) {
+    refuseWrong(world, wanted);
+    zoneFor(world, wanted);
+    return { status: 202, body: {} };
+  }
   const digest = createHash("sha256").update(JSON.stringify(body)).digest("hex");
   const known = tokens.get(world) ?? new Map<string, { digest: string; until: number; job: string }>();
   tokens.set(world, known);

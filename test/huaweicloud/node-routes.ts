@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { serverOf, use } from "./making.ts";
 import { type Asked, bodyOf, boot, type Given, later, Refusal, type Routes, startJob } from "./route.ts";
+import { metalRoutes } from "./metal-routes.ts";
 import { isMember, memberStopped, scalingRoutes } from "./scaling-routes.ts";
 import type { Server, World } from "./world.ts";
 
@@ -90,6 +91,7 @@ const changeOs = (asked: Asked): Given => {
 
 export const nodeRoutes: Routes = {
   ...scalingRoutes,
+  ...metalRoutes,
   "ECS POST /v1/{project_id}/cloudservers/{server_id}/tags/action": {
     answer: ({ world, body, parameters }) => {
       const server = serverOf(world, parameters["server_id"]);

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import type { Job, Server, World } from "./world.ts";
 
-export type ServiceName = "iam" | "ims" | "ecs" | "evs" | "vpc" | "as";
+export type ServiceName = "iam" | "ims" | "ecs" | "evs" | "vpc" | "as" | "bms" | "modelarts";
 
 export interface Asked {
   readonly world: World;
@@ -59,12 +59,15 @@ export const refusalBody = (service: ServiceName, { status, code, message }: Ref
   switch (service) {
     case "iam":
       return { error: { code: status, message, title: code } };
+    case "modelarts":
+      return { error_code: code, error_msg: message };
     case "vpc":
       return { code, message, request_id: "in-the-body" };
     case "ims":
     case "ecs":
     case "evs":
     case "as":
+    case "bms":
       return { error: { code, message } };
     default:
       return service;
@@ -111,7 +114,7 @@ export const boot = (world: World, server: Server, at: number): void => {
 /** What a job shows of itself. What it does is done when the clock has come to it, not when it is asked for. */
 export const jobAnswer = (service: Job["service"], { world, now, parameters }: Asked): Given => {
   const job = world.jobs.find((each) => each.id === parameters["job_id"] && each.service === service);
-  if (job === undefined) throw new Refusal(404, service === "ecs" ? "Ecs.0032" : "IMG.0044", "The job does not exist.");
+  if (job === undefined) throw new Refusal(404, service === "ims" ? "IMG.0044" : "Ecs.0032", "The job does not exist.");
   const done = now >= job.readyAt;
   const { failure } = job;
   const status = !done ? "RUNNING" : failure === undefined ? "SUCCESS" : "FAIL";
@@ -122,7 +125,7 @@ export const jobAnswer = (service: Job["service"], { world, now, parameters }: A
       job_id: job.id,
       job_type: job.type,
       begin_time: new Date(now).toISOString(),
-      entities: done || job.service === "ecs" ? job.entities : {},
+      entities: done || job.service !== "ims" ? job.entities : {},
       ...(status === "FAIL" && { error_code: failure?.code, fail_reason: failure?.reason }),
     },
   };

@@ -77,6 +77,13 @@ export interface Server {
   bootedWith?: string;
 }
 
+export interface LiteServer {
+  id: string;
+  name: string;
+  imageId: string;
+  status: "RUNNING" | "STOPPING" | "STOPPED" | "STARTING" | "CHANGING_OS" | "CHANGE_OS_FAILED";
+}
+
 export interface ScalingMember {
   serverId: string;
   state: "PENDING" | "INSERVICE" | "REMOVING";
@@ -100,7 +107,7 @@ export interface ScalingGroup {
 
 export interface Job {
   id: string;
-  service: "ecs" | "ims";
+  service: "ecs" | "ims" | "bms";
   type: string;
   /** By the emulator's clock. */
   readyAt: number;
@@ -121,8 +128,12 @@ export interface World {
   keyPairs: string[];
   addresses: { id: string; address: string; bandwidthName: string }[];
   volumes: { id: string; name: string; serverId: string | undefined }[];
-  scalingConfigurations: { id: string; name: string; imageId: string }[];
+  scalingConfigurations: { id: string; name: string; imageId: string; rest?: Record<string, unknown> }[];
+  bareMetal: Server[];
+  liteServers: LiteServer[];
   scalingGroups: ScalingGroup[];
+  /** What changes how many members a group wants, by itself. */
+  scalingPolicies: { id: string; name: string; groupId: string; isOn: boolean; change: number }[];
   jobs: Job[];
   /** What a system does once it runs: a test lets its agents connect. Of servers made, and of those given another system. */
   onBooted?: (server: Server) => void;
@@ -157,6 +168,8 @@ export interface World {
     /** From the stop to the start of the new system. */
     changeOs: number;
     boot: number;
+    /** Until members that come are in service, and those that leave are gone. */
+    scale: number;
     /** Until AS has noticed that a member is stopped. */
     health: number;
   };
@@ -259,7 +272,10 @@ export const makeWorld = (): World => ({
   addresses: [],
   volumes: [],
   scalingConfigurations: [],
+  bareMetal: [],
+  liteServers: [],
   scalingGroups: [],
+  scalingPolicies: [],
   jobs: [],
   vpc: { id: ids.vpc, status: "OK" },
   subnet: { id: ids.subnet, vpcId: ids.vpc, dhcp: true, status: "ACTIVE", zone: "", cidr: "192.168.0.0/24" },
@@ -286,6 +302,7 @@ export const makeWorld = (): World => ({
     copy: 90_000,
     changeOs: 120_000,
     boot: 60_000,
+    scale: 90_000,
     health: 60_000,
   },
 });
