@@ -95,7 +95,8 @@ export const openRollout = async (host: Host, options: WorldOptions): Promise<Ro
   if (keepUserData !== true && write === undefined) return undefined;
   const where = region ?? target.region;
   const cloud = await openCloud(host, { region: where, home: where === target.region });
-  const agents = makeAgents(makeHttp({ env: host.env, stall }), host, settings, { queues: [profile.agents.queue] });
+  // Of all queues: agents of an older image may serve another one than the profile says now, and their jobs count as well.
+  const agents = makeAgents(makeHttp({ env: host.env, stall }), host, settings);
   return {
     host,
     file,
