@@ -571,6 +571,10 @@ export const errorCodes = {
     title: "a rollout that is over",
     text: "It is done or was stopped: it is not resumed. A new one leaves what is right already as it is.",
   },
+  BK712: {
+    title: "Buildkite shows no agents",
+    text: "Another organisation, or a token that may not see them: their jobs would be lost. Nothing was changed.",
+  },
 } as const satisfies Readonly<Record<`BK${number}`, Meaning>>;
 
 /** A code of the table: another one does not compile. */

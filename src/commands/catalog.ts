@@ -12,6 +12,7 @@ import { requireProjects, share as shareImage, shareChange } from "../huaweiclou
 import type { Stated } from "../huaweicloud/catalog/states.ts";
 import type { Cloud } from "../huaweicloud/client.ts";
 import { findLeftovers, formatLeftovers, onlyOlder, removeLeftovers } from "../huaweicloud/leftovers.ts";
+import { rolloutsFolder } from "../rollout/journal.ts";
 import { serverName, serverPrefix, tagValue } from "../targets/huaweicloud.ts";
 import { formatCatalog, formatImage, formatJudged, imageObject, type Shown } from "./catalog-text.ts";
 import { endOf, makeHost } from "./host.ts";
@@ -271,7 +272,7 @@ const journaledIds = async (folder: string): Promise<Set<string>> => {
 /** `bake catalog prune`. @returns the exit code: 1 when one that should have gone was left. */
 export const prune = (options: ChangeOptions & { readonly keep: number }): Promise<number> =>
   withCatalog(options, async ({ host, cloud, profileTag, tell }) => {
-    const rules = { keep: options.keep, journaled: await journaledIds(join("out", "rollouts")) };
+    const rules = { keep: options.keep, journaled: await journaledIds(rolloutsFolder) };
     const judged = await lookForPrune(cloud, profileTag, rules);
     const going = judged.filter(({ stays }) => stays.length === 0).map(({ image }) => image.id);
     const objects = judged.map((each) => ({ ...imageObject(each), stays: each.stays }));

@@ -65,11 +65,7 @@ interface Writing {
   readonly write: (instance: Instance) => string;
 }
 
-const goldenOf = async ({
-  file: { name },
-  profile,
-  trial,
-}: Pick<Asked, "profile" | "trial"> & { readonly file: Pick<Asked["file"], "name"> }): Promise<Writing> => {
+const goldenOf = async ({ file: { name }, profile, trial }: Asked): Promise<Writing> => {
   const plan = planFor({ name, profile, trial });
   const templates = await readTemplates(templateNames(plan));
   return { plan, write: (instance) => instanceUserData(plan, templates, instance) };
@@ -120,17 +116,20 @@ const secretsOf = async ({ secrets }: Profile): Promise<Pick<SecretValues, "valu
 
 /**
  * Reads the profile's secrets once, for the golden user-data of many nodes.
- * @returns what writes that of a node, by its host name.
+ * @returns what writes that of a node, by its host name; undefined after problems of the profile were printed.
  * @throws BakeError BK601
  */
 export const goldenUserData = async (
-  name: string,
-  profile: Profile,
-): Promise<{ readonly write: (hostname: string) => string; readonly warnings: readonly string[] }> => {
-  const { plan, write } = await goldenOf({ file: { name }, profile, trial: false });
-  const { values, warnings } = await secretsOf(profile);
+  asked: Asked,
+): Promise<{ readonly write: (hostname: string) => string; readonly warnings: readonly string[] } | undefined> => {
+  const { plan, write } = await goldenOf(asked);
+  const { values, warnings } = await secretsOf(asked.profile);
+  const instanceOf = (hostname: string): Instance => ({ ...values, authorizedKeys: [], environment: {}, hostname });
+  // That of one node is like those of all.
+  const sample = instanceOf("node");
+  if (await reportReview(asked.file, write(sample), userDataOrigins(plan, sample))) return undefined;
   return {
-    write: (hostname) => write({ ...values, authorizedKeys: [], environment: {}, hostname }),
+    write: (hostname) => write(instanceOf(hostname)),
     warnings: [
       ...warnings,
       ...(plan.loginKeys.length === 0

@@ -9,13 +9,10 @@ import { runRollout } from "../rollout/run.ts";
 import { apply, type RolloutState } from "../rollout/state.ts";
 import { reportFailure } from "./profile-file.ts";
 import { formatEnd, formatMoment, formatRows, rolloutObject } from "./rollout-text.ts";
-import { look, type RolloutContext } from "./rollout-world.ts";
+import { look, type RolloutContext, type WorldOptions } from "./rollout-world.ts";
 
-export interface RolloutOptions {
-  readonly profile: string;
-  readonly region?: string;
+export interface RolloutOptions extends WorldOptions {
   readonly json?: boolean;
-  readonly keepUserData?: boolean;
 }
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -103,7 +100,15 @@ export const requireOpen = ({ id, state }: FoundRollout): void => {
   );
 };
 
-export const requireProfileOf = ({ id, state }: FoundRollout, { file }: RolloutContext): void => {
+export const requireProfileOf = ({ id, state }: FoundRollout, { file, world }: RolloutContext): void => {
+  const missing = state.begun.nodes.find(({ kind }) => !world.movers.some((mover) => mover.kind === kind));
+  if (missing !== undefined) {
+    throw new BakeError(
+      "BK709",
+      `the rollout ${id} is of nodes of the kind ${missing.kind}`,
+      `Give --kind ${missing.kind}, and what it wants besides.`,
+    );
+  }
   if (state.begun.profile === file.name) return;
   throw new BakeError(
     "BK709",

@@ -29,6 +29,9 @@ export const addRollout = (program: Command, profileOption: readonly [string, st
       .description(description)
       .requiredOption(...profileOption)
       .option("--region <name>", "another region than the profile's")
+      .addOption(new Option("--kind <kind>", "what the nodes are (ecs)").choices(["ecs", "lite-server", "bms"]))
+      .option("--key-pair <name>", "key pair of the cloud, without which it changes no Lite Server and no bare metal")
+      .option("--key-user <id>", "IAM user of that key pair, for bare metal")
       .option("--json", "as JSON");
   const wave = (): Option => new Option("--wave <nodes>", "nodes a wave, or a share: 10%").argParser(share);
   const maxFailed = (): Option => new Option("--max-failed <number>", "nodes that may fail").argParser(number);

@@ -9,14 +9,17 @@ import { findImage, listCatalog, listPrivate } from "../huaweicloud/catalog/look
 import type { Cloud } from "../huaweicloud/client.ts";
 import { listNodes } from "../huaweicloud/nodes.ts";
 import type { Profile } from "../profile/schema.ts";
+import { makeBmsMover } from "../rollout/movers/bms.ts";
 import { makeEcsMover } from "../rollout/movers/ecs.ts";
-import type { SeenNode } from "../rollout/ports.ts";
+import { makeLiteServerMover } from "../rollout/movers/lite-server.ts";
+import type { Mover, SeenNode } from "../rollout/ports.ts";
 import { type KnownImage, lookAround, type World } from "../rollout/run.ts";
 import { type Look, lookOf } from "../rollout/look.ts";
 import type { Self } from "../rollout/waves.ts";
 import { makeHttp } from "../store/http.ts";
 import { tagValue } from "../targets/huaweicloud.ts";
 import { goldenUserData } from "./node-user-data.ts";
+import { readAsked } from "./planned.ts";
 import { type ProfileFile, readProfileFile, requireProfile } from "./profile-file.ts";
 
 /** Milliseconds without an answer of Buildkite. */
@@ -31,19 +34,39 @@ export interface RolloutContext {
   readonly self: Self;
 }
 
+/** What of the command line says which nodes, and how. */
+export interface WorldOptions {
+  readonly profile: string;
+  readonly region?: string;
+  readonly keepUserData?: boolean;
+  /** Of the nodes. */
+  readonly kind?: "ecs" | "lite-server" | "bms";
+  readonly keyPair?: string;
+  readonly keyUser?: string;
+}
+
+/** @throws BakeError BK701 where the kind wants more than was said. */
+const moverOf = (cloud: Cloud, host: Host, { kind = "ecs", keyPair, keyUser: userId }: WorldOptions): Mover => {
+  if (kind === "ecs") return makeEcsMover(cloud, host);
+  if (keyPair === undefined || (kind === "bms" && userId === undefined)) {
+    throw new BakeError(
+      "BK701",
+      `a change of nodes of the kind ${kind} wants ${kind === "bms" ? "a key pair and its user" : "a key pair"}`,
+      `The cloud takes no change there without: --key-pair NAME${kind === "bms" ? " --key-user ID" : ""}.`,
+    );
+  }
+  return kind === "bms"
+    ? makeBmsMover(cloud, host, { keyPair, userId: userId ?? "" })
+    : makeLiteServerMover(cloud, host, { keyPair });
+};
+
 /**
  * Opens cloud and Buildkite for a profile.
  * @returns undefined after the profile's problems were printed.
  * @throws BakeError BK413 for a profile without the target, BK440 without Buildkite's variables, BK601 for secrets that cannot be had.
  */
-export const openRollout = async (
-  host: Host,
-  {
-    profile: name,
-    region,
-    keepUserData,
-  }: { readonly profile: string; readonly region?: string; readonly keepUserData?: boolean },
-): Promise<RolloutContext | undefined> => {
+export const openRollout = async (host: Host, options: WorldOptions): Promise<RolloutContext | undefined> => {
+  const { profile: name, region, keepUserData } = options;
   const file = await readProfileFile(name);
   const profile = requireProfile(file);
   if (profile === undefined) return undefined;
@@ -56,18 +79,22 @@ export const openRollout = async (
     );
   }
   const settings = buildkiteSettings(host.env);
-  const golden = keepUserData === true ? undefined : await goldenUserData(file.name, profile);
+  const asked = keepUserData === true ? undefined : await readAsked({ profile: name });
+  // Secrets that cannot be had are told before anything is changed.
+  const golden = asked === undefined ? undefined : await goldenUserData(asked);
+  if (keepUserData !== true && golden === undefined) return undefined;
   for (const warning of golden?.warnings ?? []) host.progress.note(`warning: ${warning}`);
   const where = region ?? target.region;
   const cloud = await openCloud(host, { region: where, home: where === target.region });
-  const agents = makeAgents(makeHttp({ env: host.env, stall }), host, settings, { queues: [profile.agents.queue] });
+  // Of all queues: agents of an older image may serve another one than the profile says now, and their jobs count as well.
+  const agents = makeAgents(makeHttp({ env: host.env, stall }), host, settings);
   return {
     host,
     file,
     profile,
     cloud,
     world: {
-      movers: [makeEcsMover(cloud, host)],
+      movers: [moverOf(cloud, host, options)],
       agents,
       images: async () =>
         (await listPrivate(cloud)).map(

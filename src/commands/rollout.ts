@@ -3,7 +3,7 @@ import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import { randomName } from "../host/random-name.ts";
 import { wayBack } from "../rollout/back.ts";
-import { beganAt, findRollout, newId, openJournal, readRollout, requireId } from "../rollout/journal.ts";
+import { beganAt, findRollout, newId, openJournal, readRollout, requireId, stepIdOf } from "../rollout/journal.ts";
 import type { RolloutEvent } from "../rollout/journal-events.ts";
 import { fold, type RolloutState } from "../rollout/state.ts";
 import { planRollout, type PlanRequest, type RolloutPlan } from "../rollout/waves.ts";
@@ -213,7 +213,7 @@ export interface NodeOptions extends RolloutOptions {
 export const node = (name: string, options: NodeOptions): Promise<number> =>
   withContext({ ...options, keepUserData: options.keepUserData === true || options.yes !== true }, async (context) => {
     const rollout = options.rollout === undefined ? freshId(context.host) : requireId(options.rollout);
-    const folder = options.rollout === undefined ? rollout : requireId(`${rollout}.${name}`.slice(0, 43));
+    const folder = options.rollout === undefined ? rollout : stepIdOf(rollout, name);
     const before = await readRollout(folder).catch((error: unknown) => {
       if (error instanceof BakeError && error.code === "BK709") return undefined;
       throw error;

@@ -7,7 +7,7 @@ import type { NodeRecord, RolloutState } from "./state.ts";
 const isTouched = ({ state, stops, changeAt }: NodeRecord): boolean =>
   changeAt !== undefined || stops.size > 0 || (state !== "planned" && state !== "locked");
 
-export interface WayBack {
+interface WayBack {
   readonly nodes: readonly WantedNode[];
   /** Of the same fleet, untouched. */
   readonly bystanders: readonly Bystander[];

@@ -4,7 +4,7 @@ import { isRight, isUsable, type Look } from "./look.ts";
 import { type Action, mostTroubles, type Step, stepNode } from "./node-step.ts";
 import { hasFailed, isUnderWay, type NodeRecord, type RolloutState } from "./state.ts";
 
-export interface Decision {
+interface Decision {
   readonly events: readonly RolloutEvent[];
   readonly actions: readonly Action[];
   /** The look has to hold `extras` before more can be said. */
@@ -14,7 +14,7 @@ export interface Decision {
 }
 
 /** Milliseconds that a node which was ready may look otherwise when its wave has soaked: an agent that registers anew is no fault. */
-export const soakGrace = 120_000;
+const soakGrace = 120_000;
 
 const stands = (record: NodeRecord): boolean => !hasFailed(record) && !isUnderWay(record);
 
@@ -22,7 +22,7 @@ const stands = (record: NodeRecord): boolean => !hasFailed(record) && !isUnderWa
  * Nodes that take jobs: connected with all agents, from the old image or the new one, not stopping, and not on their way.
  * @param look Of the same moment.
  */
-export const countUsable = (state: RolloutState, look: Look, bakeIds: ReadonlySet<string>): number => {
+const countUsable = (state: RolloutState, look: Look, bakeIds: ReadonlySet<string>): number => {
   let count = 0;
   for (const record of state.nodes.values()) if (stands(record) && isUsable(look, record.plan, bakeIds)) count += 1;
   for (const node of state.begun.already) if (isUsable(look, node, bakeIds)) count += 1;

@@ -28,7 +28,7 @@ export const nodeStates = [
 export type NodeState = (typeof nodeStates)[number];
 
 /** Why a rollout pauses. */
-export const gateKinds = ["canary", "failures", "capacity", "held", "image", "queue", "api"] as const;
+const gateKinds = ["canary", "failures", "capacity", "held", "image", "queue", "api"] as const;
 export type GateKind = (typeof gateKinds)[number];
 
 /** Milliseconds in memory; in the journal a text that people can read. By Buildkite's clock as far as it is known. */

@@ -1,5 +1,6 @@
 /** Journals on the disk: `out/rollouts/<id>/journal.jsonl`. A line is on the disk before what it announces is called. */
-import { chmod, open, readdir, readFile, stat, truncate } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { chmod, open, readdir, readFile, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
 import { makeFolder } from "../host/make-folder.ts";
@@ -28,7 +29,17 @@ export const requireId = (id: string): string => {
 export const newId = (now: number, random: string): string =>
   `${new Date(now).toISOString().replace(/[-:]|\.\d+/g, "")}-${random}`;
 
-export const folderOf = (id: string): string => join(rolloutsFolder, requireId(id));
+/**
+ * The folder of one node's step of a rollout: a name that says it, or a digest where the node's name is no part of a path. Pure.
+ * @throws BakeError BK709
+ */
+export const stepIdOf = (rollout: string, node: string): string => {
+  const plain = `${requireId(rollout)}.${node}`;
+  if (idForm.test(plain)) return plain;
+  return `${rollout.slice(0, 26)}.${createHash("sha256").update(plain).digest("hex").slice(0, 16)}`;
+};
+
+const folderOf = (id: string): string => join(rolloutsFolder, requireId(id));
 
 export const lockOf = (id: string): string => join(folderOf(id), "lock");
 export const stopFileOf = (id: string): string => join(folderOf(id), "stop");
@@ -149,7 +160,7 @@ export const readRollout = async (id: string): Promise<FoundRollout> => {
   return { id, state };
 };
 
-/** IDs of journals, the oldest first. */
+/** IDs of journals, the one that began first before the others. */
 export const listRollouts = async (): Promise<string[]> => {
   const names = await readdir(rolloutsFolder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [];
@@ -158,15 +169,17 @@ export const listRollouts = async (): Promise<string[]> => {
   const found = await Promise.all(
     names
       .filter((name) => idForm.test(name))
-      .map(async (name) => {
-        const size = await stat(join(rolloutsFolder, name, fileName)).then(
-          ({ size: bytes }) => bytes,
-          () => 0,
-        );
-        return size > 0 ? [name] : [];
+      .map(async (name): Promise<{ name: string; at: string }[]> => {
+        const text = await readFile(join(rolloutsFolder, name, fileName), "utf8").catch(() => "");
+        const at = /^{"event":"begun","at":"([^"\n]+)"/.exec(text)?.[1];
+        return at === undefined ? [] : [{ name, at }];
       }),
   );
-  return found.flat().toSorted();
+  const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+  return found
+    .flat()
+    .toSorted((a, b) => order(a.at, b.at) || order(a.name, b.name))
+    .map(({ name }) => name);
 };
 
 /** The rollout that is named, or the newest. @throws BakeError BK708, BK709 */

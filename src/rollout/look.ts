@@ -2,7 +2,7 @@
 import type { SeenAgent, SeenNode } from "./ports.ts";
 
 /** What is asked only before a wave begins. */
-export interface Extras {
+interface Extras {
   /** IDs of frozen images that are not there any more. */
   readonly missing: readonly string[];
   /** Keys of queues that a person paused. */

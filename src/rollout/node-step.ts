@@ -19,7 +19,7 @@ export interface Step {
   readonly gate?: { readonly kind: GateKind; readonly reason: string };
 }
 
-export interface StepContext {
+interface StepContext {
   readonly state: RolloutState;
   readonly look: Look;
   /** Milliseconds, by the journal's clock. */

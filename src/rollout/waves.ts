@@ -141,6 +141,15 @@ const nodeRefusals = ({ nodes, rollout, back, look, self, begunAt }: PlanRequest
     ({ name, kind }) => `${name} (${kind})`,
     "Leave them out.",
   );
+  if (look.agents.size === 0) {
+    refusals.push(
+      new BakeError(
+        "BK712",
+        "Buildkite shows no agent at all: nobody would see jobs that run on these nodes",
+        "Look at BUILDKITE_ORGANIZATION_SLUG, and at what the token may read.",
+      ),
+    );
+  }
   const own = hostLabel(self.hostname);
   const agentHost = [...look.agents.values()]
     .flat()

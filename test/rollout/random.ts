@@ -1,6 +1,6 @@
 /** A seeded generator: the same seed, the same fleet and faults. */
 
-export interface Random {
+interface Random {
   /** 0 to 1, without 1. */
   readonly next: () => number;
   /** A whole number from `least` to `most`. */

@@ -50,7 +50,7 @@ export interface Server {
   };
 }
 
-export interface Timing {
+interface Timing {
   /** Milliseconds. */
   readonly change: number;
   readonly boot: number;

@@ -12,6 +12,7 @@ import {
   readEvents,
   readRollout,
   requireId,
+  stepIdOf,
 } from "../../src/rollout/journal.ts";
 import { lineOf, type RolloutEvent } from "../../src/rollout/journal-events.ts";
 import { hostileStrings } from "../hostile.ts";
@@ -106,17 +107,29 @@ test("IDs are parts of a path and values of a tag", () => {
     expect(() => requireId(id), id).toThrow(expect.objectContaining({ code: "BK709" }));
 });
 
+test("the step of one node has a folder of its own, whatever the node is called", () => {
+  expect(stepIdOf("build-17", "npu-0002")).toBe("build-17.npu-0002");
+  const odd = ["节点", "a/b", "..", "a".repeat(60), `${"a".repeat(60)}b`].map((name) => stepIdOf("build-17", name));
+  expect(new Set(odd).size).toBe(odd.length);
+  for (const id of odd) expect(requireId(id)).toBe(id);
+});
+
 test("the newest is found; folders without a journal are none", async () => {
   await expect(findRollout(undefined)).rejects.toMatchObject({ code: "BK709" });
   const [first] = await whole();
   if (first === undefined) throw new Error("too short");
   for (const id of ["20261127T025000Z-b", "20261126T025000Z-c"]) {
     mkdirSync(join("out/rollouts", id), { recursive: true });
-    writeFileSync(join("out/rollouts", id, "journal.jsonl"), lineOf(first));
+    const at = id.includes("1127") ? first.at : first.at - 86_400_000;
+    writeFileSync(join("out/rollouts", id, "journal.jsonl"), lineOf({ ...first, at }));
   }
   mkdirSync("out/rollouts/20261128T025000Z-d");
   writeFileSync("out/rollouts/zzz", "");
   expect(await listRollouts()).toEqual(["20261126T025000Z-c", "20261127T025000Z-b"]);
+  expect((await findRollout(undefined)).id).toBe("20261127T025000Z-b");
+  // A step of one node, whose ID sorts behind all moments, began before.
+  mkdirSync("out/rollouts/build-17.n1");
+  writeFileSync("out/rollouts/build-17.n1/journal.jsonl", lineOf({ ...first, at: first.at - 1000 }));
   expect((await findRollout(undefined)).id).toBe("20261127T025000Z-b");
   await expect(findRollout("20261128T025000Z-d")).rejects.toMatchObject({ code: "BK709" });
 });

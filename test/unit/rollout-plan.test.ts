@@ -119,6 +119,12 @@ describe("refused", () => {
     expect(await refusals(fleet(0))).toEqual([expect.stringContaining("BK701")]);
   });
 
+  test("where Buildkite shows no agents at all", async () => {
+    const world = fleet(2);
+    for (const number of [1, 2]) first(world, number).agents = [];
+    expect(await refusals(world)).toEqual([expect.stringContaining("BK712")]);
+  });
+
   test("members of an AS group, by its name", async () => {
     const world = fleet(2);
     first(world).group = { id: "g", name: "ascend-workers" };

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { hasFailed } from "../../src/rollout/state.ts";
 import type { PlanRequest } from "../../src/rollout/waves.ts";
-import { begin, goOn, Killed, settingsOf, stateOf } from "../rollout/rolling.ts";
+import { begin, goOn, Killed, requestOf, settingsOf, stateOf } from "../rollout/rolling.ts";
 import { randomOf } from "../rollout/random.ts";
 import { cloudError, buildkiteDown, type Server, TestWorld } from "../rollout/world.ts";
 
@@ -112,6 +112,31 @@ describe("killed", () => {
     await expect(goOn(world, { signal: controller.signal })).rejects.toThrow("interrupted");
     expect((await goOn(world)).status).toBe("done");
     expect(changes(world)).toEqual([1, 1, 1]);
+  });
+});
+
+describe("the step of one node, from another machine that has no journal", () => {
+  test("goes on where it was: with the image there, its agents alone are waited for", async () => {
+    const world = fleet(2);
+    const each = server(world, 1);
+    [each.image, each.agents, each.heldBy] = ["new", [], "rollout-1"];
+    each.bootsAt = world.now + 60_000;
+    const request = await requestOf(world, "new");
+    await start(world, { minHealthy: 0 }, { nodes: request.nodes.filter(({ seen }) => seen.id === each.id) });
+    const state = await goOn(world);
+    expect([state.status, stateOf(state), changes(world)]).toEqual(["done", ["npu-0001 unlocked"], [0, 0]]);
+    expect(each.heldBy).toBeUndefined();
+  });
+
+  test("while the cloud changes it, nothing is sent", async () => {
+    const world = fleet(2);
+    const each = server(world, 1);
+    [each.agents, each.heldBy] = [[], "rollout-1"];
+    each.change = { to: "new", until: world.now + 300_000, fails: undefined };
+    const request = await requestOf(world, "new");
+    await start(world, { minHealthy: 0 }, { nodes: request.nodes.filter(({ seen }) => seen.id === each.id) });
+    const state = await goOn(world);
+    expect([state.status, stateOf(state), changes(world)]).toEqual(["done", ["npu-0001 unlocked"], [0, 0]]);
   });
 });
 
