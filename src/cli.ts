@@ -22,6 +22,7 @@ import {
   withProfiles,
 } from "./commands/command-line.ts";
 import { addHelp } from "./commands/help.ts";
+import { addPipeline } from "./commands/pipeline-table.ts";
 import { endUncaught, installLastResort } from "./commands/last-resort.ts";
 import type { Shell } from "./commands/completion.ts";
 import { version } from "./host/version.ts";
@@ -241,6 +242,8 @@ const profileOption = ["-p, --profile <name>", "profiles/<name>.yaml, or a path 
 addCatalog(program, profileOption);
 addEcs(program, profileOption);
 addRollout(program, profileOption);
+
+addPipeline(program);
 
 takesProfile(program.command("user-data"))
   .description("user-data of a node, with its secrets: to standard output, or to a file that only its owner reads")

@@ -15,6 +15,7 @@ const tools = {
   "buildkite-agent": "BAKE_TEST_AGENT",
   goss: "BAKE_TEST_GOSS",
   "cloud-init's schema": "BAKE_TEST_CLOUD_INIT_SCHEMA",
+  "Buildkite's schema of pipelines": "BAKE_TEST_PIPELINE_SCHEMA",
   "docker-registry": "BAKE_TEST_REGISTRY",
   docker: "BAKE_TEST_DOCKER",
   buildx: "BAKE_TEST_BUILDX",

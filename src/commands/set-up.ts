@@ -34,7 +34,7 @@ const modelClients = {
 } as const;
 
 /** Python packages in a folder that only tests see, once. @returns the folder. */
-const pythonPackages = async (host: Host, requirement: string): Promise<string> => {
+const pythonPackages = async (host: Host, requirement: string, options: readonly string[] = []): Promise<string> => {
   const folder = join(host.cacheDir, "test", "python", requirement);
   if (await exists(folder)) return folder;
   const fresh = `${folder}.new`;
@@ -43,7 +43,7 @@ const pythonPackages = async (host: Host, requirement: string): Promise<string> 
   await host.progress.step(`test-${requirement}`, `install ${requirement}`, () =>
     host.run(
       "python3",
-      ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", fresh, requirement],
+      ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", ...options, "--target", fresh, requirement],
       {
         timeout: 600_000,
       },
@@ -97,6 +97,8 @@ export const setUpForTests = async (): Promise<number> => {
     const clients: Record<string, string> = {};
     for (const [name, requirement] of Object.entries(modelClients))
       clients[name] = await pythonPackages(host, requirement);
+    // For its file alone: Buildkite's schema of pipelines.
+    const sdk = await pythonPackages(host, "buildkite-sdk==0.12.0", ["--no-deps"]);
     const interpreters: Record<string, string> = {};
     for (const [name, version] of Object.entries(nodes)) interpreters[name] = await nodeOf(host, version);
     await writeFile(
@@ -107,6 +109,7 @@ export const setUpForTests = async (): Promise<number> => {
         BAKE_TEST_PACKER: packer,
         BAKE_TEST_CRANE: crane,
         BAKE_TEST_AGENT: built["buildkite-agent"],
+        BAKE_TEST_PIPELINE_SCHEMA: join(sdk, "buildkite_sdk/schema.json"),
         BAKE_TEST_GOSS: built.goss,
         BAKE_TEST_CLOUD_INIT_SCHEMA: join(
           cloudInit,

@@ -1,0 +1,34 @@
+/** The command `bake pipeline`, for the command table: it loads commander alone. */
+import { type Command, InvalidArgumentError } from "commander";
+import { repeatable, takesProfiles, withProfiles } from "./command-line.ts";
+import type { PipelineCommandOptions } from "./pipeline.ts";
+
+const from = (least: number, greatest: number) => (text: string) => {
+  if (!/^\d{1,4}$/.test(text) || Number(text) < least || Number(text) > greatest)
+    throw new InvalidArgumentError(`a number from ${least} to ${greatest} is wanted`);
+  return Number(text);
+};
+
+/** Adds `pipeline`. */
+export const addPipeline = (program: Command): void => {
+  takesProfiles(program.command("pipeline"))
+    .description("print a Buildkite pipeline: bake, verify, promote, roll out; for buildkite-agent pipeline upload")
+    .requiredOption("--queue <key>", "queue whose agents run its steps; none that is rolled")
+    .addOption(
+      repeatable(
+        "--to <nodes>",
+        "TAG=VALUE, or NODE,NODE: what is rolled out; PROFILE:… where there are several profiles",
+      ),
+    )
+    .option("--verify-pipeline <slug>", "pipeline whose build has to pass on a server with the new image")
+    .option("--flavor <name>", "flavor of that server")
+    .option("--wave <number>", "nodes of a wave, where nodes are named", from(1, 50), 5)
+    .option("--soak <minutes>", "how long a wave stays ready before the next, where nodes are named", from(0, 1440), 10)
+    .option("--json", "the pipeline as JSON")
+    .action(
+      withProfiles<PipelineCommandOptions>(async (options, profiles) => {
+        const { pipeline } = await import("./pipeline.ts");
+        process.exitCode = await pipeline(options, profiles);
+      }),
+    );
+};
