@@ -133,7 +133,7 @@ export const imageReport: Report = {
       results: results({
         [idOf("G24")]: {
           expected: "exit-status 0",
-          found: 'exit-status 1; prints ERROR: no builder "cachebuilder2" found',
+          found: "exit-status 1; prints Error response from daemon: No such image: moby/buildkit:v0.19.0",
           detail: "expected exit-status 0; found exit-status 1",
         },
         [idOf("G27")]: { detail: "goss did not report it" },
