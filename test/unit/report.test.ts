@@ -112,7 +112,7 @@ describe("a report", () => {
     const nodes = elementsOf(
       reportPage({
         ...imageReport,
-        image: { ...rest, items: rest.items.map(({ size: _, files: __, ...item }) => item) },
+        image: { ...rest, items: rest.items.map(({ size: _bytes, files: _files, ...item }) => item) },
         nodes: [],
         disk: undefined,
         steps: [],
