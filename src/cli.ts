@@ -86,6 +86,7 @@ takesProfiles(program.command("validate"))
     "--explain [setting]",
     "every value, where it was set, and what follows from it; or one, such as agents.spawn",
   )
+  .option("--watch", "go on: again whenever a file of the profile or its lock changes, until Ctrl-C")
   .action(
     withProfiles(async (options: ValidateOptions, profiles) => {
       const { validate } = await import("./commands/validate.ts");
@@ -214,6 +215,7 @@ takesProfile(program.command("check"))
   .option("--json", "results as JSON")
   .option("--junit <file>", "write the results as JUnit XML too")
   .option("--annotation <file>", "write Markdown for buildkite-agent annotate too")
+  .option("--report <file>", "write a page to look at too, HTML in one file: a row a host")
   .option("--bundle <file>", "write a support bundle too: logs and states without secrets, a .tar.gz")
   .action(
     withProfile(async (options: CheckOptions) => {

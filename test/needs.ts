@@ -27,6 +27,7 @@ const tools = {
   "Node.js 20.18": "BAKE_TEST_NODE_20_18",
   "Node.js 22": "BAKE_TEST_NODE_22",
   "Node.js 24": "BAKE_TEST_NODE_24",
+  chromium: "BAKE_TEST_CHROMIUM",
 } as const;
 
 export type Tool = keyof typeof tools;

@@ -4,6 +4,7 @@
 export const rooms: readonly (readonly [name: string, what: string])[] = [
   ["cli.ts", "the command table; a command is loaded when it runs"],
   ["commands/", "one file a verb: reads flags, calls the rooms below, prints"],
+  ["report/", "report.html: what was baked, what came of its check, as one page"],
   ["bake/", "Packer's run, in a local VM or in the cloud; what makes an image of it"],
   ["rollout/", "nodes to an image in waves: plan, the state of each node, gates, journal; movers, one a kind of node"],
   ["trial/", "what --trial replaces, stand-in artifacts and the stand-in base"],

@@ -46,6 +46,35 @@ const ImageRecord = z.strictObject({
 });
 export type ImageRecord = z.infer<typeof ImageRecord>;
 
+/** What is read of an image's record, whatever target it is of. */
+const AnyRecord = z.object({
+  bakeId: z.string(),
+  target: z.string().default(""),
+  architecture: z.string().optional(),
+  madeAt: z.string().optional(),
+  accelerator: z.string().optional(),
+  file: z.string().optional(),
+  size: z.number().optional(),
+  sha256: z.string().optional(),
+  base: z.object({ name: z.string(), sha256: z.string() }).optional(),
+  region: z.string().optional(),
+  imageId: z.string().optional(),
+  imageName: z.string().optional(),
+  sourceImage: z.string().optional(),
+  artifacts: z.array(z.object({ name: z.string(), version: z.string(), sha256: z.string() })).default([]),
+  steps: recordParts.steps.default([]),
+});
+export type AnyRecord = z.infer<typeof AnyRecord>;
+
+/** A record as it stands in a file, compared with nothing; undefined where there is none that can be read. */
+export const readRecord = async (file: string): Promise<AnyRecord | undefined> => {
+  try {
+    return AnyRecord.parse(JSON.parse(await readFile(file, "utf8")));
+  } catch {
+    return undefined;
+  }
+};
+
 /**
  * The record of the image in `folder`. The image is read and compared with its digest.
  * @returns undefined when it is not whole, or was baked from other inputs.

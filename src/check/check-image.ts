@@ -59,7 +59,7 @@ export interface CheckInput {
 }
 
 /** What was seen of one boot. */
-interface BootReport {
+export interface BootReport {
   /** Names under which the agents registered, in order of their index. */
   readonly agents: readonly string[];
   /** One for each agent, in that order; after the reboot, and in a brief check, for the first one alone. */

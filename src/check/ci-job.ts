@@ -13,6 +13,12 @@ const milestones = ["checked-out", "built", "cached", "ran", "metadata-closed", 
 /** The line of a job's log that says so. Pure. */
 export const milestone = (name: (typeof milestones)[number]): string => `milestone ${name}`;
 
+/** How many steps of the second build, of a fresh builder, came out of the agent's cache, by the job's log. Pure. */
+export const cachedSteps = (log: string): number => {
+  const lines = log.split("\n").map((text) => text.trimEnd());
+  return lines.slice(lines.indexOf(milestone("built"))).filter((text) => /^#\d+ CACHED/.test(text)).length;
+};
+
 /** Every device that the agent's jobs get, as absolute paths. Pure. */
 export const devicesOf = (agent: PlannedAgent): string[] => [...agent.devices, ...sharedNpuDevices];
 

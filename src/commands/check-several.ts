@@ -1,46 +1,36 @@
 /** `bake check` of many hosts at once, and what CI reads of a check: JUnit and an annotation. */
-import { writeFile } from "node:fs/promises";
-import {
-  exitCodeOfAll,
-  exitCodeOfNode,
-  formatAnnotation,
-  formatSideBySide,
-  type NodeReport,
-  summaryLine,
-} from "../check/compare.ts";
+import { exitCodeOfAll, exitCodeOfNode, formatAnnotation, formatSideBySide, summaryLine } from "../check/compare.ts";
 import { formatJunit } from "../check/junit.ts";
 import { formatFailures } from "../check/rows.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { formatSshTarget, type SshTarget } from "../vm/ssh.ts";
+import type { ReportedNode } from "../report/input.ts";
+import { type About, nodesPage, writeReport } from "./report-file.ts";
 import { paintFor, reportObject } from "./report.ts";
 
-/** Files that CI reads, where they were asked for. */
+/** Files that CI and people read, where they were asked for. */
 export interface ReportFiles {
   readonly junit?: string;
   readonly annotation?: string;
+  readonly report?: string;
 }
 
-/** Writes them. @throws BakeError BK518 */
+/** Writes them. @param page The text of the report, for what was found. @throws BakeError BK518 */
 export const writeReports = async (
-  { junit, annotation }: ReportFiles,
+  { junit, annotation, report }: ReportFiles,
   profile: string,
-  nodes: readonly NodeReport[],
+  nodes: readonly ReportedNode[],
+  page: (nodes: readonly ReportedNode[]) => string | Promise<string>,
 ): Promise<void> => {
-  for (const [file, text] of [
-    [junit, formatJunit(profile, nodes)],
-    [annotation, formatAnnotation(profile, nodes)],
-  ] as const) {
-    if (file === undefined) continue;
-    await writeFile(file, text).catch((error: Error) => {
-      throw new BakeError("BK518", `${file} cannot be written: ${error.message}`);
-    });
-  }
+  if (junit !== undefined) await writeReport(junit, formatJunit(profile, nodes));
+  if (annotation !== undefined) await writeReport(annotation, formatAnnotation(profile, nodes));
+  if (report !== undefined) await writeReport(report, await page(nodes));
 };
 
 /** What a host says of itself, where it could be reached. */
-interface Seen extends NodeReport {
+interface Seen extends ReportedNode {
   readonly node: Readonly<Record<string, unknown>>;
   readonly failure?: BakeError;
 }
@@ -65,8 +55,13 @@ const inParallel = async <In, Out>(list: readonly In[], work: (item: In) => Prom
 export const checkSeveral = async (
   host: Host,
   targets: readonly SshTarget[],
-  look: (target: SshTarget) => Promise<Pick<Seen, "results" | "problems" | "node">>,
-  { plan, json, files }: { readonly plan: NodePlan; readonly json: boolean; readonly files: ReportFiles },
+  look: (target: SshTarget) => Promise<Pick<Seen, "results" | "problems" | "node" | "facts">>,
+  {
+    plan,
+    json,
+    files,
+    secrets,
+  }: Pick<About, "secrets"> & { readonly plan: NodePlan; readonly json: boolean; readonly files: ReportFiles },
 ): Promise<number> => {
   const nodes = await inParallel(targets, async (target): Promise<Seen> => {
     const name = formatSshTarget(target);
@@ -85,12 +80,14 @@ export const checkSeveral = async (
       };
     }
   });
-  await writeReports(files, plan.profile, nodes);
+  await writeReports(files, plan.profile, nodes, (all) =>
+    nodesPage({ profile: plan.profile, trial: plan.trial, now: host.now(), secrets }, all),
+  );
   const exitCode = exitCodeOfAll(nodes);
   if (json) {
-    const hosts = nodes.map(({ node, results, problems, failure, ...each }) => ({
+    const hosts = nodes.map(({ node, results, problems, failure, name }) => ({
       ...reportObject(plan, node, results, { problems, exitCode: exitCodeOfNode({ results, problems }) }),
-      name: each.name,
+      name,
       ...(failure !== undefined && { failure: { code: failure.code, message: failure.message, help: failure.help } }),
     }));
     process.stdout.write(

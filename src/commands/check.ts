@@ -5,14 +5,12 @@ import { collect, writeBundle } from "../check/bundle.ts";
 import {
   checkHost,
   compareBakeIds,
-  type HostIdentity,
   identify,
   openRootShell,
   requireArchitecture,
   type RootShell,
 } from "../check/check-host.ts";
-import { checkImage, dataDiskFor } from "../check/check-image.ts";
-import { knownSecrets } from "../check/known-secrets.ts";
+import { checkImage, type CheckReport, dataDiskFor } from "../check/check-image.ts";
 import { type HostOutput, onHostScript } from "../check/on-host.ts";
 import type { CheckResult } from "../check/results.ts";
 import { formatSshTarget, parseSshTarget, sshToHost, type SshTarget } from "../vm/ssh.ts";
@@ -21,15 +19,18 @@ import { exists } from "../host/exists.ts";
 import type { Host } from "../host/host.ts";
 import { type Architecture } from "../artifact.ts";
 import { lockedFor } from "../lock/lock.ts";
-import type { Profile } from "../profile/schema.ts";
+import type { Fact } from "../report/input.ts";
 import { planTarget } from "../targets/index.ts";
 import { readTemplates } from "../host/root.ts";
 import type { Store } from "../store/store.ts";
 import { bakeNeeds, installPackages } from "../toolchain/packages.ts";
 import { ensureTool } from "../toolchain/ensure.ts";
 import { checkSeveral, writeReports } from "./check-several.ts";
+import { describeHost, hostFacts } from "./describe-host.ts";
 import { endOf, makeHost, storeOf } from "./host.ts";
 import { type Asked, planAsked, type Planned, readAsked } from "./planned.ts";
+import { type About, imagePage, nodesPage } from "./report-file.ts";
+import { secretsHere } from "./secrets-here.ts";
 import { exitCodeOf, formatImageReport, formatReport, imageResults, paintFor, reportObject } from "./report.ts";
 
 export interface CheckOptions {
@@ -43,6 +44,8 @@ export interface CheckOptions {
   readonly bundle?: string;
   readonly junit?: string;
   readonly annotation?: string;
+  /** HTML, for people. */
+  readonly report?: string;
 }
 
 /** What came of looking at a node. */
@@ -52,6 +55,12 @@ interface Looked {
   readonly node: Readonly<Record<string, unknown>>;
   /** What could not be checked, and why. */
   readonly problems: readonly string[];
+  /** For the report, besides. */
+  readonly facts?: readonly Fact[];
+  readonly boots?: CheckReport["boots"];
+  readonly panics?: readonly string[];
+  /** The folder of the image, where its record lies beside it. */
+  readonly folder?: string;
   /** Printed before and after the table. */
   readonly before: string;
   readonly after?: string;
@@ -76,14 +85,15 @@ export const check = async (options: CheckOptions): Promise<number> => {
   if (targets.length > 1 && options.bundle !== undefined) return usage("--bundle takes one host at a time");
   const [target] = targets;
   const json = options.json === true;
-  const { host, saveDurations } = await makeHost(json ? process.stderr : process.stdout);
+  const { host, progress, saveDurations } = await makeHost(json ? process.stderr : process.stdout);
   try {
-    for (const file of [options.bundle, options.junit, options.annotation])
+    for (const file of [options.bundle, options.junit, options.annotation, options.report])
       if (file !== undefined) await requireFolder(file);
     const asked = await readAsked(options);
     if (asked === undefined) return 2;
     if (asked.trial) host.progress.note(`TRIAL of ${asked.file.file}: compared with the plan of stand-in sources`);
     const secrets = await secretsHere(asked.profile, host);
+    const about = (): About => ({ profile: asked.file.name, trial: asked.trial, now: host.now(), secrets });
     const keep: Keep = {
       outputs: options.bundle === undefined ? undefined : new Map(),
       save: async (report) => {
@@ -104,7 +114,7 @@ export const check = async (options: CheckOptions): Promise<number> => {
           host,
           targets,
           (each) => lookAtHost(host, store, asked, planned, { target: each, secrets, keep, goss }),
-          { plan: planned.plan, json, files: options },
+          { plan: planned.plan, json, files: options, secrets },
         );
       }
       const looked =
@@ -118,7 +128,11 @@ export const check = async (options: CheckOptions): Promise<number> => {
             ? asked.folder
             : String(options.image)
           : formatSshTarget(target);
-      await writeReports(options, planned.plan.profile, [{ name, ...looked }]);
+      await writeReports(options, planned.plan.profile, [{ name, ...looked }], (nodes) =>
+        target === undefined
+          ? imagePage(about(), { folder: looked.folder, ...planned, profile: asked.profile, progress, nodes })
+          : nodesPage(about(), nodes),
+      );
       const exitCode = exitCodeOf(looked.results, looked.problems.length > 0);
       const object = reportObject(planned.plan, looked.node, looked.results, { problems: looked.problems, exitCode });
       const text = `${JSON.stringify(object, null, 2)}\n`;
@@ -132,7 +146,9 @@ export const check = async (options: CheckOptions): Promise<number> => {
         await keep.save(`${JSON.stringify({ error: error.code, message: error.message })}\n`);
         const name = target === undefined ? asked.folder : formatSshTarget(target);
         const problems = [`${error.code}: ${error.message}`];
-        if (targets.length < 2) await writeReports(options, asked.file.name, [{ name, results: [], problems }]);
+        const node = { name, results: [], problems, ...(target === undefined && { boots: [] }) };
+        if (targets.length < 2)
+          await writeReports(options, asked.file.name, [node], (nodes) => nodesPage(about(), nodes));
       }
       throw error;
     }
@@ -172,15 +188,6 @@ const requireFolder = async (file: string): Promise<void> => {
       "Name a file in a folder that is there.",
     );
   }
-};
-
-/** Values that neither a report nor a bundle may hold: the profile's secrets, where they can be had here. */
-const secretsHere = async ({ secrets: sources }: Profile, host: Host): Promise<string[]> => {
-  const { secrets } = await knownSecrets(sources, host.env);
-  return secrets.flatMap(({ name, value }) =>
-    // user:password
-    name === "secrets.proxyCredentials" ? [value, value.slice(value.indexOf(":") + 1)] : [value],
-  );
 };
 
 /** What image.json says about the image beside it, if it is there. */
@@ -262,6 +269,9 @@ const lookAtImage = async (
       boots: report.boots.map(({ agents, seconds }) => ({ agents, seconds })),
     },
     problems: [],
+    boots: report.boots,
+    panics: report.panics,
+    ...(isItsRecord && { folder: dirname(image) }),
     before: `image ${image}\n  bake id ${own}${against === "another" ? `: baked from another state of the profile, which gives ${bakeId} now` : ""}`,
     after: formatImageReport(report, accelerator.accel),
   };
@@ -278,27 +288,6 @@ const gossFor = async (host: Host, store: Store, { lock }: Planned, architecture
     return store.path(artifact.sha256);
   }
   return (await ensureTool(host, "goss", { node: architecture })).path;
-};
-
-const describeHost = (
-  name: string,
-  identity: HostIdentity,
-  against: string,
-  folder: string,
-  trial: boolean,
-): string => {
-  const { os, architecture, kernel, systemd, hostname, baked } = identity;
-  const made =
-    baked === undefined
-      ? "not baked: checks of bake's own files are left out"
-      : `baked from profile ${baked.profile}${baked.trial ? " (trial)" : ""}, bake id ${baked.bakeId}: ${
-          against === "same"
-            ? `the one in ${folder}/image.json`
-            : against === "another"
-              ? `another than in ${folder}/image.json`
-              : `${folder}/image.json is not here to compare with`
-        }${baked.trial && !trial ? "\n  it is a trial's node: compare it with --trial" : ""}`;
-  return `host ${name} (${hostname})\n  ${os.name}, ${architecture}, kernel ${kernel}, systemd ${systemd}\n  ${made}`;
 };
 
 interface LookOptions {
@@ -335,6 +324,7 @@ const lookAtHost = async (
     return {
       results,
       problems,
+      facts: hostFacts(identity),
       node: { kind: "host", target: name, ...rest, absent, baked: baked ?? null, imageHere: against },
       before: describeHost(name, identity, against, asked.folder, asked.trial),
     };

@@ -24,8 +24,9 @@ const after: Readonly<Record<string, After>> = {
       ["bake validate site", "every problem with its place"],
       ["bake validate --all --format github", "annotations in CI"],
       ["bake validate site --explain agents.spawn", "one value, and where it was set"],
+      ["bake validate site --watch", "beside an editor"],
     ],
-    exits: "0 ok, also with warnings; 1 errors in a profile; 2 one cannot be read",
+    exits: "0 ok, also with warnings; 1 errors in a profile; 2 one cannot be read; 130 or 143 --watch was stopped",
   },
   render: {
     examples: [
@@ -66,6 +67,7 @@ const after: Readonly<Record<string, After>> = {
     examples: [
       ["bake check site --host root@node", "a running host, read-only"],
       ["bake check site --host root@a --host root@b --junit checks.xml", "side by side, and for CI"],
+      ["bake check site --host root@a --report checks.html", "and a page to look at"],
       ["bake check 2cards --trial --image", "boots the trial's image"],
     ],
     exits: "0 no row failed, 1 findings, 2 could not check",

@@ -2,12 +2,13 @@ import { dirname, join } from "node:path";
 import { makeFolder } from "../host/make-folder.ts";
 import type { Provenance } from "../bake/image-record.ts";
 import { bakeTargets, chooseTarget } from "../bake/targets.ts";
-import { checkImage, dataDiskFor } from "../check/check-image.ts";
+import { checkImage, type CheckReport, dataDiskFor } from "../check/check-image.ts";
 import { withholdSecrets } from "../check/known-secrets.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import type { Profile, TargetName } from "../profile/schema.ts";
+import type { ReportedNode } from "../report/input.ts";
 import { provenance } from "../render/provenance.ts";
 import { writeTree } from "../render/write.ts";
 import { packerEnvironment } from "../toolchain/packer-environment.ts";
@@ -15,7 +16,9 @@ import { formatSubstitutions } from "../trial/substitutions.ts";
 import { fetchPlanned, requirePlace, requireSources } from "./fetch.ts";
 import { endOf, makeHost, type RealHost, storeOf } from "./host.ts";
 import { updateLock } from "./lock.ts";
-import { type Asked, type LockMaker, outFolder, planAsked, readAsked } from "./planned.ts";
+import { type Asked, type LockMaker, outFolder, planAsked, type Planned, readAsked } from "./planned.ts";
+import { imagePage, keepRecord, nodeOfImage, recordBefore, writeReport } from "./report-file.ts";
+import { secretsHere } from "./secrets-here.ts";
 import { exitCodeOf, formatImageReport, formatReport, imageResults, paintFor } from "./report.ts";
 
 const print = (text: string): void => {
@@ -86,11 +89,23 @@ const provenanceOf =
       finished: new Date(finished).toISOString(),
     });
 
-const bake = async (
-  options: ImageOptions,
-  { host: whole, progress, saveDurations }: RealHost,
-  version: string,
-): Promise<number> => {
+/** Writes report.html beside the image, and says so. @param nodes What came of checking it, if anybody did. */
+const report = async (
+  { host, progress }: RealHost,
+  { profile }: Asked,
+  { plan, lock }: Planned,
+  folder: string,
+  nodes: readonly ReportedNode[],
+): Promise<void> => {
+  const { profile: name, trial } = plan;
+  const about = { profile: name, trial, now: host.now(), secrets: await secretsHere(profile, host) };
+  const file = join(folder, "report.html");
+  await writeReport(file, await imagePage(about, { folder, plan, profile, lock, progress, nodes }));
+  print(`\nreport\n  ${file}`);
+};
+
+const bake = async (options: ImageOptions, real: RealHost, version: string): Promise<number> => {
+  const { host: whole, progress, saveDurations } = real;
   requirePlace(options);
   const asked = await readAsked(options, lockMaker(options, whole));
   if (asked === undefined) return 1;
@@ -126,6 +141,7 @@ const bake = async (
   );
   print(`\nrender\n  ${folder}: ${files.length} files, ${changed.length} changed\n  bake id ${bakeId}\n\nbake`);
 
+  const before = await recordBefore(folder);
   const { describe, bootable } = await baker.bake(host, {
     folder,
     plan,
@@ -143,24 +159,38 @@ const bake = async (
     provenance: provenanceOf(asked, plan, bakeId, version),
     print,
   });
+  await keepRecord(folder, before);
   await saveDurations();
   print(`\nimage\n${describe((host.now() - started) / 1000)}`);
-  if (bootable === undefined || !options.check) return 0;
+  const tell = (nodes: readonly ReportedNode[]): Promise<void> => report(real, asked, planned, folder, nodes);
+  if (bootable === undefined || !options.check) {
+    await tell([]);
+    return 0;
+  }
 
   print("\ncheck");
-  const report = await checkImage(host, {
-    plan,
-    templates,
-    bakeId,
-    ...bootable,
-    dataDisk: dataDiskFor(plan),
-    logDir: join(folder, "log", "check"),
-  });
+  let checked: CheckReport;
+  try {
+    checked = await checkImage(host, {
+      plan,
+      templates,
+      bakeId,
+      ...bootable,
+      dataDisk: dataDiskFor(plan),
+      logDir: join(folder, "log", "check"),
+    });
+  } catch (error) {
+    // The image is there, and what is known of it.
+    if (error instanceof BakeError && !host.signal.aborted)
+      await tell([{ name: folder, results: [], problems: [`${error.code}: ${error.message}`], boots: [] }]);
+    throw error;
+  }
   await saveDurations();
-  const results = imageResults(report);
+  const results = imageResults(checked);
   print(
-    `\n${formatImageReport(report, bootable.accelerator.accel)}\n\n${formatReport(results, paintFor(process.stdout))}`,
+    `\n${formatImageReport(checked, bootable.accelerator.accel)}\n\n${formatReport(results, paintFor(process.stdout))}`,
   );
+  await tell([nodeOfImage(folder, checked)]);
   if (trial) print("This was a TRIAL: the image is made from stand-in sources.");
   return exitCodeOf(results, false);
 };

@@ -106,13 +106,21 @@ const notThere = (asked: string): BakeError => {
 /**
  * `2cards` is 2cards.yaml or .yml in `profiles/` of the current folder, in the current folder, in `profiles/` of a folder above, else
  * bake's own; anything with a `/` or an ending is a path.
+ * @param onRead Called with each file that says something about it, also those that are not there.
  * @throws BakeError BK100 when there is no such file, BK105 when it cannot be read, BK109 for a name that is bake's own.
  */
-export const readProfileFile = async (asked: string): Promise<ProfileFile> => {
+export const readProfileFile = async (
+  asked: string,
+  onRead: (path: string) => void = () => undefined,
+): Promise<ProfileFile> => {
   const own = ownProfiles;
+  const read = (path: string): Buffer | undefined => {
+    onRead(path);
+    return readIfThere(path);
+  };
   const looked = isPath(asked) ? [{ file: asked, home: "", kind: "beside" as const }] : candidates(asked);
   for (const { file: place, home, kind } of looked) {
-    const text = readIfThere(place);
+    const text = read(place);
     if (text === undefined) continue;
     const name = nameOf(place);
     requireFreeName(name, place);
@@ -120,6 +128,7 @@ export const readProfileFile = async (asked: string): Promise<ProfileFile> => {
     const file = kind === "beside" && nearer.startsWith("..") ? place : kind === "own" ? place : nearer;
     const isOwn = nearer.startsWith("..") && dirname(resolve(place)) === own;
     const lockFile = isOwn ? join("profiles", `${name}.lock.json`) : lockPath(file);
+    onRead(lockFile);
     return {
       name,
       file,
@@ -127,7 +136,7 @@ export const readProfileFile = async (asked: string): Promise<ProfileFile> => {
       lockFile,
       ...loadProfile(text, file, {
         rules,
-        read: readIfThere,
+        read,
         list: profilesIn,
         own,
         exact: (profile) => withVersionsOf(lockFile, profile),

@@ -13,7 +13,7 @@ import {
   type Paint,
   rowResults,
 } from "../check/rows.ts";
-import { milestone } from "../check/ci-job.ts";
+import { cachedSteps } from "../check/ci-job.ts";
 import { formatTimeline } from "../check/timeline.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { formatSeconds } from "../host/progress.ts";
@@ -111,10 +111,7 @@ const tail = (log: string, lines: number): string =>
     .join("\n");
 
 const formatJob = ({ agent, exitStatus, seconds, log }: JobResult): string => {
-  const lines = log.split("\n").map((text) => text.trimEnd());
-  const second = lines.slice(lines.indexOf(milestone("built")));
-  const cached = second.filter((text) => /^#\d+ CACHED/.test(text)).length;
-  const line = `  ${agent}: exit ${exitStatus} in ${formatSeconds(seconds)}, second build of a fresh builder: ${cached} steps CACHED`;
+  const line = `  ${agent}: exit ${exitStatus} in ${formatSeconds(seconds)}, second build of a fresh builder: ${cachedSteps(log)} steps CACHED`;
   return exitStatus === 0 ? line : `${line}\n${tail(log, 20)}`;
 };
 

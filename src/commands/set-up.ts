@@ -5,7 +5,7 @@ import { makeFolder } from "../host/make-folder.ts";
 import { exists } from "../host/exists.ts";
 import type { Host } from "../host/host.ts";
 import { makeHost } from "./host.ts";
-import { bakeNeeds, installPackages, testNeeds } from "../toolchain/packages.ts";
+import { bakeNeeds, chromiumPath, installPackages, testNeeds } from "../toolchain/packages.ts";
 import { buildGoTools, ensureCrane } from "../toolchain/ensure.ts";
 import { ensurePacker } from "../toolchain/packer.ts";
 import { unpackPackages } from "../trial/debian.ts";
@@ -111,6 +111,7 @@ export const setUpForTests = async (): Promise<number> => {
         BAKE_TEST_AGENT: built["buildkite-agent"],
         BAKE_TEST_PIPELINE_SCHEMA: join(sdk, "buildkite_sdk/schema.json"),
         BAKE_TEST_GOSS: built.goss,
+        BAKE_TEST_CHROMIUM: chromiumPath,
         BAKE_TEST_CLOUD_INIT_SCHEMA: join(
           cloudInit,
           "usr/lib/python3/dist-packages/cloudinit/config/schemas/schema-cloud-config-v1.json",

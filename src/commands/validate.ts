@@ -1,4 +1,6 @@
+import { join } from "node:path";
 import { BakeError } from "../errors.ts";
+import { isPath, places } from "./find-profile.ts";
 import { say } from "../host/verbosity.ts";
 import type { Diagnostic } from "../profile/diagnostics.ts";
 import { formatGithub } from "../profile/report/github.ts";
@@ -9,6 +11,8 @@ export interface ValidateOptions {
   readonly json?: boolean;
   readonly format?: "text" | "json" | "github" | "sarif";
   readonly explain?: string | true;
+  /** Goes on until it is stopped. */
+  readonly watch?: boolean;
 }
 
 type Format = NonNullable<ValidateOptions["format"]>;
@@ -36,9 +40,14 @@ interface Told {
 }
 
 /** Looks at one, and prints it in the formats that go line by line. */
-const look = async (name: string, format: Format, explain: string | true | undefined): Promise<Told> => {
+const look = async (
+  name: string,
+  format: Format,
+  explain: string | true | undefined,
+  onRead?: (path: string) => void,
+): Promise<Told> => {
   try {
-    const file = await readProfileFile(name);
+    const file = await readProfileFile(name, onRead);
     const { profile, tree, diagnostics } = file;
     const exitCode = profile === undefined ? 1 : 0;
     if (explain !== undefined && profile !== undefined && tree !== undefined) {
@@ -63,19 +72,57 @@ const look = async (name: string, format: Format, explain: string | true | undef
   }
 };
 
+/** `12:04:31`, where the user is. */
+const clock = (): string => new Date().toTimeString().slice(0, 8);
+
+/** So many files are named. */
+const mostNamed = 3;
+
+/** Validates again whenever a file that says something about the profiles changed. @returns the exit code of whoever stopped it. */
+const validateAgain = async (
+  explain: ValidateOptions["explain"],
+  named: readonly string[] | undefined,
+): Promise<number> => {
+  const { whenever } = await import("./watch.ts");
+  return whenever(async (changed) => {
+    const files = new Set<string>();
+    const others = changed.length - mostNamed;
+    if (changed.length > 0)
+      say(`\n${clock()} ${changed.slice(0, mostNamed).join(", ")}${others > 0 ? ` and ${others} more` : ""} changed`);
+    // Of all profiles those that come count too.
+    if (named === undefined) for (const { folder, kind } of places()) if (kind === "project") files.add(folder);
+    // A folder that is not there is no place where names are looked for: it may come, or come back.
+    for (const name of named ?? []) if (!isPath(name)) files.add(join("profiles", `${name}.yaml`));
+    try {
+      await forEachProfile(await namesOf(named), (name) =>
+        look(name, "text", explain, (path) => files.add(path)).then(({ exitCode }) => exitCode, reportFailure),
+      );
+    } catch (error) {
+      reportFailure(error);
+    }
+    if (changed.length === 0) say(`\n${clock()} watching ${named?.join(", ") ?? "all profiles"}; Ctrl-C ends it`);
+    return files;
+  });
+};
+
 /**
  * `bake validate`. Reports of programs go to standard output, those of people to standard error.
  * @param named Undefined for all.
  * @returns the exit code: 0 ok (also with warnings), 1 errors in a profile, 2 when one could not be read.
  */
 export const validate = async (
-  { json, format: asked, explain }: ValidateOptions,
+  { json, format: asked, explain, watch }: ValidateOptions,
   named: readonly string[] | undefined,
   version: string,
 ): Promise<number> => {
   const format = json === true ? "json" : (asked ?? "text");
   if (explain !== undefined && (format === "github" || format === "sarif")) {
     process.stderr.write(`error: --explain is told as text or JSON, not as ${format}\n`);
+    return 2;
+  }
+  if (watch === true) {
+    if (format === "text") return validateAgain(explain, named);
+    process.stderr.write(`error: --watch is for people: it tells text, not ${format}\n`);
     return 2;
   }
   try {

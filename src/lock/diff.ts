@@ -1,7 +1,6 @@
 /** What changes on a node between two locks, in versions, digests and bytes. Pure. */
 import { type Architecture, type Artifact, digestOf, filesOf } from "../artifact.ts";
 import { nameSameImage, parseImageReference } from "../formats/image-reference.ts";
-import type { Lock } from "./lock.ts";
 
 /** What is known of an artifact; of an image's record neither size nor files. */
 export interface Item {
@@ -49,7 +48,7 @@ const sum = (files: ReadonlyMap<string, number>): number =>
   [...files.values()].reduce((total, size) => total + size, 0);
 
 /** What a lock holds, as `difference` compares it: sizes in bytes. Pure. */
-export const itemsOf = ({ artifacts }: Lock): Item[] => artifacts.map(itemOf);
+export const itemsOf = ({ artifacts }: { readonly artifacts: readonly Artifact[] }): Item[] => artifacts.map(itemOf);
 
 /** Docker Hub's images have several names. */
 const repositoryOf = (name: string): string => {

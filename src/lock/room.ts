@@ -54,17 +54,39 @@ const seedProblems = ({ storage, targets }: Profile, lock: Lock, models: number)
 const modelsSize = ({ artifacts }: Lock, counts: (model: Model) => boolean = () => true): number =>
   Math.ceil(modelBytes(artifacts.filter((each) => each.kind === "model").filter(counts)) / gib);
 
+/** What takes room on the smallest data disk that a profile takes, in GiB: estimates, rounded up. */
+export interface DiskRoom {
+  readonly size: number;
+  /** Unpacked. */
+  readonly images: number;
+  readonly models: number;
+  /** The most that builders keep. */
+  readonly caches: number;
+  /** Must be free before the node takes jobs. */
+  readonly minFree: number;
+}
+
+/** The room of the smallest data disk with what a lock names; undefined for an adopted one, which is taken whatever its size. Pure. */
+export const diskRoom = ({ agents, builders, storage }: Profile, lock: Lock): DiskRoom | undefined =>
+  "adopt" in storage.disk
+    ? undefined
+    : {
+        size: storage.minSize,
+        images: imagesSize(lock),
+        models: modelsSize(lock),
+        caches:
+          builders.maxCacheSize === undefined
+            ? Math.ceil((storage.minSize * cachesShare) / 100)
+            : builders.maxCacheSize * agents.spawn,
+        minFree: storage.minFree,
+      };
+
 /** What of images, models, caches and free room does not fit. Pure. */
 export const roomProblems = (profile: Profile, lock: Lock): Problem[] => {
-  const { agents, builders, storage } = profile;
-  // An adopted disk is taken whatever its size.
-  if ("adopt" in storage.disk) return [];
-  const images = imagesSize(lock);
-  const caches =
-    builders.maxCacheSize === undefined
-      ? Math.ceil((storage.minSize * cachesShare) / 100)
-      : builders.maxCacheSize * agents.spawn;
-  const models = modelsSize(lock);
+  const { storage } = profile;
+  const room = diskRoom(profile, lock);
+  if (room === undefined) return [];
+  const { images, models, caches } = room;
   const needed = images + models + caches + storage.minFree;
   const inSeed = modelsSize(lock, ({ hub, name }) =>
     profile.models.some((model) => {

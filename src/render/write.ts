@@ -14,7 +14,9 @@ const listName = ".rendered";
 const asideName = "kept";
 
 /** What a bake leaves beside the rendered files. */
-const results = new Set(["image.qcow2", "image.json", "provenance.json", "preflight.json", "log"]);
+const results = new Set([
+  ...["image.qcow2", "image.json", "previous-image.json", "provenance.json", "preflight.json", "report.html", "log"],
+]);
 
 const topOf = (path: string): string => path.split("/")[0] ?? "";
 

@@ -72,6 +72,9 @@ export const bakeNeeds = (architecture: Architecture, host: Pick<Host, "architec
   ...commonNeeds,
 ];
 
+/** Where Debian has it. */
+export const chromiumPath = "/usr/bin/chromium";
+
 /** What the tests run besides a bake. */
 export const testNeeds: readonly Need[] = [
   { package: "shellcheck", provides: "shellcheck", why: "checks the node's scripts" },
@@ -96,6 +99,8 @@ export const testNeeds: readonly Need[] = [
   { package: "createrepo-c", provides: "createrepo_c", why: "makes a repository of them" },
   { package: "dnf", provides: "dnf", why: "the package manager of those systems" },
   { package: "zstd", provides: "zstd", why: "compresses layers as some registries have them" },
+  { package: "chromium", provides: chromiumPath, why: "the browser that reports are looked at in" },
+  { package: "fonts-dejavu-core", provides: "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", why: "its letters" },
 ];
 
 const isThere = async ({ provides, or = [] }: Pick<Need, "provides" | "or">, host: Host): Promise<boolean> => {

@@ -190,7 +190,7 @@ test("check: a host that nobody can reach, a bundle that cannot be written and a
 
 test("check: many hosts at once, side by side; one that nobody can reach does not keep the others from being told", () => {
   const hosts = ["--host", "root@127.0.0.1:1", "--host", "root@127.0.0.1:2", "--host", "root@127.0.0.1:1"];
-  const files = ["--junit", "junit.xml", "--annotation", "note.md"];
+  const files = ["--junit", "junit.xml", "--annotation", "note.md", "--report", "page.html"];
   const { status, stdout } = bake("check", "2cards", ...hosts, ...files);
   expect(status).toBe(2);
   expect(stdout).toMatch(/^ {2}guide +subject +root@127\.0\.0\.1:1 +root@127\.0\.0\.1:2$/m);
@@ -198,6 +198,7 @@ test("check: many hosts at once, side by side; one that nobody can reach does no
   expect(stdout).toMatch(/\n0 of 2 nodes passed, 2 could not be checked\n$/);
   expect(readFileSync(join(folder, "junit.xml"), "utf8").match(/<testsuite /g)).toHaveLength(2);
   expect(readFileSync(join(folder, "note.md"), "utf8")).toContain("could not check `root@127.0.0.1:2`: `BK511");
+  expect(readFileSync(join(folder, "page.html"), "utf8").match(/<section id="host-\d"/g)).toHaveLength(2);
   const json = JSON.parse(bake("check", "2cards", ...hosts, "--json", "-q").stdout) as { hosts: { name: string }[] };
   expect(json.hosts).toMatchObject([
     { name: "root@127.0.0.1:1", failure: { code: "BK511" }, summary: { exitCode: 2 } },
@@ -205,11 +206,14 @@ test("check: many hosts at once, side by side; one that nobody can reach does no
   ]);
   // One alone ends as it did, and CI has its file all the same.
   rmSync(join(folder, "junit.xml"));
-  expect(bake("check", "2cards", "--host", "root@127.0.0.1:1", "--junit", "junit.xml")).toMatchObject({
+  rmSync(join(folder, "page.html"));
+  const one = ["--host", "root@127.0.0.1:1", "--junit", "junit.xml", "--report", "page.html"];
+  expect(bake("check", "2cards", ...one)).toMatchObject({
     status: 2,
     stdout: expect.not.stringContaining("guide") as unknown,
   });
   expect(readFileSync(join(folder, "junit.xml"), "utf8")).toContain("<error");
+  expect(readFileSync(join(folder, "page.html"), "utf8")).toContain("BK511: root@127.0.0.1:1 cannot be reached");
   expect(bake("check", "2cards", ...hosts, "--bundle", "b.tar.gz").stderr).toContain(
     "--bundle takes one host at a time",
   );

@@ -138,6 +138,11 @@ test("a whole bake: preflight, zone, uploads, the image with its tags; the same 
   expect(stdout).toMatch(/should this bake be killed, the server ends by itself at \d{4}-/);
   expect(record()).toMatchObject({ target: "huaweicloud", imageId: image?.id, profile: "site", zone: "cn-north-4b" });
   expect(record()).not.toHaveProperty("interrupted");
+  // Nothing was booted: what was baked is told all the same.
+  const page = readFileSync(join(folder, "out/site-huaweicloud/report.html"), "utf8");
+  expect(page).toContain(`<span class="value">${image?.id}</span>`);
+  expect(page).toContain('<span class="word">not checked</span>');
+  expect(page).not.toContain(key.secretKey);
   expect(leftThere()).toEqual(nothing);
   for (const secret of [key.accessKey, key.secretKey]) {
     expect(stdout).not.toContain(secret);

@@ -65,6 +65,14 @@ describe("bake image --profile 2cards --trial", () => {
     expect(readFileSync(join(result, "image.qcow2")).subarray(8, 16)).toEqual(Buffer.alloc(8));
   });
 
+  test("report.html tells of it: boots, jobs, rows, steps", () => {
+    const page = readFileSync(join(result, "report.html"), "utf8");
+    for (const text of ["First boot, blank data disk", "After a reboot", "docker.service", "G28", "This is a TRIAL"])
+      expect(page).toContain(text);
+    expect(page.match(/class="mark passed"/g)?.length).toBeGreaterThan(10);
+    expect(page).not.toContain("<script");
+  });
+
   test("nothing is left in the work folder", () => {
     expect(leftFolders()).toEqual([]);
   });
