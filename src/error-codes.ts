@@ -452,25 +452,6 @@ export const errorCodes = {
     title: "there is no such organisation at Buildkite",
     text: "Its slug is the first part of a pipeline's address; a token is for the organisations that were chosen when it was made.",
   },
-  BK460: {
-    title: "a pipeline beyond Buildkite's limits",
-    text: "A matrix has 50 jobs at most, an upload 500, the key of a concurrency group 200 characters. Nothing was printed.",
-  },
-  BK461: {
-    title: "nobody understands what is rolled out",
-    text: "`--to` takes a tag with its value, or names of nodes with commas between them. No node gets the images of two profiles.",
-  },
-  BK462: {
-    title: "a name that a pipeline cannot hold",
-    text: "Names become keys of steps and names of servers; Buildkite replaces variables in all of a pipeline before it is read.",
-  },
-  BK463: {
-    title: "a pipeline needs the lock",
-    text: "What is baked, verified and rolled out is known by its bake id, which comes from the profile and its lock.",
-  },
-  BK464: {
-    title: "a rollout would run on agents that it replaces",
-    text: "The steps of a pipeline run on a queue of their own, whose agents are on none of the nodes.",
   BK450: {
     title: "there is no such server in the cloud",
     text: "Somebody removed it, or it is in another region or project. Nothing was changed.",
@@ -502,6 +483,26 @@ export const errorCodes = {
   BK457: {
     title: "an AS group stays busy",
     text: "It takes no change while it adds or removes members. Its scaling actions in the console say what it does.",
+  },
+  BK460: {
+    title: "a pipeline beyond Buildkite's limits",
+    text: "A matrix has 50 jobs at most, an upload 500, the key of a concurrency group 200 characters. Nothing was printed.",
+  },
+  BK461: {
+    title: "nobody understands what is rolled out",
+    text: "`--to` takes a tag with its value, or names of nodes with commas between them. No node gets the images of two profiles.",
+  },
+  BK462: {
+    title: "a name that a pipeline cannot hold",
+    text: "Names become keys of steps and names of servers; Buildkite replaces variables in all of a pipeline before it is read.",
+  },
+  BK463: {
+    title: "a pipeline needs the lock",
+    text: "What is baked, verified and rolled out is known by its bake id, which comes from the profile and its lock.",
+  },
+  BK464: {
+    title: "a rollout would run on agents that it replaces",
+    text: "The steps of a pipeline run on a queue of their own, whose agents are on none of the nodes.",
   },
   BK501: {
     title: "a CI job ended badly",
