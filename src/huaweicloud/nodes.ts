@@ -25,7 +25,7 @@ const Servers = z.object({
 type Listed = z.infer<typeof Servers>["servers"][number];
 
 /** How a server is paid for, by its metadata's `charging_mode`. */
-export type Charging = "by use" | "in advance" | "spot" | "unknown";
+type Charging = "by use" | "in advance" | "spot" | "unknown";
 
 export interface CloudNode {
   readonly id: string;

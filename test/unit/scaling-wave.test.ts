@@ -97,6 +97,7 @@ test("a group whose minimum is its maximum: raised, ready, drained, removed ten 
     "protect",
     "wait",
     "drain",
+    "resize",
     "remove",
     "wait",
     "remove",

@@ -84,22 +84,23 @@ export const nextStep = (wave: ScalingWave, seen: SeenGroup, facts: WaveFacts): 
   if (seen.configuration !== wave.configuration) return { do: "use", configuration: wave.configuration };
   const unprotected = inService.filter(({ isProtected }) => !isProtected).map(({ id }) => id);
   if (unprotected.length > 0) return { do: "protect", members: unprotected, isProtected: true };
+  const isReady = inService.filter(({ id }) => facts.ready.has(id)).length;
+  const busy = old.filter(({ id }) => !facts.drained.has(id)).map(({ id }) => id);
   // A removal wants as many fewer by itself: what is wanted now is what was, and the old ones that are still there.
   const desired = before.sizes.desired + old.length;
   const sizes = {
-    min: before.sizes.min,
+    // Until the old ones may go, nothing makes the group smaller: no policy either that somebody switches on again.
+    min: isReady >= wave.wanted && busy.length === 0 ? before.sizes.desired : desired,
     max: Math.max(before.sizes.max, before.sizes.desired + wave.old.length),
     desired,
   };
   if (!same(seen.sizes, sizes)) return free(seen, { do: "resize", sizes });
-  const isReady = inService.filter(({ id }) => facts.ready.has(id)).length;
   if (isReady < wave.wanted) {
     return {
       do: "wait",
       until: `${wave.wanted} new members take jobs: ${isReady} do, ${inService.length} are in service`,
     };
   }
-  const busy = old.filter(({ id }) => !facts.drained.has(id)).map(({ id }) => id);
   if (busy.length > 0) return { do: "drain", members: busy };
   const going = old.filter(({ state }) => state === "in service").map(({ id }) => id);
   return going.length > 0
