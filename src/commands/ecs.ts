@@ -148,6 +148,7 @@ const run = async (
     node: options.name,
     authorizedKey: options.authorizedKey,
     npus: options.npus,
+    ...(options.keyPair !== undefined && { keyPair: options.keyPair }),
   });
   if (userData === undefined) return undefined;
   const encoded = encodedUserData(userData.text);

@@ -18,6 +18,8 @@ export interface NodeOptions {
   /** The node's host name; undefined: the cloud's name for the server. */
   readonly node?: string;
   readonly authorizedKey: readonly string[];
+  /** Key pair of the cloud that the server is made with: a way in besides the keys here. */
+  readonly keyPair?: string;
   readonly npus: boolean;
   /** For a stock image: it becomes the node, from a mirror. */
   readonly stock?: boolean;
@@ -157,7 +159,7 @@ export const makeUserData = async (asked: Asked, options: NodeOptions): Promise<
   };
   const text = write(instance);
   if (await reportReview(asked.file, text, userDataOrigins(plan, instance))) return undefined;
-  const shutOut = plan.loginKeys.length + instance.authorizedKeys.length === 0;
+  const shutOut = plan.loginKeys.length + instance.authorizedKeys.length === 0 && options.keyPair === undefined;
   return {
     text,
     holdsSecrets: Object.keys(values).length > 0,

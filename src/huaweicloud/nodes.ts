@@ -25,7 +25,7 @@ const Servers = z.object({
 type Listed = z.infer<typeof Servers>["servers"][number];
 
 /** How a server is paid for, by its metadata's `charging_mode`. */
-export type Charging = "by use" | "in advance" | "spot" | "unknown";
+type Charging = "by use" | "in advance" | "spot" | "unknown";
 
 export interface CloudNode {
   readonly id: string;
@@ -80,7 +80,7 @@ const nodeOf = (server: Listed): CloudNode => ({
   power: powers[server.status ?? ""] ?? "unknown",
   task: known(server["OS-EXT-STS:task_state"]),
   tags: tagsOf(server.tags),
-  charging: chargings[String(server.metadata?.["charging_mode"] ?? "")] ?? "unknown",
+  charging: chargings[known(server.metadata?.["charging_mode"]) ?? ""] ?? "unknown",
 });
 
 /** What is gone, or going for good, is no node. */

@@ -20,7 +20,7 @@ const titles: Readonly<Record<(typeof purposes)[number], string>> = {
   doctor: "The preflight: it only looks",
   bake: "`bake image`: what Packer's plugin calls",
   catalog: "`bake catalog`: looks at images, promotes, shares, copies and removes them, and what bakes left",
-  rollout: "`bake rollout` and `bake ecs create`: servers of the fleet, their tags and their systems",
+  rollout: "`bake ecs create` and rollouts: servers of the fleet, their tags and their systems",
 };
 
 const table = (of: readonly CallRow[]): string =>
