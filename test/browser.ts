@@ -15,7 +15,7 @@ interface Answer {
 }
 
 /** How a page is looked at. */
-export interface Look {
+interface Look {
   /** CSS pixels. */
   readonly width: number;
   readonly height: number;

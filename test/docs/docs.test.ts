@@ -85,19 +85,17 @@ test("docs/hosts.md names tests and checks that there are", () => {
   expect(asked.filter((id) => !ids.has(id))).toEqual([]);
 });
 
+/** Pictures aside. */
+const pagesOfDocs = readdirSync(join(root, "docs"))
+  .filter((name) => name.endsWith(".md"))
+  .map((name) => `docs/${name}`);
+
 /** Lines of examples that call bake: the page, the command, and what stands behind it. */
-const examples = [
-  "README.md",
-  "README.zh-CN.md",
-  "CONTRIBUTING.md",
-  ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`),
-]
-  .filter((page) => page.endsWith(".md"))
-  .flatMap((page) =>
-    [...readFileSync(join(root, page), "utf8").matchAll(/(?:^ {4}|`)(?:\.\/bin\/)?bake ([a-z-]+)([^\n`#|]*)/gm)].map(
-      ([, command = "", rest = ""]) => ({ page, command, rest }),
-    ),
-  );
+const examples = ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", ...pagesOfDocs].flatMap((page) =>
+  [...readFileSync(join(root, page), "utf8").matchAll(/(?:^ {4}|`)(?:\.\/bin\/)?bake ([a-z-]+)([^\n`#|]*)/gm)].map(
+    ([, command = "", rest = ""]) => ({ page, command, rest }),
+  ),
+);
 
 test("every command and option in the pages is one that bake has", () => {
   const help = (...args: string[]): string =>
@@ -149,7 +147,7 @@ test("README.zh-CN.md leads to every page that README leads to", () => {
   expect(linksOf("README.zh-CN.md")).toEqual(linksOf("README.md"));
 });
 /** What stands in a page as a command: without its comment, and without where its output goes. */
-const commandLines = ["README.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)].flatMap((page) =>
+const commandLines = ["README.md", ...pagesOfDocs].flatMap((page) =>
   [...readFileSync(join(root, page), "utf8").matchAll(/^ {4}(?:\.\/bin\/)?bake (.*)$/gm)].map(([, rest = ""]) => ({
     page,
     args: rest
@@ -193,13 +191,7 @@ test("every command of the pages is run: those that need nothing end well, of th
 }, 240_000);
 
 test("links between the pages lead somewhere", () => {
-  for (const page of [
-    "README.md",
-    "README.zh-CN.md",
-    "CONTRIBUTING.md",
-    "CHANGELOG.md",
-    ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`),
-  ]) {
+  for (const page of ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", ...pagesOfDocs]) {
     const text = readFileSync(join(root, page), "utf8");
     for (const [, target = ""] of text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)) {
       expect(existsSync(join(root, page, "..", target)), `${page}: ${target}`).toBe(true);
