@@ -35,7 +35,7 @@ const profile = (rest: string): void =>
   writeFileSync(
     join(folder, "2cards.yaml"),
     `extends: ${JSON.stringify(join(root, "test/golden/cloud/profile.yaml"))}
-agents: { queue: ascend, spawn: 2 }
+agents: { queue: ascend, spawn: 2, cards: 4 }
 secrets: { agentToken: { env: AGENT_TOKEN } }
 rollout: { wave: 5, minHealthy: 5, canarySoak: 1, soak: 0, interval: 1, readyTimeout: 10${rest} }
 `,
