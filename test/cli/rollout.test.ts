@@ -167,7 +167,8 @@ test("interrupted it exits 130 and goes on; stopped, its nodes are free; one nod
   const ended = new Promise<number | null>((resolve) => run.on("exit", resolve));
   run.stdout.resume();
   run.stderr.resume();
-  while (!cloud.calls.some((call) => call.endsWith("/changeos"))) await new Promise((done) => setTimeout(done, 50));
+  while (run.exitCode === null && !cloud.calls.some((call) => call.endsWith("/changeos")))
+    await new Promise((done) => setTimeout(done, 50));
   run.kill("SIGINT");
   expect(await ended).toBe(130);
   const stop = await bake("stop", ...ask);
