@@ -56,7 +56,7 @@ for (const count of [1000, 10_000]) {
   const { status, waves, violations, over, calls, looks, stops, agents, lines, seconds, memory } = await measure(count);
   process.stdout.write(
     [
-      `${count} nodes in ${waves} waves: ${status}, ${violations} forbidden calls`,
+      `${count} nodes in ${waves} waves: ${status}, ${violations} forbidden calls (the whole journal is looked through by the tests alone)`,
       `  time over the ideal of its waves: ${over.toFixed(3)} (aim at most 1.1)`,
       `  calls a node: ${calls.toFixed(2)} (aim at most 3); looks a wave: ${looks.toFixed(0)}`,
       `  stop requests as the rollout asks: ${stops} for ${agents} agents, ${(agents / stops).toFixed(0)} each (aim at least 20)`,

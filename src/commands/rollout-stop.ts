@@ -4,12 +4,14 @@ import { acquireLock } from "../host/lock-file.ts";
 import { findRollout, lockOf, readRollout, stopFileOf } from "../rollout/journal.ts";
 import { endOf, makeHost } from "./host.ts";
 import { go, print, requireOpen, requireProfileOf, type RolloutOptions } from "./rollout-go.ts";
+import { readProfileFile } from "./profile-file.ts";
 import { openRollout } from "./rollout-world.ts";
 
 /** @returns the exit code. */
 export const stop = async (named: string | undefined, options: RolloutOptions): Promise<number> => {
   const { host } = await makeHost(process.stderr);
   try {
+    await readProfileFile(options.profile);
     const found = await findRollout(named);
     requireOpen(found);
     const lock = await acquireLock(lockOf(found.id));

@@ -66,7 +66,8 @@ export const formatMoment = (state: RolloutState): string => {
   if (state.closing !== undefined) return `begins nothing more: ${state.closing.reason}`;
   const members = [...state.nodes.values()].filter(({ plan }) => plan.wave === state.wave);
   const soaks = state.phase === "soaking" ? " soaks" : "";
-  return `${waveName(Math.max(0, state.wave))} of ${state.begun.waves - 1}${soaks}: ${counts(members)}`;
+  const of = state.wave > 0 ? ` of ${state.begun.waves - 1}` : "";
+  return `${waveName(Math.max(0, state.wave))}${of}${soaks}: ${counts(members)}`;
 };
 
 /** A line a wave; the last says what is left. */

@@ -162,7 +162,7 @@ const goBack = async (context: RolloutContext, options: RunOptions, named: strin
     for (const name of gone)
       process.stderr.write(`warning: the cloud does not list ${name} any more: it is left out\n`);
     const begun = await beganAt(nodes.flatMap((node) => node.seen.heldBy ?? []));
-    const plan = planned({
+    const wayPlan = planned({
       ...(await commonOf(context, options)),
       rollout: freshId(context.host),
       back: old.begun.rollout,
@@ -172,18 +172,18 @@ const goBack = async (context: RolloutContext, options: RunOptions, named: strin
       look: seen,
       begunAt: (id) => begun.get(id),
     });
-    if (plan === undefined) return 2;
-    if (options.yes !== true) return showOnly(options, plan);
+    if (wayPlan === undefined) return 2;
+    if (options.yes !== true) return showOnly(options, wayPlan);
     if (old.status === "running" || old.status === "paused") {
       const journal = await openJournal(found.id);
-      await journal.append([{ event: "stopped", at: seen.at, by: plan.begun.rollout }]);
+      await journal.append([{ event: "stopped", at: seen.at, by: wayPlan.begun.rollout }]);
       await journal.close();
     }
     for (const { plan: node } of held) {
       const mover = context.world.movers.find(({ kind }) => kind === node.kind);
       await mover?.release(node.id, old.begun.rollout);
     }
-    return await beginPlanned(context, options, plan);
+    return await beginPlanned(context, options, wayPlan);
   } finally {
     await release();
   }

@@ -31,13 +31,13 @@ const connect = ({ name, imageId }: Server): void => {
   }
 };
 
-const profile = (rest: string): void =>
+const profile = (minHealthy: number): void =>
   writeFileSync(
     join(folder, "2cards.yaml"),
     `extends: ${JSON.stringify(join(root, "test/golden/cloud/profile.yaml"))}
-agents: { queue: ascend, spawn: 2 }
+agents: { queue: ascend, spawn: 2, cards: 4 }
 secrets: { agentToken: { env: AGENT_TOKEN } }
-rollout: { wave: 5, minHealthy: 5, canarySoak: 1, soak: 0, interval: 1, readyTimeout: 10${rest} }
+rollout: { wave: 5, minHealthy: ${minHealthy}, canarySoak: 1, soak: 0, interval: 1, readyTimeout: 10 }
 `,
   );
 
@@ -61,7 +61,7 @@ beforeEach(async () => {
     connect(server);
   }
   folder = mkdtempSync(join(tmpdir(), "bake-rollout-"));
-  profile("");
+  profile(5);
 });
 afterEach(async () => {
   broken.clear();
@@ -159,6 +159,7 @@ test("ten nodes with one that fails: paused, why, exit 1; resumed; and back", { 
 test("interrupted it exits 130 and goes on; stopped, its nodes are free; one node's step is done once", {
   timeout: 400_000,
 }, async () => {
+  profile(0);
   const run = spawn(
     join(root, "bin/bake"),
     ["rollout", "run", "--image", fresh, "--to", "npu-0001,npu-0002", "--wave", "1", ...ask, "--yes"],
@@ -167,7 +168,8 @@ test("interrupted it exits 130 and goes on; stopped, its nodes are free; one nod
   const ended = new Promise<number | null>((resolve) => run.on("exit", resolve));
   run.stdout.resume();
   run.stderr.resume();
-  while (!cloud.calls.some((call) => call.endsWith("/changeos"))) await new Promise((done) => setTimeout(done, 50));
+  while (run.exitCode === null && !cloud.calls.some((call) => call.endsWith("/changeos")))
+    await new Promise((done) => setTimeout(done, 50));
   run.kill("SIGINT");
   expect(await ended).toBe(130);
   const stop = await bake("stop", ...ask);

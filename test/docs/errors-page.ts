@@ -28,6 +28,7 @@ const ranges = [
   ["BK4", "The bake"],
   ["BK5", "Checking images and hosts"],
   ["BK6", "User-data"],
+  ["BK7", "Rolling out"],
 ] as const;
 
 export const errorsPage = (): string => {

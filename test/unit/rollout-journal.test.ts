@@ -74,7 +74,7 @@ test("any other line that is no event is told with file and line", async () => {
   for (const [text, line] of [
     [`${one}{"event":\n${two}`, 2],
     [`${one}\n`, 2],
-    [`${two}`, 1],
+    [two, 1],
     [`${one}${two}${one}`, 3],
     [`${one}{"event":"exploded","at":"2026-11-27T02:00:00Z"}\n`, 2],
     [`${one}null\n`, 2],

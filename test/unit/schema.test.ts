@@ -31,6 +31,17 @@ const defaults = {
     insecureRegistries: [],
   },
   checks: { gossVersion: "0.4.9", interval: 60 },
+  rollout: {
+    canary: 1,
+    wave: "10%",
+    maxFailed: 0,
+    minHealthy: "75%",
+    canarySoak: 900,
+    soak: 300,
+    changeTimeout: 1800,
+    readyTimeout: 1800,
+    interval: 15,
+  },
 };
 
 describe("defaults", () => {
