@@ -1,6 +1,6 @@
 /** `bake pipeline` as a user runs it: from a profile and its lock to what Buildkite's agent takes. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -11,7 +11,7 @@ import { layLockedProfile } from "../locked-profile.ts";
 let folder = "";
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "bake-pipeline-"));
-  layLockedProfile(folder, readFileSync(join(root, "test/golden/cloud/profile.yaml"), "utf8"));
+  layLockedProfile(folder, `extends: ${JSON.stringify(join(root, "test/golden/cloud/profile.yaml"))}\n`);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
