@@ -3,7 +3,7 @@ import type { BlockStep, CommandStep, TriggerStep } from "@buildkite/buildkite-s
 import { BakeError } from "../errors.ts";
 import { shellWord } from "../formats/shell.ts";
 
-export interface PipelineProfile {
+interface PipelineProfile {
   /** Steps are called after it. */
   readonly name: string;
   /** As `--profile` takes it, from the folder of the checkout. */
@@ -20,7 +20,7 @@ export interface PipelineProfile {
 }
 
 /** Nodes by a tag or a group, found when it is rolled out; or by their names, a step each. */
-export type RolloutTarget = { readonly selector: string } | { readonly nodes: readonly string[] };
+type RolloutTarget = { readonly selector: string } | { readonly nodes: readonly string[] };
 
 export interface PipelineOptions {
   readonly profiles: readonly PipelineProfile[];

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import * as YAML from "yaml";
 import { root } from "../../src/host/root.ts";
 import { layLockedProfile } from "../locked-profile.ts";
+import { readProfile } from "../plan-of.ts";
 
 let folder = "";
 beforeAll(() => {
@@ -48,8 +49,9 @@ test("a pipeline of one profile, by its path; as JSON it is the same", () => {
 });
 
 test("what is wrong is said, with what to do, and nothing is printed", () => {
+  const ownQueue = readProfile(join(folder, "site.yaml")).agents.queue;
   for (const [args, code, words] of [
-    [["site.yaml", "--flavor", "kat1", "--queue", "ascend"], 2, "BK464"],
+    [["site.yaml", "--flavor", "kat1", "--queue", ownQueue], 2, "BK464"],
     [["site.yaml", "--flavor", "kat1", "--queue", "images", "--to", "a b"], 2, "BK461"],
     [["site.yaml", "--flavor", "kat1", "--queue", "a b"], 2, "BK462"],
     [["site.yaml", "--flavor", "kat1"], 2, "--queue"],
