@@ -18,7 +18,7 @@ const longestBackoff = 30_000;
 const largestAnswer = 16 << 20;
 
 /** What a token needs for a call, in the words of the page where tokens are made. */
-export type Scope = "read_agents" | "write_agents" | "read_clusters" | "GraphQL";
+type Scope = "read_agents" | "write_agents" | "read_clusters" | "GraphQL";
 
 /** The token has no access to GraphQL: the REST API may still answer. */
 export class NoGraphql extends Error {}
@@ -36,7 +36,7 @@ export interface PartError {
   readonly message: string;
 }
 
-export interface RestRequest {
+interface RestRequest {
   readonly method?: "GET" | "PUT";
   readonly body?: object;
   readonly query?: Readonly<Record<string, string | number>>;

@@ -3,7 +3,7 @@ import type { Headers } from "../store/http.ts";
 import { retryAfter } from "../store/retry.ts";
 
 /** The part of a limit that bake takes: the rest is for people and their other tools, who share it. */
-export const share = 0.8;
+const share = 0.8;
 
 /** Milliseconds; a pause that is longer than any window of Buildkite's (five minutes, for GraphQL) is a mistake. */
 const longestPause = 310_000;

@@ -111,7 +111,7 @@ export const makeLook = (reach: Reach, now: () => number, nodes: Map<string, str
   let few = true;
   let paused: ReadonlySet<string> | undefined;
 
-  const byRest = async (queues: readonly Queue[], paused: ReadonlySet<string>) => {
+  const byRest = async (queues: readonly Queue[], whoIsPaused: ReadonlySet<string>) => {
     const found = new Map<string, Agent>();
     let count = 0;
     const lists = queues.length === 0 ? [{}] : queues.map(({ id }) => ({ cluster_queue_id: id }));
@@ -120,7 +120,7 @@ export const makeLook = (reach: Reach, now: () => number, nodes: Map<string, str
       count += list.count;
       for (const agent of list.all) {
         nodes.set(agent.id, agent.graphql_id);
-        if (isThere(agent.connection_state)) found.set(agent.id, fromRest(agent, paused.has(agent.id)));
+        if (isThere(agent.connection_state)) found.set(agent.id, fromRest(agent, whoIsPaused.has(agent.id)));
       }
     }
     return { found, count };

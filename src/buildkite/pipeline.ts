@@ -3,7 +3,7 @@ import type { BlockStep, CommandStep, TriggerStep } from "@buildkite/buildkite-s
 import { BakeError } from "../errors.ts";
 import { shellWord } from "../formats/shell.ts";
 
-export interface PipelineProfile {
+interface PipelineProfile {
   /** Steps are called after it. */
   readonly name: string;
   /** As `--profile` takes it, from the folder of the checkout. */
@@ -20,7 +20,7 @@ export interface PipelineProfile {
 }
 
 /** Nodes by a tag or a group, found when it is rolled out; or by their names, a step each. */
-export type RolloutTarget = { readonly selector: string } | { readonly nodes: readonly string[] };
+type RolloutTarget = { readonly selector: string } | { readonly nodes: readonly string[] };
 
 export interface PipelineOptions {
   readonly profiles: readonly PipelineProfile[];
@@ -29,7 +29,7 @@ export interface PipelineOptions {
   /** Slug of a pipeline whose build verifies an image. Without it a job of bake's own does. */
   readonly verifyPipeline?: string;
   /** Flavor of the server that an image is verified on. */
-  readonly flavor?: string;
+  readonly flavor: string;
   /** Nodes of a wave, where nodes are named. */
   readonly wave: number;
   /** Minutes that a wave has to stay ready before the next, where nodes are named. */
@@ -133,7 +133,7 @@ const stepsOf = (
     after: `bake-${name}`,
     commands: [
       readImage(name),
-      `bake ecs create ${named} --image "$image" --name ${word(`bake-canary-${name}`)}-"$BUILDKITE_BUILD_NUMBER"${flavor === undefined ? "" : ` --flavor ${word(flavor)}`} --yes`,
+      `bake ecs create ${named} --image "$image" --name ${word(`bake-canary-${name}`)}-"$BUILDKITE_BUILD_NUMBER" --flavor ${word(flavor)} --yes`,
     ],
     retry: retriesOf(130),
   });
@@ -191,7 +191,7 @@ const stepsOf = (
     return [...steps, { ...inGroup(run, 1), artifact_paths: "out/rollouts/*/journal.jsonl" }];
   }
   const [first = "", ...others] = profile.to.nodes;
-  const nodeStep = `bake rollout node {{matrix}} ${named} --image "$image"`;
+  const nodeStep = `bake rollout node {{matrix}} ${named} --image "$image" --yes`;
   let after = `promote-${name}`;
   for (const [at, nodes] of [[first], ...inWaves(others, wave)].entries()) {
     const part = at === 0 ? "canary" : `wave-${at}`;
@@ -211,7 +211,7 @@ const stepsOf = (
         readImage(name),
         `sleep ${soak * 60}`,
         // A node that is right costs no call.
-        `for node in ${nodes.join(" ")}; do bake rollout node "$node" ${named} --image "$image"; done`,
+        `for node in ${nodes.join(" ")}; do bake rollout node "$node" ${named} --image "$image" --yes; done`,
       ],
       retry: retriesOf(130),
     });

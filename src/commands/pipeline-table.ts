@@ -14,6 +14,7 @@ export const addPipeline = (program: Command): void => {
   takesProfiles(program.command("pipeline"))
     .description("print a Buildkite pipeline: bake, verify, promote, roll out; for buildkite-agent pipeline upload")
     .requiredOption("--queue <key>", "queue whose agents run its steps; none that is rolled")
+    .requiredOption("--flavor <name>", "flavor of the server that an image is verified on")
     .addOption(
       repeatable(
         "--to <nodes>",
@@ -21,7 +22,6 @@ export const addPipeline = (program: Command): void => {
       ),
     )
     .option("--verify-pipeline <slug>", "pipeline whose build has to pass on a server with the new image")
-    .option("--flavor <name>", "flavor of that server")
     .option("--wave <number>", "nodes of a wave, where nodes are named", from(1, 50), 5)
     .option("--soak <minutes>", "how long a wave stays ready before the next, where nodes are named", from(0, 1440), 10)
     .option("--json", "the pipeline as JSON")

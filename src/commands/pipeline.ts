@@ -15,7 +15,7 @@ export interface PipelineCommandOptions {
   readonly queue: string;
   readonly to: readonly string[];
   readonly verifyPipeline?: string;
-  readonly flavor?: string;
+  readonly flavor: string;
   readonly wave: number;
   readonly soak: number;
   readonly json?: boolean;

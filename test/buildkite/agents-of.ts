@@ -5,7 +5,7 @@ import type { Agents } from "../../src/rollout/ports.ts";
 import { makeHttp } from "../../src/store/http.ts";
 import type { BuildkiteEmulator } from "./emulator.ts";
 
-export interface TestAgents {
+interface TestAgents {
   /** As the rollout asks for it. */
   readonly agents: Agents & BuildkiteAgents;
   /** Milliseconds of each wait. */

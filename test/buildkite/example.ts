@@ -32,6 +32,7 @@ export const examplePipeline = (
   );
   return makePipeline({
     queue: "images",
+    flavor: "kat1.8xlarge.8",
     wave: 3,
     soak: 10,
     ...options,

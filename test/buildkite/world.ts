@@ -1,7 +1,7 @@
 /** Agents, queues and their time: what the emulated Buildkite knows. */
 import { createHash } from "node:crypto";
 
-export interface EmulatedJob {
+interface EmulatedJob {
   readonly id: string;
   readonly url: string;
   /** Milliseconds since the epoch. */
@@ -23,7 +23,7 @@ export interface EmulatedAgent {
   stoppedAt: number;
 }
 
-export interface EmulatedQueue {
+interface EmulatedQueue {
   readonly id: string;
   readonly node: string;
   readonly key: string;

@@ -159,8 +159,8 @@ needs("buildkite-agent").test("the bake hands over the image of its record; a ro
   ]);
   expect(run(commandOf(made, "soak-8cards-wave-2")).calls.slice(1)).toEqual([
     ["sleep", "600"],
-    ["bake", "rollout", "node", "npu-0005", "--profile", "8cards", "--image", "IMAGE"],
-    ["bake", "rollout", "node", "npu-0006", "--profile", "8cards", "--image", "IMAGE"],
+    ["bake", "rollout", "node", "npu-0005", "--profile", "8cards", "--image", "IMAGE", "--yes"],
+    ["bake", "rollout", "node", "npu-0006", "--profile", "8cards", "--image", "IMAGE", "--yes"],
   ]);
 });
 

@@ -52,7 +52,7 @@ describe("steps", () => {
   });
 
   test("nothing is rolled out without a target; a pipeline of the user's verifies, pinned by the bake id", () => {
-    const { steps } = examplePipeline({ verifyPipeline: "smoke-test", flavor: "kat1.8xlarge" }, []);
+    const { steps } = examplePipeline({ verifyPipeline: "smoke-test", flavor: "kat2" }, []);
     expect(keysOf(steps).some((key) => key.startsWith("rollout"))).toBe(false);
     expect(steps[2]).toMatchObject({
       trigger: "smoke-test",
@@ -60,7 +60,7 @@ describe("steps", () => {
     });
     // Not waiting for it would be no check.
     expect(steps[2]).not.toHaveProperty("async");
-    expect(JSON.stringify(steps[1])).toContain("--flavor 'kat1.8xlarge'");
+    expect(JSON.stringify(steps[1])).toContain("--flavor 'kat2'");
   });
 
   test("waves: one node, then the others; the next only after the last soaked", () => {
