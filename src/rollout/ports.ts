@@ -24,7 +24,7 @@ export interface SeenNode {
 }
 
 /** A new system for a node. */
-export interface WantedSystem {
+interface WantedSystem {
   /** ID of the image. */
   readonly image: string;
   /** Plain; undefined to leave it as it is. Secret: in no journal, message or command line. */
