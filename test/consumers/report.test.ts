@@ -8,7 +8,7 @@ import type { Report } from "../../src/report/input.ts";
 import { reportPage } from "../../src/report/page.ts";
 import { type Browser, startBrowser, type Tab } from "../browser.ts";
 import { needs, toolPath } from "../needs.ts";
-import { hostsReport, imageReport } from "../report-sample.ts";
+import { hostsReport, imageReport } from "../report/sample.ts";
 
 const { test, describe } = needs("chromium");
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });

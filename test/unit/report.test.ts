@@ -9,7 +9,7 @@ import type { Report } from "../../src/report/input.ts";
 import { reportPage } from "../../src/report/page.ts";
 import { root } from "../../src/host/root.ts";
 import { hostileStrings, seed } from "../hostile.ts";
-import { hostsReport, imageReport } from "../report-sample.ts";
+import { hostsReport, imageReport } from "../report/sample.ts";
 
 interface Node {
   readonly tag: string;
@@ -65,7 +65,7 @@ describe("a report", () => {
   test("of hosts, whole", async () => {
     // The style sheet stands in src/report/style.ts; the digest of it is in the policy.
     const html = reportPage(small).replace(/<style>[^<]*<\/style>/, "<style></style>");
-    await expect(html).toMatchFileSnapshot(join(root, "test/golden/report/expected/hosts.html"));
+    await expect(html).toMatchFileSnapshot(join(root, "test/report/expected/hosts.html"));
   });
 
   test("of hosts has a row a host, and of each what failed", () => {

@@ -1,11 +1,11 @@
 /** Reports to look at: numbers as a trial under emulation has them, artifacts and hosts as a site has them. */
-import type { BootReport } from "../src/check/check-image.ts";
-import type { CheckResult, Outcome } from "../src/check/results.ts";
-import type { UnitTime } from "../src/check/timeline.ts";
-import { difference, type Item } from "../src/lock/diff.ts";
-import type { Report, ReportedNode } from "../src/report/input.ts";
-import type { Check } from "../src/node/check.ts";
-import { unlockedPlan } from "./plan-of.ts";
+import type { BootReport } from "../../src/check/check-image.ts";
+import type { CheckResult, Outcome } from "../../src/check/results.ts";
+import type { UnitTime } from "../../src/check/timeline.ts";
+import { difference, type Item } from "../../src/lock/diff.ts";
+import type { Report, ReportedNode } from "../../src/report/input.ts";
+import type { Check } from "../../src/node/check.ts";
+import { unlockedPlan } from "../plan-of.ts";
 
 const hex = (start: string): string => (start + "7f3a90c4d1e58b26".repeat(4)).slice(0, 64);
 
