@@ -203,7 +203,7 @@ export const builders: Concern = {
             id: "bake-builder-others",
             rows: ["G24"],
             title: "no builder of an earlier profile keeps its cache on the data disk",
-            help: "docker buildx rm NAME, or builders.removeOthers",
+            help: "docker rm -f buildx_buildkit_NAME0, docker volume rm buildx_buildkit_NAME0_state; or builders.removeOthers",
           },
           `list=$(${asksDocker("ps --all --format '{{.Image}} {{.Names}}'")}) || exit 1; others=$(printf '%s\\n' "$list" | sed -nE 's|^localhost:1/.* buildx_buildkit_(.*)0$|\\1|p' | grep -vxE '${names.map(literal).join("|")}'); echo $others; test -z "$others"`,
         ),

@@ -45,6 +45,14 @@ export const anotherProfile = (canaries: Canaries): OtherNode => {
     if (disk === undefined) throw new Error("the ready node has no data disk");
     gitProxy = createServer((request, response) => {
       served.push(`${request.method} ${request.url} ${request.headers.authorization}`);
+      // The one that a check asks for, so that it has something to read.
+      if (request.url?.endsWith("/octocat/Hello-World.git/info/refs?service=git-upload-pack") === true) {
+        const line = (text: string): string => `${(text.length + 4).toString(16).padStart(4, "0")}${text}`;
+        const head = `${"ab".repeat(20)} HEAD\0symref=HEAD:refs/heads/master\n`;
+        response.writeHead(200, { "content-type": "application/x-git-upload-pack-advertisement" });
+        response.end(`${line("# service=git-upload-pack\n")}0000${line(head)}0000`);
+        return;
+      }
       response.writeHead(404).end();
     });
     await new Promise<void>((done) => gitProxy?.listen(canaries.gitProxyPort, "127.0.0.1", done));
