@@ -2,7 +2,7 @@
  * Ten nodes of an emulated cloud get another image in waves. Two of them are VMs: when the cloud changes their system they really boot
  * the other image, with the user-data that the rollout attached, and their agents really connect anew. The sixth never comes back: the
  * rollout pauses, says why, and is taken back. Run it by `bin/bench rollout-nodes` after `bin/test vm` has baked the golden image; takes
- * half an hour without KVM and 5 GiB of memory. docs/rollout.md has its output.
+ * half an hour without KVM and 5 GiB of memory.
  */
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
