@@ -129,7 +129,7 @@ test("everything wrong with secrets is said at once, without their values, and n
   secrets.gitToken: variable GIT_FOR_NODES is empty
   secrets.proxyCredentials: variable PROXY_FOR_NODES is not user:password in one line
   secrets.nodeKey: keys/node is not there
-  Nothing was written.
+  Nothing was written or changed.
 `);
   expect(existsSync(join(folder, "u"))).toBe(false);
 });
