@@ -16,7 +16,7 @@ import {
 import { listNodes } from "../huaweicloud/nodes.ts";
 import { userDataLimit } from "../profile/user-data-limit.ts";
 import type { Profile } from "../profile/schema.ts";
-import { tagValue } from "../targets/huaweicloud.ts";
+import { cloudTarget, tagValue } from "../targets/huaweicloud.ts";
 import { endOf, makeHost } from "./host.ts";
 import { makeUserData, requireHostName } from "./node-user-data.ts";
 import { readAsked } from "./planned.ts";
@@ -43,7 +43,7 @@ export interface CreateOptions {
 /** Waits until the node's agents take jobs: known by its host name and the bake id that they are tagged with. */
 export type WaitForAgents = (node: { readonly hostname: string; readonly bakeId: string }) => Promise<void>;
 
-type CloudSettings = NonNullable<Profile["targets"]["huaweicloud"]>;
+type CloudSettings = NonNullable<Profile["targets"][typeof cloudTarget]>;
 
 /** @throws BakeError BK455 for what the cloud would refuse, or a node could not live with. Pure. */
 const wantedServer = (

@@ -8,6 +8,7 @@ import { readLock } from "../lock/read.ts";
 import { renderTree, templateNames } from "../render/tree.ts";
 import { planFor } from "./plan.ts";
 import { outFolder, reportStaleness } from "./planned.ts";
+import { cloudTarget } from "../targets/huaweicloud.ts";
 import { readProfileFile, reportFailure, requireProfile } from "./profile-file.ts";
 import { namesOf } from "./profiles.ts";
 
@@ -26,7 +27,7 @@ const readOne = async (asked: string) => {
   const file = await readProfileFile(asked);
   const profile = requireProfile(file);
   if (profile === undefined) return undefined;
-  const target = "huaweicloud";
+  const target = cloudTarget;
   const settings = profile.targets[target];
   if (settings === undefined) {
     throw new BakeError("BK413", `${file.file} has no target ${target}`, "A pipeline bakes in the cloud.");

@@ -4,6 +4,9 @@ import { type HuaweiCloudTarget, metadataAddress } from "../node/target.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import type { Target } from "./target.ts";
 
+/** Its name among a profile's targets. */
+export const cloudTarget = "huaweicloud";
+
 /** What the cloud takes as a name, whatever the profile's file is called. */
 const defaultName = (profile: string): string =>
   `bake-${profile.replace(/[^A-Za-z0-9._-]+/g, "-")}`.slice(0, 63).replace(/[^A-Za-z0-9]+$/, "");
