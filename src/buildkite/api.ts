@@ -5,7 +5,8 @@ import { formatSeconds } from "../host/progress.ts";
 import type { Host } from "../host/host.ts";
 import { withoutSecretShapes } from "../secrets/shapes.ts";
 import type { Headers, Http } from "../store/http.ts";
-import { HttpError, httpErrorOf, isTransientStatus } from "../store/http-error.ts";
+import { HttpError, isTransientStatus } from "../store/http-error.ts";
+import { readText } from "../store/read-text.ts";
 import { backoffAfter, retry } from "../store/retry.ts";
 import { type BuildkiteSettings, buildkiteVariables } from "./endpoints.ts";
 import { type Limit, makeLimit, pauseAsked } from "./limits.ts";
@@ -169,21 +170,8 @@ export const makeApi = (
     });
     const date = Date.parse(response.headers["date"] ?? "");
     if (!Number.isNaN(date)) skew = date - host.now();
-    try {
-      const chunks: Buffer[] = [];
-      let size = 0;
-      for await (const chunk of response.body) {
-        size += (chunk as Buffer).length;
-        if (size > largestAnswer) throw new HttpError(`it sends more than ${largestAnswer} bytes`, url);
-        chunks.push(chunk as Buffer);
-      }
-      return { status: response.status, headers: response.headers, body: Buffer.concat(chunks).toString("utf8") };
-    } catch (error) {
-      host.signal.throwIfAborted();
-      throw error instanceof HttpError ? error : httpErrorOf(error, url);
-    } finally {
-      response.body.destroy();
-    }
+    const text = await readText(response, { url, limit: largestAnswer, signal: host.signal });
+    return { status: response.status, headers: response.headers, body: text };
   };
 
   const failure = (what: string, scope: Scope, { status, body }: Answer): BakeError => {

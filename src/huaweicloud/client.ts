@@ -4,7 +4,8 @@ import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import { withoutSecretShapes } from "../secrets/shapes.ts";
 import type { Http, HttpResponse } from "../store/http.ts";
-import { HttpError, httpErrorOf, isTransientStatus } from "../store/http-error.ts";
+import { HttpError, isTransientStatus } from "../store/http-error.ts";
+import { readText } from "../store/read-text.ts";
 import { backoffAfter, retry, retryAfter } from "../store/retry.ts";
 import type { CallRow } from "./call-row.ts";
 import { type CallName, calls, type ParametersOf } from "./calls.ts";
@@ -159,21 +160,8 @@ export const makeCloud = (
     const date = Date.parse(response.headers["date"] ?? "");
     // To the second, and as old as the answer took.
     if (!Number.isNaN(date)) skew = date - host.now();
-    try {
-      const chunks: Buffer[] = [];
-      let size = 0;
-      for await (const chunk of response.body) {
-        size += (chunk as Buffer).length;
-        if (size > largestAnswer) throw new HttpError(`it sends more than ${largestAnswer} bytes`, url);
-        chunks.push(chunk as Buffer);
-      }
-      return { status: response.status, headers: response.headers, body: Buffer.concat(chunks).toString("utf8") };
-    } catch (error) {
-      host.signal.throwIfAborted();
-      throw error instanceof HttpError ? error : httpErrorOf(error, url);
-    } finally {
-      response.body.destroy();
-    }
+    const text = await readText(response, { url, limit: largestAnswer, signal: host.signal });
+    return { status: response.status, headers: response.headers, body: text };
   };
 
   const failure = (name: CallName, row: CallRow, { status, headers, body }: Answer): CloudError => {
