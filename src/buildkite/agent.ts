@@ -3,15 +3,16 @@ import * as z from "zod";
 
 /** An agent that is connected. */
 export interface Agent {
-  /** UUID, which `stop` takes. */
+  /** UUID: what `stop` takes. */
   readonly id: string;
   readonly name: string;
-  /** As the node says it; empty when it does not. */
+  /** As the node says it, and may have a domain behind; empty when it does not. */
   readonly hostname: string;
-  /** `name=value`. */
+  /** `name=value`, `bake-id=…` among them. */
   readonly tags: readonly string[];
   /** Milliseconds since the epoch, by Buildkite's clock. */
   readonly connectedAt: number;
+  /** It takes no further job, and goes when the one that it has ends. */
   readonly stopping: boolean;
   /** Always false where the token has no GraphQL access: nothing else shows it. */
   readonly paused: boolean;

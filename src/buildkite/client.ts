@@ -1,4 +1,4 @@
-/** Agents of one organisation: looked at together, and stopped many at a time. Fits `Agents` of the rollout. */
+/** Agents of one organisation: looked at together, and stopped many at a time. */
 import type { Host } from "../host/host.ts";
 import type { Http } from "../store/http.ts";
 import type { Agent } from "./agent.ts";
@@ -13,7 +13,7 @@ export interface BuildkiteAgents {
   /** All agents that are connected or stopping. */
   readonly look: () => Promise<readonly Agent[]>;
   /**
-   * Asks agents to stop, 50 in one request. What Buildkite says of one that stops already is not known for certain: whether one is gone
+   * Asks agents to stop, 50 in one request. `killJobs` cancels what they run; without it their jobs end first. What Buildkite says of one that stops already is not known for certain: whether one is gone
    * is what `look` shows.
    */
   readonly stop: (

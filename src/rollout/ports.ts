@@ -115,37 +115,6 @@ export interface ScalingGroup {
   readonly switchPolicies: (policies: readonly string[], on: boolean) => Promise<void>;
 }
 
-/** An agent that is connected. */
-export interface SeenAgent {
-  /** What `stop` takes. */
-  readonly id: string;
-  readonly name: string;
-  /** As the node says it; may have a domain behind. */
-  readonly hostname: string;
-  /** `name=value`, `bake-id=…` among them. */
-  readonly tags: readonly string[];
-  /** Milliseconds since the epoch, by Buildkite's clock. */
-  readonly connectedAt: number;
-  /** It takes no further job, and goes when the one that it has ends. */
-  readonly stopping: boolean;
-  readonly paused: boolean;
-  /** Where its running job can be looked at. */
-  readonly job: string | undefined;
-}
-
-export type StopOutcome = "stopping" | "gone" | { readonly refused: string };
-
-/** The agents of one organisation, or of one cluster of it. Calls throw BakeError, or the signal's reason. */
-export interface Agents {
-  /** All that are connected, in as few requests as the API allows. */
-  readonly look: () => Promise<readonly SeenAgent[]>;
-  /** Asks agents to stop, many in one request. `killJobs` cancels what they run; without it their jobs end first. */
-  readonly stop: (
-    agents: readonly string[],
-    options: { readonly killJobs: boolean },
-  ) => Promise<ReadonlyMap<string, StopOutcome>>;
-  /** Queues that a person paused: their keys. No job reaches agents of one. */
-  readonly pausedQueues: () => Promise<readonly string[]>;
-  /** Buildkite's clock less this machine's, in milliseconds, by the last answer. */
-  readonly clockSkew: () => number | undefined;
-}
+/** The agents of one organisation, as its client gives them. */
+export type { BuildkiteAgents as Agents } from "../buildkite/client.ts";
+export type { Agent as SeenAgent } from "../buildkite/agent.ts";

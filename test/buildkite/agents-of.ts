@@ -1,13 +1,11 @@
 /** The client of bake at the emulator, with a clock that waiting moves. */
 import { makeAgents, type AgentsOptions, type BuildkiteAgents } from "../../src/buildkite/client.ts";
 import { buildkiteSettings } from "../../src/buildkite/endpoints.ts";
-import type { Agents } from "../../src/rollout/ports.ts";
 import { makeHttp } from "../../src/store/http.ts";
 import type { BuildkiteEmulator } from "./emulator.ts";
 
 interface TestAgents {
-  /** As the rollout asks for it. */
-  readonly agents: Agents & BuildkiteAgents;
+  readonly agents: BuildkiteAgents;
   /** Milliseconds of each wait. */
   readonly waits: number[];
   /** What was said while it waited. */

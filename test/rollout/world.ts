@@ -5,7 +5,8 @@
 import { CloudError } from "../../src/huaweicloud/client.ts";
 import { BakeError } from "../../src/errors.ts";
 import type { RolloutEvent } from "../../src/rollout/journal-events.ts";
-import type { ChangeState, MoverKind, SeenAgent, SeenNode, StopOutcome } from "../../src/rollout/ports.ts";
+import type { StopOutcome } from "../../src/buildkite/stop.ts";
+import type { ChangeState, MoverKind, SeenAgent, SeenNode } from "../../src/rollout/ports.ts";
 import type { KnownImage, World } from "../../src/rollout/run.ts";
 
 interface Agent {
