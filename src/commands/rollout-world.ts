@@ -7,7 +7,6 @@ import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import { findImage, listCatalog, listPrivate } from "../huaweicloud/catalog/look.ts";
 import type { Cloud } from "../huaweicloud/client.ts";
-import { listNodes } from "../huaweicloud/nodes.ts";
 import type { Profile } from "../profile/schema.ts";
 import { makeBmsMover } from "../rollout/movers/bms.ts";
 import { makeEcsMover } from "../rollout/movers/ecs.ts";
@@ -125,12 +124,9 @@ const tagForm = /^([^=,\s]+)=([^,\s]*)$/;
  * The nodes that a user means: by a tag, `TAG=VALUE`, or by their names or IDs, with commas.
  * @throws BakeError BK701 for names that the cloud does not list, or lists twice.
  */
-export const nodesOf = async ({ cloud }: RolloutContext, seen: Look, to: string): Promise<SeenNode[]> => {
+export const nodesOf = (seen: Look, to: string): SeenNode[] => {
   const [, tag, value] = tagForm.exec(to) ?? [];
-  if (tag !== undefined) {
-    const tagged = new Set((await listNodes(cloud)).filter(({ tags }) => tags[tag] === value).map(({ id }) => id));
-    return [...seen.nodes.values()].filter(({ id }) => tagged.has(id));
-  }
+  if (tag !== undefined) return [...seen.nodes.values()].filter(({ tags }) => tags[tag] === value);
   const names = [
     ...new Set(
       to

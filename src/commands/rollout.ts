@@ -78,7 +78,7 @@ const planForward = async (
 ): Promise<RolloutPlan | undefined> => {
   const wanted = await imageOf(context, image);
   const seen = await look(context);
-  const nodes = (await nodesOf(context, seen, to)).map((node) => ({ seen: node, to: wanted }));
+  const nodes = nodesOf(seen, to).map((node) => ({ seen: node, to: wanted }));
   const holders = nodes.flatMap((node) => node.seen.heldBy ?? []);
   const begun = await beganAt(holders);
   return planned({

@@ -1,4 +1,5 @@
 /** One look at all nodes and all agents, and what it says of a node. Pure. */
+import { hostLabel } from "../huaweicloud/nodes.ts";
 import type { SeenAgent, SeenNode } from "./ports.ts";
 
 /** What is asked only before a wave begins. */
@@ -17,9 +18,6 @@ export interface Look {
   readonly agents: ReadonlyMap<string, readonly SeenAgent[]>;
   readonly extras: Extras | undefined;
 }
-
-/** The first label, in small letters: as agents and cloud both say it. */
-export const hostLabel = (name: string): string => (name.split(".")[0] ?? "").toLowerCase();
 
 export const lookOf = (at: number, nodes: readonly SeenNode[], agents: readonly SeenAgent[], extras?: Extras): Look => {
   const byHost = new Map<string, SeenAgent[]>();

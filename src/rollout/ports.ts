@@ -17,6 +17,8 @@ export interface SeenNode {
   readonly power: "active" | "building" | "stopped" | "error" | "unknown";
   /** What the cloud is doing to it right now (`task_state`); undefined when it is left alone. */
   readonly task: string | undefined;
+  /** None where the service's are not known. */
+  readonly tags: Readonly<Record<string, string>>;
   /** Value of its tag `bake-rollout`: the rollout that holds it. */
   readonly heldBy: string | undefined;
   /** The AS group that it is a member of: it must never be given another OS. */

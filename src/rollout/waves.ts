@@ -1,8 +1,9 @@
 /** From nodes, agents and images to the waves of a rollout, or to why there is none. Nothing was changed until then. Pure. */
 import { BakeError, listed } from "../errors.ts";
+import { hostLabel } from "../huaweicloud/nodes.ts";
 import type { Rollout } from "../profile/schema.ts";
 import type { Begun, FrozenImage, PlannedNode, RolloutSettings } from "./journal-events.ts";
-import { agentsOf, hostLabel, isRight, isUsable, type Look } from "./look.ts";
+import { agentsOf, isRight, isUsable, type Look } from "./look.ts";
 import type { SeenNode } from "./ports.ts";
 import type { KnownImage } from "./run.ts";
 

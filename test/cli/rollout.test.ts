@@ -187,6 +187,21 @@ test("interrupted it exits 130 and goes on; stopped, its nodes are free; one nod
   expect(images().slice(0, 3)).toEqual(["new", "new", "old"]);
 });
 
+test("a tag finds nodes of the kind that is asked for, and one list call does", async () => {
+  profile(0);
+  cloud.world.bareMetal.push(fleetServer(11, { imageId: old, tags: { pool: "metal" } }));
+  const before = cloud.calls.length;
+  const metal = ["--kind", "bms", "--key-pair", "ops", "--key-user", "u1", "--to", "pool=metal"];
+  const { status, stdout, stderr } = await bake("plan", "--image", "current", ...metal, ...ask);
+  expect(status, stderr).toBe(0);
+  expect(stdout).toContain("npu-0011");
+  const lists = cloud.calls
+    .slice(before)
+    .filter((call) => call.endsWith("/baremetalservers/detail") || call.endsWith("/cloudservers/detail"));
+  expect(lists).toHaveLength(1);
+  expect(lists[0]).toContain("/baremetalservers/");
+});
+
 test("refused before anything was changed: exit 2, each reason", async () => {
   const [first, second] = cloud.world.servers;
   if (first === undefined || second === undefined) throw new Error("no servers");

@@ -259,6 +259,7 @@ export class TestWorld {
             image: server.image,
             power: server.power,
             task: server.change === undefined ? undefined : "rebuilding",
+            tags: {},
             heldBy: server.heldBy,
             group: server.group,
           }));

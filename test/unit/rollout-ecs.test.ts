@@ -77,6 +77,7 @@ describe("look", () => {
       image: old,
       power: "active",
       task: undefined,
+      tags: { "bake-rollout": "r1" },
       heldBy: "r1",
       group: undefined,
     });

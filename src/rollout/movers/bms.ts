@@ -5,8 +5,9 @@ import type { Host } from "../../host/host.ts";
 import { encodedUserData, jobState } from "../../huaweicloud/change-os.ts";
 import type { Cloud } from "../../huaweicloud/client.ts";
 import { waitForJob } from "../../huaweicloud/job-wait.ts";
-import { type CloudNode, holdServer, holdTag, listNodes, releaseServer } from "../../huaweicloud/nodes.ts";
+import { type CloudNode, holdServer, listNodes, releaseServer } from "../../huaweicloud/nodes.ts";
 import type { Mover } from "../ports.ts";
+import { seenNode } from "./seen-node.ts";
 
 /** What the service wants of whoever logs in; user-data alone is not enough there. */
 export interface MetalLogin {
@@ -43,18 +44,7 @@ export const makeBmsMover = (
   };
   return {
     kind: "bms",
-    look: async () =>
-      (await listNodes(cloud, {}, "listBareMetal")).map(({ id, name, hostname, image, power, task, tags }) => ({
-        id,
-        name,
-        hostname,
-        kind: "bms",
-        image,
-        power,
-        task,
-        heldBy: tags[holdTag],
-        group: undefined,
-      })),
+    look: async () => (await listNodes(cloud, {}, "listBareMetal")).map((node) => seenNode(node, "bms", undefined)),
     hold: (node, rollout) => holdServer(cloud, node, rollout, "changeBareMetalTags"),
     release: (node, rollout) => releaseServer(cloud, node, rollout, "changeBareMetalTags"),
     change: async (node, { image, userData }) => {

@@ -3,9 +3,10 @@ import { BakeError } from "../../errors.ts";
 import type { Host } from "../../host/host.ts";
 import { changeSystem, encodedUserData, jobState } from "../../huaweicloud/change-os.ts";
 import type { Cloud } from "../../huaweicloud/client.ts";
-import { type CloudNode, holdServer, holdTag, listNodes, releaseServer } from "../../huaweicloud/nodes.ts";
+import { type CloudNode, holdServer, listNodes, releaseServer } from "../../huaweicloud/nodes.ts";
 import { type GroupName, groupsOfServers } from "../../huaweicloud/scaling.ts";
 import type { Mover, SeenNode } from "../ports.ts";
+import { seenNode } from "./seen-node.ts";
 
 /** Milliseconds after which members of AS groups are asked for again: people add servers to groups by hand too. */
 const membersAge = 15 * 60_000;
@@ -17,18 +18,6 @@ interface Members {
   /** Servers that there were then: a new one may be some group's. */
   readonly known: ReadonlySet<string>;
 }
-
-const seenNode = ({ tags, ...node }: CloudNode, groups: Members["of"]): SeenNode => ({
-  id: node.id,
-  name: node.name,
-  hostname: node.hostname,
-  kind: "ecs",
-  image: node.image,
-  power: node.power,
-  task: node.task,
-  heldBy: tags[holdTag],
-  group: groups.get(node.id),
-});
 
 /**
  * The mover of ECS. It remembers what it saw last: who is a member of an AS group, and how each server is paid for.
@@ -47,7 +36,7 @@ export const makeEcsMover = (cloud: Cloud, { now }: Pick<Host, "now">): Mover =>
       members = { of: await groupsOfServers(cloud), at: now(), known: new Set(nodes.keys()) };
     }
     const groups = members?.of ?? new Map<string, GroupName>();
-    return found.map((node) => seenNode(node, groups));
+    return found.map((node) => seenNode(node, "ecs", groups.get(node.id)));
   };
 
   return {

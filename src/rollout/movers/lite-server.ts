@@ -59,6 +59,7 @@ export const makeLiteServerMover = (
         image,
         power,
         task,
+        tags: {},
         heldBy: holds.get(id),
         group: undefined,
       })),
