@@ -56,7 +56,7 @@ export const makeEcsMover = (cloud: Cloud, { now }: Pick<Host, "now">): Mover =>
         throw new BakeError(
           "BK451",
           `${server.name} (${node}) is a member of the AS group ${group.name}: AS deletes members that are stopped`,
-          `Roll out to the group instead: --to ${group.name}.`,
+          "Give the group a configuration with the new image, and let it replace its members.",
         );
       }
       return { job: await changeSystem(cloud, server, { image, userData: encoded }) };
