@@ -13,7 +13,7 @@ import type { Stated } from "../huaweicloud/catalog/states.ts";
 import type { Cloud } from "../huaweicloud/client.ts";
 import { findLeftovers, formatLeftovers, onlyOlder, removeLeftovers } from "../huaweicloud/leftovers.ts";
 import { rolloutsFolder } from "../rollout/journal.ts";
-import { serverName, serverPrefix, tagValue } from "../targets/huaweicloud.ts";
+import { requireCloudTarget, serverName, serverPrefix, tagValue } from "../targets/huaweicloud.ts";
 import { formatCatalog, formatImage, formatJudged, imageObject, type Shown } from "./catalog-text.ts";
 import { endOf, makeHost } from "./host.ts";
 import { readProfileFile, requireProfile } from "./profile-file.ts";
@@ -50,14 +50,11 @@ const withCatalog = async (options: CatalogOptions, work: (context: Context) => 
     const file = await readProfileFile(options.profile);
     const profile = requireProfile(file);
     if (profile === undefined) return 2;
-    const target = profile.targets.huaweicloud;
-    if (target === undefined) {
-      throw new BakeError(
-        "BK413",
-        `${file.file} has no target huaweicloud`,
-        "The catalogue is the cloud's: it needs the target's region.",
-      );
-    }
+    const target = requireCloudTarget(
+      profile,
+      file.file,
+      "The catalogue is the cloud's: it needs the target's region.",
+    );
     const region = options.region ?? target.region;
     return await work({
       host,

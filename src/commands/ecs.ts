@@ -16,7 +16,7 @@ import {
 import { listNodes } from "../huaweicloud/nodes.ts";
 import { userDataLimit } from "../profile/user-data-limit.ts";
 import type { Profile } from "../profile/schema.ts";
-import { cloudTarget, tagValue } from "../targets/huaweicloud.ts";
+import { type cloudTarget, requireCloudTarget, tagValue } from "../targets/huaweicloud.ts";
 import { endOf, makeHost } from "./host.ts";
 import { makeUserData, requireHostName } from "./node-user-data.ts";
 import { readAsked } from "./planned.ts";
@@ -118,14 +118,11 @@ const run = async (
   requireHostName(options.name);
   const asked = await readAsked(options);
   if (asked === undefined) return undefined;
-  const target = asked.profile.targets.huaweicloud;
-  if (target === undefined) {
-    throw new BakeError(
-      "BK413",
-      `${asked.file.file} has no target huaweicloud`,
-      "A server needs the target's region, VPC, subnet and security group.",
-    );
-  }
+  const target = requireCloudTarget(
+    asked.profile,
+    asked.file.file,
+    "A server needs the target's region, VPC, subnet and security group.",
+  );
   const profileTag = tagValue(asked.file.name);
   const cloud = await openCloud(host, { region: target.region, home: true });
   const chosen = findImage(await listCatalog(cloud, profileTag), options.image, asked.file.name);

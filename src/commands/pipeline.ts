@@ -8,7 +8,7 @@ import { readLock } from "../lock/read.ts";
 import { renderTree, templateNames } from "../render/tree.ts";
 import { planFor } from "./plan.ts";
 import { outFolder, reportStaleness } from "./planned.ts";
-import { cloudTarget } from "../targets/huaweicloud.ts";
+import { cloudTarget, requireCloudTarget } from "../targets/huaweicloud.ts";
 import { readProfileFile, reportFailure, requireProfile } from "./profile-file.ts";
 import { namesOf } from "./profiles.ts";
 
@@ -28,10 +28,7 @@ const readOne = async (asked: string) => {
   const profile = requireProfile(file);
   if (profile === undefined) return undefined;
   const target = cloudTarget;
-  const settings = profile.targets[target];
-  if (settings === undefined) {
-    throw new BakeError("BK413", `${file.file} has no target ${target}`, "A pipeline bakes in the cloud.");
-  }
+  const settings = requireCloudTarget(profile, file.file, "A pipeline bakes in the cloud.");
   const lock = await readLock(file.lockFile);
   if (lock === undefined) {
     throw new BakeError(

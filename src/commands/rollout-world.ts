@@ -16,7 +16,7 @@ import { type KnownImage, lookAround, type World } from "../rollout/run.ts";
 import { type Look, lookOf } from "../rollout/look.ts";
 import type { Self } from "../rollout/waves.ts";
 import { makeHttp } from "../store/http.ts";
-import { tagValue } from "../targets/huaweicloud.ts";
+import { requireCloudTarget, tagValue } from "../targets/huaweicloud.ts";
 import { goldenUserData } from "./node-user-data.ts";
 import { readAsked } from "./planned.ts";
 import { type ProfileFile, readProfileFile, requireProfile } from "./profile-file.ts";
@@ -69,14 +69,11 @@ export const openRollout = async (host: Host, options: WorldOptions): Promise<Ro
   const file = await readProfileFile(name);
   const profile = requireProfile(file);
   if (profile === undefined) return undefined;
-  const target = profile.targets.huaweicloud;
-  if (target === undefined) {
-    throw new BakeError(
-      "BK413",
-      `${file.file} has no target huaweicloud`,
-      "Nodes are rolled out in the cloud: it needs the target's region.",
-    );
-  }
+  const target = requireCloudTarget(
+    profile,
+    file.file,
+    "Nodes are rolled out in the cloud: it needs the target's region.",
+  );
   const settings = buildkiteSettings(host.env);
   const asked = keepUserData === true ? undefined : await readAsked({ profile: name });
   // Secrets that cannot be had are told before anything is changed.

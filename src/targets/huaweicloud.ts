@@ -1,11 +1,27 @@
 /** A server in Huawei Cloud, of which an image is made. */
+import { BakeError } from "../errors.ts";
 import { toYaml } from "../formats/yaml.ts";
 import { type HuaweiCloudTarget, metadataAddress } from "../node/target.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
+import type { Profile } from "../profile/schema.ts";
 import type { Target } from "./target.ts";
 
 /** Its name among a profile's targets. */
 export const cloudTarget = "huaweicloud";
+
+/**
+ * A profile's settings for the cloud.
+ * @param file The profile's, for the message. @param why What needs them.
+ * @throws BakeError BK413 where it has none.
+ */
+export const requireCloudTarget = (
+  { targets: { [cloudTarget]: settings } }: Profile,
+  file: string,
+  why: string,
+): NonNullable<Profile["targets"][typeof cloudTarget]> => {
+  if (settings !== undefined) return settings;
+  throw new BakeError("BK413", `${file} has no target ${cloudTarget}`, why);
+};
 
 /** What the cloud takes as a name, whatever the profile's file is called. */
 const defaultName = (profile: string): string =>
