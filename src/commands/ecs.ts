@@ -40,9 +40,6 @@ export interface CreateOptions {
   readonly yes?: boolean;
 }
 
-/** Waits until the node's agents take jobs: known by its host name and the bake id that they are tagged with. */
-export type WaitForAgents = (node: { readonly hostname: string; readonly bakeId: string }) => Promise<void>;
-
 type CloudSettings = NonNullable<Profile["targets"][typeof cloudTarget]>;
 
 /** @throws BakeError BK455 for what the cloud would refuse, or a node could not live with. Pure. */
@@ -110,11 +107,7 @@ interface Told {
   readonly object: object;
 }
 
-const run = async (
-  host: Host,
-  options: CreateOptions,
-  waitForAgents: WaitForAgents | undefined,
-): Promise<Told | undefined> => {
+const run = async (host: Host, options: CreateOptions): Promise<Told | undefined> => {
   requireHostName(options.name);
   const asked = await readAsked(options);
   if (asked === undefined) return undefined;
@@ -132,10 +125,7 @@ const run = async (
   const about = { name: wanted.name, image: wanted.image, bakeId: chosen.image.bakeId, region: target.region };
   const there = sameServer(await listNodes(cloud, { name: wanted.name }), wanted);
   if (there !== undefined) {
-    if (options.yes === true) {
-      await waitUntilActive(cloud, host, there);
-      await waitForAgents?.({ hostname: wanted.name, bakeId: chosen.image.bakeId });
-    }
+    if (options.yes === true) await waitUntilActive(cloud, host, there);
     return {
       text: `${wanted.name} is there already: server ${there.id}, made from ${wanted.image}\n${howToSee(wanted)}`,
       object: { ...about, made: false, id: there.id },
@@ -166,22 +156,17 @@ const run = async (
   const id = await host.progress.step("ecs-create", `the cloud makes ${wanted.name}`, () =>
     createServer(cloud, host, wanted, encoded),
   );
-  await waitForAgents?.({ hostname: wanted.name, bakeId: chosen.image.bakeId });
   return {
-    text: `${wanted.name} was made: server ${id}\n${shown}\n${waitForAgents === undefined ? howToSee(wanted) : "Its agents are connected."}`,
+    text: `${wanted.name} was made: server ${id}\n${shown}\n${howToSee(wanted)}`,
     object: { ...about, made: true, id },
   };
 };
 
-/**
- * `bake ecs create`.
- * @param waitForAgents Asked once the server runs; without it the user is told how to see that.
- * @returns the exit code.
- */
-export const create = async (options: CreateOptions, waitForAgents?: WaitForAgents): Promise<number> => {
+/** `bake ecs create`. @returns the exit code. */
+export const create = async (options: CreateOptions): Promise<number> => {
   const { host } = await makeHost(process.stderr);
   try {
-    const told = await run(host, options, waitForAgents);
+    const told = await run(host, options);
     if (told === undefined) return 1;
     process.stdout.write(options.json === true ? `${JSON.stringify(told.object, null, 2)}\n` : `${told.text}\n`);
     return 0;
