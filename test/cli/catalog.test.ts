@@ -1,11 +1,11 @@
 /** `bake catalog` as a user runs it, against the emulated cloud behind a proxy. */
-import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { root } from "../../src/host/root.ts";
 import { type Emulator, startEmulator } from "../huaweicloud/emulator.ts";
+import { type Ended, runBake, userIn } from "./run-bake.ts";
 import { bakedImage, type Image } from "../huaweicloud/world.ts";
 
 let folder = "";
@@ -25,31 +25,8 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-interface Ended {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Not in step: the cloud lives in this process. */
-const bake = (...args: readonly string[]): Promise<Ended> =>
-  new Promise((resolve) => {
-    const options = {
-      cwd: folder,
-      env: { PATH: process.env["PATH"] ?? "", HOME: folder, XDG_CACHE_HOME: join(folder, "cache"), ...emulator.env },
-    };
-    execFile(
-      join(root, "bin/bake"),
-      ["catalog", ...args, "--profile", "2cards.yaml"],
-      options,
-      (error, stdout, stderr) =>
-        resolve({
-          status: error === null ? 0 : Number(error.code),
-          stdout,
-          stderr: stderr.replace("bake: bundling the CLI\n", ""),
-        }),
-    );
-  });
+const bake = (...args: readonly string[]) =>
+  runBake(["catalog", ...args, "--profile", "2cards.yaml"], userIn(folder, emulator.env));
 
 const idOf = (number: number): string => `aaaaaaaa-0000-4000-8000-${String(number).padStart(12, "0")}`;
 

@@ -2,7 +2,6 @@
  * `bake image --target huaweicloud` as a user runs it, against the emulated cloud: a stand-in for Packer makes the plugin's calls
  * and says what it was given. What the template holds is tested elsewhere.
  */
-import { execFile } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +9,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { root } from "../../src/host/root.ts";
 import { storePath } from "../../src/store/store.ts";
 import { type Emulator, startEmulator } from "../huaweicloud/emulator.ts";
+import { type Ended, runBake, userIn } from "./run-bake.ts";
 import { layPacker } from "../huaweicloud/packer-stand-in.ts";
 import { ids, key } from "../huaweicloud/world.ts";
 import { fillByDigest, layLockedProfile } from "../locked-profile.ts";
@@ -38,39 +38,21 @@ const lay = (settings = ""): void => {
 };
 const mirror = "mirror: http://mirror.example.com/bake/";
 
-interface Ended {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Not in step: the cloud lives in this process. */
 const bake = (
   env: Readonly<Record<string, string>> = {},
   args: readonly string[] = ["--target", "huaweicloud"],
 ): Promise<Ended> =>
-  new Promise((resolve) => {
-    const options = {
-      cwd: folder,
-      env: {
-        PATH: `${folder}/bin:${process.env["PATH"] ?? ""}`,
-        HOME: folder,
-        XDG_CACHE_HOME: join(folder, "cache"),
-        SEEN: join(folder, "seen"),
-        STAND_IN_LOOKS: "2",
-        PACKER_LOG: "1",
-        ...emulator.env,
-        ...env,
-      },
-    };
-    execFile(join(root, "bin/bake"), ["image", "--profile", "site.yaml", ...args], options, (error, stdout, stderr) =>
-      resolve({
-        status: error === null ? 0 : Number(error.code),
-        stdout,
-        stderr: stderr.replace("bake: bundling the CLI\n", ""),
-      }),
-    );
-  });
+  runBake(
+    ["image", "--profile", "site.yaml", ...args],
+    userIn(folder, {
+      PATH: `${folder}/bin:${process.env["PATH"] ?? ""}`,
+      SEEN: join(folder, "seen"),
+      STAND_IN_LOOKS: "2",
+      PACKER_LOG: "1",
+      ...emulator.env,
+      ...env,
+    }),
+  );
 const seen = (): string => readFileSync(join(folder, "seen"), "utf8");
 const record = (): unknown => JSON.parse(readFileSync(join(folder, "out/site-huaweicloud/image.json"), "utf8"));
 const report = () =>

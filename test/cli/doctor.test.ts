@@ -1,11 +1,12 @@
 /** `bake doctor` as a user runs it, against the emulated cloud behind a proxy. */
-import { execFile, execFileSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { root } from "../../src/host/root.ts";
 import { type Emulator, startEmulator } from "../huaweicloud/emulator.ts";
+import { type Ended, runBake, userIn } from "./run-bake.ts";
 
 let folder = "";
 let emulator: Emulator;
@@ -23,33 +24,8 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-interface Ended {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Not in step: the cloud lives in this process. */
-const run = (args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> =>
-  new Promise((resolve) => {
-    const options = {
-      cwd: folder,
-      env: {
-        PATH: process.env["PATH"] ?? "",
-        HOME: folder,
-        XDG_CACHE_HOME: join(folder, "cache"),
-        ...emulator.env,
-        ...env,
-      },
-    };
-    execFile(join(root, "bin/bake"), args, options, (error, stdout, stderr) =>
-      resolve({
-        status: error === null ? 0 : Number(error.code),
-        stdout,
-        stderr: stderr.replace("bake: bundling the CLI\n", ""),
-      }),
-    );
-  });
+const run = (args: readonly string[], env: Readonly<Record<string, string>> = {}) =>
+  runBake(args, userIn(folder, { ...emulator.env, ...env }));
 
 const bake = (args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Promise<Ended> =>
   run(["doctor", "--profile", "site.yaml", ...args], env);

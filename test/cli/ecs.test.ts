@@ -1,5 +1,4 @@
 /** `bake ecs create` as a user runs it, against the emulated cloud behind a proxy. */
-import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,6 +6,7 @@ import { gunzipSync } from "node:zlib";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { root } from "../../src/host/root.ts";
 import { type Emulator, startEmulator } from "../huaweicloud/emulator.ts";
+import { runBake, userIn } from "./run-bake.ts";
 import { bakedImage } from "../huaweicloud/world.ts";
 
 const image = "aaaaaaaa-0000-4000-8000-000000000001";
@@ -32,41 +32,11 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-interface Ended {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Not in step: the cloud lives in this process. */
-const create = (...args: readonly string[]): Promise<Ended> =>
-  new Promise((resolve) => {
-    const env = {
-      PATH: process.env["PATH"] ?? "",
-      HOME: folder,
-      AGENT_TOKEN: token,
-      XDG_CACHE_HOME: join(folder, "cache"),
-      ...emulator.env,
-    };
-    const all = [
-      "ecs",
-      "create",
-      "--profile",
-      "2cards.yaml",
-      "--zone",
-      "cn-north-4b",
-      "--flavor",
-      "kc1.large.4",
-      ...args,
-    ];
-    execFile(join(root, "bin/bake"), all, { cwd: folder, env }, (error, stdout, stderr) =>
-      resolve({
-        status: error === null ? 0 : Number(error.code),
-        stdout,
-        stderr: stderr.replace("bake: bundling the CLI\n", ""),
-      }),
-    );
-  });
+const create = (...args: readonly string[]) =>
+  runBake(
+    ["ecs", "create", "--profile", "2cards.yaml", "--zone", "cn-north-4b", "--flavor", "kc1.large.4", ...args],
+    userIn(folder, { AGENT_TOKEN: token, ...emulator.env }),
+  );
 
 test("shown, made, there already, refused for another image; the token is in the user-data alone", async () => {
   const wanted = ["--name", "npu-0008", "--image", "current", "--data-disk", "500:ESSD"];

@@ -1,11 +1,12 @@
 /** `bake rollout` as a user runs it, against the emulated cloud and the emulated Buildkite: ten nodes, one that fails, and back. */
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { root } from "../../src/host/root.ts";
 import { type BuildkiteEmulator, startBuildkite } from "../buildkite/emulator.ts";
+import { runBake, userIn } from "./run-bake.ts";
 import { type Emulator, startEmulator } from "../huaweicloud/emulator.ts";
 import { bakedImage, fleetServer, type Server } from "../huaweicloud/world.ts";
 
@@ -70,36 +71,9 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-interface Ended {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 const token = "not-a-real-agent-token-for-tests";
-const options = () => ({
-  cwd: folder,
-  env: {
-    PATH: process.env["PATH"] ?? "",
-    HOME: folder,
-    XDG_CACHE_HOME: join(folder, "cache"),
-    AGENT_TOKEN: token,
-    ...cloud.env,
-    ...buildkite.env,
-  },
-});
-
-/** Not in step: cloud and Buildkite live in this process. */
-const bake = (...args: readonly string[]): Promise<Ended> =>
-  new Promise((resolve) => {
-    execFile(join(root, "bin/bake"), ["rollout", ...args], options(), (error, stdout, stderr) =>
-      resolve({
-        status: error === null ? 0 : Number(error.code),
-        stdout,
-        stderr: stderr.replace("bake: bundling the CLI\n", ""),
-      }),
-    );
-  });
+const user = () => userIn(folder, { AGENT_TOKEN: token, ...cloud.env, ...buildkite.env });
+const bake = (...args: readonly string[]) => runBake(["rollout", ...args], user());
 
 const images = (): string[] => cloud.world.servers.map(({ imageId }) => (imageId === old ? "old" : "new"));
 const journalOf = (): string => {
@@ -163,7 +137,7 @@ test("interrupted it exits 130 and goes on; stopped, its nodes are free; one nod
   const run = spawn(
     join(root, "bin/bake"),
     ["rollout", "run", "--image", fresh, "--to", "npu-0001,npu-0002", "--wave", "1", ...ask, "--yes"],
-    { ...options(), stdio: ["ignore", "pipe", "pipe"] },
+    { ...user(), stdio: ["ignore", "pipe", "pipe"] },
   );
   const ended = new Promise<number | null>((resolve) => run.on("exit", resolve));
   run.stdout.resume();
