@@ -306,3 +306,23 @@ export const makeWorld = (): World => ({
     health: 60_000,
   },
 });
+
+/** A group with these servers, all in service, of the configuration `c1`. */
+export const scalingGroup = (servers: readonly Server[], rest: Partial<ScalingGroup> = {}): ScalingGroup => ({
+  id: "g1",
+  name: "builders",
+  status: "INSERVICE",
+  configurationId: "c1",
+  min: servers.length,
+  max: servers.length,
+  desired: servers.length,
+  members: servers.map(({ id }) => ({
+    serverId: id,
+    state: "INSERVICE",
+    health: "NORMAL",
+    isProtected: false,
+    configurationId: "c1",
+  })),
+  busyUntil: 0,
+  ...rest,
+});

@@ -6,7 +6,7 @@ import type { Mover } from "../../src/rollout/ports.ts";
 import { makeEcsMover } from "../../src/rollout/movers/ecs.ts";
 import { cloudOf, type TestCloud } from "../huaweicloud/cloud-of.ts";
 import { type Emulator, startEmulator } from "../huaweicloud/emulator.ts";
-import { bakedImage, fleetServer, type Server } from "../huaweicloud/world.ts";
+import { bakedImage, fleetServer, scalingGroup, type Server } from "../huaweicloud/world.ts";
 
 const start = Date.UTC(2026, 10, 27, 3);
 const [old, fresh] = ["aaaaaaaa-0000-4000-8000-000000000001", "aaaaaaaa-0000-4000-8000-000000000002"];
@@ -90,23 +90,7 @@ describe("look", () => {
 
   test("members of AS groups are known by their group's name, more than a page of them too", async () => {
     const members = Array.from({ length: 120 }, (_, at) => add(at + 1));
-    emulator.world.scalingGroups.push({
-      id: "g1",
-      name: "builders",
-      status: "INSERVICE",
-      configurationId: "c1",
-      min: 0,
-      max: 200,
-      desired: 120,
-      members: members.map(({ id }) => ({
-        serverId: id,
-        state: "INSERVICE",
-        health: "NORMAL",
-        isProtected: false,
-        configurationId: "c1",
-      })),
-      busyUntil: 0,
-    });
+    emulator.world.scalingGroups.push(scalingGroup(members, { min: 0, max: 200 }));
     add(121);
     const nodes = await mover.look();
     expect(nodes.filter(({ group }) => group?.name === "builders").length).toBe(120);

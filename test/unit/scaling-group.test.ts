@@ -8,7 +8,7 @@ import { findGroup, makeScalingGroup } from "../../src/rollout/movers/scaling.ts
 import { cloudOf, hostOf, type TestCloud } from "../huaweicloud/cloud-of.ts";
 import { type Emulator, startEmulator } from "../huaweicloud/emulator.ts";
 import { firePolicy } from "../huaweicloud/scaling-routes.ts";
-import { bakedImage, fleetServer, type ScalingGroup as Group } from "../huaweicloud/world.ts";
+import { bakedImage, fleetServer, scalingGroup, type ScalingGroup as Group } from "../huaweicloud/world.ts";
 
 const start = Date.UTC(2026, 10, 27, 3);
 const [old, fresh] = ["aaaaaaaa-0000-4000-8000-000000000001", "aaaaaaaa-0000-4000-8000-000000000002"];
@@ -34,23 +34,7 @@ beforeEach(async () => {
   });
   const servers = [1, 2, 3].map((number) => fleetServer(number, { imageId: old }));
   world.servers.push(...servers);
-  inWorld = {
-    id: "g1",
-    name: "builders",
-    status: "INSERVICE",
-    configurationId: "c1",
-    min: 1,
-    max: 3,
-    desired: 3,
-    members: servers.map(({ id }) => ({
-      serverId: id,
-      state: "INSERVICE",
-      health: "NORMAL",
-      isProtected: false,
-      configurationId: "c1",
-    })),
-    busyUntil: 0,
-  };
+  inWorld = scalingGroup(servers, { min: 1 });
   world.scalingGroups.push(inWorld);
   world.scalingPolicies.push({ id: "p1", name: "shrink", groupId: "g1", isOn: true, change: -1 });
 });

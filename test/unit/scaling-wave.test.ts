@@ -6,7 +6,7 @@ import { nextStep, performStep, type ScalingWave } from "../../src/rollout/mover
 import { cloudOf, hostOf, type TestCloud } from "../huaweicloud/cloud-of.ts";
 import { type Emulator, startEmulator } from "../huaweicloud/emulator.ts";
 import { firePolicy } from "../huaweicloud/scaling-routes.ts";
-import { bakedImage, fleetServer, type ScalingGroup as Group } from "../huaweicloud/world.ts";
+import { bakedImage, fleetServer, scalingGroup, type ScalingGroup as Group } from "../huaweicloud/world.ts";
 
 const start = Date.UTC(2026, 10, 27, 3);
 const [old, fresh] = ["aaaaaaaa-0000-4000-8000-000000000001", "aaaaaaaa-0000-4000-8000-000000000002"];
@@ -31,23 +31,7 @@ beforeEach(async () => {
   world.scalingConfigurations.push({ id: "c1", name: "old", imageId: old }, { id: "c2", name: "new", imageId: fresh });
   const servers = Array.from({ length: size }, (_, at) => fleetServer(at + 1, { imageId: old }));
   world.servers.push(...servers);
-  inWorld = {
-    id: "g1",
-    name: "builders",
-    status: "INSERVICE",
-    configurationId: "c1",
-    min: size,
-    max: size,
-    desired: size,
-    members: servers.map(({ id }) => ({
-      serverId: id,
-      state: "INSERVICE",
-      health: "NORMAL",
-      isProtected: false,
-      configurationId: "c1",
-    })),
-    busyUntil: 0,
-  };
+  inWorld = scalingGroup(servers);
   world.scalingGroups.push(inWorld);
   world.scalingPolicies.push({ id: "p1", name: "shrink", groupId: "g1", isOn: true, change: -2 });
 });
