@@ -1,6 +1,5 @@
 /** Making one server against the emulated cloud: the same request makes no second one, whatever happens to its answers. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { BakeError } from "../../src/errors.ts";
 import {
   createServer,
   sameServer,
@@ -9,6 +8,7 @@ import {
   type WantedServer,
 } from "../../src/huaweicloud/create-server.ts";
 import { listNodes } from "../../src/huaweicloud/nodes.ts";
+import { failing } from "../failing.ts";
 import { cloudOf, hostOf, type TestCloud } from "../huaweicloud/cloud-of.ts";
 import { type Emulator, startEmulator } from "../huaweicloud/emulator.ts";
 import { bakedImage, fleetServer, ids } from "../huaweicloud/world.ts";
@@ -47,14 +47,6 @@ const wanted = (rest: Partial<WantedServer> = {}): WantedServer => ({
   ...rest,
 });
 
-const failing = async (work: Promise<unknown>): Promise<BakeError> =>
-  work.then(
-    () => {
-      throw new Error("it did not fail");
-    },
-    (error: unknown) => error as BakeError,
-  );
-
 const servers = (): string[] => emulator.world.servers.map(({ id }) => id);
 
 test("a dry run makes nothing, and says what the cloud would refuse", async () => {
@@ -92,7 +84,7 @@ describe("made once", () => {
         return alive(name, request);
       },
     };
-    await failing(createServer(killed, host, wanted(), userData));
+    await expect(createServer(killed, host, wanted(), userData)).rejects.toThrow("killed");
     const id = await createServer(cloud, host, wanted(), userData);
     expect(servers()).toEqual([id]);
   });

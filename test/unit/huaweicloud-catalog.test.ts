@@ -1,6 +1,5 @@
 /** The catalogue against the emulated cloud: states, promotions, shares, copies and removals, with what goes wrong between two calls. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { BakeError } from "../../src/errors.ts";
 import { copyImage, type CopyRequest, lookForCopy } from "../../src/huaweicloud/catalog/copy.ts";
 import type { CatalogImage } from "../../src/huaweicloud/catalog/image.ts";
 import { findImage, listCatalog, listPrivate, usageOf } from "../../src/huaweicloud/catalog/look.ts";
@@ -8,6 +7,7 @@ import { promote } from "../../src/huaweicloud/catalog/promote.ts";
 import { idsIn, lookForPrune, prune } from "../../src/huaweicloud/catalog/prune.ts";
 import { requireProjects, share } from "../../src/huaweicloud/catalog/share.ts";
 import { momentOf, promotionMoment, statesOf } from "../../src/huaweicloud/catalog/states.ts";
+import { failing } from "../failing.ts";
 import { cloudOf, hostOf, type TestCloud } from "../huaweicloud/cloud-of.ts";
 import { type Emulator, startEmulator } from "../huaweicloud/emulator.ts";
 import { bakedImage, ids, type Image } from "../huaweicloud/world.ts";
@@ -35,14 +35,6 @@ const add = (number: number, rest: Partial<Image> = {}): Image => {
 
 const states = async (): Promise<string[]> =>
   (await listCatalog(cloud, "2cards")).map(({ image, state }) => `${Number(image.id.slice(-12))} ${state}`);
-
-const failing = async (work: Promise<unknown>): Promise<BakeError> =>
-  work.then(
-    () => {
-      throw new Error("it did not fail");
-    },
-    (error: unknown) => error as BakeError,
-  );
 
 /** Clients that a process has which is killed before so many calls and one more; they count together. */
 const killed = (calls: number) => {

@@ -1,9 +1,9 @@
 /** Servers of ECS against the emulated cloud: what a look sees, how a server is held, and how it comes by another system. */
 import { gunzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { BakeError } from "../../src/errors.ts";
 import type { Mover } from "../../src/rollout/ports.ts";
 import { makeEcsMover } from "../../src/rollout/movers/ecs.ts";
+import { failing } from "../failing.ts";
 import { cloudOf, type TestCloud } from "../huaweicloud/cloud-of.ts";
 import { type Emulator, startEmulator } from "../huaweicloud/emulator.ts";
 import { bakedImage, fleetServer, scalingGroup, type Server } from "../huaweicloud/world.ts";
@@ -32,14 +32,6 @@ const add = (number: number, rest: Partial<Server> = {}): Server => {
   emulator.world.servers.push(server);
   return server;
 };
-
-const failing = async (work: Promise<unknown>): Promise<BakeError> =>
-  work.then(
-    () => {
-      throw new Error("it did not fail");
-    },
-    (error: unknown) => error as BakeError,
-  );
 
 const callsOf = (route: string): number => emulator.calls.filter((call) => call === route).length;
 const only = async () => {

@@ -1,8 +1,8 @@
 /** Bare metal servers and Lite Servers against the emulated cloud. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { BakeError } from "../../src/errors.ts";
 import { makeBmsMover } from "../../src/rollout/movers/bms.ts";
 import { makeLiteServerMover } from "../../src/rollout/movers/lite-server.ts";
+import { failing } from "../failing.ts";
 import { cloudOf, hostOf, type TestCloud } from "../huaweicloud/cloud-of.ts";
 import { type Emulator, startEmulator } from "../huaweicloud/emulator.ts";
 import { bakedImage, fleetServer } from "../huaweicloud/world.ts";
@@ -27,14 +27,6 @@ beforeEach(async () => {
   cloud = cloudOf(emulator);
 });
 afterEach(() => emulator.close());
-
-const failing = async (work: Promise<unknown>): Promise<BakeError> =>
-  work.then(
-    () => {
-      throw new Error("it did not fail");
-    },
-    (error: unknown) => error as BakeError,
-  );
 
 describe("bare metal", () => {
   const make = () => makeBmsMover(cloud, hostOf(emulator, cloud), { keyPair: "ops", userId: "u1" });

@@ -2,9 +2,9 @@
 import { gunzipSync } from "node:zlib";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import * as z from "zod";
-import type { BakeError } from "../../src/errors.ts";
 import type { ScalingGroup } from "../../src/rollout/ports.ts";
 import { findGroup, makeScalingGroup } from "../../src/rollout/movers/scaling.ts";
+import { failing } from "../failing.ts";
 import { cloudOf, hostOf, type TestCloud } from "../huaweicloud/cloud-of.ts";
 import { type Emulator, startEmulator } from "../huaweicloud/emulator.ts";
 import { firePolicy } from "../huaweicloud/scaling-routes.ts";
@@ -40,13 +40,6 @@ beforeEach(async () => {
 });
 afterEach(() => emulator.close());
 
-const failing = async (work: Promise<unknown>): Promise<BakeError> =>
-  work.then(
-    () => {
-      throw new Error("it did not fail");
-    },
-    (error: unknown) => error as BakeError,
-  );
 const idOf = (number: number): string => fleetServer(number).id;
 
 test("a wave: another configuration, more members, protected, the old ones removed, sizes as before", async () => {
