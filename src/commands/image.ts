@@ -180,9 +180,11 @@ const bake = async (options: ImageOptions, real: RealHost, version: string): Pro
       logDir: join(folder, "log", "check"),
     });
   } catch (error) {
-    // The image is there, and what is known of it.
-    if (error instanceof BakeError && !host.signal.aborted)
-      await tell([{ name: folder, results: [], problems: [`${error.code}: ${error.message}`], boots: [] }]);
+    // The image is there, and what is known of it. A report that cannot be written hides no reason.
+    if (error instanceof BakeError && !host.signal.aborted) {
+      const node = { name: folder, results: [], problems: [`${error.code}: ${error.message}`], boots: [] };
+      await tell([node]).catch((failure: Error) => print(failure.message));
+    }
     throw error;
   }
   await saveDurations();
