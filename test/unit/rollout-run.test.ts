@@ -315,6 +315,38 @@ describe("gates", () => {
   });
 });
 
+describe("what has to take jobs", () => {
+  /** Once the canary is held, the agents of these go, for another reason. */
+  const withOutage = (numbers: readonly number[]): TestWorld => {
+    const world = fleet(10);
+    world.onHold(server(world, 1), () => {
+      for (const number of numbers) server(world, number).agents = [];
+    });
+    return world;
+  };
+
+  test("nodes that are down elsewhere count: fewer of a wave stop at a time", async () => {
+    const world = withOutage([9, 10]);
+    await start(world, { minHealthy: 7 });
+    const state = await goOn(world);
+    expect(world.violations).toEqual([]);
+    expect(state.status).toBe("done");
+    expect(changes(world)).toEqual(Array.from({ length: 10 }, () => 1));
+    // One of the first wave's three at a time; nodes that take no jobs cost nothing.
+    expect(world.stopRequests).toBeGreaterThan(4);
+  });
+
+  test("where too few are left nothing more stops, and after the limit it pauses and says how many", async () => {
+    const world = withOutage([6, 7, 8, 9, 10]);
+    await start(world, { minHealthy: 7 });
+    const state = await goOn(world);
+    expect(world.violations).toEqual([]);
+    expect([state.status, state.closing?.gate]).toEqual(["paused", "capacity"]);
+    expect(state.closing?.reason).toMatch(/^\d nodes take jobs, and 7 have to/);
+    expect(changes(world).slice(1, 5)).toEqual([0, 0, 0, 0]);
+  });
+});
+
 describe("random fleets, faults and kills", () => {
   const seeds = Array.from({ length: Number(process.env["ROLLOUT_WORLDS"] ?? 60) }, (_, at) => at + 1);
 
@@ -342,11 +374,13 @@ describe("random fleets, faults and kills", () => {
           ...(random.chance(0.15) && { lost: random.chance(0.5) ? "accepted" : "not sent" }),
         };
       }
+      const wave = random.between(1, 5);
       await begin(world, "new", {
         settings: settingsOf({
           canary: 1,
-          wave: random.between(1, 5),
-          minHealthy: random.between(0, Math.max(0, count - 5)),
+          wave,
+          // Up to what the plan takes.
+          minHealthy: random.between(0, Math.max(0, count - wave)),
           maxFailed: random.between(0, 2),
           canarySoak: random.between(0, 200),
           soak: random.between(0, 100),
