@@ -1,8 +1,9 @@
 /** Journals on the disk: what is written is read, what a crash tore is no fault, what somebody changed is. */
 import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import {
   beganAt,
   findRollout,
@@ -50,6 +51,32 @@ test("written and read: the same events, for its owner alone", async () => {
   expect([statSync("out/rollouts/r1").mode & 0o777, statSync(file).mode & 0o777]).toEqual([0o700, 0o600]);
   expect((await readRollout("r1")).state.status).toBe("done");
   expect(await beganAt(["r1", "r2", "../r1"])).toEqual(new Map([["r1", events[0]?.at]]));
+});
+
+test("append comes back when the disk has the events, and not before", async () => {
+  const [first, second] = await whole();
+  if (first === undefined || second === undefined) throw new Error("too short");
+  const probe = await open(join(folder, "probe"), "w");
+  const handles = Object.getPrototypeOf(probe) as FileHandle;
+  await probe.close();
+  // The disk takes its time, and says what it had then.
+  const disk: string[] = [];
+  const spied = vi.spyOn(handles, "sync").mockImplementation(async () => {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    disk.push(readFileSync("out/rollouts/r1/journal.jsonl", "utf8"));
+  });
+  try {
+    const journal = await openJournal("r1");
+    // Of a new file its name, too.
+    expect(disk).toEqual([""]);
+    await journal.append([first]);
+    expect(disk.at(-1)).toBe(lineOf(first));
+    await journal.append([second]);
+    expect(disk.at(-1)).toBe(lineOf(first) + lineOf(second));
+    await journal.close();
+  } finally {
+    spied.mockRestore();
+  }
 });
 
 test("a torn last line is cut away before more is written", async () => {
