@@ -7,6 +7,7 @@ import { onHostScript } from "../check/on-host.ts";
 import { type HostReading, readHost } from "../check/read-host.ts";
 import { formatSshTarget, parseSshTarget, sshToHost } from "../vm/ssh.ts";
 import { BakeError } from "../errors.ts";
+import { hasProfileEnding } from "../profile/file-names.ts";
 import { loadProfile } from "../profile/load.ts";
 import { type Answers, newProfile } from "../profile/new-profile.ts";
 import { rules } from "./rules.ts";
@@ -112,7 +113,7 @@ const writeSchema = async (): Promise<boolean> => {
 };
 
 const requireOptions = (name: string, { tokenEnv, tokenFile }: InitOptions): void => {
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name) || /\.ya?ml$/.test(name)) {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name) || hasProfileEnding(name)) {
     throw new BakeError(
       "BK131",
       `${JSON.stringify(name)} cannot be the name of a profile`,

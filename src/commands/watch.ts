@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { type FSWatcher, readdirSync, readFileSync, realpathSync, statSync, watch } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { hasProfileEnding } from "../profile/file-names.ts";
 
 /** Milliseconds without news before files are looked at: editors save in several steps. */
 const quietFor = 150;
@@ -20,10 +21,7 @@ const printOf = (path: string): string => {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== "EISDIR") return code ?? "unknown";
     try {
-      return readdirSync(path)
-        .filter((name) => /\.ya?ml$/.test(name))
-        .toSorted()
-        .join("/");
+      return readdirSync(path).filter(hasProfileEnding).toSorted().join("/");
     } catch {
       return "unknown";
     }

@@ -73,7 +73,7 @@ export const changeSystem = async (
   return job;
 };
 
-/** What became of a job of servers. */
+/** What became of a job of servers. `reason` has the cloud's words. */
 export interface JobState {
   readonly state: "running" | "done" | "failed" | "unknown";
   readonly reason?: string;

@@ -21,20 +21,6 @@ const Group = z.object({
 });
 export type ListedGroup = z.infer<typeof Group>["scaling_group"];
 
-const Members = z.object({
-  scaling_group_instances: z.array(
-    z.object({
-      // Not there yet while it is being made.
-      instance_id: OrNothing,
-      scaling_configuration_id: OrNothing,
-      life_cycle_state: OrNothing,
-      health_status: OrNothing,
-      protect_from_scaling_down: z.boolean().nullish(),
-    }),
-  ),
-});
-export type ListedMember = z.infer<typeof Members>["scaling_group_instances"][number];
-
 const Configuration = z.object({
   scaling_configuration: z.object({ instance_config: z.record(z.string(), z.unknown()) }),
 });
@@ -86,13 +72,6 @@ export const showGroup = async (cloud: Cloud, id: string): Promise<ListedGroup> 
   const parameters = { scaling_group_id: id };
   return (await cloud.call("showScalingGroup", { parameters, answer: Group })).scaling_group;
 };
-
-/** @throws CloudError */
-export const listMembers = (cloud: Cloud, id: string): Promise<ListedMember[]> =>
-  scalingPages(async (query) => {
-    const parameters = { scaling_group_id: id };
-    return (await cloud.call("listScalingMembers", { parameters, query, answer: Members })).scaling_group_instances;
-  });
 
 /** @throws CloudError; BakeError BK457 */
 export const updateGroup = async (

@@ -2,14 +2,25 @@
 import * as z from "zod";
 import { type Cloud, CloudError } from "./client.ts";
 
+const OrNothing = z.string().nullish();
+
 const Groups = z.object({
   total_number: z.number().nullish(),
   scaling_groups: z.array(z.object({ scaling_group_id: z.string(), scaling_group_name: z.string().nullish() })),
 });
 const Members = z.object({
-  total_number: z.number().nullish(),
-  scaling_group_instances: z.array(z.object({ instance_id: z.string().nullish() })),
+  scaling_group_instances: z.array(
+    z.object({
+      // Not there yet while it is being made.
+      instance_id: OrNothing,
+      scaling_configuration_id: OrNothing,
+      life_cycle_state: OrNothing,
+      health_status: OrNothing,
+      protect_from_scaling_down: z.boolean().nullish(),
+    }),
+  ),
 });
+export type ListedMember = z.infer<typeof Members>["scaling_group_instances"][number];
 
 /** What AS lists at once. */
 const pageSize = 100;
@@ -44,15 +55,18 @@ export const listGroups = async (cloud: Cloud): Promise<GroupName[]> => {
   }
 };
 
+/** Members of a group, those that come and go among them. @throws CloudError */
+export const listMembers = (cloud: Cloud, id: string): Promise<ListedMember[]> =>
+  scalingPages(async (query) => {
+    const parameters = { scaling_group_id: id };
+    return (await cloud.call("listScalingMembers", { parameters, query, answer: Members })).scaling_group_instances;
+  });
+
 /** The group that each server is a member of, by the server's ID: a call for the groups, and one for each. @throws CloudError */
 export const groupsOfServers = async (cloud: Cloud): Promise<ReadonlyMap<string, GroupName>> => {
   const of = new Map<string, GroupName>();
   for (const group of await listGroups(cloud)) {
-    const members = await scalingPages(async (query) => {
-      const parameters = { scaling_group_id: group.id };
-      return (await cloud.call("listScalingMembers", { parameters, query, answer: Members })).scaling_group_instances;
-    });
-    for (const { instance_id: id } of members) if (id) of.set(id, group);
+    for (const { instance_id: id } of await listMembers(cloud, group.id)) if (id) of.set(id, group);
   }
   return of;
 };

@@ -1,4 +1,5 @@
 /** What a rollout asks of the world, and does in it: the cloud that holds the nodes, and Buildkite, which knows their agents. */
+import type { JobState } from "../huaweicloud/change-os.ts";
 
 /** How a node gets another image: each kind has an API of its own. */
 export const moverKinds = ["ecs", "as", "lite-server", "bms"] as const;
@@ -33,13 +34,6 @@ interface WantedSystem {
   readonly userData: string | undefined;
 }
 
-/** What became of a change that was sent. */
-export interface ChangeState {
-  readonly state: "running" | "done" | "failed" | "unknown";
-  /** The cloud's words. */
-  readonly reason?: string;
-}
-
 /** Nodes of one kind. All calls throw CloudError, or the signal's reason. */
 export interface Mover {
   readonly kind: MoverKind;
@@ -55,7 +49,7 @@ export interface Mover {
    */
   readonly change: (node: string, system: WantedSystem) => Promise<{ readonly job: string | undefined }>;
   /** What became of it; asked only when something takes too long or looks wrong. */
-  readonly changeState: (node: string, job: string | undefined) => Promise<ChangeState>;
+  readonly changeState: (node: string, job: string | undefined) => Promise<JobState>;
 }
 
 /** A member of an AS group. */

@@ -1,6 +1,6 @@
 /** The state of a rollout: what the events of its journal come to, at any line. Pure; `apply` changes the state that it is given. */
 import type { Begun, GateKind, NodeState, PlannedNode, RolloutEvent, RolloutSettings } from "./journal-events.ts";
-import type { ChangeState } from "./ports.ts";
+import type { JobState } from "../huaweicloud/change-os.ts";
 
 /** Times are milliseconds since the epoch, by the journal's clock. */
 export interface NodeRecord {
@@ -34,7 +34,7 @@ export interface NodeRecord {
   answer: "lost" | "accepted";
   cloudJob: string | undefined;
   idleSince: number | undefined;
-  told: (ChangeState & { readonly at: number }) | undefined;
+  told: (JobState & { readonly at: number }) | undefined;
 }
 
 export interface RolloutState {

@@ -6,7 +6,8 @@ import { CloudError } from "../../src/huaweicloud/client.ts";
 import { BakeError } from "../../src/errors.ts";
 import type { RolloutEvent } from "../../src/rollout/journal-events.ts";
 import type { StopOutcome } from "../../src/buildkite/stop.ts";
-import type { ChangeState, MoverKind, SeenAgent, SeenNode } from "../../src/rollout/ports.ts";
+import type { JobState } from "../../src/huaweicloud/change-os.ts";
+import type { MoverKind, SeenAgent, SeenNode } from "../../src/rollout/ports.ts";
 import type { KnownImage, World } from "../../src/rollout/run.ts";
 
 interface Agent {
@@ -32,7 +33,7 @@ export interface Server {
   change: { readonly to: string; readonly until: number; readonly fails: string | undefined } | undefined;
   /** When its agents connect. */
   bootsAt: number | undefined;
-  lastJob: { readonly id: string; readonly outcome: ChangeState } | undefined;
+  lastJob: { readonly id: string; readonly outcome: JobState } | undefined;
   changes: number;
   /** Faults of this one server. */
   faults: {

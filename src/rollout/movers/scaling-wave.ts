@@ -2,6 +2,7 @@
  * One wave over an AS group: as many new members as old ones are to go, then the old ones. What comes next is decided from what there
  * is to see, and from nothing that is remembered: whoever is cut off begins again by looking. Pure but for `performStep`.
  */
+import { mostAtOnce } from "../../huaweicloud/scaling-group.ts";
 import type { GroupSizes, ScalingGroup, ScalingPolicy, SeenGroup } from "../ports.ts";
 
 /** What a wave is about; written down before its first step. */
@@ -37,9 +38,6 @@ export type WaveStep =
   | { readonly do: "wait"; readonly until: string }
   | { readonly do: "stop"; readonly why: string }
   | { readonly do: "done" };
-
-/** Members that AS takes out at once. */
-const mostRemoved = 10;
 
 const same = (a: GroupSizes, b: GroupSizes): boolean => a.min === b.min && a.max === b.max && a.desired === b.desired;
 
@@ -104,7 +102,7 @@ export const nextStep = (wave: ScalingWave, seen: SeenGroup, facts: WaveFacts): 
   if (busy.length > 0) return { do: "drain", members: busy };
   const going = old.filter(({ state }) => state === "in service").map(({ id }) => id);
   return going.length > 0
-    ? free(seen, { do: "remove", members: going.slice(0, mostRemoved) })
+    ? free(seen, { do: "remove", members: going.slice(0, mostAtOnce) })
     : { do: "wait", until: "AS has settled what becomes of the old members" };
 };
 

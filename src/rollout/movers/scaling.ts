@@ -7,15 +7,13 @@ import {
   actOnMembers,
   configureLike,
   isGone,
-  listMembers,
   listPolicies,
-  type ListedMember,
   mostAtOnce,
   showGroup,
   switchPolicies,
   updateGroup,
 } from "../../huaweicloud/scaling-group.ts";
-import { listGroups } from "../../huaweicloud/scaling.ts";
+import { listGroups, type ListedMember, listMembers } from "../../huaweicloud/scaling.ts";
 import type { ScalingGroup, SeenMember } from "../ports.ts";
 
 const states: Readonly<Record<string, SeenMember["state"]>> = {
