@@ -8,6 +8,7 @@ import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { gunzipSync } from "node:zlib";
 import { isMap, isSeq, parseDocument } from "yaml";
 import { type AgentApi, startAgentApi } from "../src/check/agent-api/server.ts";
 import { root } from "../src/host/root.ts";
@@ -113,6 +114,9 @@ const forThisHost = (userData: string, publicKey: string, endpoint: string): str
   return document.toString();
 };
 
+/** Attached user-data may be gzip, as cloud-init takes it. */
+const gzipMagic = Buffer.from([0x1f, 0x8b]);
+
 const stopVm = async (node: Node): Promise<void> => {
   const { vm } = node;
   node.vm = undefined;
@@ -121,14 +125,19 @@ const stopVm = async (node: Node): Promise<void> => {
   node.agents.clear();
 };
 
+let boots = 0;
 const bootVm = async (server: Server, node: Node): Promise<void> => {
   await stopVm(node);
-  const userData = Buffer.from(server.bootedWith ?? "", "base64").toString("utf8");
+  const attached = Buffer.from(server.bootedWith ?? "", "base64");
+  const userData = (attached.subarray(0, 2).equals(gzipMagic) ? gunzipSync(attached) : attached).toString("utf8");
   say(`    VM ${server.name}: boots ${server.imageId === imageIds.old ? "the old" : "the next"} image`);
+  const keepIn = at(`${server.name}-${++boots}`);
+  mkdirSync(keepIn, { mode: 0o700 });
   node.vm = await startVm(
     host,
     { ...golden, image: files[server.imageId as keyof typeof files] },
     {
+      keepIn,
       disks: [blankDisk],
       metaData: JSON.stringify({ "instance-id": `${server.name}-${Date.now()}`, "local-hostname": server.name }),
       userDataFor: (publicKey) => forThisHost(userData, publicKey, node.api.endpoint("10.0.2.2")),

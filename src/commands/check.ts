@@ -243,7 +243,7 @@ const lookAtImage = async (
     image: plan.base?.format === "qcow2" && (await store.has(plan.base.sha256)) ? store.path(plan.base.sha256) : image,
   });
   host.progress.note(`  accelerator ${accelerator.accel}: ${accelerator.reason}`);
-  const { [onHostScript]: script = "" } = await readTemplates([onHostScript]);
+  const { [onHostScript]: script = "" } = readTemplates([onHostScript]);
   const report = await checkImage(host, {
     plan,
     templates,
@@ -305,7 +305,7 @@ const lookAtHost = async (
   { target, secrets, keep, goss: known }: LookOptions,
 ): Promise<Looked> => {
   const { plan } = planned;
-  const { [onHostScript]: script = "" } = await readTemplates([onHostScript]);
+  const { [onHostScript]: script = "" } = readTemplates([onHostScript]);
   const connection = await sshToHost(host, target);
   const name = formatSshTarget(target);
   try {

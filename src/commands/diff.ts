@@ -56,7 +56,7 @@ const profileSide = async (asked: string): Promise<Side | undefined> => {
   const lock = await readLock(file.lockFile);
   const target = targetsOf(profile)[0];
   const plan = planFor({ name: file.name, profile, ...(target !== undefined && { target }) });
-  const { files } = renderTree(plan, await readTemplates(templateNames(plan)));
+  const { files } = renderTree(plan, readTemplates(templateNames(plan)));
   const header = /^# Made by bake from profile .*\n/gm;
   return {
     what: `profile ${file.file}`,

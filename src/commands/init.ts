@@ -24,7 +24,7 @@ const readFrom = async (destination: string): Promise<HostReading> => {
   const target = parseSshTarget(destination);
   if (target === undefined) throw new BakeError("BK131", `--from-host ${destination} is no [user@]host[:port]`);
   const { host } = await makeHost(process.stderr);
-  const script = (await readTemplates([onHostScript]))[onHostScript] ?? "";
+  const script = readTemplates([onHostScript])[onHostScript] ?? "";
   const connection = await sshToHost(host, target);
   try {
     return await host.progress.step("host-read", `read what ${formatSshTarget(target)} has`, async () =>

@@ -69,7 +69,7 @@ interface Writing {
 
 const goldenOf = async ({ file: { name }, profile, trial }: Asked): Promise<Writing> => {
   const plan = planFor({ name, profile, trial });
-  const templates = await readTemplates(templateNames(plan));
+  const templates = readTemplates(templateNames(plan));
   return { plan, write: (instance) => instanceUserData(plan, templates, instance) };
 };
 
@@ -90,7 +90,7 @@ const stockOf = async (asked: Asked, given: string | undefined): Promise<Writing
   }
   const { host } = await makeHost(process.stderr);
   const { plan, templates, ...rendered } = await planAsked(host, storeOf(host), asked, stockTarget(asked));
-  const all = { ...templates, ...(await readTemplates(stockTemplateNames)) };
+  const all = { ...templates, ...readTemplates(stockTemplateNames) };
   return { plan, write: (instance) => stockInstanceUserData(plan, all, instance, { mirror, rendered }) };
 };
 

@@ -39,7 +39,7 @@ const readOne = async (asked: string) => {
   }
   if (reportStaleness(file, profile, lock)) return undefined;
   const plan = planFor({ name: file.name, profile, target, lock });
-  const { bakeId } = renderTree(plan, await readTemplates(templateNames(plan)));
+  const { bakeId } = renderTree(plan, readTemplates(templateNames(plan)));
   if (bakeId === undefined) throw new Error("a plan with a lock has a bake id");
   return {
     name: file.name,

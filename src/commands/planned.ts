@@ -138,7 +138,7 @@ export const planAsked = async (
     ...(used !== undefined && { lock: used }),
     ...(target !== undefined && { target }),
   });
-  const templates = await readTemplates(templateNames(plan));
+  const templates = readTemplates(templateNames(plan));
   return { plan, templates, ...(used !== undefined && { lock: used }), ...renderTree(plan, templates) };
 };
 

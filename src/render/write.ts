@@ -1,4 +1,5 @@
 /** Puts a rendered tree in place: written whole to a temporary folder first, so that out/<profile>/ is never half new. */
+import { readFileSync } from "node:fs";
 import { lstat, readdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { BakeError } from "../errors.ts";
@@ -28,6 +29,18 @@ const readList = async (folder: string): Promise<ReadonlySet<string> | undefined
   return text === undefined ? undefined : new Set(text.split("\n").filter((path) => path !== ""));
 };
 
+/**
+ * Undefined where it cannot be read; a link that leads nowhere is another thing than the file. At once: a small file is read in a
+ * tenth of the time that a promise takes, and `render` reads each that it made before.
+ */
+const textAt = (path: string): string | undefined => {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+};
+
 const filesBelow = async (folder: string, name: string): Promise<string[]> =>
   (await readdir(join(folder, name), { recursive: true, withFileTypes: true }).catch(() => []))
     .filter((entry) => !entry.isDirectory())
@@ -46,9 +59,7 @@ export const differences = async (folder: string, files: readonly RenderedFile[]
   const before = (await readList(folder)) ?? new Set<string>();
   const different: string[] = [];
   for (const { path, content } of files) {
-    // A link that leads nowhere is another thing than the file.
-    const text = await readFile(join(folder, path), "utf8").catch(() => undefined);
-    if (text !== content) different.push(path);
+    if (textAt(join(folder, path)) !== content) different.push(path);
   }
   for (const name of renderedFolders(wanted, before)) {
     different.push(...(await filesBelow(folder, name)).filter((path) => !wanted.has(path)));

@@ -299,7 +299,7 @@ test("bake-health leaves agents alone that somebody else stopped", () => {
 
 test("bake-token takes one token, for root alone, and nothing else", () => {
   const path = at("etc/bake/secrets/token");
-  writeFileSync(at("etc/bake/token.env"), `TOKEN_VIA="file"\nTOKEN_PATH="${path}"\n`);
+  writeFileSync(at("etc/bake/token.env"), `TOKEN_PATH="${path}"\n`);
   expect(run("bake-token", [], "bkct_abc-DEF_1.2\n").status).toBe(0);
   expect(readFileSync(path, "utf8")).toBe("bkct_abc-DEF_1.2\n");
   expect(execFileSync("stat", ["-c", "%a", path], { encoding: "utf8" })).toBe("600\n");
@@ -310,6 +310,22 @@ test("bake-token takes one token, for root alone, and nothing else", () => {
   expect(called()).not.toContain("restart");
   for (const wrong of ["", "a b\n", "$(id)\n", 'a"b\n']) expect(run("bake-token", [], wrong).status).toBe(1);
   expect(readFileSync(path, "utf8")).toBe("bkct_abc-DEF_1.2\n");
+});
+
+test("an agent that cannot read a file gets the same token from its environment, and nothing but a token", () => {
+  const [path, made] = [at("etc/bake/secrets/token"), at("run/bake/agent-token.env")];
+  writeFileSync(at("etc/bake/token.env"), `TOKEN_PATH="${path}"\n`);
+  const asEnvironment = (text: string): string => {
+    writeFileSync(path, text);
+    expect(run("bake-token", ["environment", made]).status).toBe(0);
+    expect(execFileSync("stat", ["-c", "%a", made], { encoding: "utf8" })).toBe("600\n");
+    return readFileSync(made, "utf8");
+  };
+  expect(asEnvironment("bkct_abc-DEF_1.2\n")).toBe('BUILDKITE_AGENT_TOKEN="bkct_abc-DEF_1.2"');
+  expect(asEnvironment('a"\nLD_PRELOAD="b\n')).toBe('BUILDKITE_AGENT_TOKEN="aLD_PRELOAD=b"');
+  expect(asEnvironment("")).toBe("");
+  rmSync(path);
+  expect(run("bake-token", ["environment", made]).status).not.toBe(0);
 });
 
 test("why CSMS gives no token stands in the status, and with it in the gate's words, while the node is not ready", () => {

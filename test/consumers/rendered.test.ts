@@ -124,9 +124,9 @@ describe("PyYAML", () => {
       disable_root: false,
       write_files: [
         {
-          path: "/etc/bake/secrets/agent-token.env",
+          path: "/etc/bake/secrets/agent-token",
           permissions: "0600",
-          content: 'BUILDKITE_AGENT_TOKEN="<secrets.agentToken>"\n',
+          content: "<secrets.agentToken>\n",
         },
       ],
     });

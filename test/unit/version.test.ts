@@ -119,7 +119,17 @@ test.each([
   ["3.133.0-beta.1", "file"],
 ])("agent %s gets its token by %s", (version, via) => {
   const { files } = render(planWith(version));
-  expect(files.find(({ path }) => path === "node/etc/bake/token.env")?.content).toContain(`TOKEN_VIA="${via}"`);
+  const contentOf = (name: string): string => files.find(({ path }) => path.endsWith(name))?.content ?? "";
+  expect(contentOf("/buildkite-agent.cfg").includes("file:///etc/bake/secrets/agent-token")).toBe(via === "file");
+  const unit = contentOf("/buildkite-agent.service");
+  for (const line of [
+    "EnvironmentFile=-/run/bake/agent-token.env\n",
+    "ExecStartPre=/opt/bake/bin/bake-token environment /run/bake/agent-token.env\n",
+  ])
+    expect(unit.includes(line)).toBe(via === "environment");
+  // User-data is the same for both: so that of one image is right for another.
+  const userData = contentOf("user-data/golden.yaml");
+  expect(userData).toContain("- path: /etc/bake/secrets/agent-token\n");
 });
 
 test.each([

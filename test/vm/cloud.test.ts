@@ -62,7 +62,7 @@ targets:
 beforeAll(async () => {
   const local = await goldenImage();
   plan = cloudPlan(local);
-  golden = { ...local, templates: { ...local.templates, ...(await readTemplates(templateNames(plan))) } };
+  golden = { ...local, templates: { ...local.templates, ...readTemplates(templateNames(plan)) } };
   layInto(golden.image, image, differingFiles(plan, golden, { sameId: true }), folder);
 }, boot);
 

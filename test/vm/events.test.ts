@@ -257,7 +257,7 @@ event(
 event("a missing token keeps the agents from starting; another one comes without a new image", async () => {
   await stopHealthTimer();
   await sh(
-    "systemctl stop buildkite-agent; rm /etc/bake/secrets/agent-token.env; systemctl start --no-block buildkite-agent",
+    "systemctl stop buildkite-agent; rm /etc/bake/secrets/agent-token; systemctl start --no-block buildkite-agent",
   );
   await until('journalctl -b -u buildkite-agent -o cat | grep -q "failed G3 the agent\'s token is there"', 120);
   expect(await stateOfAgents()).not.toBe("active");
@@ -266,7 +266,7 @@ event("a missing token keeps the agents from starting; another one comes without
   const rotated = await node.started.vm.ssh("bake-token", { input: "another-token\n", timeout: 120_000 });
   expect(rotated.stdout).toContain("the agents restart with it");
   await node.api.waitForAgents(boot);
-  expect(await sh("stat -c '%a %U' /etc/bake/secrets/agent-token.env")).toBe("600 root");
+  expect(await sh("stat -c '%a %U' /etc/bake/secrets/agent-token")).toBe("600 root");
   expect((await node.started.vm.ssh("bake-token", { input: "`worse`\n", allowFailure: true })).stderr).toContain(
     "that is no token",
   );

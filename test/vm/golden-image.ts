@@ -136,7 +136,7 @@ export const readGolden = async (
     trial: true,
     locked: { base, artifacts, digest: lockDigest },
   });
-  const templates = await readTemplates(templateNames(plan));
+  const templates = readTemplates(templateNames(plan));
   return { folder, image: join(folder, "image.qcow2"), profile, plan, templates, bakeId, sha256 };
 };
 

@@ -45,7 +45,7 @@ describe("a stock image with stock user-data", () => {
     const serving = await serve(mirror);
     ({ server, asked } = serving);
     const host = testHost();
-    const templates = { ...own, ...(await readTemplates(stockTemplateNames)) };
+    const templates = { ...own, ...readTemplates(stockTemplateNames) };
     report = await checkImage(host, {
       plan,
       templates,

@@ -4,7 +4,7 @@ import { advisory, byHand, gating, hasInodes, line, literal, ofCommand, show, sy
 import type { Check } from "../check.ts";
 import { notPlaceholder } from "../secret-placeholder.ts";
 import type { AgentFacts } from "./facts.ts";
-import { places, type TokenPlace } from "./service.ts";
+import { places, tokenFile } from "./service.ts";
 import { gib } from "../../formats/bytes.ts";
 
 /** A line of buildkite-agent.cfg, with or without quotes. */
@@ -15,11 +15,7 @@ const agentEnvironment =
   "tr '\\0' '\\n' <\"/proc/$(systemctl show -p MainPID --value buildkite-agent.service)/environ\"";
 
 /** In the order of what depends on what: the binary and its configuration first, the running agents last. */
-export const agentChecks = (
-  { agents, network, secrets, storage }: Profile,
-  facts: AgentFacts,
-  token: TokenPlace,
-): Check[] => [
+export const agentChecks = ({ agents, network, secrets, storage }: Profile, facts: AgentFacts): Check[] => [
   // Checkouts lie on the system disk: they cannot be moved (BK114).
   ofCommand(
     gating,
@@ -98,9 +94,7 @@ export const agentChecks = (
       ),
     },
     // Not the placeholder of a user-data that nobody put the secrets into.
-    token.via === "file"
-      ? `stat -c '%a %U' ${token.path} && grep -q '^[${notPlaceholder}]' ${token.path}`
-      : `stat -c '%a %U' ${token.path} && grep -Eq '^BUILDKITE_AGENT_TOKEN="?[^"${notPlaceholder.slice(1)}]' ${token.path}`,
+    `stat -c '%a %U' ${tokenFile} && grep -q '^[${notPlaceholder}]' ${tokenFile}`,
     { stdout: [line("600 root")] },
   ),
   gating(

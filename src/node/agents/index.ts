@@ -11,7 +11,7 @@ import type { AgentFacts } from "./facts.ts";
 import { csms } from "./csms.ts";
 import { csmsMetadata } from "./csms-rule.ts";
 import { environmentHook } from "./hook.ts";
-import { agentApi, jobEnvironment, places, type TokenPlace, tokenPlace } from "./service.ts";
+import { agentApi, jobEnvironment, places, tokenEnvironmentFile, tokenFile, tokenVia } from "./service.ts";
 import { agentEnvironment } from "./environment-rule.ts";
 import { agentSettings } from "./settings-rule.ts";
 import { agentTags } from "./tags-rule.ts";
@@ -21,7 +21,7 @@ import { agentVersion } from "./version-rule.ts";
 const configFile = (
   { agents }: Profile,
   { nameTemplate }: AgentFacts,
-  token: TokenPlace,
+  token: ReturnType<typeof tokenVia>,
   header: string,
   bakeId: string | undefined,
 ): string => {
@@ -42,7 +42,7 @@ const configFile = (
     ["health-check-addr", agents.healthAddress],
     ...(agents.endpoint === undefined ? [] : ([["endpoint", agents.endpoint]] as [string, string][])),
     ...Object.entries(agents.settings).map(([key, value]): [string, string] => [key, String(value)]),
-    ...(token.via === "file" ? ([["token", `file://${token.path}`]] as [string, string][]) : []),
+    ...(token === "file" ? ([["token", `file://${tokenFile}`]] as [string, string][]) : []),
   ];
   return `# ${header}\n${settings.map(([key, value]) => `${key}=${agentConfigValue(value)}\n`).join("")}`;
 };
@@ -100,7 +100,7 @@ export const agents: Concern = {
     },
   ],
   contribute: ({ profile, facts, locked, header }) => {
-    const token = tokenPlace(profile.agents.version);
+    const token = tokenVia(profile.agents.version);
     const api = agentApi(profile);
     const name = (index: number): string => `<hostname>-${index}-${facts.agents.cards}cards`;
     const { each, spawn } = facts.agents;
@@ -120,7 +120,7 @@ export const agents: Concern = {
         },
         {
           path: "/etc/bake/token.env",
-          content: `# ${header}\n${environmentFile({ TOKEN_VIA: token.via, TOKEN_PATH: token.path })}`,
+          content: `# ${header}\n${environmentFile({ TOKEN_PATH: tokenFile })}`,
           order: 65,
         },
         environmentHook(header),
@@ -140,14 +140,14 @@ export const agents: Concern = {
             binary: places.binary,
             configFile: places.config,
             stopTimeout: `${profile.agents.stopTimeout}s`,
-            tokenEnvironmentFile: token.via === "environment" ? token.path : false,
+            tokenEnvironmentFile: token === "environment" && tokenEnvironmentFile,
           },
           order: 120,
         },
       ],
       scripts: [{ name: "bake-token", order: 120 }, { name: "bake-epoch" }, ...fetched.scripts],
       installs: installRelease(locked, "buildkite-agent"),
-      checks: agentChecks(profile, facts.agents, token),
+      checks: agentChecks(profile, facts.agents),
       destinations: [
         { host: api.hostname, port: portOf(api), when: "node", why: "Buildkite agent API", order: 10 },
         {
@@ -182,14 +182,10 @@ export const agents: Concern = {
       ],
       userData: [
         {
-          path: token.path,
+          path: tokenFile,
           origin: ["secrets", "agentToken"],
           content: ({ agentToken = fetched.fetches ? undefined : secretPlaceholder("agentToken") }) =>
-            agentToken === undefined
-              ? undefined
-              : token.via === "file"
-                ? `${agentToken}\n`
-                : environmentFile({ BUILDKITE_AGENT_TOKEN: agentToken }),
+            agentToken === undefined ? undefined : `${agentToken}\n`,
           order: 10,
         },
       ],
@@ -214,7 +210,7 @@ export const agents: Concern = {
         })),
         {
           what: "agents' token",
-          value: `${token.path} (${token.via === "file" ? "read by the agent: token=file://…" : "environment of the service: this agent cannot read files"})`,
+          value: `${tokenFile} (${token === "file" ? "read by the agent: token=file://…" : "environment of the service: this agent cannot read files"})`,
           because: ["agents.version", "secrets.agentToken"],
           order: 30,
         },

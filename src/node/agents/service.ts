@@ -20,17 +20,17 @@ export const places = {
 /** `token="file://…"` works from this release on (facts: buildkite-agent 3.133.0). */
 const readsTokenFile = (version: string): boolean => isAtLeast(version, "3.133.0");
 
-/** `file` is read by the agent itself, `environment` by systemd for older agents. */
-export interface TokenPlace {
-  readonly via: "file" | "environment";
-  readonly path: string;
-}
+/**
+ * Where user-data, CSMS and `bake-token` put the token, for agents of every version: so user-data of one image is right for another
+ * one too, on the way forward and back.
+ */
+export const tokenFile = "/etc/bake/secrets/agent-token";
 
-/** How the token reaches an agent of this version. */
-export const tokenPlace = (version: string): TokenPlace =>
-  readsTokenFile(version)
-    ? { via: "file", path: "/etc/bake/secrets/agent-token" }
-    : { via: "environment", path: "/etc/bake/secrets/agent-token.env" };
+/** What systemd reads for an agent that cannot read the file; made from it before each start, and gone with the boot. */
+export const tokenEnvironmentFile = "/run/bake/agent-token.env";
+
+/** How the token reaches an agent of this version: `file` is read by the agent itself, `environment` by systemd. */
+export const tokenVia = (version: string): "file" | "environment" => (readsTokenFile(version) ? "file" : "environment");
 
 /** The agent's default endpoint moved with 3.122.0 (facts: network requirements of Buildkite's agents). */
 export const agentApi = ({ agents }: Profile): URL => {
