@@ -60,7 +60,7 @@ const templateCode = async () => {
   return `const made = new Map([${rows.join(",\n")}]);
     export const templateCode = (name, source) => {
       const code = made.get(source);
-      if (code === undefined) throw new Error(name + " was changed after bake was bundled: bin/bake bundles it anew");
+      if (code === undefined) throw new Error(name + " was changed after bake was bundled: run bin/bake of a checkout, which bundles it anew, or install the package again");
       return code;
     };`;
 };

@@ -164,12 +164,43 @@ needs("root").test("compiled code that is somebody else's is not run: it is made
   expect({ uid, isFresh: fresh !== ino }).toEqual({ uid: process.getuid?.(), isFresh: true });
 });
 
+test("compiled code that is damaged is not run: it is made anew", () => {
+  const { bake, compiled } = tryOut(process.execPath);
+  const [name = ""] = readdirSync(compiled).filter((each) => each.startsWith("cli.js."));
+  const whole = readFileSync(join(compiled, name));
+  const turned = Buffer.from(whole);
+  turned[100] = (turned[100] ?? 0) ^ 0xff;
+  for (const damaged of [turned, whole.subarray(0, 1000), Buffer.alloc(0)]) {
+    writeFileSync(join(compiled, name), damaged);
+    expect(bake("--help")).toMatchObject({ status: 0, stderr: "" });
+    const again = readFileSync(join(compiled, name));
+    expect(again.subarray(0, again.length / 2).equals(again.subarray(again.length / 2)), "made anew").toBe(true);
+    expect(again.length).toBeGreaterThan(1000);
+  }
+});
+
 for (const tool of ["Node.js 20.18", "Node.js 22", "Node.js 24"] as const satisfies readonly Tool[]) {
   needs(tool).test(`installed, it works in an empty folder on ${tool}`, () => {
     expect(run(toolPath(tool), ["--version"], folder)).toContain(`v${tool.slice("Node.js ".length)}.`);
     tryOut(toolPath(tool));
   });
 }
+
+test("a template that was changed after bake was bundled is not rendered: its compiled form is another", () => {
+  const { bake } = tryOut(process.execPath);
+  const file = join(prefix, "lib/node_modules/bake/templates/systemd/docker.service.hbs");
+  const text = readFileSync(file);
+  try {
+    writeFileSync(file, `${text.toString()}# another line\n`);
+    const { status, stderr } = bake("render", "--profile", "site", "--output", "other");
+    expect({ status, stderr }).toEqual({
+      status: 2,
+      stderr: expect.stringContaining("docker.service was changed after bake was bundled: ") as unknown,
+    });
+  } finally {
+    writeFileSync(file, text);
+  }
+});
 
 test("npx runs it from the tarball", () => {
   const { status, stdout, stderr } = spawnSync("npx", ["--yes", `--package=${tarball}`, "bake", "--version"], {
