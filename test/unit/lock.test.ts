@@ -160,6 +160,8 @@ const answer = (requirement: Requirement, version = requirement.asked): Artifact
         hub: requirement.hub,
         files: [{ path: "a", url: bytes.url, size: 1, sha256: bytes.sha256 }],
       };
+    case "build-cache":
+      return { ...entry, kind: requirement.kind, manifest: blob, blobs: [blob] };
     default:
       return { ...entry, ...bytes, kind: requirement.kind };
   }
