@@ -170,13 +170,7 @@ interface KindOf<A extends Artifact> {
   /** Where a profile asks for it. */
   readonly section: readonly string[];
   /** Of CycloneDX 1.6. */
-  readonly cyclonedxType:
-    | "application"
-    | "container"
-    | "data"
-    | "file"
-    | "machine-learning-model"
-    | "operating-system";
+  readonly cyclonedxType: "application" | "container" | "data" | "file" | "machine-learning-model" | "operating-system";
   readonly packageUrl: (artifact: A) => PackageUrl;
   /** Whether it is unpacked on a node, as root: then it is looked through before. */
   readonly isArchive: boolean;
@@ -200,6 +194,10 @@ const oneFile = {
   ],
   digest: ({ sha256: found }: OneFile): string => found,
 };
+
+const blobPart = (name: string, blob: Blob): LockedFile => ({ name, sha256: hex(blob.digest), size: blob.size });
+const blobParts = (name: string, blobs: readonly Blob[]): LockedFile[] =>
+  blobs.map((blob, index) => blobPart(`${name} ${index + 1} of ${blobs.length}`, blob));
 
 /** A query may be a signature; the digest says which bytes they are. */
 const downloadQualifiers = (artifact: OneFile): Readonly<Record<string, string | undefined>> => ({
@@ -269,13 +267,9 @@ const kinds: { readonly [K in Kind]: KindOf<ArtifactOf<K>> } = {
     isArchive: false,
     install: "image-blobs",
     parts: ({ name, manifest, config, layers }) => [
-      { name: `${name} manifest`, sha256: hex(manifest.digest), size: manifest.size },
-      { name: `${name} config`, sha256: hex(config.digest), size: config.size },
-      ...layers.map((layer, index) => ({
-        name: `${name} layer ${index + 1} of ${layers.length}`,
-        sha256: hex(layer.digest),
-        size: layer.size,
-      })),
+      blobPart(`${name} manifest`, manifest),
+      blobPart(`${name} config`, config),
+      ...blobParts(`${name} layer`, layers),
     ],
     // The image ID.
     digest: ({ config }) => hex(config.digest),
@@ -305,14 +299,7 @@ const kinds: { readonly [K in Kind]: KindOf<ArtifactOf<K>> } = {
     packageUrl: ({ name, version }) => ({ type: "generic", name: `build-cache/${name}`, version }),
     isArchive: false,
     install: "cache-blobs",
-    parts: ({ name, manifest, blobs }) => [
-      { name: `${name} manifest`, sha256: hex(manifest.digest), size: manifest.size },
-      ...blobs.map(({ digest: found, size: bytesOfIt }, index) => ({
-        name: `${name} blob ${index + 1} of ${blobs.length}`,
-        sha256: hex(found),
-        size: bytesOfIt,
-      })),
-    ],
+    parts: ({ name, manifest, blobs }) => [blobPart(`${name} manifest`, manifest), ...blobParts(`${name} blob`, blobs)],
     digest: ({ manifest }) => hex(manifest.digest),
   },
   file: {

@@ -129,7 +129,8 @@ export const askSources = async (
         if (requirement.kind === "container-image")
           return newerImages(requirement, { registry: await registry(), sources });
         // Of a model it is said which files are others.
-        if (requirement.kind === "model" || requirement.kind === "file" || requirement.kind === "build-cache") return [];
+        if (requirement.kind === "model" || requirement.kind === "file" || requirement.kind === "build-cache")
+          return [];
         const all = await resolverOf(requirement).versions(requirement, context);
         return newerThan(locked.version, all).filter((version) => isForNodes(requirement, version));
       },

@@ -175,7 +175,8 @@ export const guideRows: readonly GuideRow[] = [
   {
     row: "G26",
     subject: "pre-warm: first agent's caches",
-    truth: "The first agent's caches are warm before its first job: its build cache and its models are those of the lock.",
+    truth:
+      "The first agent's caches are warm before its first job: its build cache and its models are those of the lock.",
     mistakes: ["S17"],
   },
   {
@@ -211,7 +212,8 @@ export const asksFor: Readonly<Record<string, string>> = {
 export const mistakes: readonly { readonly id: string; readonly instead: string }[] = [
   {
     id: "S1",
-    instead: "nothing is copied between agents: each has a view of the one model on the data disk, and links to the blobs of the one build cache",
+    instead:
+      "nothing is copied between agents: each has a view of the one model on the data disk, and links to the blobs of the one build cache",
   },
   { id: "S2", instead: "mkfs gets the UUID that fstab names: one for the fleet, storage.uuid" },
   { id: "S3", instead: "fstab says nofail, waits for bake-storage, and Docker requires the mount" },
@@ -243,5 +245,9 @@ export const mistakes: readonly { readonly id: string; readonly instead: string 
   { id: "S26", instead: "buildkite-agent.cfg and the token's file are 0600" },
   { id: "S27", instead: "keys are compared with those that the agent's release knows (BK114)" },
   { id: "S28", instead: "buildx is pinned by version and digest" },
-  { id: "S29", instead: "a model is on the disk once, and an overlay for each agent; blobs of build caches are hard links; nothing is copied by rsync" },
+  {
+    id: "S29",
+    instead:
+      "a model is on the disk once, and an overlay for each agent; blobs of build caches are hard links; nothing is copied by rsync",
+  },
 ];

@@ -151,7 +151,8 @@ const contents = (top: string): Record<string, string> =>
 /** How many steps of the Dockerfile came from a cache. */
 const cached = (said: string): number => {
   const steps = new Set([...said.matchAll(/^#(\d+) \[\d\/\d\] COPY /gm)].map(([, step]) => step));
-  return new Set([...said.matchAll(/^#(\d+) CACHED$/gm)].map(([, step]) => step).filter((step) => steps.has(step))).size;
+  return new Set([...said.matchAll(/^#(\d+) CACHED$/gm)].map(([, step]) => step).filter((step) => steps.has(step)))
+    .size;
 };
 
 needs("root", "docker", "buildkitd", "buildctl").describe("build caches", () => {
@@ -219,7 +220,9 @@ needs("root", "docker", "buildkitd", "buildctl").describe("build caches", () => 
     expect([1, 3, 4].map((agent) => contents(view(agent)))).toEqual(others);
     const own = contents(view(2));
     expect(own["index.json"]).not.toBe(others[0]?.["index.json"]);
-    expect((await node("start")).output).toBe("bake-caches: agent 2: a job has written a cache of its own since: it stays\n");
+    expect((await node("start")).output).toBe(
+      "bake-caches: agent 2: a job has written a cache of its own since: it stays\n",
+    );
     lay(caches.slice(0, 1));
     expect(await node("start")).toMatchObject({ code: 0 });
     expect(contents(view(2))).toEqual(own);

@@ -109,6 +109,7 @@ test("the provenance names image, profile, lock, base, artifacts and bake", () =
     "goss",
     "bake/tiny-face",
     "bake/tiny-scope",
+    "tiny-cache",
   ]);
   expect(() => provenance(unlockedPlan(), baked)).toThrow("a bake has a lock");
 });

@@ -58,8 +58,7 @@ const sizeOf = (bytes: number): string =>
 const consequences = ({ caches, agents }: Facts, bytes: number | undefined): Consequence[] => [
   ...caches.map(({ name, locked }, index) => ({
     what: `build cache ${name}`,
-    value:
-      locked === undefined ? "in the image" : `${sizeOf(locked.bytes)}, ${locked.blobs} blobs, in the image`,
+    value: locked === undefined ? "in the image" : `${sizeOf(locked.bytes)}, ${locked.blobs} blobs, in the image`,
     because: [`caches[${index}]`],
     order: 77,
   })),

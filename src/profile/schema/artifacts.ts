@@ -71,7 +71,9 @@ export const Cache = z.strictObject({
     .describe("How the lock and messages name it."),
   path: localFile
     .meta({ examples: ["caches/vllm-ci"] })
-    .describe("The folder that `docker buildx build --cache-to type=local,dest=FOLDER,mode=max` wrote; its tag `latest` is taken."),
+    .describe(
+      "The folder that `docker buildx build --cache-to type=local,dest=FOLDER,mode=max` wrote; its tag `latest` is taken.",
+    ),
 });
 
 /** One of `pins`: why a version stays, and until when. */
