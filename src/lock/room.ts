@@ -43,7 +43,7 @@ const seedProblems = ({ storage, targets }: Profile, lock: Lock, others: number)
             path: ["targets", name, "diskSize"],
             orAt: ["targets", name],
             severity: "warning" as const,
-            message: `targets.${name}.diskSize is ${diskSize} GiB, making the seed of images and models takes about ${needed} GiB`,
+            message: `targets.${name}.diskSize is ${diskSize} GiB, making the seed of images, models and build caches takes about ${needed} GiB`,
             label: "the bake would run out of room",
             help: `set it to ${needed} or more; docs/seeds.md has the sum`,
           },

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSy
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { type Artifact, filesOf } from "../../src/artifact.ts";
+import { type Artifact, type BuildCache, filesOf } from "../../src/artifact.ts";
 import { isBaked } from "../../src/bake/inputs.ts";
 import { localPlace, requireLocal } from "../../src/lock/ask.ts";
 import { diskRoom, roomProblems } from "../../src/lock/room.ts";
@@ -46,7 +46,7 @@ const tagged = (descriptor: object, tag = "latest") => ({
 const putIndex = (...manifests: readonly object[]): void =>
   put(at("index.json"), JSON.stringify({ schemaVersion: 2, manifests }));
 
-const resolve = (store = new Store(join(folder, "store"))) =>
+const resolve = (store = new Store(join(folder, "store"))): Promise<BuildCache> =>
   buildCache.resolve(
     { kind: "build-cache", name: "ci", asked: "caches/ci", folder: at(), path: ["caches", 0, "path"] },
     { localFile: (path: string) => store.add(path) } as Parameters<typeof buildCache.resolve>[1],
