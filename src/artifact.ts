@@ -104,6 +104,15 @@ const Model = z.strictObject({
     .min(1),
 });
 
+/** A BuildKit cache, as `--cache-to type=local` writes one: what its tag `latest` names, and nothing else of its folder. */
+const BuildCache = z.strictObject({
+  kind: z.literal("build-cache"),
+  ...entry,
+  manifest: Blob,
+  /** All that the manifest names, each once: layers, and the list of what they are the results of. */
+  blobs: z.array(Blob).min(1),
+});
+
 const Base = z.strictObject({
   kind: z.literal("base"),
   ...entry,
@@ -118,11 +127,12 @@ export type Release = z.infer<typeof Release>;
 export type PlainFile = z.infer<typeof PlainFile>;
 export type ContainerImage = z.infer<typeof ContainerImage>;
 export type Model = z.infer<typeof Model>;
+export type BuildCache = z.infer<typeof BuildCache>;
 export type Base = z.infer<typeof Base>;
 export type Blob = z.infer<typeof Blob>;
 
 /** One artifact, of any kind, as a lock holds it. */
-export const Artifact = z.discriminatedUnion("kind", [Base, Release, PlainFile, ContainerImage, Model]);
+export const Artifact = z.discriminatedUnion("kind", [Base, Release, PlainFile, ContainerImage, Model, BuildCache]);
 export type Artifact = z.infer<typeof Artifact>;
 
 /** One file that the store has to hold. */
@@ -160,15 +170,16 @@ interface KindOf<A extends Artifact> {
   /** Where a profile asks for it. */
   readonly section: readonly string[];
   /** Of CycloneDX 1.6. */
-  readonly cyclonedxType: "application" | "container" | "file" | "machine-learning-model" | "operating-system";
+  readonly cyclonedxType: "application" | "container" | "data" | "file" | "machine-learning-model" | "operating-system";
   readonly packageUrl: (artifact: A) => PackageUrl;
   /** Whether it is unpacked on a node, as root: then it is looked through before. */
   readonly isArchive: boolean;
   /**
    * How it comes to a node. `disk`: the image is made on it. `release`: provision.sh knows its place. `file`: at the place that
    * the profile names. `image-blobs`: blob by blob. `model-files`: file by file, to the data disk; with the image, or from a mirror.
+   * `cache-blobs`: blob by blob, to the data disk.
    */
-  readonly install: "disk" | "release" | "file" | "image-blobs" | "model-files";
+  readonly install: "disk" | "release" | "file" | "image-blobs" | "model-files" | "cache-blobs";
   /** The files that it consists of. */
   readonly parts: (artifact: A) => LockedFile[];
   /** One digest for all of it, as hex. */
@@ -183,6 +194,10 @@ const oneFile = {
   ],
   digest: ({ sha256: found }: OneFile): string => found,
 };
+
+const blobPart = (name: string, blob: Blob): LockedFile => ({ name, sha256: hex(blob.digest), size: blob.size });
+const blobParts = (name: string, blobs: readonly Blob[]): LockedFile[] =>
+  blobs.map((blob, index) => blobPart(`${name} ${index + 1} of ${blobs.length}`, blob));
 
 /** A query may be a signature; the digest says which bytes they are. */
 const downloadQualifiers = (artifact: OneFile): Readonly<Record<string, string | undefined>> => ({
@@ -252,13 +267,9 @@ const kinds: { readonly [K in Kind]: KindOf<ArtifactOf<K>> } = {
     isArchive: false,
     install: "image-blobs",
     parts: ({ name, manifest, config, layers }) => [
-      { name: `${name} manifest`, sha256: hex(manifest.digest), size: manifest.size },
-      { name: `${name} config`, sha256: hex(config.digest), size: config.size },
-      ...layers.map((layer, index) => ({
-        name: `${name} layer ${index + 1} of ${layers.length}`,
-        sha256: hex(layer.digest),
-        size: layer.size,
-      })),
+      blobPart(`${name} manifest`, manifest),
+      blobPart(`${name} config`, config),
+      ...blobParts(`${name} layer`, layers),
     ],
     // The image ID.
     digest: ({ config }) => hex(config.digest),
@@ -280,6 +291,16 @@ const kinds: { readonly [K in Kind]: KindOf<ArtifactOf<K>> } = {
       createHash("sha256")
         .update(files.map(({ path, sha256: found }) => `${found}  ${path}\n`).join(""))
         .digest("hex"),
+  },
+  "build-cache": {
+    noun: "the build cache ",
+    section: ["caches"],
+    cyclonedxType: "data",
+    packageUrl: ({ name, version }) => ({ type: "generic", name: `build-cache/${name}`, version }),
+    isArchive: false,
+    install: "cache-blobs",
+    parts: ({ name, manifest, blobs }) => [blobPart(`${name} manifest`, manifest), ...blobParts(`${name} blob`, blobs)],
+    digest: ({ manifest }) => hex(manifest.digest),
   },
   file: {
     noun: "the file ",
@@ -314,7 +335,7 @@ export const compareArtifacts = (a: Artifact, b: Artifact): number => {
   return key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0;
 };
 
-/** One digest for an artifact, as hex: of its file, of an image its ID, of a model its list of files. */
+/** One digest for an artifact, as hex: of its file, of an image its ID, of a model its list of files, of a cache its manifest. */
 export const digestOf = (artifact: Artifact): string => kindOf(artifact).digest(artifact);
 
 /** What of a lock goes to a node of one architecture, and the base that it is baked from. */

@@ -54,8 +54,8 @@ export const errorCodes = {
     text: "Docker 25 is excluded by the team; from 29 a fresh data-root keeps images in containerd's store, outside data-root (guide row G15, S21). Versions in between that were not tried give a warning.",
   },
   BK113: {
-    title: "an image or a model is listed twice",
-    text: "Once is enough; `builders.image` comes by itself. Of a model there is one hub and one revision.",
+    title: "an image, a model or a build cache is listed twice",
+    text: "Once is enough; `builders.image` comes by itself. Of a model there is one hub and one revision, of build caches each has a name of its own.",
   },
   BK114: {
     title: "an agent setting that is unknown, or bake's own",
@@ -275,8 +275,16 @@ export const errorCodes = {
   },
   BK245: { title: "a base file cannot be read", text: "The profile names a file of this machine." },
   BK246: {
-    title: "a base that was a file is gone from the store",
-    text: "The lock names its digest, and nobody has it to download.",
+    title: "what was a file of this machine is gone from the store",
+    text: "A base, or a build cache. The lock names its digest, and nobody has it to download.",
+  },
+  BK247: {
+    title: "a folder that is no build cache",
+    text: "It is what `docker buildx build --cache-to type=local,dest=FOLDER,mode=max` writes: `index.json`, `oci-layout` and `blobs/`, with a cache under the tag `latest`.",
+  },
+  BK248: {
+    title: "a build cache that is not whole",
+    text: "A blob is missing, or its bytes are not those of its name: an export was cut off, or a copy was made while one ran. Builds would fail for it.",
   },
   BK250: {
     title: "not the name of an image",

@@ -67,6 +67,14 @@ export const layLockedProfile = (
           hub: requirement.hub,
           files: [{ path: "config.json", url: bytes.url, ...file(what) }],
         };
+      case "build-cache":
+        return {
+          ...entry,
+          kind: requirement.kind,
+          version: "1",
+          manifest: blob(`manifest of ${what}`),
+          blobs: [blob(`list of ${what}`), blob("a layer that all images share")],
+        };
       case "base":
         // Only a release has a version by its name; a path is none.
         return {

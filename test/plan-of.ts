@@ -105,6 +105,18 @@ export const trialLock: Lock = {
     image(trialVersions.smallImage, ["7", "8", "d"]),
     model("modelscope", trialVersions.modelscopeModel),
     model("huggingface", trialVersions.huggingfaceModel),
+    {
+      kind: "build-cache",
+      name: trialVersions.buildCache,
+      version: "a".repeat(12),
+      asked: `caches/${trialVersions.buildCache}`,
+      manifest: { digest: `sha256:${"a".repeat(64)}`, size: 1, mediaType: "application/vnd.oci.image.index.v1+json" },
+      blobs: ["ab", "ac"].map((digits) => ({
+        digest: `sha256:${digits.repeat(32)}`,
+        size: 1,
+        mediaType: "application/vnd.oci.image.layer.v1.tar+gzip",
+      })),
+    },
   ],
 };
 

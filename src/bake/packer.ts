@@ -43,7 +43,7 @@ const phases: Readonly<Record<string, string>> = {
   "install-files": "install files",
   "docker-settings": "start Docker once with its settings",
   "enable-units": "enable units",
-  seed: "put images and models into the seed",
+  seed: "put images, models and build caches into the seed",
   "pack-seed": "pack the seed",
   hygiene: "hygiene",
   "shut-down": "shut down",

@@ -8,7 +8,7 @@ import { trialTarget } from "../bake/targets.ts";
 import { formatBytes } from "../formats/bytes.ts";
 import { BakeError, listed } from "../errors.ts";
 import type { Host } from "../host/host.ts";
-import { askSources, requireLocal } from "../lock/ask.ts";
+import { askSources, localPlace, requireLocal } from "../lock/ask.ts";
 import { fetchFiles, isMirrorUrl, requestsOfMirror } from "../lock/fetch.ts";
 import { type Artifact, filesOf, type LockedFile } from "../artifact.ts";
 import { lockSources } from "../profile/registries.ts";
@@ -93,12 +93,15 @@ const fetchArtifacts = async (
   json = false,
 ): Promise<void> => {
   const host = await trusting(anyHost, caCertificates(asked.profile));
-  if (!asked.trial) await requireLocal(store, artifacts);
+  // A mirror has build caches, and no base.
+  const isHere = (each: Artifact): boolean =>
+    localPlace(each) !== undefined && !(each.kind === "build-cache" && mirror !== undefined);
+  if (!asked.trial) await requireLocal(store, artifacts.filter(isHere));
   // Nobody can download what was a file of this machine.
   const files = [
     ...new Map(
       artifacts
-        .filter((each) => each.kind !== "base" || !each.url.startsWith("file:"))
+        .filter((each) => !isHere(each))
         .flatMap(filesOf)
         .map((file) => [file.sha256, file]),
     ).values(),

@@ -32,7 +32,7 @@ export const artifactPlaces = (profile: Profile, artifacts: readonly Artifact[])
       ? registryPlaces(profile, artifact.registry, artifact.name)
       : artifact.kind === "model"
         ? artifact.files.slice(0, 1).map(({ url }) => ({ url, name: artifact.name }))
-        : artifact.url.startsWith("file:")
+        : artifact.kind === "build-cache" || artifact.url.startsWith("file:")
           ? []
           : [{ url: artifact.url, name: artifact.name }],
   );

@@ -113,6 +113,7 @@ export const askSources = async (
     if (artifact.kind === "container-image") {
       return blobRequests(artifact, { registry: await registry(), sources });
     }
+    if (artifact.kind === "build-cache") return [];
     const urls =
       artifact.kind === "model" ? artifact.files.map(({ url }) => placesOf(url, artifact)) : [[artifact.url]];
     return filesOf(artifact).map((file, index) => ({
@@ -128,7 +129,8 @@ export const askSources = async (
         if (requirement.kind === "container-image")
           return newerImages(requirement, { registry: await registry(), sources });
         // Of a model it is said which files are others.
-        if (requirement.kind === "model" || requirement.kind === "file") return [];
+        if (requirement.kind === "model" || requirement.kind === "file" || requirement.kind === "build-cache")
+          return [];
         const all = await resolverOf(requirement).versions(requirement, context);
         return newerThan(locked.version, all).filter((version) => isForNodes(requirement, version));
       },
@@ -136,6 +138,13 @@ export const askSources = async (
         if (locked.kind === "container-image") {
           const now = await movedTag(locked, { registry: await registry(), sources });
           return now === undefined ? undefined : { now, detail: `the lock has ${locked.tagDigest}` };
+        }
+        if (locked.kind === "build-cache") {
+          // Of a machine that does not have the folder nothing is said: the store, or a mirror, has what is locked.
+          const now = await resolve(requirement).catch(() => locked);
+          return now.version === locked.version
+            ? undefined
+            : { now: now.version, detail: `${requirement.asked} holds another cache` };
         }
         if (locked.kind !== "model" || requirement.kind !== "model") return undefined;
         const now = await resolve(requirement);
@@ -157,13 +166,24 @@ export const askSources = async (
   };
 };
 
-/** @throws BakeError BK246 for a base that was a file of this machine and that the store lacks: nobody has it to download. */
+/** Where on this machine an artifact was taken from when it was locked; undefined for what can be downloaded. Pure. */
+export const localPlace = (artifact: Artifact): string | undefined =>
+  artifact.kind === "build-cache"
+    ? artifact.asked
+    : artifact.kind === "base" && artifact.url.startsWith("file:")
+      ? artifact.url.slice("file:".length)
+      : undefined;
+
+/** @throws BakeError BK246 for what was of this machine and what the store lacks: nobody has it to download. */
 export const requireLocal = async (store: Store, artifacts: readonly Artifact[]): Promise<void> => {
   for (const artifact of artifacts) {
-    if (artifact.kind !== "base" || !artifact.url.startsWith("file:") || (await store.has(artifact.sha256))) continue;
+    const place = localPlace(artifact);
+    if (place === undefined) continue;
+    const there = await Promise.all(filesOf(artifact).map(({ sha256 }) => store.has(sha256)));
+    if (there.every(Boolean)) continue;
     throw new BakeError(
       "BK246",
-      `the store has no longer the base that was locked from ${artifact.url.slice("file:".length)}`,
+      `the store has no longer ${artifact.kind === "base" ? "the base" : `all of build cache ${artifact.name}`} that was locked from ${place}`,
       `Take it in again: bake lock --update ${artifact.name}`,
     );
   }

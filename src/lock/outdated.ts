@@ -107,7 +107,7 @@ export const findOutdated = async (
       ...(await orNotAnswered(subject, async () => {
         const moved = await look.moved(requirement, locked);
         if (moved === undefined) return [];
-        return [{ ...subject, what: requirement.kind === "model" ? "files changed" : "tag moved", ...moved }];
+        return [{ ...subject, what: requirement.kind === "container-image" ? "tag moved" : "files changed", ...moved }];
       })),
       ...(follows === undefined
         ? []

@@ -1,6 +1,7 @@
 /** Whether the smallest data disk that a profile takes has room for what its lock names. Pure. */
 import type { Model } from "../artifact.ts";
 import { cachesShare } from "../node/builders/facts.ts";
+import { cacheBytes } from "../node/caches/facts.ts";
 import { modelBytes } from "../node/models/facts.ts";
 import type { Problem } from "../profile/rules/rule.ts";
 import { hubOf, type Profile } from "../profile/schema.ts";
@@ -30,9 +31,9 @@ const imagesSize = (lock: Lock): number => Math.ceil((layerBytes(lock) * unpacke
 const baseSize = 4;
 
 /** The system disks on which a seed does not fit while it is made: layers are there, and what Docker makes of them. */
-const seedProblems = ({ storage, targets }: Profile, lock: Lock, models: number): Problem[] => {
+const seedProblems = ({ storage, targets }: Profile, lock: Lock, others: number): Problem[] => {
   if (storage.filesystem !== "ext4") return [];
-  const needed = baseSize + Math.ceil(layerBytes(lock) / gib) + imagesSize(lock) + models;
+  const needed = baseSize + Math.ceil(layerBytes(lock) / gib) + imagesSize(lock) + others;
   return (["qemu", "huaweicloud"] as const).flatMap((name) => {
     const diskSize = targets[name]?.diskSize;
     return diskSize === undefined || needed <= diskSize
@@ -42,7 +43,7 @@ const seedProblems = ({ storage, targets }: Profile, lock: Lock, models: number)
             path: ["targets", name, "diskSize"],
             orAt: ["targets", name],
             severity: "warning" as const,
-            message: `targets.${name}.diskSize is ${diskSize} GiB, making the seed of images and models takes about ${needed} GiB`,
+            message: `targets.${name}.diskSize is ${diskSize} GiB, making the seed of images, models and build caches takes about ${needed} GiB`,
             label: "the bake would run out of room",
             help: `set it to ${needed} or more; docs/seeds.md has the sum`,
           },
@@ -54,12 +55,18 @@ const seedProblems = ({ storage, targets }: Profile, lock: Lock, models: number)
 const modelsSize = ({ artifacts }: Lock, counts: (model: Model) => boolean = () => true): number =>
   Math.ceil(modelBytes(artifacts.filter((each) => each.kind === "model").filter(counts)) / gib);
 
+/** GiB of build caches: once each, whatever the number of agents. */
+const buildCachesSize = ({ artifacts }: Lock): number =>
+  Math.ceil(cacheBytes(artifacts.filter((each) => each.kind === "build-cache")) / gib);
+
 /** What takes room on the smallest data disk that a profile takes, in GiB: estimates, rounded up. */
 export interface DiskRoom {
   readonly size: number;
   /** Unpacked. */
   readonly images: number;
   readonly models: number;
+  /** Of the lock; what jobs add to them is not known. */
+  readonly buildCaches: number;
   /** The most that builders keep. */
   readonly caches: number;
   /** Must be free before the node takes jobs. */
@@ -74,6 +81,7 @@ export const diskRoom = ({ agents, builders, storage }: Profile, lock: Lock): Di
         size: storage.minSize,
         images: imagesSize(lock),
         models: modelsSize(lock),
+        buildCaches: buildCachesSize(lock),
         caches:
           builders.maxCacheSize === undefined
             ? Math.ceil((storage.minSize * cachesShare) / 100)
@@ -86,15 +94,15 @@ export const roomProblems = (profile: Profile, lock: Lock): Problem[] => {
   const { storage } = profile;
   const room = diskRoom(profile, lock);
   if (room === undefined) return [];
-  const { images, models, caches } = room;
-  const needed = images + models + caches + storage.minFree;
+  const { images, models, buildCaches, caches } = room;
+  const needed = images + models + buildCaches + caches + storage.minFree;
   const inSeed = modelsSize(lock, ({ hub, name }) =>
     profile.models.some((model) => {
       const named = hubOf(model);
       return named.hub === hub && named.name === name && model.from === "image";
     }),
   );
-  const onSystemDisk = seedProblems(profile, lock, inSeed);
+  const onSystemDisk = seedProblems(profile, lock, inSeed + buildCaches);
   if (needed <= storage.minSize) return onSystemDisk;
   return [
     ...onSystemDisk,
@@ -102,7 +110,7 @@ export const roomProblems = (profile: Profile, lock: Lock): Problem[] => {
       path: ["storage", "minSize"],
       orAt: [models > images ? "models" : "images"],
       severity: "warning",
-      message: `images (about ${images} GiB unpacked), ${models === 0 ? "" : `models (${models} GiB), `}caches of builders (${caches} GiB) and storage.minFree (${storage.minFree} GiB) do not fit into storage.minSize (${storage.minSize} GiB)`,
+      message: `images (about ${images} GiB unpacked), ${models === 0 ? "" : `models (${models} GiB), `}${buildCaches === 0 ? "" : `build caches (${buildCaches} GiB), `}caches of builders (${caches} GiB) and storage.minFree (${storage.minFree} GiB) do not fit into storage.minSize (${storage.minSize} GiB)`,
       label: "the smallest disk would run full",
       help: "raise storage.minSize, so that no smaller disk is taken",
     },

@@ -5,6 +5,7 @@ import { noProxyEntries } from "../profile/no-proxy.ts";
 import type { Profile } from "../profile/schema.ts";
 import { type AgentFacts, agentFacts } from "./agents/facts.ts";
 import { type BuilderFacts, builderFacts } from "./builders/facts.ts";
+import { type CacheFacts, cacheFacts } from "./caches/facts.ts";
 import { type DockerFacts, dockerFacts } from "./docker/facts.ts";
 import { type ImageFacts, imageFacts } from "./images/facts.ts";
 import { type ModelFacts, modelFacts } from "./models/facts.ts";
@@ -25,6 +26,7 @@ export interface Facts {
   readonly agents: AgentFacts;
   readonly images: readonly ImageFacts[];
   readonly models: readonly ModelFacts[];
+  readonly caches: readonly CacheFacts[];
   readonly httpProxy?: HttpProxy;
   /** What git URLs that begin with `for` begin with instead. */
   readonly gitProxy?: { readonly for: string; readonly via: string };
@@ -48,7 +50,7 @@ const proxyExceptions = (profile: Profile): string[] => [
   ]),
 ];
 
-/** @throws RangeError when a lock is given that does not name one of the profile's images or models. */
+/** @throws RangeError when a lock is given that does not name one of the profile's images, models or build caches. */
 export const factsOf = (profile: Profile, locked: Locked | undefined): Facts => {
   const { buildx, network, secrets, ssh } = profile;
   const agents = agentFacts(profile);
@@ -63,6 +65,7 @@ export const factsOf = (profile: Profile, locked: Locked | undefined): Facts => 
     agents,
     images: imageFacts(profile, locked?.artifacts),
     models: modelFacts(profile, locked?.artifacts),
+    caches: cacheFacts(profile, locked?.artifacts),
     ...(network.httpProxy !== undefined && {
       httpProxy: { url: network.httpProxy.url, except: proxyExceptions(profile) },
     }),

@@ -175,14 +175,15 @@ export const guideRows: readonly GuideRow[] = [
   {
     row: "G26",
     subject: "pre-warm: first agent's caches",
-    truth: "The first agent's caches are warm before its first job.",
+    truth:
+      "The first agent's caches are warm before its first job: its build cache and its models are those of the lock.",
     mistakes: ["S17"],
   },
   {
     row: "G27",
     subject: "images and image caches",
     truth:
-      "Images that jobs start from are in Docker's store, and are those that the lock names. Every agent has a build cache of its own.",
+      "Images that jobs start from are in Docker's store, and are those that the lock names. Every agent has a build cache of its own; of what they share there is one copy.",
     mistakes: ["S1", "S29"],
   },
   {
@@ -203,7 +204,7 @@ export const notProven: Readonly<Record<string, string>> = {
 export const asksFor: Readonly<Record<string, string>> = {
   G12: "network.pypiCache",
   G13: "network.gitProxy",
-  G26: "models",
+  G26: "caches",
   G28: "models",
 };
 
@@ -211,7 +212,8 @@ export const asksFor: Readonly<Record<string, string>> = {
 export const mistakes: readonly { readonly id: string; readonly instead: string }[] = [
   {
     id: "S1",
-    instead: "nothing is copied between agents: each has a view of the one model on the data disk; caches come later",
+    instead:
+      "nothing is copied between agents: each has a view of the one model on the data disk, and links to the blobs of the one build cache",
   },
   { id: "S2", instead: "mkfs gets the UUID that fstab names: one for the fleet, storage.uuid" },
   { id: "S3", instead: "fstab says nofail, waits for bake-storage, and Docker requires the mount" },
@@ -243,5 +245,9 @@ export const mistakes: readonly { readonly id: string; readonly instead: string 
   { id: "S26", instead: "buildkite-agent.cfg and the token's file are 0600" },
   { id: "S27", instead: "keys are compared with those that the agent's release knows (BK114)" },
   { id: "S28", instead: "buildx is pinned by version and digest" },
-  { id: "S29", instead: "a model is on the disk once, and an overlay for each agent; nothing is copied by rsync" },
+  {
+    id: "S29",
+    instead:
+      "a model is on the disk once, and an overlay for each agent; blobs of build caches are hard links; nothing is copied by rsync",
+  },
 ];

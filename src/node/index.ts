@@ -7,6 +7,7 @@ import { allowlist } from "./allowlist.ts";
 import { builders } from "./builders/index.ts";
 import { buildx } from "./buildx.ts";
 import type { Concern } from "./concern.ts";
+import { caches } from "./caches/index.ts";
 import { caCertificates } from "./ca-certificates.ts";
 import { docker } from "./docker/index.ts";
 import { files } from "./files.ts";
@@ -45,6 +46,7 @@ export const concerns: readonly Concern[] = [
   agents,
   gate,
   models,
+  caches,
   files,
   sources,
 ];

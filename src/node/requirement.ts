@@ -40,6 +40,12 @@ export interface ModelRequirement extends Named {
   readonly hub: Model["hub"];
 }
 
+export interface CacheRequirement extends Named {
+  readonly kind: "build-cache";
+  /** A folder of the machine that bakes. */
+  readonly folder: string;
+}
+
 export interface BaseRequirement extends Named {
   readonly kind: "base";
   readonly architecture: Architecture;
@@ -47,7 +53,13 @@ export interface BaseRequirement extends Named {
   readonly base: string | { readonly file: string };
 }
 
-export type Requirement = ReleaseRequirement | FileRequirement | ImageRequirement | ModelRequirement | BaseRequirement;
+export type Requirement =
+  | ReleaseRequirement
+  | FileRequirement
+  | ImageRequirement
+  | ModelRequirement
+  | CacheRequirement
+  | BaseRequirement;
 
 type OfProfile = Profile["sources"];
 

@@ -67,7 +67,8 @@ const ofProfile = (profile: Profile, isLocal: boolean): Asked[] => {
 };
 
 const urlsOf = (artifact: Artifact): string[] => {
-  if (artifact.kind === "container-image") return [];
+  // A build cache is a folder of the machine that bakes.
+  if (artifact.kind === "container-image" || artifact.kind === "build-cache") return [];
   if (artifact.kind === "model") return artifact.files.map(({ url }) => url);
   return [artifact.url, ...("checksums" in artifact && artifact.checksums !== undefined ? [artifact.checksums] : [])];
 };

@@ -4,7 +4,7 @@
  */
 import * as z from "zod";
 import { Agents } from "./schema/agents.ts";
-import { File, imageReference, Model, Pin } from "./schema/artifacts.ts";
+import { Cache, File, imageReference, Model, Pin } from "./schema/artifacts.ts";
 import { Builders } from "./schema/builders.ts";
 import { Checks } from "./schema/checks.ts";
 import { Buildx, Docker } from "./schema/docker.ts";
@@ -37,12 +37,16 @@ export const Profile = z.strictObject({
     .describe(
       "Models that are on the data disk before the first job, each once; every agent sees them in a folder that its jobs may write to.",
     ),
+  caches: z
+    .array(Cache)
+    .default([])
+    .describe("Build caches that each agent's builds find before the first job, each blob once on the data disk."),
   files: z.array(File).default([]).describe("Further files of the node, by URL."),
   pins: z
     .record(z.string().min(1), Pin)
     .default({})
     .describe(
-      "Why a version stays, by the name of the artifact: docker, buildx, buildkite-agent, goss, an image, a model.",
+      "Why a version stays, by the name of the artifact: docker, buildx, buildkite-agent, goss, an image, a model, a build cache.",
     ),
   sources: Sources.prefault({}).describe("Where artifacts are asked for when the lock is made."),
   checks: Checks.prefault({}).describe("How the node is checked."),

@@ -133,6 +133,7 @@ const diskMap = (disk: DiskRoom): Html => {
   const parts: readonly (readonly [name: string, size: number, kind: string])[] = [
     ["images, unpacked (estimate)", disk.images, "one"],
     ["models", disk.models, "two"],
+    ["build caches of the lock", disk.buildCaches, "two"],
     ["caches of builders, at most", disk.caches, "three"],
     ["kept free before jobs are taken", disk.minFree, "four"],
   ];

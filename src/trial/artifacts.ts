@@ -12,6 +12,7 @@ import { buildGoTools } from "../toolchain/ensure.ts";
 import { toolDigest } from "../toolchain/go.ts";
 import { type DebianPackage, downloadPackages, suite, unpack } from "./debian.ts";
 import { type PackedImage, packImage, reproducible, normalizeModes } from "./docker-archive.ts";
+import { trialCache } from "./cache.ts";
 import { trialModels } from "./models.ts";
 import { trialVersions } from "./substitutions.ts";
 
@@ -48,7 +49,7 @@ const dockerFiles: Readonly<Record<string, string>> = {
 const goTools = ["buildkite-agent", "buildkit", "goss"] as const;
 
 /** Part of the key of what was assembled: raise it when this file changes what comes out. */
-const recipeVersion = 4;
+const recipeVersion = 5;
 
 const install = async (from: string, to: string): Promise<void> => {
   await makeFolder(join(to, ".."));
@@ -143,7 +144,7 @@ const layOut = (source: string) => {
     await rename(file, target).catch(() => copyFile(file, target));
     return target;
   };
-  const write = async (path: string, text: string): Promise<void> => {
+  const write = async (path: string, text: string | Buffer): Promise<void> => {
     await makeFolder(dirname(join(source, path)));
     await writeFile(join(source, path), text);
   };
@@ -257,6 +258,7 @@ export const assembleSource = async (
     );
 
     for (const file of trialModels()) await write(file.path, file.text);
+    for (const file of trialCache()) await write(file.path, file.content);
     const small = await work("small-root");
     await busyboxTree(tree, small);
     await addImage(

@@ -76,7 +76,9 @@ const lockFromSource = async (
         crane: () => ensureCrane(host),
         rewrite,
       });
-      const requirements = requirementsOf(profile).filter(({ kind }) => kind !== "base");
+      const requirements = requirementsOf(profile)
+        .filter(({ kind }) => kind !== "base")
+        .map((each) => (each.kind === "build-cache" ? { ...each, folder: join(source, each.folder) } : each));
       const { lock, unanswered } = await makeLock({
         profile: name,
         requirements,

@@ -29,6 +29,8 @@ export const trialVersions = {
   /** A few made-up files, in both hubs' ways. */
   modelscopeModel: "bake/tiny-scope",
   huggingfaceModel: "bake/tiny-face",
+  /** A made-up layer, as an export of BuildKit has it. */
+  buildCache: "tiny-cache",
 } as const;
 
 /** GiB: what a trial's disks need. */
@@ -120,6 +122,12 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
       why: "small ones, no model hub needed",
     },
     {
+      what: "caches",
+      profile: profile.caches.map(({ name }) => name).join(", "),
+      trial: trialVersions.buildCache,
+      why: "a small one, that no build made",
+    },
+    {
       what: "files",
       profile: profile.files.map(({ path }) => path).join(", "),
       trial: "",
@@ -169,6 +177,8 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
         { modelscope: trialVersions.modelscopeModel, from: "image" },
         { huggingface: trialVersions.huggingfaceModel, from: "image" },
       ],
+      // Below the source that a trial assembles.
+      caches: [{ name: trialVersions.buildCache, path: `caches/${trialVersions.buildCache}` }],
       files: [],
       pins: {},
       secrets,

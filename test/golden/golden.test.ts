@@ -10,7 +10,7 @@ import { planFor } from "../../src/commands/plan.ts";
 import { root } from "../../src/host/root.ts";
 import { substitute } from "../../src/trial/substitutions.ts";
 import { expectNothingElse } from "../expected-files.ts";
-import { readProfile, render, trialLock, trialPlan, unlockedPlan } from "../plan-of.ts";
+import { readProfile, render, trialLock, trialPlan } from "../plan-of.ts";
 
 /** As a trial bakes it, or as it is, with or without a lock. */
 const planOf = (name: string, path: string, kind: "trial" | "locked" | "unlocked") => {
@@ -76,7 +76,8 @@ test("every folder is one of them, or that of the concerns", () => {
 
 test("without a lock, what needs digests is left out and named, everything else is there", () => {
   const locked = render(trialPlan()).files.map(({ path }) => path);
-  const { files, leftOut, bakeId } = render(unlockedPlan());
+  const { caches } = substitute(readProfile()).profile;
+  const { files, leftOut, bakeId } = render(planFor({ name: "2cards", profile: { ...readProfile(), caches } }));
   const missing = locked.filter((path) => !files.some((file) => file.path === path));
   expect(bakeId).toBeUndefined();
   const folders = ["node/opt/bake/images/", "node/opt/bake/models/"];
@@ -84,6 +85,7 @@ test("without a lock, what needs digests is left out and named, everything else 
   expect(folders.map((folder) => missing.filter((path) => path.startsWith(folder)).length)).toEqual([4, 2]);
   expect(missing.filter((path) => folderOf(path) === undefined).toSorted()).toEqual([
     "node/etc/bake/image.json",
+    "node/opt/bake/caches.tsv",
     "node/opt/bake/images.tsv",
     "node/opt/bake/models.tsv",
     "provision/artifacts.tsv",

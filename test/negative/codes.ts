@@ -21,6 +21,8 @@ export const codesOf: Readonly<Record<string, readonly string[]>> = {
   "buildkit-moving-tag": ["BK121"],
   "buildkit-old-kernel": ["BK121"],
   "buildx-other-minor": ["BK120"],
+  "cache-names": ["BK102", "BK103", "BK104"],
+  "cache-twice": ["BK113"],
   "caches-above-size": ["BK127"],
   "cloud-bare-metal": ["BK129"],
   "cloud-limits": ["BK129"],

@@ -49,7 +49,17 @@ test.each([
 
 test("these are all kinds", () => {
   expect([...byKind.keys()].toSorted()).toEqual(
-    ["base", "buildkite-agent", "buildx", "container-image", "docker-static", "file", "goss", "model"].toSorted(),
+    [
+      "base",
+      "build-cache",
+      "buildkite-agent",
+      "buildx",
+      "container-image",
+      "docker-static",
+      "file",
+      "goss",
+      "model",
+    ].toSorted(),
   );
 });
 

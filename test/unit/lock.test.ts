@@ -82,7 +82,7 @@ describe("a lock's file", () => {
       "merged by hand: an artifact that is there twice",
       text.replace(/^ {4}\{\n {6}"kind": "goss",[^]*?^ {4}\}/m, (goss) => `${goss},\n${goss}`),
       "BK203",
-      /^not a lock:\n {2}site\.lock\.json:120:5: artifacts\[7\]: a second goss for x86_64$/,
+      /^not a lock:\n {2}site\.lock\.json:143:5: artifacts\[8\]: a second goss for x86_64$/,
     ],
   ])("%s is told where", (_, wrong, code, message) => {
     const found = failure(wrong);
@@ -111,7 +111,7 @@ describe("a lock's file", () => {
     const files = trialLock.artifacts.flatMap(filesOf).map(({ name }) => name);
     expect(files).toContain("moby/buildkit:v0.26.1 layer 2 of 2");
     expect(files).toContain("bake.local/trial/busybox:1 manifest");
-    expect(files).toHaveLength(5 + 4 + 3 + 4);
+    expect(files).toHaveLength(5 + 4 + 3 + 4 + 3);
   });
 
   test("serves the architecture that is asked for, and what serves all", () => {
@@ -160,6 +160,8 @@ const answer = (requirement: Requirement, version = requirement.asked): Artifact
         hub: requirement.hub,
         files: [{ path: "a", url: bytes.url, size: 1, sha256: bytes.sha256 }],
       };
+    case "build-cache":
+      return { ...entry, kind: requirement.kind, manifest: blob, blobs: [blob] };
     default:
       return { ...entry, ...bytes, kind: requirement.kind };
   }

@@ -81,13 +81,14 @@ describe("what builders keep", () => {
       {
         path: ["targets", "qemu", "diskSize"],
         severity: "warning",
-        message: "targets.qemu.diskSize is 40 GiB, making the seed of images and models takes about 53 GiB",
+        message:
+          "targets.qemu.diskSize is 40 GiB, making the seed of images, models and build caches takes about 54 GiB",
       },
       {
         path: ["storage", "minSize"],
         severity: "warning",
         message:
-          "images (about 35 GiB unpacked), models (1 GiB), caches of builders (60 GiB) and storage.minFree (10 GiB) do not fit into storage.minSize (100 GiB)",
+          "images (about 35 GiB unpacked), models (1 GiB), build caches (1 GiB), caches of builders (60 GiB) and storage.minFree (10 GiB) do not fit into storage.minSize (100 GiB)",
       },
     ]);
   });

@@ -28,9 +28,9 @@ test("lists what the image carries with the digests of the lock, images layer by
   const manifests = trialLock.artifacts.flatMap((each) =>
     each.kind === "container-image" ? [each.manifest.digest.slice(7)] : [],
   );
-  // Of a model one digest, of its list.
+  // Of a model one digest, of its list; of a cache, of its manifest.
   const wanted = trialLock.artifacts.flatMap((each) =>
-    each.kind === "model" ? [digestOf(each)] : filesOf(each).map(({ sha256 }) => sha256),
+    each.kind === "model" || each.kind === "build-cache" ? [digestOf(each)] : filesOf(each).map(({ sha256 }) => sha256),
   );
   expect(new Set(digests)).toEqual(new Set(wanted.filter((each) => !manifests.includes(each))));
 });
@@ -101,6 +101,7 @@ test("the provenance names image, profile, lock, base, artifacts and bake", () =
   expect(names).toEqual([
     "profile 2cards.yaml",
     "base stand-in",
+    "tiny-cache",
     "buildkite-agent",
     "buildx",
     "bake.local/trial/busybox:1",

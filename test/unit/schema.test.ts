@@ -16,6 +16,7 @@ const defaults = {
   ssh: { operatorKeys: [], nodeKey: "ed25519" },
   images: [],
   models: [],
+  caches: [],
   files: [],
   pins: {},
   sources: {

@@ -1,6 +1,7 @@
 import type { Artifact, Model } from "../../artifact.ts";
 import type { ImageRequirement, Requirement } from "../../node/requirement.ts";
 import { base } from "./base.ts";
+import { buildCache } from "./build-cache.ts";
 import { buildkiteAgent } from "./buildkite-agent.ts";
 import { buildx } from "./buildx.ts";
 import { dockerStatic } from "./docker-static.ts";
@@ -20,6 +21,7 @@ const byKind = {
   goss,
   file: plainFile,
   base,
+  "build-cache": buildCache,
 } satisfies Readonly<Record<Exclude<Artifact["kind"], "container-image" | "model">, unknown>>;
 
 /** Who finds the artifact of a requirement. */

@@ -91,7 +91,3 @@ export const modelFacts = ({ models }: Profile, locked: readonly Artifact[] | un
     const facts = { hub, name, from: model.from };
     return locked === undefined ? facts : { ...facts, locked: lockedFacts(lockedModel(name, hub, locked)) };
   });
-
-/** Where a node fetches what its image does not carry: the mirror of its network, or that of the cloud it is baked in. Pure. */
-export const artifactMirror = ({ network, targets }: Profile): string | undefined =>
-  (network.artifactMirror ?? targets.huaweicloud?.mirror)?.replace(/\/+$/, "");

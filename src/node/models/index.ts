@@ -3,12 +3,13 @@ import { gib } from "../../formats/bytes.ts";
 import { environmentFile, tsv } from "../../formats/lines.ts";
 import { shellWord } from "../../formats/shell.ts";
 import { hubOf } from "../../profile/schema.ts";
+import { artifactMirror } from "../artifact-mirror.ts";
 import { advisory, byHand, gating, line, ofCommand } from "../check-commands.ts";
 import type { Check } from "../check.ts";
 import type { Concern, Consequence, Destination, NodeFile, Page } from "../concern.ts";
 import type { Facts } from "../facts.ts";
 import { portOf } from "../url-port.ts";
-import { artifactMirror, lockedModel, type ModelFacts, modelBytes, modelList, modelLists } from "./facts.ts";
+import { lockedModel, type ModelFacts, modelBytes, modelList, modelLists } from "./facts.ts";
 import { modelWithoutMirror } from "./mirror-rule.ts";
 import { modelListedTwice } from "./twice-rule.ts";
 

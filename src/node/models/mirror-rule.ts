@@ -1,6 +1,6 @@
 import { hubOf } from "../../profile/schema.ts";
 import type { Rule } from "../../profile/rules/rule.ts";
-import { artifactMirror } from "./facts.ts";
+import { artifactMirror } from "../artifact-mirror.ts";
 
 /** What no image carries comes from a mirror alone: a node asks no hub. */
 export const modelWithoutMirror: Rule = {

@@ -13,6 +13,7 @@ export const pinsRule = (namesOf: (profile: Profile) => readonly string[]): Rule
     "images",
     "builders.image",
     "models",
+    "caches",
     "files",
     "targets",
     "secrets.basePassword",

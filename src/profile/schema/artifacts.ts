@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { imageReferenceForm, longestImageReference } from "../../formats/image-reference.ts";
 import { httpUrl, lockedUrl } from "./address.ts";
-import { absolutePath, environmentName, oneLine, token } from "./text.ts";
+import { absolutePath, environmentName, localFile, oneLine, token } from "./text.ts";
 
 /** A tag is required: images without one are deleted by the first `docker system prune -f` (facts: run-npu-test.sh). */
 export const imageReference = z
@@ -63,6 +63,18 @@ export const hubOf = (model: z.infer<typeof Model>) =>
   "modelscope" in model
     ? ({ hub: "modelscope", name: model.modelscope } as const)
     : ({ hub: "huggingface", name: model.huggingface } as const);
+
+/** One of `caches`: what `--cache-to type=local` wrote on the machine where bake runs. */
+export const Cache = z.strictObject({
+  name: token("the name of a build cache")
+    .meta({ examples: ["vllm-ci"] })
+    .describe("How the lock and messages name it."),
+  path: localFile
+    .meta({ examples: ["caches/vllm-ci"] })
+    .describe(
+      "The folder that `docker buildx build --cache-to type=local,dest=FOLDER,mode=max` wrote; its tag `latest` is taken.",
+    ),
+});
 
 /** One of `pins`: why a version stays, and until when. */
 export const Pin = z.strictObject({

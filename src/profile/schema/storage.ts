@@ -67,7 +67,7 @@ export const Storage = z.strictObject({
         ),
     })
     .prefault({})
-    .describe("The file system of a blank disk, with images and models in it, that the image carries."),
+    .describe("The file system of a blank disk, with images, models and build caches in it, that the image carries."),
   removeOtherModels: z
     .boolean()
     .default(false)

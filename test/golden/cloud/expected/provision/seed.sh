@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs in the build VM when the node's files are laid: makes the seed. It is the file system of a blank data disk, with all images
-# in Docker's store and all models in place, and bake-storage writes it where it would run mkfs (docs/seeds.md).
+# in Docker's store and all models and build caches in place, and bake-storage writes it where it would run mkfs (docs/seeds.md).
 # Usage: seed.sh FOLDER, with BAKE_ARTIFACTS=http://… in the environment.
 set -euo pipefail
 export LC_ALL=C
@@ -78,6 +78,9 @@ rm -rf "$run"
 
 if [ -x /opt/bake/bin/bake-models ]; then
   /opt/bake/bin/bake-models fetch "${BAKE_ARTIFACTS:?}" image || fail "models could not be put into the seed"
+fi
+if [ -r /opt/bake/caches.tsv ]; then
+  /opt/bake/bin/bake-caches fetch "${BAKE_ARTIFACTS:?}" || fail "build caches could not be put into the seed"
 fi
 
 step pack-seed

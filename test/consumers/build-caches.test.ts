@@ -1,0 +1,272 @@
+/**
+ * Build caches with those who write and read them: two real buildkitd, of which the second has never built anything. They are
+ * locked by bake's resolver, laid by bake-caches as it is rendered, and read from an agent's folder as CI's script does.
+ */
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import type { BuildCache } from "../../src/artifact.ts";
+import { planFor } from "../../src/commands/plan.ts";
+import { buildCache } from "../../src/lock/sources/build-cache.ts";
+import { Store } from "../../src/store/store.ts";
+import { substitute } from "../../src/trial/substitutions.ts";
+import { needs, toolPath } from "../needs.ts";
+import { readProfile, render, trialLock } from "../plan-of.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "bake-caches-"));
+const at = (...path: string[]): string => join(folder, ...path);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const started: ChildProcess[] = [];
+
+interface Builder {
+  /** Progress of a build of this context, with these options. */
+  readonly build: (context: string, ...options: readonly string[]) => Promise<string>;
+}
+
+const startBuilder = async (name: string): Promise<Builder> => {
+  const home = at(name);
+  mkdirSync(home);
+  const address = `unix://${join(home, "sock")}`;
+  const child = spawn(
+    toolPath("buildkitd"),
+    [
+      ...["--config", "/dev/null", "--root", join(home, "root"), "--addr", address],
+      ...["--oci-worker-snapshotter=native", "--containerd-worker=false"],
+    ],
+    {
+      env: { PATH: `${toolPath("docker")}/usr/sbin:${process.env["PATH"] ?? ""}`, HOME: home },
+      stdio: ["ignore", "ignore", "pipe"],
+    },
+  );
+  started.push(child);
+  let output = "";
+  child.stderr.on("data", (data: Buffer) => (output += data.toString()));
+  const buildctl = async (...words: readonly string[]): Promise<string> => {
+    const { stdout, stderr } = await promisify(execFile)(toolPath("buildctl"), ["--addr", address, ...words], {
+      timeout: 60_000,
+    });
+    return `${stdout}${stderr}`;
+  };
+  for (let tries = 0; tries < 300 && child.exitCode === null; tries++) {
+    if (
+      await buildctl("debug", "workers").then(
+        () => true,
+        () => false,
+      )
+    )
+      return {
+        build: (context, ...options) =>
+          buildctl(
+            ...["build", "--progress=plain", "--frontend", "dockerfile.v0", "--local", `context=${context}`],
+            ...["--local", `dockerfile=${context}`, "--output", `type=oci,dest=${join(home, "out.tar")}`, ...options],
+          ),
+      };
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`buildkitd did not start:\n${output}`);
+};
+
+/** A context of two steps. */
+const contextOf = (name: string, second: string): string => {
+  const context = at("contexts", name);
+  mkdirSync(context, { recursive: true });
+  writeFileSync(join(context, "Dockerfile"), "FROM scratch\nCOPY first /\nCOPY second /\n");
+  // Files of one size and one time are the same to BuildKit.
+  writeFileSync(join(context, "first"), `the first of ${name}`);
+  writeFileSync(join(context, "second"), second);
+  return context;
+};
+
+const store = new Store(at("store"));
+const mount = at("mnt");
+
+const locked = (name: string): Promise<BuildCache> =>
+  buildCache.resolve(
+    { kind: "build-cache", name, asked: name, folder: at("caches", name), path: ["caches", 0, "path"] },
+    { localFile: (path: string) => store.add(path) } as Parameters<typeof buildCache.resolve>[1],
+  );
+
+const here = (text: string): string => text.replace(/(?<![\w$}])\/(opt|run|etc|var\/lib)\/bake/g, `${folder}/$1/bake`);
+
+/** Lays the node's files of these caches, in the place of those before. */
+const lay = (caches: readonly BuildCache[]): void => {
+  const { profile } = substitute(readProfile());
+  const plan = planFor({
+    name: "2cards",
+    trial: true,
+    profile: {
+      ...profile,
+      storage: { ...profile.storage, mount },
+      caches: caches.map(({ name }) => ({ name, path: name })),
+    },
+    lock: {
+      ...trialLock,
+      artifacts: [...trialLock.artifacts.filter(({ kind }) => kind !== "build-cache"), ...caches],
+    },
+  });
+  for (const { path, content } of render(plan).nodeFiles) {
+    if (!/^\/(opt\/bake\/caches\.tsv|opt\/bake\/bin\/bake-caches|etc\/bake\/caches\.env)$/.test(path)) continue;
+    mkdirSync(dirname(at(path)), { recursive: true });
+    writeFileSync(at(path), here(content));
+    chmodSync(at(path), 0o755);
+  }
+};
+
+/** What bake-caches says and ends with, with a data disk: the folder bound over itself, so that builders see it, too. */
+const node = async (...words: readonly string[]): Promise<{ readonly code: number; readonly output: string }> => {
+  const script = `umask 077; mount --bind "${mount}" "${mount}" && exec 2>&1 && "${at("opt/bake/bin/bake-caches")}" ${words.join(" ")}`;
+  return promisify(execFile)("unshare", ["--mount", "--propagation", "private", "bash", "--norc", "-c", script]).then(
+    ({ stdout }) => ({ code: 0, output: stdout }),
+    (error: { code: number; stdout: string }) => ({ code: error.code, output: error.stdout }),
+  );
+};
+
+const view = (agent: number, ...path: readonly string[]): string => join(mount, `docker-cache${agent}`, ...path);
+const from = (agent: number): string => `--import-cache=type=local,src=${view(agent)}`;
+const to = (agent: number): string => `--export-cache=type=local,dest=${view(agent)},mode=max`;
+/** Files of a folder, with what is in them. */
+const contents = (top: string): Record<string, string> =>
+  Object.fromEntries(
+    readdirSync(top, { recursive: true, encoding: "utf8" })
+      .filter((path) => statSync(join(top, path)).isFile())
+      .toSorted()
+      .map((path) => [path, readFileSync(join(top, path), "base64")]),
+  );
+/** How many steps of the Dockerfile came from a cache. */
+const cached = (said: string): number => {
+  const steps = new Set([...said.matchAll(/^#(\d+) \[\d\/\d\] COPY /gm)].map(([, step]) => step));
+  return new Set([...said.matchAll(/^#(\d+) CACHED$/gm)].map(([, step]) => step).filter((step) => steps.has(step)))
+    .size;
+};
+
+needs("root", "docker", "buildkitd", "buildctl").describe("build caches", () => {
+  let first: Builder;
+  let second: Builder;
+  let caches: readonly BuildCache[] = [];
+  const one = contextOf("one", "and the second");
+  const two = contextOf("other", "and another second");
+  beforeAll(async () => {
+    mkdirSync(mount);
+    [first, second] = await Promise.all([startBuilder("first"), startBuilder("second")]);
+    for (const [name, context] of [
+      ["one", one],
+      ["two", two],
+    ] as const) {
+      const said = await first.build(context, `--export-cache=type=local,dest=${at("caches", name)},mode=max`);
+      expect(cached(said), said).toBe(0);
+    }
+    caches = [await locked("one"), await locked("two")];
+  }, 90_000);
+  afterAll(async () => {
+    for (const child of started) {
+      if (child.exitCode !== null) continue;
+      const exited = once(child, "exit");
+      child.kill("SIGTERM");
+      await exited;
+    }
+  });
+
+  it("every agent has the cache, its blobs once on the disk, and a builder that never built finds every step", async () => {
+    lay(caches.slice(0, 1));
+    expect(await node("start")).toMatchObject({ code: 1, output: expect.stringContaining("builds begin cold") });
+    expect(existsSync(view(1, "index.json"))).toBe(false);
+    expect(await node("fetch", `file://${store.root}`)).toMatchObject({ code: 0 });
+    expect(await node("start")).toMatchObject({ code: 0 });
+    for (const agent of [1, 2, 3, 4]) {
+      expect(await node("warm", String(agent))).toEqual({ code: 0, output: "warm\n" });
+      for (const { digest } of caches[0]?.blobs ?? [])
+        expect(statSync(view(agent, "blobs", digest.replace(":", "/")))).toMatchObject({ nlink: 5 });
+      expect(statSync(view(agent, "index.json")).nlink).toBe(1);
+    }
+    expect(await node("whole")).toEqual({ code: 0, output: "whole\n" });
+    const said = await second.build(one, from(2));
+    expect(cached(said), said).toBe(2);
+    // Nothing to do, nothing said.
+    expect(await node("start")).toEqual({ code: 0, output: "" });
+  }, 90_000);
+
+  it("another lock reaches agents whose jobs wrote nothing: several caches are one, and each is found", async () => {
+    lay(caches);
+    expect(await node("fetch", `file://${store.root}`)).toMatchObject({ code: 0 });
+    expect((await node("start")).output).toContain("agent 4: ");
+    const third = await startBuilder("third");
+    for (const context of [one, two]) {
+      const said = await third.build(context, from(3));
+      expect(cached(said), said).toBe(2);
+    }
+    expect(await node("start")).toEqual({ code: 0, output: "" });
+  }, 90_000);
+
+  it("what a job of one agent writes, no other sees, and no boot takes away", async () => {
+    const others = [1, 3, 4].map((agent) => contents(view(agent)));
+    const changed = contextOf("one", "a change");
+    await second.build(changed, from(2), to(2));
+    expect([1, 3, 4].map((agent) => contents(view(agent)))).toEqual(others);
+    const own = contents(view(2));
+    expect(own["index.json"]).not.toBe(others[0]?.["index.json"]);
+    expect((await node("start")).output).toBe(
+      "bake-caches: agent 2: a job has written a cache of its own since: it stays\n",
+    );
+    lay(caches.slice(0, 1));
+    expect(await node("start")).toMatchObject({ code: 0 });
+    expect(contents(view(2))).toEqual(own);
+    expect((await node("status")).output).toMatch(
+      /one: whole[^]*agent 1, .*: of this lock\n.*agent 2, .*: its own, written by a job\n/,
+    );
+    const fourth = await startBuilder("fourth");
+    expect(cached(await fourth.build(changed, from(2)))).toBe(2);
+    expect(await node("lay", "2")).toMatchObject({ code: 0 });
+    expect(readFileSync(view(2, "index.json"), "utf8")).toBe(readFileSync(view(1, "index.json"), "utf8"));
+  }, 90_000);
+
+  it("a blob that was cut short takes the index along, and builds begin cold; fetched again it is warm", async () => {
+    contextOf("one", "and the second");
+    const [layer] = caches[0]?.blobs ?? [];
+    const hex = layer?.digest.slice("sha256:".length) ?? "";
+    truncateSync(join(mount, ".bake/caches/sha256", hex.slice(0, 2), hex.slice(2)), 5);
+    expect(await node("warm", "3")).toEqual({ code: 1, output: "damaged\n" });
+    expect(await node("start")).toMatchObject({ code: 1 });
+    for (const agent of [1, 2, 3, 4]) expect(existsSync(view(agent, "index.json"))).toBe(false);
+    expect(existsSync(view(3, "blobs/sha256", hex))).toBe(true);
+    expect(cached(await (await startBuilder("fifth")).build(one, from(3)))).toBe(0);
+    expect(await node("fetch", `file://${store.root}`)).toMatchObject({ code: 0 });
+    expect(await node("start")).toMatchObject({ code: 0 });
+    expect(cached(await (await startBuilder("sixth")).build(one, from(3)))).toBe(2);
+  }, 90_000);
+
+  it("verify finds a wrong byte; a job's own index that leads to nothing goes", async () => {
+    const [layer] = caches[0]?.blobs ?? [];
+    const hex = layer?.digest.slice("sha256:".length) ?? "";
+    expect(await node("verify")).toEqual({ code: 0, output: "bake-caches: every byte is right\n" });
+    const blob = join(mount, ".bake/caches/sha256", hex.slice(0, 2), hex.slice(2));
+    const bytes = readFileSync(blob);
+    writeFileSync(blob, Buffer.concat([Buffer.from([(bytes[0] ?? 0) ^ 1]), bytes.subarray(1)]));
+    expect(await node("start")).toEqual({ code: 0, output: "" });
+    expect(await node("verify")).toMatchObject({ code: 1, output: expect.stringContaining("has wrong bytes") });
+    expect(await node("warm", "1")).toEqual({ code: 1, output: "damaged\n" });
+    await node("fetch", `file://${store.root}`);
+    expect(await node("start")).toMatchObject({ code: 0 });
+    expect(await node("verify")).toMatchObject({ code: 0 });
+    writeFileSync(view(1, "index.json"), `{"manifests":[{"digest":"sha256:${"0".repeat(64)}","size":3}]}`);
+    rmSync(view(4), { recursive: true });
+    writeFileSync(view(4), "a job put this here");
+    expect((await node("start")).output).toMatch(/agent 1: .*index.json.damaged now[^]*docker-cache4 is not a folder/);
+    for (const agent of [1, 4]) expect(await node("warm", String(agent))).toEqual({ code: 0, output: "warm\n" });
+  }, 90_000);
+});
