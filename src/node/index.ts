@@ -11,6 +11,7 @@ import { caCertificates } from "./ca-certificates.ts";
 import { docker } from "./docker/index.ts";
 import { files } from "./files.ts";
 import { firstBoot } from "./first-boot.ts";
+import { garbage } from "./garbage/index.ts";
 import { gate } from "./gate.ts";
 import { git } from "./git/index.ts";
 import { httpProxy } from "./http-proxy/index.ts";
@@ -45,6 +46,7 @@ export const concerns: readonly Concern[] = [
   agents,
   gate,
   models,
+  garbage,
   files,
   sources,
 ];
