@@ -128,7 +128,7 @@ rm -rf ${disk}/.bake ${disk}/fill ${disk}/docker-cache? ${at("run/bake")}/garbag
   });
   /** Bytes until the disk is so full. */
   const fill = (percent: number): string =>
-    shell(`read -r used free < <(df -B1 --output=used,avail ${disk} | tail -n 1)
+    shell(`rm -f ${disk}/fill; read -r used free < <(df -B1 --output=used,avail ${disk} | tail -n 1)
 more=$(((used + free) * ${percent} / 100 - used)); [ $more -le 0 ] || fallocate -l $more ${disk}/fill
 df --output=pcent ${disk} | tail -n 1`);
 
@@ -341,7 +341,7 @@ echo data >${disk}/docker-cache2/blobs/sha256/${"a".repeat(64)}; touch -d '3 hou
       // Whoever names the folder may be at an export.
       expect(
         shell(
-          `bash -c 'sleep 30; :' ${cache} & sleep 0.2; ${at("opt/bake/bin/bake-garbage")}; kill $!; pkill -P $! || true`,
+          `python3 -c 'import time; time.sleep(30)' ${cache} & sleep 0.2; ${at("opt/bake/bin/bake-garbage")}; kill $!`,
         ),
       ).toContain(`bake-garbage: ${cache} is in use: left to the next look\n`);
       expect(blobs(cache)).toBe(both);
