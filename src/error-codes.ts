@@ -110,6 +110,10 @@ export const errorCodes = {
     title: "free space that the smallest disk never has",
     text: "With less than `storage.minFree` a node takes no jobs. The caches of the builders may not fill the smallest disk either.",
   },
+  BK146: {
+    title: "garbage collection that would never stop, or never begin",
+    text: "It begins at `storage.garbageCollection.highThresholdPercent` and ends below `lowThresholdPercent`, which has to be the smaller one.",
+  },
   BK128: {
     title: "a git proxy that makes wrong URLs",
     text: "git puts `via` in the place of `for` and keeps the rest: the two must end alike (guide row G13).",

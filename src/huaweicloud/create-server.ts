@@ -1,7 +1,7 @@
 /** Makes one server, and the same request sent again makes no second one. */
-import { createHash } from "node:crypto";
 import * as z from "zod";
 import { BakeError } from "../errors.ts";
+import { uuidOf } from "../formats/uuid.ts";
 import type { Host } from "../host/host.ts";
 import { type Cloud, CloudError } from "./client.ts";
 import { describeJob, readJob, serversOf } from "./job.ts";
@@ -57,15 +57,8 @@ const serverRequest = (wanted: WantedServer, userData?: string): object => ({
  * A UUID of what is asked for: the cloud makes one server of one token within eight hours.
  * @param generation Counts up when the server of an earlier token came to nothing, or was removed since. Pure.
  */
-const tokenOf = (region: string, request: object, generation: number): string => {
-  const hex = createHash("sha256")
-    .update(JSON.stringify([region, generation, request]))
-    .digest("hex");
-  // The bits that say which kind of UUID it is: one made by chance.
-  return [hex.slice(0, 8), hex.slice(8, 12), `4${hex.slice(13, 16)}`, `8${hex.slice(17, 20)}`, hex.slice(20, 32)].join(
-    "-",
-  );
-};
+const tokenOf = (region: string, request: object, generation: number): string =>
+  uuidOf(JSON.stringify([region, generation, request]), 4);
 
 /** The server of this name, when it is the one that is wanted already. @throws BakeError BK454 for another one. Pure. */
 export const sameServer = (found: readonly CloudNode[], { name, image, tags }: WantedServer): CloudNode | undefined => {

@@ -23,7 +23,7 @@ export const repairs = {
     until: "the agents stop after their jobs",
   },
   room: {
-    by: "bake-repair removes images without a name, and what builders did not use for a day",
+    by: "bake-garbage, by the limits of storage.garbageCollection",
     until: "the agents stop after their jobs",
   },
 } as const satisfies Readonly<Record<string, { readonly by: string; readonly until: string }>>;

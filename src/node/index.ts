@@ -12,6 +12,7 @@ import { caCertificates } from "./ca-certificates.ts";
 import { docker } from "./docker/index.ts";
 import { files } from "./files.ts";
 import { firstBoot } from "./first-boot.ts";
+import { garbage } from "./garbage/index.ts";
 import { gate } from "./gate.ts";
 import { git } from "./git/index.ts";
 import { httpProxy } from "./http-proxy/index.ts";
@@ -47,6 +48,7 @@ export const concerns: readonly Concern[] = [
   gate,
   models,
   caches,
+  garbage,
   files,
   sources,
 ];

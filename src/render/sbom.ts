@@ -1,6 +1,6 @@
 /** The software bill of materials: what the image carries besides its base's own packages, as CycloneDX 1.6. Pure. */
-import { createHash } from "node:crypto";
 import { type Artifact, type Base, digestOf, kindOf } from "../artifact.ts";
+import { uuidOf } from "../formats/uuid.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 
 const encode = (text: string): string => encodeURIComponent(text).replaceAll("%2F", "/").replaceAll("%3A", ":");
@@ -36,12 +36,6 @@ const component = (artifact: Artifact) => ({
   }),
 });
 
-/** A UUID that is the same for the same content. */
-const uuidOf = (text: string): string => {
-  const hex = createHash("sha256").update(text).digest("hex");
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
-};
-
 /** What the image holds, or was made on. */
 const carried = ({ base, artifacts = [] }: NodePlan): (Artifact | Base)[] => [
   ...(base === undefined ? [] : [base]),
@@ -57,7 +51,7 @@ export const sbom = (plan: NodePlan, bakeId: string): string =>
     {
       bomFormat: "CycloneDX",
       specVersion: "1.6",
-      serialNumber: `urn:uuid:${uuidOf(bakeId)}`,
+      serialNumber: `urn:uuid:${uuidOf(bakeId, 5)}`,
       version: 1,
       metadata: {
         component: {

@@ -2,7 +2,7 @@
 import type { JobResult } from "../check/agent-api/jobs.ts";
 import type { BootReport } from "../check/check-image.ts";
 import { cachedSteps } from "../check/ci-job.ts";
-import type { Timeline, UnitTime } from "../check/timeline.ts";
+import { formatSeeding, type Timeline, type UnitTime } from "../check/timeline.ts";
 import { element, type Html } from "../formats/html.ts";
 import { formatSeconds } from "../host/progress.ts";
 import { axis, bar, ticksOf } from "./charts.ts";
@@ -118,6 +118,9 @@ const bootOf = ({ agents, jobs, timeline, seconds }: BootReport, position: numbe
       { class: "note" },
       "Seconds since the kernel started; a bar goes from a unit's start until it was up.",
     ),
+    timeline.seeding === undefined
+      ? undefined
+      : element("p", { class: "note" }, `In bake-storage the ${formatSeeding(timeline.seeding)}.`),
     timelineChart(timeline, name),
     longestChart(timeline, name),
     jobs.length === 0 ? undefined : jobsTable(jobs, name),

@@ -1,5 +1,5 @@
 /** Agents, queues and their time: what the emulated Buildkite knows. */
-import { createHash } from "node:crypto";
+import { uuidOf } from "../../src/formats/uuid.ts";
 
 interface EmulatedJob {
   readonly id: string;
@@ -41,11 +41,6 @@ export interface NewAgent {
   readonly job?: number;
 }
 
-const uuidOf = (text: string): string => {
-  const hex = createHash("sha256").update(text).digest("hex");
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
-};
-
 const nodeOf = (kind: string, id: string): string => Buffer.from(`${kind}---${id}`).toString("base64");
 
 /** Milliseconds from the end of the last job until a stopping agent is gone. */
@@ -66,15 +61,21 @@ export class World {
   }
 
   addQueue(key: string, cluster = "main"): EmulatedQueue {
-    const id = uuidOf(`queue ${cluster} ${key}`);
-    const queue = { id, node: nodeOf("ClusterQueue", id), key, cluster: uuidOf(`cluster ${cluster}`), paused: false };
+    const id = uuidOf(`queue ${cluster} ${key}`, 4);
+    const queue = {
+      id,
+      node: nodeOf("ClusterQueue", id),
+      key,
+      cluster: uuidOf(`cluster ${cluster}`, 4),
+      paused: false,
+    };
     this.queues.push(queue);
     return queue;
   }
 
   connect({ name, hostname = null, tags = [], queue, job }: NewAgent): EmulatedAgent {
     if (queue !== undefined && !this.queues.some(({ key }) => key === queue)) this.addQueue(queue);
-    const id = uuidOf(`agent ${(this.#made += 1)}`);
+    const id = uuidOf(`agent ${(this.#made += 1)}`, 4);
     const agent: EmulatedAgent = {
       id,
       node: nodeOf("Agent", id),
@@ -102,7 +103,7 @@ export class World {
   }
 
   startJob(id: string, milliseconds: number): void {
-    const job = uuidOf(`job ${(this.#made += 1)}`);
+    const job = uuidOf(`job ${(this.#made += 1)}`, 4);
     this.#get(id).job = {
       id: job,
       url: `https://buildkite.com/acme/ci/builds/7#${job}`,

@@ -163,6 +163,55 @@ root=$("$seed" unpack 2>/dev/null); ls -A "$root"; "$seed" close; ls -A /mnt /mn
     expect(output).not.toMatch(/^seed$/m);
   });
 
+  it("says bytes, rate and time left while it writes: to programs, in whole files, at most once a second", () => {
+    // A disk that is slow from its first range on.
+    writeFileSync(
+      join(machine.folder, "zstd"),
+      '#!/bin/sh\ncase $* in *00000.zst) sleep 2 ;; *) sleep 6 ;; esac\nexec "$zstd" "$@"\n',
+      { mode: 0o755 },
+    );
+    const { output, code } = machine.run(
+      `${oldDisk("told")}
+mount -t tmpfs none /run; install -d /run/bake; export zstd=$(command -v zstd)
+(PATH=$work:$PATH; "$seed" write "$disk" >"$work/said") & writer=$!
+while kill -0 $writer 2>/dev/null; do
+  if [ -e /run/bake/status.json ]; then { stat -c %Y.%i /run/bake/status.json; cat /run/bake/status.json; echo; } >>"$work/statuses" || true; fi
+  if [ -e /run/bake/seed-progress ]; then cat /run/bake/seed-progress >>"$work/lines" || true; fi
+  sleep 0.1
+done
+wait $writer
+ls /run/bake; cat /run/bake/seeded; echo ---; cat "$work/said"; echo ---; sort -u "$work/lines"
+# A node that was looked at has a status of its own, whatever is unpacked on it.
+echo '"checkedAt"' >/run/bake/status.json
+(PATH=$work:$PATH; "$seed" write "$disk" >/dev/null); cat /run/bake/status.json`,
+      120_000,
+    );
+    expect(code, output).toBe(0);
+    const statuses = readFileSync(join(machine.folder, "statuses"), "utf8")
+      .split(/^(?=\d+\.\d+$)/m)
+      .map((text) => JSON.parse(text.replace(/^.*\n/, "")) as { seeding: Record<string, number | null> });
+    expect(statuses[0]).toEqual({
+      ready: false,
+      run: "seeding",
+      seeding: { bytes: 0, totalBytes: expect.any(Number), bytesPerSecond: 0, secondsLeft: null },
+    });
+    const last = statuses.at(-1)?.seeding;
+    expect(last?.["bytes"]).toBeGreaterThan(0);
+    expect(last?.["secondsLeft"]).toBe(
+      Math.floor((Number(last?.["totalBytes"]) - Number(last?.["bytes"])) / Number(last?.["bytesPerSecond"])),
+    );
+    const [left = "", said = "", lines = ""] = output.split("---\n");
+    // Nothing of it stays, but for what the timeline tells.
+    expect(left).toMatch(/^seeded\n\d+ \d+\n$/);
+    expect(said).toMatch(/^bake-seed: seeding \d\.\d of \d\.\d GiB, (\d+ MiB\/s, \d+ s left|time left unknown)$/m);
+    expect(said).toMatch(/written in \d+ s, \d+ MiB\/s\n$/);
+    const seconds = Number(/written in (\d+) s/.exec(said)?.[1]);
+    expect(lines.split("\n").length).toBeLessThanOrEqual(seconds + 5);
+    const files = readFileSync(join(machine.folder, "statuses"), "utf8").match(/^\d+\.\d+$/gm) ?? [];
+    expect(new Set(files).size).toBeLessThanOrEqual(seconds + 2);
+    expect(output.trimEnd().split("\n").at(-1)).toBe('"checkedAt"');
+  }, 180_000);
+
   it("grows no file system that fills its disk", () => {
     const { output, code } = machine.run(`${oldDisk("fills", 300)}
 mkfs.ext4 -qF "$disk" 2>/dev/null; mount "$disk" /mnt; "$seed" grow; umount /mnt`);

@@ -58,6 +58,7 @@ export const codesOf: Readonly<Record<string, readonly string[]>> = {
   "full-width-colon": ["BK101"],
   "full-width-comma": ["BK101"],
   "full-width-values": ["BK102"],
+  "garbage-thresholds": ["BK146"],
   "git-proxy-ends": ["BK128"],
   "image-forms": ["BK102"],
   "image-twice": ["BK113"],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { collectTimeline, formatTimeline, parseUnits } from "../../src/check/timeline.ts";
+import { collectTimeline, formatTimeline, parseSeeding, parseUnits } from "../../src/check/timeline.ts";
 
 const block = (id: string, state: string, start: number, up: number): string =>
   [
@@ -42,6 +42,7 @@ describe("collectTimeline", () => {
     if (command.includes("UserspaceTimestamp")) {
       return { stdout: "UserspaceTimestampMonotonic=4200000\nFinishTimestampMonotonic=31000000\n" };
     }
+    if (command.startsWith("cat ")) return { stdout: "42949672960 128\n" };
     return { stdout: command.includes("*.service") ? all : own };
   };
 
@@ -49,10 +50,17 @@ describe("collectTimeline", () => {
     const timeline = await collectTimeline(node, ["docker.service", "bake-ready.service", "buildkite-agent.service"]);
     expect(timeline.userspace).toBe(4.2);
     expect(timeline.finished).toBe(31);
+    expect(timeline.seeding).toEqual({ bytes: 42949672960, seconds: 128 });
+    expect(formatTimeline(timeline)).toContain("\n  data disk seeded: 40.0 GiB in 128 s, 320 MiB/s\n");
     expect(timeline.longest).toEqual([
       { unit: "slow.service", seconds: 8 },
       { unit: "quick.service", seconds: expect.closeTo(0.1) },
     ]);
+  });
+
+  it("says nothing of a seed where none was written", () => {
+    for (const text of ["", "\n", "cat: /run/bake/seeded: No such file\n", "12\n"])
+      expect(parseSeeding(text)).toBeUndefined();
   });
 
   it("asks for nothing in particular without units", async () => {
@@ -62,7 +70,7 @@ describe("collectTimeline", () => {
       return node(command);
     }, []);
     expect(timeline.units).toEqual([]);
-    expect(asked).toHaveLength(2);
+    expect(asked).toHaveLength(3);
   });
 });
 

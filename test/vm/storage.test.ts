@@ -561,7 +561,7 @@ needs("root", "docker").describe("with a seed in the image", () => {
     const { blank } = await plug({ blank: { mib: largeGib * 1024 } });
     const outcome = await writeSeed();
     expect(ofStorage(outcome)).toEqual([`writing the seed to ${blank?.name}`, `data disk is ${blank?.name}`]);
-    expect(outcome.said.at(-2)).toMatch(/^bake-seed: .* written in \d+ s$/);
+    expect(outcome.said.at(-2)).toMatch(/^bake-seed: .* written in \d+ s, \d+ MiB\/s$/);
     expect(await holds(blank)).toBe(".bake docker-cache1 docker-data lost+found ");
     const answer = await ssh(
       `mount ${blank?.device} /mnt && /opt/bake/bin/bake-seed grow && df -BG --output=size /mnt | tail -n 1

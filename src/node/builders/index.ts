@@ -22,10 +22,13 @@ const knowsMaxUsedSpace = (image: string): boolean => {
 };
 
 /**
- * What of buildkitd.toml limits the cache. BuildKit reads `GB` as GiB, a number as bytes, whatever its own documentation says
+ * What of buildkitd.toml limits the cache. `reserve`: bytes that stay free. BuildKit reads `GB` as GiB, a number as bytes, whatever its own documentation says
  * (moby/buildkit: cmd/buildkitd/config/gcpolicy.go), and passes over keys that it does not know.
  */
-const limitsOf = ({ agents, builders, storage }: Profile): Readonly<Record<string, string | number>> => {
+const limitsOf = (
+  { agents, builders, storage }: Profile,
+  reserve: number,
+): Readonly<Record<string, string | number>> => {
   const share = Math.max(1, Math.floor(cachesShare / agents.spawn));
   if (!knowsMaxUsedSpace(builders.image)) {
     const limit = builders.maxCacheSize ?? Math.max(1, Math.floor((storage.minSize * share) / 100));
@@ -33,18 +36,19 @@ const limitsOf = ({ agents, builders, storage }: Profile): Readonly<Record<strin
   }
   return {
     maxUsedSpace: builders.maxCacheSize === undefined ? `${share}%` : `${builders.maxCacheSize}GB`,
-    // Above what the node itself wants free: below that there are no jobs, and without builds no garbage is collected.
-    minFreeSpace: `${storage.minFree + Math.max(1, Math.min(storage.minFree, Math.floor(storage.minSize / 20)))}GB`,
+    // Above what the node itself wants free: below that there are no jobs, and without builds BuildKit collects no garbage.
+    minFreeSpace: `${reserve / gib}GB`,
   };
 };
 
 /** buildkitd.toml by section and key. */
 const configOf = (
   profile: Profile,
+  reserve: number,
   { mirrors, insecure }: NodeRegistries,
   secured: readonly string[],
 ): Parameters<typeof toToml>[0] => ({
-  "worker.oci": { gc: true, ...limitsOf(profile) },
+  "worker.oci": { gc: true, ...limitsOf(profile, reserve) },
   // A mirror without TLS needs a record of its own beside the one that names it (moby/buildkit#2514).
   ...Object.fromEntries(
     [...new Set([...Object.keys(mirrors), ...insecure, ...secured])].toSorted().map((registry) => [
@@ -187,7 +191,7 @@ export const builders: Concern = {
         },
         {
           path: "/etc/bake/buildkitd.toml",
-          content: `# ${header}\n${trusts(facts)}${toToml(configOf(profile, registries, securedOf(profile, facts, registries)))}`,
+          content: `# ${header}\n${trusts(facts)}${toToml(configOf(profile, facts.storage.reserveBytes, registries, securedOf(profile, facts, registries)))}`,
           order: 130,
         },
       ],

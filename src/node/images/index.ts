@@ -85,7 +85,10 @@ export const images: Concern = {
       files: [
         {
           path: "/etc/bake/images.env",
-          content: `# ${header}\n${environmentFile({ IMAGES_FOLDER: `${storage.stateFolder}/images` })}`,
+          content: `# ${header}\n${environmentFile({
+            IMAGES_FOLDER: `${storage.stateFolder}/images`,
+            IMAGES_REMOVE_OTHERS: String(profile.storage.removeOtherImages),
+          })}`,
           order: 110,
         },
         {
@@ -127,7 +130,9 @@ export const images: Concern = {
               storage.seed === undefined
                 ? "from the layers that the image carries"
                 : "from the seed, by a second Docker on it, or from its registry by digest"
-            }. One whose loading was cut off by the power is\n  compared layer by layer, and loaded again when it is not whole.`,
+            }. One whose loading was cut off by the power is\n  compared layer by layer, and loaded again when it is not whole. Images that bake brought and the lock no longer names are ${
+              profile.storage.removeOtherImages ? "removed" : "reported"
+            }.`,
             order: 50,
           },
         ],

@@ -27,6 +27,8 @@ export interface StorageFacts {
   readonly minBytes: number;
   /** Bytes that must be free before the node takes jobs. */
   readonly minFreeBytes: number;
+  /** Bytes, above those, below which caches give room back: before the node would take no more jobs. */
+  readonly reserveBytes: number;
   /** What bake itself keeps on the data disk, beside Docker's data and the caches. */
   readonly stateFolder: string;
   /** Absent: no file system is made, or one that does not grow as a seed has to. */
@@ -57,6 +59,7 @@ export const storageFacts = ({ storage }: Profile): StorageFacts => {
     label: "bake-data",
     minBytes: storage.minSize * gib,
     minFreeBytes: storage.minFree * gib,
+    reserveBytes: (storage.minFree + Math.max(1, Math.min(storage.minFree, Math.floor(storage.minSize / 20)))) * gib,
     stateFolder: `${mount}/.bake`,
     ...(blank &&
       filesystem === "ext4" && {

@@ -56,7 +56,7 @@ const checksOf = (storage: StorageFacts): Check[] => {
         rows: ["G16"],
         title: `${storage.mount} has ${storage.minFreeBytes / gib} GiB free`,
         live: true,
-        help: `du -xhd1 ${storage.mount}; build caches (docker-cache*) are never pruned by Docker`,
+        help: `du -xhd1 ${storage.mount}; journalctl -u bake-garbage says what was collected, and what stays`,
         repair: "room",
       },
       `test "$(df -B1 --output=avail ${mount} | tail -n 1)" -ge ${storage.minFreeBytes}`,

@@ -74,6 +74,40 @@ export const Storage = z.strictObject({
     .describe(
       "Models on the data disk that the lock no longer names are removed once nothing uses them; they are only reported otherwise.",
     ),
+  removeOtherImages: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Images that bake brought and the lock no longer names are removed once no container uses them; they are only reported otherwise.",
+    ),
+  garbageCollection: z
+    .strictObject({
+      highThresholdPercent: z
+        .int()
+        .min(1)
+        .max(100)
+        .default(85)
+        .describe(
+          "Of the data disk, bytes or inodes: from this on garbage is collected. It is also collected shortly before storage.minFree would keep jobs off the node.",
+        ),
+      lowThresholdPercent: z
+        .int()
+        .min(0)
+        .max(99)
+        .default(80)
+        .describe("Of the data disk: garbage is collected until less than this is used."),
+      minimumAge: z
+        .int()
+        .min(1)
+        .max(8760)
+        .default(2)
+        .describe("Hours that an image, a blob or a build step stays after it came or was last used."),
+      interval: z.int().min(1).max(1440).default(5).describe("Minutes between two looks at how full the data disk is."),
+    })
+    .prefault({})
+    .describe(
+      "When images that no container uses, and build caches, are removed from the data disk. What the lock names always stays.",
+    ),
   mount: absolutePath.default("/mnt").describe("Where the data disk is mounted."),
   uuid: z
     .uuid("expected a UUID of small letters and digits such as 7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001")
