@@ -149,4 +149,4 @@ cut -d ' ' -f 1 "$work/extents" | uniq | xargs -P "$(nproc)" -I{} bash -c 'set -
 chmod 0644 "$seed"/*
 # Layers are in the seed now.
 rm -rf /opt/bake/images/blobs
-echo "bake: seed of $(awk -F '\t' '$1 == "extent" { n += $3 } END { print int(n / 1048576) }' "$seed/map.tsv") MiB, packed $(du -sm "$seed" | cut -f 1) MiB"
+echo "bake: seed of $(($(/opt/bake/bin/bake-seed size) >> 20)) MiB, packed $(du -sm "$seed" | cut -f 1) MiB"
