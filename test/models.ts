@@ -5,6 +5,7 @@ import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from
 import { createServer, type Server, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { afterEach, beforeEach } from "vitest";
 import type { Model } from "../src/artifact.ts";
 import { planFor } from "../src/commands/plan.ts";
 import type { NodePlan } from "../src/plan/node-plan.ts";
@@ -223,4 +224,21 @@ ${script}`,
       }),
     close: () => rmSync(folder, { recursive: true, force: true }),
   };
+};
+
+/** A node and a mirror with these contents for each test of a file. @param take Gets them before it. */
+export const eachWithModelNode = (
+  contents: Readonly<Record<string, Buffer | string>>,
+  take: (opened: { readonly node: ModelNode; readonly mirror: Mirror }) => unknown,
+): void => {
+  let opened: { readonly node: ModelNode; readonly mirror: Mirror } | undefined;
+  beforeEach(async () => {
+    opened = { node: openModelNode(), mirror: await openMirror() };
+    for (const bytes of Object.values(contents)) opened.mirror.contents.set(sha256(bytes), Buffer.from(bytes));
+    take(opened);
+  });
+  afterEach(() => {
+    opened?.mirror.close();
+    opened?.node.close();
+  });
 };
