@@ -5,6 +5,7 @@ import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from
 import { createServer, type Server, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { afterEach, beforeEach } from "vitest";
 import type { Model } from "../src/artifact.ts";
 import { planFor } from "../src/commands/plan.ts";
 import type { NodePlan } from "../src/plan/node-plan.ts";
@@ -98,7 +99,7 @@ const throttled = (bytes: Buffer, response: ServerResponse, rate: number): void 
   next();
 };
 
-export const openMirror = async (): Promise<Mirror> => {
+const openMirror = async (): Promise<Mirror> => {
   const contents = new Map<string, Buffer>();
   const faults = new Map<string, Fault>();
   const asked: string[] = [];
@@ -163,7 +164,7 @@ export interface ModelNode {
 }
 
 /** A node with an empty data disk. @param size Of that, as truncate takes it. */
-export const openModelNode = (size = "256M"): ModelNode => {
+const openModelNode = (size = "256M"): ModelNode => {
   const folder = mkdtempSync(join(tmpdir(), "bake-models-"));
   const mount = join(folder, "mnt");
   const disk = join(folder, "disk");
@@ -223,4 +224,21 @@ ${script}`,
       }),
     close: () => rmSync(folder, { recursive: true, force: true }),
   };
+};
+
+/** A node and a mirror with these contents for each test of a file. @param take Gets them before it. */
+export const eachWithModelNode = (
+  contents: Readonly<Record<string, Buffer | string>>,
+  take: (opened: { readonly node: ModelNode; readonly mirror: Mirror }) => unknown,
+): void => {
+  let opened: { readonly node: ModelNode; readonly mirror: Mirror } | undefined;
+  beforeEach(async () => {
+    opened = { node: openModelNode(), mirror: await openMirror() };
+    for (const bytes of Object.values(contents)) opened.mirror.contents.set(sha256(bytes), Buffer.from(bytes));
+    take(opened);
+  });
+  afterEach(() => {
+    opened?.mirror.close();
+    opened?.node.close();
+  });
 };

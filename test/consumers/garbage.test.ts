@@ -111,8 +111,7 @@ touch -d @${when} $db/content/sha256/${hex}
     );
     if (space.stdout === null) throw new Error("no output");
     await once(space.stdout, "data");
-    const { stdout } = spawnSync("pgrep", ["-P", String(space.pid)], { encoding: "utf8" });
-    inside = ["nsenter", `--mount=/proc/${stdout.trim() || space.pid}/ns/mnt`];
+    inside = ["nsenter", `--mount=/proc/${space.pid}/ns/mnt`];
     daemon = await start();
   }, 60_000);
   afterAll(async () => {
@@ -207,6 +206,13 @@ df --output=pcent ${disk} | tail -n 1`);
     fill(30);
     expect(collect()).toContain("image old:1, ");
     expect(await imagesLeft()).toEqual([]);
+  });
+
+  it("a disk without inodes is as full as one without bytes", async () => {
+    await image("old:1", 900);
+    shell(`mkdir ${disk}/fill; cd ${disk}/fill; read -r used free < <(df --output=iused,iavail ${disk} | tail -n 1)
+seq $(((used + free) * 62 / 100 - used)) | xargs touch`);
+    expect(collect()).toMatch(/^bake-garbage: 6[12] % used, .*\nbake-garbage: image old:1, /);
   });
 
   it("a container that came and went between two looks, and a pull a moment ago, count as use", async () => {

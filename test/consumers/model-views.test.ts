@@ -1,6 +1,6 @@
 /** The hubs' clients read models from two agents' views at once, without a network: overlays as a node mounts them. */
-import { afterEach, beforeEach, expect } from "vitest";
-import { lockedModelOf, type Mirror, type ModelNode, openMirror, openModelNode, planWith, sha256 } from "../models.ts";
+import { expect } from "vitest";
+import { eachWithModelNode, lockedModelOf, type Mirror, type ModelNode, planWith, sha256 } from "../models.ts";
 import { needs, type Tool, toolPath } from "../needs.ts";
 
 const { test } = needs("root", "modelscope 1.35", "modelscope", "huggingface_hub");
@@ -14,15 +14,7 @@ const contents: Readonly<Record<string, string>> = {
 
 let node: ModelNode;
 let mirror: Mirror;
-beforeEach(async () => {
-  node = openModelNode();
-  mirror = await openMirror();
-  for (const bytes of Object.values(contents)) mirror.contents.set(sha256(bytes), Buffer.from(bytes));
-});
-afterEach(() => {
-  mirror.close();
-  node.close();
-});
+eachWithModelNode(contents, (opened) => ({ node, mirror } = opened));
 
 const read = `
 import json, os, hashlib

@@ -1,7 +1,7 @@
 /** bake-models on a real ext4, with real overlays, curl and a mirror that lies, breaks off and comes back. */
 import { randomBytes } from "node:crypto";
-import { afterEach, beforeEach, describe, expect } from "vitest";
-import { lockedModelOf, type Mirror, type ModelNode, openMirror, openModelNode, planWith, sha256 } from "../models.ts";
+import { describe, expect } from "vitest";
+import { eachWithModelNode, lockedModelOf, type Mirror, type ModelNode, planWith, sha256 } from "../models.ts";
 import { needs } from "../needs.ts";
 
 const { test } = needs("root");
@@ -20,15 +20,7 @@ const face = lockedModelOf("huggingface", "org/small", contents);
 
 let node: ModelNode;
 let mirror: Mirror;
-beforeEach(async () => {
-  node = openModelNode();
-  mirror = await openMirror();
-  for (const bytes of Object.values(contents)) mirror.contents.set(sha256(bytes), Buffer.from(bytes));
-});
-afterEach(() => {
-  mirror.close();
-  node.close();
-});
+eachWithModelNode(contents, (opened) => ({ node, mirror } = opened));
 
 const idOf = (plan: ReturnType<typeof planWith>, index = 0): string => plan.facts.models[index]?.locked?.id ?? "";
 /** Every file and link below a folder, with digests and targets, sorted. */

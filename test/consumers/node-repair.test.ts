@@ -349,6 +349,15 @@ const repair = (...names: readonly string[]) => {
   });
 };
 
+it("a full data disk: the collector is started, and the agents stop all the same", () => {
+  put("bin/systemctl", `#!/bin/sh\necho "$*" >>${at("started")}\n`, 0o755);
+  expect(repair("room")).toMatchObject({
+    status: 1,
+    stdout: "bake-repair: the data disk is full: bake-garbage collects what nobody uses\n",
+  });
+  expect(readFileSync(at("started"), "utf8").split("\n")).toContain("start --no-block bake-garbage.service");
+});
+
 it("firewalld that came after Docker: its bridges are in no zone that lets them out, and are put into one", () => {
   for (const name of ["lo", "eth0", "docker0", "br-0123456789ab", "br-lan"]) put(`net/${name}`, "");
   put("zones/br-0123456789ab", "public\n");
