@@ -72,7 +72,7 @@ writeFileSync(
   `extends: ${JSON.stringify(join(root, "profiles/2cards.yaml"))}
 ssh: { operatorKeys: [${JSON.stringify(operatorKey.trim())}] }
 secrets: { agentToken: { file: ${JSON.stringify(at("token"))} } }
-rollout: { wave: 5, canarySoak: 20, soak: 20, interval: 5, minHealthy: 4, readyTimeout: 900 }
+rollout: { wave: 5, canarySoak: 20, soak: 20, interval: 5, minHealthy: 4, readyTimeout: 600 }
 targets:
   huaweicloud:
     region: cn-north-4
@@ -98,9 +98,10 @@ for (const [id, bakeId] of Object.entries(bakeIds)) {
 interface Node {
   readonly api: AgentApi;
   vm: StartedVm | undefined;
-  /** Buildkite's ID of each agent that is connected, by name and registration. */
+  /** Buildkite's ID of each agent that is connected, else `gone`, by name and registration. */
   readonly agents: Map<string, string>;
 }
+const gone = "";
 const nodes = new Map<string, Node>();
 
 /** What the rollout attached, and where agents find their API here. */
@@ -121,7 +122,7 @@ const stopVm = async (node: Node): Promise<void> => {
   const { vm } = node;
   node.vm = undefined;
   await vm?.end();
-  for (const id of node.agents.values()) buildkite.disconnect(id, "lost");
+  for (const id of node.agents.values()) if (id !== gone) buildkite.disconnect(id, "lost");
   node.agents.clear();
 };
 
@@ -163,9 +164,9 @@ const follow = (name: string, node: Node): void => {
       say(
         `    VM ${name}: agent ${agent} is connected, ${tags.find((tag) => tag.startsWith("bake-id="))?.slice(0, 18) ?? "?"}`,
       );
-    } else if ((state === "disconnected" || state === "replaced") && id !== undefined && id !== "") {
+    } else if ((state === "disconnected" || state === "replaced") && id !== undefined && id !== gone) {
       buildkite.disconnect(id);
-      node.agents.set(key, "");
+      node.agents.set(key, gone);
       say(`    VM ${name}: agent ${agent} is gone`);
     }
   }
