@@ -80,7 +80,7 @@ test("the manifest of an image is one, too, and a layer that is there twice is t
 });
 
 test.each([
-  ["a folder that is not there", () => undefined, "BK247", "index.json is not there"],
+  ["a folder that is not there", (): void => undefined, "BK247", "index.json is not there"],
   [
     "no index.json",
     () => (layTrialCache(), rmSync(at("index.json"))),
