@@ -276,7 +276,7 @@ needs("root", "docker", "buildkitd", "buildctl").describe("build caches", () => 
   it("an index that a build writes just now is left alone", async () => {
     rmSync(view(3, "index.json"));
     const lock = view(3, "index.json.lock");
-    const holder = spawn("flock", [lock, "sh", "-c", "echo held; read -r line"], {
+    const holder = spawn("bash", ["--norc", "-c", `flock "${lock}" sh -c "echo held; read -r line"`], {
       stdio: ["pipe", "pipe", "inherit"],
     });
     await once(holder.stdout, "data");
