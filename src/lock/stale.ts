@@ -11,10 +11,18 @@ const isNamed = (artifact: Artifact, { kind, name }: Requirement): boolean =>
   artifact.kind === kind &&
   (artifact.name === name || (kind === "container-image" && nameSameImage(artifact.name, name)));
 
+/** A folder beside the profile is named from where bake runs: from below, and from the profile's own, it has other names. */
+const isSameFolder = (one: string, other: string): boolean => {
+  const [a = "", b = ""] = [one, other].map((path) => path.replace(/^(?:\.\.\/)+/, ""));
+  return a === b || a.endsWith(`/${b}`) || b.endsWith(`/${a}`);
+};
+
 const isFor = (artifact: Artifact, requirement: Requirement): boolean =>
   isNamed(artifact, requirement) &&
   artifact.architecture === requirement.architecture &&
-  (requirement.kind === "container-image" || artifact.asked === requirement.asked) &&
+  (requirement.kind === "container-image" ||
+    artifact.asked === requirement.asked ||
+    (requirement.kind === "build-cache" && isSameFolder(artifact.asked, requirement.asked))) &&
   (requirement.kind !== "model" || (artifact.kind === "model" && artifact.hub === requirement.hub)) &&
   // A digest that the profile gives now.
   (!("sha256" in requirement) ||

@@ -13,6 +13,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
@@ -248,6 +249,43 @@ needs("root", "docker", "buildkitd", "buildctl").describe("build caches", () => 
     expect(await node("fetch", `file://${store.root}`)).toMatchObject({ code: 0 });
     expect(await node("start")).toMatchObject({ code: 0 });
     expect(cached(await (await startBuilder("sixth")).build(one, from(3)))).toBe(2);
+  }, 90_000);
+
+  it("a kept disk that lacks blobs gets them from the seed, and the lock's own list is not believed blindly", async () => {
+    const seed = at("seed/.bake/caches");
+    mkdirSync(seed, { recursive: true });
+    symlinkSync(join(store.root, "sha256"), join(seed, "sha256"));
+    mkdirSync(at("opt/bake/seed"));
+    writeFileSync(at("opt/bake/seed/map.tsv"), "");
+    const program = at("opt/bake/bin/bake-seed");
+    writeFileSync(program, `#!/bin/sh\necho "$1" >>${at("asked")}\n[ "$1" = close ] || echo ${at("seed")}\n`);
+    chmodSync(program, 0o755);
+    const manifest = caches[0]?.manifest.digest.slice("sha256:".length) ?? "";
+    const file = join(mount, ".bake/caches/sha256", manifest.slice(0, 2), manifest.slice(2));
+    const bytes = readFileSync(file);
+    writeFileSync(file, Buffer.alloc(bytes.length, "x"));
+    expect(await node("start")).toMatchObject({ code: 1, output: expect.stringContaining("has wrong bytes") });
+    expect(existsSync(view(1, "index.json"))).toBe(false);
+    expect(existsSync(at("asked"))).toBe(false);
+    expect(await node("start")).toMatchObject({ code: 0, output: expect.stringContaining(at("seed")) });
+    expect(readFileSync(at("asked"), "utf8")).toBe("unpack\nclose\n");
+    expect(await node("warm", "1")).toEqual({ code: 0, output: "warm\n" });
+    rmSync(at("opt/bake/seed"), { recursive: true });
+  }, 90_000);
+
+  it("an index that a build writes just now is left alone", async () => {
+    rmSync(view(3, "index.json"));
+    const lock = view(3, "index.json.lock");
+    const holder = spawn("bash", ["--norc", "-c", `flock "${lock}" sh -c "echo held; read -r line"`], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    await once(holder.stdout, "data");
+    expect((await node("start")).output).toContain("agent 3: a build writes to ");
+    expect(existsSync(view(3, "index.json"))).toBe(false);
+    holder.stdin.end("\n");
+    await once(holder, "exit");
+    expect(await node("start")).toMatchObject({ code: 0 });
+    expect(existsSync(view(3, "index.json"))).toBe(true);
   }, 90_000);
 
   it("verify finds a wrong byte; a job's own index that leads to nothing goes", async () => {

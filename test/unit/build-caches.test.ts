@@ -8,6 +8,7 @@ import { type Artifact, type BuildCache, filesOf } from "../../src/artifact.ts";
 import { isBaked } from "../../src/bake/inputs.ts";
 import { localPlace, requireLocal } from "../../src/lock/ask.ts";
 import { diskRoom, roomProblems } from "../../src/lock/room.ts";
+import { lockedAs } from "../../src/lock/stale.ts";
 import { buildCache } from "../../src/lock/sources/build-cache.ts";
 import { cacheBytes } from "../../src/node/caches/facts.ts";
 import { Store } from "../../src/store/store.ts";
@@ -79,7 +80,7 @@ test("the manifest of an image is one, too, and a layer that is there twice is t
 });
 
 test.each([
-  ["a folder that is not there", () => undefined, "BK247", "index.json is not there"],
+  ["a folder that is not there", (): void => undefined, "BK247", "index.json is not there"],
   [
     "no index.json",
     () => (layTrialCache(), rmSync(at("index.json"))),
@@ -149,6 +150,16 @@ test("nobody has its bytes to download: what the store lacks is taken in again",
     message: expect.stringContaining("build cache ci that was locked from caches/ci"),
     help: "Take it in again: bake lock --update ci",
   });
+});
+
+test("the lock answers for the folder from wherever bake runs, and for no other", () => {
+  const requirement = { kind: "build-cache" as const, name: trialVersions.buildCache, path: ["caches", 0, "path"] };
+  const answers = (asked: string): boolean =>
+    lockedAs(trialLock, { ...requirement, asked, folder: asked }) !== undefined;
+  for (const same of ["caches/tiny-cache", "../caches/tiny-cache", "profiles/caches/tiny-cache", "tiny-cache"])
+    expect(answers(same), same).toBe(true);
+  for (const other of ["caches/other", "caches/my-tiny-cache", "other/tiny-cache/x"])
+    expect(answers(other), other).toBe(false);
 });
 
 test("the image carries it, and its size counts on the smallest disk", () => {
