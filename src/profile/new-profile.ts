@@ -26,6 +26,7 @@ export interface Answers extends Partial<AgentValues> {
   readonly dataRoot?: string;
   readonly pypiCache?: { readonly host: string; readonly port: number };
   readonly gitProxy?: { readonly for: string; readonly via: string };
+  readonly gitRewrites?: readonly { readonly for: readonly string[]; readonly via: string }[];
   readonly httpProxy?: { readonly url: string; readonly except: readonly string[] };
   readonly dockerMirrors?: readonly string[];
   readonly insecureRegistries?: readonly string[];
@@ -120,6 +121,15 @@ export const newProfile = (answers: Answers, schema: string): string => {
     ...(answers.gitProxy === undefined
       ? ["  # gitProxy: { for: https://github.com/, via: https://git-proxy.example.com/https://github.com/ }"]
       : ["  gitProxy:", `    for: ${scalar(answers.gitProxy.for)}`, `    via: ${scalar(answers.gitProxy.via)}`]),
+    ...(answers.gitRewrites === undefined || answers.gitRewrites.length === 0
+      ? []
+      : [
+          "  gitRewrites:",
+          ...answers.gitRewrites.map(
+            ({ for: prefixes, via }) =>
+              `    - { for: [${prefixes.map(doubleQuoted).join(", ")}], via: ${doubleQuoted(via)} }`,
+          ),
+        ]),
     ...(answers.httpProxy === undefined
       ? ["  # httpProxy: { url: http://proxy.example.com:3128, except: [.example.com] }"]
       : [

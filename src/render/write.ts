@@ -45,9 +45,9 @@ export const differences = async (folder: string, files: readonly RenderedFile[]
   const wanted = new Set(files.map(({ path }) => path));
   const before = (await readList(folder)) ?? new Set<string>();
   const different: string[] = [];
-  for (const { path, content } of files) {
+  for (const { path, content, encoding = "utf8" } of files) {
     // A link that leads nowhere is another thing than the file.
-    const text = await readFile(join(folder, path), "utf8").catch(() => undefined);
+    const text = await readFile(join(folder, path), encoding).catch(() => undefined);
     if (text !== content) different.push(path);
   }
   for (const name of renderedFolders(wanted, before)) {
@@ -172,9 +172,9 @@ export const writeTree = async (
 
 const writeAll = async (folder: string, files: readonly RenderedFile[]): Promise<void> => {
   await rm(folder, { recursive: true, force: true });
-  for (const { path, content } of files) {
+  for (const { path, content, encoding = "utf8" } of files) {
     await makeFolder(dirname(join(folder, path)));
-    await writeFile(join(folder, path), content);
+    await writeFile(join(folder, path), content, encoding);
   }
 };
 

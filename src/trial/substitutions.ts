@@ -51,6 +51,7 @@ const localVm = ({ huaweicloud }: Profile["targets"]): Qemu => ({
 export const substitute = (profile: Profile): { profile: Profile; substitutions: Substitution[] } => {
   const { qemu = localVm(profile.targets) } = profile.targets;
   const { basePassword, ...secrets } = profile.secrets;
+  const localFiles = profile.files.filter((file) => "from" in file);
   const rows: Substitution[] = [
     {
       what: "targets.qemu.base",
@@ -122,7 +123,7 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
     {
       what: "files",
       profile: profile.files.map(({ path }) => path).join(", "),
-      trial: "",
+      trial: localFiles.map(({ path }) => path).join(", "),
       why: "no download host needed",
     },
     {
@@ -169,7 +170,7 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
         { modelscope: trialVersions.modelscopeModel, from: "image" },
         { huggingface: trialVersions.huggingfaceModel, from: "image" },
       ],
-      files: [],
+      files: localFiles,
       pins: {},
       secrets,
       targets: {
