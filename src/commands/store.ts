@@ -193,8 +193,8 @@ export const prune = ({
     }
     const kept = unnamed.filter(isFresh);
     if (json) {
-      const told = (list: readonly StoredFile[]) =>
-        list.map(({ path, sha256, size, used }) => ({ path, sha256, size, used }));
+      const told = (found: readonly StoredFile[]) =>
+        found.map(({ path, sha256, size, used }) => ({ path, sha256, size, used }));
       printJson({ root: store.root, removed: yes, files: told(going), leftAlone: told(kept) });
       return 0;
     }

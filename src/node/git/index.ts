@@ -122,7 +122,7 @@ const furtherChecks = (rewrites: readonly GitRewrite[]): Check[] => {
         help: "git config --show-origin --get-regexp '^url\\.' names all rules: of two with the same beginning the first one read wins, and one with a longer beginning beats both",
         repair: "git-rule",
       },
-      `cd / && export HOME=/root && is() { [ "$(git ls-remote --get-url "$2")" = "$3" ] && [ "$(git config --get-regexp '^url\..*\.insteadof$' | awk -v url="$1" '$2 == url' | wc -l)" -eq 1 ] || { echo "$1"; exit 1; }; } && ${asked.join(" && ")}`,
+      `cd / && export HOME=/root && is() { [ "$(git ls-remote --get-url "$2")" = "$3" ] && [ "$(git config --get-regexp '^url\\..*\\.insteadof$' | awk -v url="$1" '$2 == url' | wc -l)" -eq 1 ] || { echo "$1"; exit 1; }; } && ${asked.join(" && ")}`,
     ),
   ];
 };
