@@ -34,6 +34,7 @@ export default defineConfig({
           env,
           include: ["test/{unit,golden,negative,consumers,cli,docs}/**/*.test.ts"],
           testTimeout: 60_000,
+          globalSetup: "test/run-folder.ts",
         },
       },
       {

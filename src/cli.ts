@@ -23,6 +23,7 @@ import {
 } from "./commands/command-line.ts";
 import { addHelp } from "./commands/help.ts";
 import { addPipeline } from "./commands/pipeline-table.ts";
+import { endJson } from "./commands/json-failure.ts";
 import { endUncaught, installLastResort } from "./commands/last-resort.ts";
 import type { Shell } from "./commands/completion.ts";
 import { version } from "./host/version.ts";
@@ -64,6 +65,7 @@ program
   .option("--vpc <id>", "of that server")
   .option("--subnet <id>", "of that server")
   .option("--security-group <id>", "of that server")
+  .option("--json", "what was written, as JSON")
   .action(async (name: string, options: InitOptions) => {
     const { init } = await import("./commands/init.ts");
     process.exitCode = await init(name, options);
@@ -123,6 +125,7 @@ takesProfile(program.command("image"))
   .option("--offline", "touch no network: everything is in the store already")
   .option("--mirror <folder or url>", "take artifacts from there alone: files by digest, as bake fetch --to makes them")
   .option("--no-check", "do not boot the image and check it")
+  .option("--json", "what was baked and what its check found, as JSON; how it goes to standard error")
   .action(
     withProfile(async (options: ImageOptions) => {
       const { image } = await import("./commands/image.ts");
@@ -178,16 +181,18 @@ store
 store
   .command("verify")
   .description("read every file again and compare it with its digest; exit 1 when one is another")
-  .action(async () => {
+  .option("--json", "as JSON")
+  .action(async (options: { json?: boolean }) => {
     const { verify } = await import("./commands/store.ts");
-    process.exitCode = await verify();
+    process.exitCode = await verify(options);
   });
 store
   .command("prune")
   .description("say what no lock of these profiles names; with --yes remove it")
   .requiredOption("--keep <profile...>", "profiles whose locks name what stays")
   .option("--yes", "remove it")
-  .action(async (options: { keep: string[]; yes?: boolean }) => {
+  .option("--json", "as JSON")
+  .action(async (options: { keep: string[]; yes?: boolean; json?: boolean }) => {
     const { prune } = await import("./commands/store.ts");
     process.exitCode = await prune(options);
   });
@@ -256,6 +261,7 @@ takesProfile(program.command("user-data"))
       .default("yaml"),
   )
   .option("--output <file>", "write it there, mode 0600")
+  .option("--json", "with --output: how large it is, and whether it holds secrets, as JSON")
   .addOption(repeatable("--authorized-key <file>", "public keys that may log in as root, besides ssh.operatorKeys"))
   .option("--no-npus", "the host has none: do not wait for them")
   .option("--stock", "for a host with a stock image, which becomes the node without a bake")
@@ -265,6 +271,8 @@ takesProfile(program.command("user-data"))
     withProfile(async (options: UserDataOptions) => {
       if (options.mirror !== undefined && options.stock !== true)
         program.error("error: --mirror is for a stock image alone: give --stock too");
+      if (options.json === true && options.output === undefined)
+        program.error("error: --json tells about the file of --output: without one, user-data goes to standard output");
       const { userData } = await import("./commands/user-data.ts");
       process.exitCode = await userData(options);
     }),
@@ -299,8 +307,11 @@ program
 completeTable(program);
 addHelp(program);
 
-program.parseAsync().catch((error: unknown) => {
-  // Wrong usage is a failure, not a finding. What was printed is still on its way.
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
-  else endUncaught(error, version);
-});
+program.parseAsync().then(
+  () => endJson(Number(process.exitCode ?? 0)),
+  (error: unknown) => {
+    // Wrong usage is a failure, not a finding. What was printed is still on its way.
+    if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
+    else endUncaught(error, version);
+  },
+);

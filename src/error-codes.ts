@@ -140,7 +140,7 @@ export const errorCodes = {
   },
   BK136: {
     title: "a file where it would do harm",
-    text: "Files by URL have places of their own: not those of bake or of the system, not below the mount of the data disk, and no two of them the same.",
+    text: "Files of a site have places of their own: not those of bake or of the system, not below the mount of the data disk, and no two of them the same.",
   },
   BK150: {
     title: "a base that bake does not know",
@@ -153,6 +153,10 @@ export const errorCodes = {
   BK152: {
     title: "a model without a mirror",
     text: "`from: mirror` says that no image carries the model. A node asks no hub: it fetches by digest from a mirror that `bake fetch --to` has filled.",
+  },
+  BK153: {
+    title: "a file of this machine that cannot be taken",
+    text: "`from` names a file of the machine that bakes, relative to the profile that says so. It is read with the profile, is a part of what is rendered and of the bake id, and has 1 MiB at most: what is larger is served and named by `url`, so that the lock pins its digest. For `network.caCertificates` it holds certificates of authorities in PEM form, and nothing secret.",
   },
   BK134: {
     title: "a pin for nothing",

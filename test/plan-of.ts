@@ -6,6 +6,7 @@ import type { Lock } from "../src/lock/lock.ts";
 import type { NodePlan } from "../src/plan/node-plan.ts";
 import { planFor } from "../src/commands/plan.ts";
 import { loadProfile } from "../src/profile/load.ts";
+import { readLocalFile } from "../src/commands/local-file.ts";
 import { rules } from "../src/commands/rules.ts";
 import type { Profile } from "../src/profile/schema.ts";
 import { renderTree, type Rendered, templateNames } from "../src/render/tree.ts";
@@ -18,7 +19,12 @@ export const loadTemplates = (plan: NodePlan): Templates =>
 
 export const readProfile = (path = join(root, "profiles/2cards.yaml")): Profile => {
   const read = (file: string): string | undefined => (existsSync(file) ? readFileSync(file, "utf8") : undefined);
-  const { profile, diagnostics } = loadProfile(read(path) ?? "", path, { rules, read, own: join(root, "profiles") });
+  const { profile, diagnostics } = loadProfile(read(path) ?? "", path, {
+    rules,
+    read,
+    own: join(root, "profiles"),
+    readLocal: readLocalFile,
+  });
   if (profile === undefined) throw new Error(JSON.stringify(diagnostics, null, 2));
   return profile;
 };

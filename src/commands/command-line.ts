@@ -1,6 +1,7 @@
 /** What the commands have in common on the command line. Loaded with the table: it imports no room that takes time to load. */
 import { type Command, Option } from "commander";
 import { setVerbosity } from "../host/verbosity.ts";
+import { expectJson } from "./json-failure.ts";
 
 const described = "profiles/<name>.yaml, or a path to a profile";
 
@@ -78,7 +79,13 @@ export const completeTable = (program: Command): void => {
         .option("-q, --quiet", "results, findings and errors alone")
         .option("-v, --verbose", "also the commands that bake runs");
     command.hook("preAction", (_, asked) => {
-      const { quiet, verbose } = asked.opts() as { quiet?: true; verbose?: true };
+      const { quiet, verbose, json, format } = asked.opts() as {
+        quiet?: true;
+        verbose?: true;
+        json?: true;
+        format?: string;
+      };
+      if (json === true || format === "json") expectJson();
       if (quiet === true && verbose === true) command.error("error: --quiet and --verbose exclude each other");
       if (quiet === true || verbose === true) setVerbosity(quiet === true ? "quiet" : "verbose");
     });

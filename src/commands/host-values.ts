@@ -54,6 +54,9 @@ const dropped = (answers: Answers, known: Partial<Answers>, path: string): Answe
     if (image === undefined || known.images?.includes(image) !== true) return undefined;
     return { ...answers, images: answers.images?.filter((_, at) => at !== Number(index)) ?? [] };
   }
+  const [, rewrite] = /^network\.gitRewrites\[(\d+)\]/.exec(path) ?? [];
+  if (rewrite !== undefined && answers.gitRewrites !== undefined)
+    return { ...answers, gitRewrites: answers.gitRewrites.filter((_, at) => at !== Number(rewrite)) };
   const [, exception] = /^network\.httpProxy\.except\[(\d+)\]$/.exec(path) ?? [];
   if (exception !== undefined && answers.httpProxy !== undefined) {
     const except = answers.httpProxy.except.filter((_, at) => at !== Number(exception));

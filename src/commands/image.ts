@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { makeFolder } from "../host/make-folder.ts";
 import type { Provenance } from "../bake/image-record.ts";
@@ -19,11 +20,9 @@ import { updateLock } from "./lock.ts";
 import { type Asked, type LockMaker, outFolder, planAsked, type Planned, readAsked } from "./planned.ts";
 import { imagePage, keepRecord, nodeOfImage, recordBefore, writeReport } from "./report-file.ts";
 import { secretsHere } from "./secrets-here.ts";
-import { exitCodeOf, formatImageReport, formatReport, imageResults, paintFor } from "./report.ts";
+import { exitCodeOf, formatImageReport, formatReport, imageResults, paintFor, reportObject } from "./report.ts";
 
-const print = (text: string): void => {
-  process.stdout.write(`${text}\n`);
-};
+type Print = (text: string) => void;
 
 export interface ImageOptions {
   readonly profile: string;
@@ -37,6 +36,8 @@ export interface ImageOptions {
   readonly offline?: boolean;
   /** A folder or a URL with files by digest: the only place that artifacts are taken from. */
   readonly mirror?: string;
+  /** What came of it is told as JSON, and how it goes on standard error. */
+  readonly json?: boolean;
 }
 
 /**
@@ -53,7 +54,7 @@ const requireTarget = (profile: Profile, file: string, options: ImageOptions, en
 };
 
 /** Makes or mends the lock where that is wanted: not in CI, not without a network, not where all comes from a mirror. */
-const lockMaker = (options: ImageOptions, host: Host): LockMaker | undefined =>
+const lockMaker = (options: ImageOptions, host: Host, print: Print): LockMaker | undefined =>
   options.frozenLockfile === true ||
   options.offline === true ||
   options.mirror !== undefined ||
@@ -64,14 +65,26 @@ const lockMaker = (options: ImageOptions, host: Host): LockMaker | undefined =>
         print(
           `lock\n  ${file.lockFile} ${previous === undefined ? "is not there: making it" : "does not hold all that the profile asks for: bringing it up to date"}`,
         );
-        return updateLock(host, file, profile, previous, () => false);
+        return updateLock(
+          host,
+          file,
+          profile,
+          previous,
+          () => false,
+          options.json === true ? () => undefined : undefined,
+        );
       };
 
 /** `bake image`. @returns the exit code. */
 export const image = async (options: ImageOptions, version: string): Promise<number> => {
-  const real = await makeHost();
+  const messages = options.json === true ? process.stderr : process.stdout;
+  const real = await makeHost(messages);
   try {
-    return await bake(options, real, version);
+    const baked = await bake(options, real, version, (text) => void messages.write(`${text}\n`));
+    if (baked === undefined) return 1;
+    const { exitCode, object } = baked;
+    if (options.json === true) process.stdout.write(`${JSON.stringify({ ok: exitCode === 0, ...object }, null, 2)}\n`);
+    return exitCode;
   } catch (error) {
     return endOf(real.host, error);
   }
@@ -89,26 +102,38 @@ const provenanceOf =
       finished: new Date(finished).toISOString(),
     });
 
-/** Writes report.html beside the image, and says so. @param nodes What came of checking it, if anybody did. */
+/** Writes report.html beside the image, and says where. @param nodes What came of checking it, if anybody did. */
 const report = async (
   { host, progress }: RealHost,
   { profile }: Asked,
   { plan, lock }: Planned,
   folder: string,
   nodes: readonly ReportedNode[],
-): Promise<void> => {
+): Promise<string> => {
   const { profile: name, trial } = plan;
   const about = { profile: name, trial, now: host.now(), secrets: await secretsHere(profile, host) };
   const file = join(folder, "report.html");
   await writeReport(file, await imagePage(about, { folder, plan, profile, lock, progress, nodes }));
-  print(`\nreport\n  ${file}`);
+  return file;
 };
 
-const bake = async (options: ImageOptions, real: RealHost, version: string): Promise<number> => {
+interface Baked {
+  readonly exitCode: number;
+  /** For a program: docs/check.md has that of its check. */
+  readonly object: object;
+}
+
+/** @returns undefined after problems of the profile were printed. */
+const bake = async (
+  options: ImageOptions,
+  real: RealHost,
+  version: string,
+  print: Print,
+): Promise<Baked | undefined> => {
   const { host: whole, progress, saveDurations } = real;
   requirePlace(options);
-  const asked = await readAsked(options, lockMaker(options, whole));
-  if (asked === undefined) return 1;
+  const asked = await readAsked(options, lockMaker(options, whole, print));
+  if (asked === undefined) return undefined;
   const host = withholdSecrets(whole, asked.profile.secrets);
   const { file, trial, offline } = asked;
   const store = storeOf(host);
@@ -162,11 +187,18 @@ const bake = async (options: ImageOptions, real: RealHost, version: string): Pro
   await keepRecord(folder, before);
   await saveDurations();
   print(`\nimage\n${describe((host.now() - started) / 1000)}`);
-  const tell = (nodes: readonly ReportedNode[]): Promise<void> => report(real, asked, planned, folder, nodes);
-  if (bootable === undefined || !options.check) {
-    await tell([]);
-    return 0;
-  }
+  const tell = async (nodes: readonly ReportedNode[]): Promise<string> => {
+    const page = await report(real, asked, planned, folder, nodes);
+    print(`\nreport\n  ${page}`);
+    return page;
+  };
+  const object = async (page: string, check: object | null) => ({
+    ...{ profile: file.name, trial, target, bakeId, folder },
+    // In the cloud there may be an image whose record could not be written.
+    image: JSON.parse(await readFile(join(folder, "image.json"), "utf8").catch(() => "null")) as unknown,
+    ...{ report: page, seconds: Math.round((host.now() - started) / 1000), check },
+  });
+  if (bootable === undefined || !options.check) return { exitCode: 0, object: await object(await tell([]), null) };
 
   print("\ncheck");
   let checked: CheckReport;
@@ -192,7 +224,10 @@ const bake = async (options: ImageOptions, real: RealHost, version: string): Pro
   print(
     `\n${formatImageReport(checked, bootable.accelerator.accel)}\n\n${formatReport(results, paintFor(process.stdout))}`,
   );
-  await tell([nodeOfImage(folder, checked)]);
+  const page = await tell([nodeOfImage(folder, checked)]);
   if (trial) print("This was a TRIAL: the image is made from stand-in sources.");
-  return exitCodeOf(results, false);
+  const exitCode = exitCodeOf(results, false);
+  const node = { kind: "image", image: folder };
+  const found = reportObject(plan, node, results, { problems: checked.problems, exitCode });
+  return { exitCode, object: await object(page, found) };
 };

@@ -30,6 +30,8 @@ export interface InitOptions {
   readonly securityGroup?: string;
   /** Read from there what no option says. */
   readonly fromHost?: string;
+  /** Tells what was written as JSON. */
+  readonly json?: boolean;
 }
 
 const number =

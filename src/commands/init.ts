@@ -160,7 +160,11 @@ export const init = async (name: string, options: InitOptions): Promise<number> 
     const beside = (await writeSchema())
       ? "with profile.schema.json beside it for editors"
       : "profile.schema.json beside it is not bake's and was left";
-    process.stdout.write(`${file}: written, ${beside}\nnext: bake validate ${name} --explain\n`);
+    process.stdout.write(
+      options.json === true
+        ? `${JSON.stringify({ ok: true, profile: name, file, warnings: [...reading.warnings, ...warnings], notes: [...reading.notes, ...notes] }, null, 2)}\n`
+        : `${file}: written, ${beside}\nnext: bake validate ${name} --explain\n`,
+    );
     return 0;
   } catch (error) {
     if (error instanceof Error && error.name === "AbortError") {

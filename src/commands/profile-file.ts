@@ -10,6 +10,8 @@ import { withLockedVersions } from "../plan/locked-versions.ts";
 import { targetsOf } from "../targets/index.ts";
 import type { Diagnostic } from "../profile/diagnostics.ts";
 import { type LoadedProfile, loadProfile } from "../profile/load.ts";
+import { noteDiagnostics, noteFailure } from "./json-failure.ts";
+import { readLocalFile } from "./local-file.ts";
 import { rules } from "./rules.ts";
 import { type Profile, targetNames } from "../profile/schema.ts";
 import { formatText } from "../profile/report/text.ts";
@@ -139,6 +141,10 @@ export const readProfileFile = async (
         read,
         list: profilesIn,
         own,
+        readLocal: (local) => {
+          onRead(local);
+          return readLocalFile(local);
+        },
         exact: (profile) => withVersionsOf(lockFile, profile),
       }),
     };
@@ -152,6 +158,7 @@ const count = (number: number, word: string): string => `${number} ${word}${numb
 
 /** Prints diagnostics to standard error, and how many there are. In colour on a terminal, unless NO_COLOR is set. */
 export const printDiagnostics = ({ diagnostics, texts }: LoadedProfile): void => {
+  noteDiagnostics(diagnostics);
   for (const diagnostic of diagnostics) {
     process.stderr.write(`${formatText(diagnostic, texts.get(diagnostic.file), useColor())}\n\n`);
   }
@@ -174,6 +181,7 @@ export const requireProfile = (file: ProfileFile): Profile | undefined => {
 /** Prints a BakeError to standard error. @returns the exit code, 2. @throws whatever else it is given: a bug. */
 export const reportFailure = (error: unknown): number => {
   if (!(error instanceof BakeError)) throw error;
+  noteFailure(error);
   process.stderr.write(`error[${error.code}]: ${error.message}\n`);
   for (const line of error.help?.split("\n") ?? []) process.stderr.write(`  ${line}\n`);
   return 2;

@@ -24,10 +24,12 @@ export interface RenderOptions {
 const differencesOf = async (folder: string, files: Rendered["files"]) => {
   const found: { path: string; change: "changed" | "missing" | "left over"; diff?: string }[] = [];
   for (const path of await differences(folder, files)) {
-    const wanted = files.find((file) => file.path === path)?.content;
+    const { content: wanted, encoding } = files.find((file) => file.path === path) ?? {};
     const there = await readFile(join(folder, path), "utf8").catch(() => undefined);
     if (wanted === undefined) found.push({ path, change: "left over" });
     else if (there === undefined) found.push({ path, change: "missing" });
+    // Of what is no text there are no lines.
+    else if (encoding !== undefined) found.push({ path, change: "changed" });
     else found.push({ path, change: "changed", diff: shownHunks(there, wanted) });
   }
   return found;

@@ -15,6 +15,8 @@ import { readProfileFile } from "./profile-file.ts";
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
 
+const printJson = (object: object): void => print(JSON.stringify(object, null, 2));
+
 interface StoredFile {
   readonly path: string;
   /** By its name; absent for a file that does not belong there. */
@@ -47,8 +49,8 @@ const stored = async (store: Store): Promise<StoredFile[]> => {
   return found;
 };
 
-const withStore = async (work: (host: Host, store: Store) => Promise<number>): Promise<number> => {
-  const { host } = await makeHost();
+const withStore = async (json: boolean, work: (host: Host, store: Store) => Promise<number>): Promise<number> => {
+  const { host } = await makeHost(json ? process.stderr : process.stdout);
   try {
     return await work(host, storeOf(host));
   } catch (error) {
@@ -61,16 +63,10 @@ const total = (list: readonly { readonly size: number }[]): string =>
 
 /** `bake store ls`. @returns the exit code. */
 export const list = ({ json = false }: { readonly json?: boolean }): Promise<number> =>
-  withStore(async (_host, store) => {
+  withStore(json, async (_host, store) => {
     const found = await stored(store);
     if (json) {
-      print(
-        JSON.stringify(
-          { root: store.root, files: found.map(({ sha256, size, used }) => ({ sha256, size, used })) },
-          null,
-          2,
-        ),
-      );
+      printJson({ root: store.root, files: found.map(({ sha256, size, used }) => ({ sha256, size, used })) });
       return 0;
     }
     for (const { sha256, path, size, used } of found)
@@ -80,25 +76,31 @@ export const list = ({ json = false }: { readonly json?: boolean }): Promise<num
   });
 
 /** `bake store verify`. @returns the exit code: 1 when a file is not what its name says. */
-export const verify = (): Promise<number> =>
-  withStore(async (host, store) => {
+export const verify = ({ json = false }: { readonly json?: boolean }): Promise<number> =>
+  withStore(json, async (host, store) => {
     const found = await stored(store);
-    const wrong: string[] = [];
+    const wrong: { path: string; detail: string }[] = [];
     await host.progress.step("store-verify", `compare ${total(found)} with their digests`, async () => {
       for (const { path, sha256 } of found) {
         host.signal.throwIfAborted();
         const now = await sha256File(path);
-        if (sha256 === undefined) wrong.push(`${path}: no digest has this name`);
-        else if (now.sha256 !== sha256) wrong.push(`${path}: it is sha256 ${now.sha256} now, ${now.size} bytes`);
+        if (sha256 === undefined) wrong.push({ path, detail: "no digest has this name" });
+        else if (now.sha256 !== sha256)
+          wrong.push({ path, detail: `it is sha256 ${now.sha256} now, ${now.size} bytes` });
       }
     });
-    for (const line of wrong) print(`changed: ${line}`);
+    const exitCode = wrong.length === 0 ? 0 : 1;
+    if (json) {
+      printJson({ ok: exitCode === 0, root: store.root, files: found.length, changed: wrong });
+      return exitCode;
+    }
+    for (const { path, detail } of wrong) print(`changed: ${path}: ${detail}`);
     print(
       wrong.length === 0
         ? `${store.root}: ${total(found)}, all as they were`
         : `${store.root}: ${wrong.length} of ${found.length} files are not what they were. Delete them; bake fetch gets them again.`,
     );
-    return wrong.length === 0 ? 0 : 1;
+    return exitCode;
   });
 
 /** Milliseconds: whatever came so lately may be for a lock that is just being made. */
@@ -165,11 +167,13 @@ const namedDigests = async (host: Host, keep: readonly string[]): Promise<Readon
 export const prune = ({
   keep,
   yes = false,
+  json = false,
 }: {
   readonly keep: readonly string[];
   readonly yes?: boolean;
+  readonly json?: boolean;
 }): Promise<number> =>
-  withStore(async (host, store) => {
+  withStore(json, async (host, store) => {
     const named = await namedDigests(host, keep);
     const unnamed = [
       ...(await stored(store)).map((file) => ({ ...file, key: file.sha256 })),
@@ -184,10 +188,16 @@ export const prune = ({
       const now = await lookAt(path);
       if (now === undefined || isFresh(now)) continue;
       if (yes) await rm(path, { force: true });
-      print(`${yes ? "removed" : "would go"}: ${path} (${formatBytes(size)})`);
+      if (!json) print(`${yes ? "removed" : "would go"}: ${path} (${formatBytes(size)})`);
       going.push(file);
     }
     const kept = unnamed.filter(isFresh);
+    if (json) {
+      const told = (found: readonly StoredFile[]) =>
+        found.map(({ path, sha256, size, used }) => ({ path, sha256, size, used }));
+      printJson({ root: store.root, removed: yes, files: told(going), leftAlone: told(kept) });
+      return 0;
+    }
     if (kept.length > 0) print(`left alone: ${total(kept)} of the last hour, which a bake may use`);
     print(
       `${total(going)}${yes ? " removed" : going.length === 0 ? ": nothing to remove" : "; add --yes to remove them"}`,

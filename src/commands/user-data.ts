@@ -14,6 +14,8 @@ export interface UserDataOptions extends NodeOptions {
   readonly trial?: boolean;
   readonly format: UserDataForm;
   readonly output?: string;
+  /** Tells about the file of `output`. */
+  readonly json?: boolean;
 }
 
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
@@ -90,6 +92,12 @@ export const userData = async (options: UserDataOptions): Promise<number> => {
     const content = inForm(text, options.format);
     if (options.output === undefined) process.stdout.write(content);
     else await writePrivate(options.output, content, asked.file.home);
+    if (options.json === true) {
+      const { output, format, node } = options;
+      const about = { output, format, ...(node !== undefined && { node }), plain, compressed, limit: userDataLimit };
+      process.stdout.write(`${JSON.stringify({ ok: true, ...about, holdsSecrets, warnings }, null, 2)}\n`);
+      return 0;
+    }
     say(
       `${options.output ?? "user-data"}: ${plain} bytes as text, ${compressed} as gzip; Huawei Cloud takes ${userDataLimit} before base64.${holdsSecrets ? " It holds secrets." : " It holds no secrets."}`,
     );

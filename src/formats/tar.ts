@@ -4,6 +4,8 @@ export interface TarFile {
   /** Relative, with `/`; at most 255 bytes, of which the last 100 hold the name. */
   readonly path: string;
   readonly content: string;
+  /** What makes bytes of it; UTF-8 without. */
+  readonly encoding?: "latin1";
 }
 
 const block = 512;
@@ -48,8 +50,8 @@ const header = (path: string, size: number): Buffer => {
  */
 export const toTar = (files: readonly TarFile[]): Buffer =>
   Buffer.concat([
-    ...files.flatMap(({ path, content }) => {
-      const data = Buffer.from(content, "utf8");
+    ...files.flatMap(({ path, content, encoding }) => {
+      const data = Buffer.from(content, encoding ?? "utf8");
       return [header(path, data.length), data, Buffer.alloc((block - (data.length % block)) % block)];
     }),
     Buffer.alloc(2 * block),

@@ -16,6 +16,26 @@ export const formatSeconds = (seconds: number): string => {
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
 };
 
+/** `[####----]`. Pure. @param part From 0 to 1. @param width Characters between the brackets. */
+export const bar = (part: number, width: number): string => {
+  const full = Math.round(Math.min(1, Math.max(0, part)) * width);
+  return `[${"#".repeat(full)}${"-".repeat(width - full)}]`;
+};
+
+/** Characters of the bar of a step. */
+const stepBar = 20;
+
+/** How far a step has come by what it took last time, and what is left: nobody knows better. Pure. */
+const expectedLeft = (elapsed: number, expected: number | undefined): string => {
+  if (expected === undefined || expected < shortest) return "";
+  return elapsed <= expected
+    ? ` ${bar(elapsed / expected, stepBar)} about ${formatSeconds(expected - elapsed)} left`
+    : ` ${bar(1, stepBar)} ${formatSeconds(elapsed - expected)} longer than last time`;
+};
+
+/** Seconds: of a shorter step a bar would be gone before it is seen. */
+const shortest = 3;
+
 /** Where steps are shown. */
 export interface ProgressOutput {
   write(text: string): void;
@@ -118,8 +138,8 @@ export class StepProgress implements Progress {
       const entry = this.#running.at(-1);
       if (entry === undefined) return;
       const elapsed = (this.#now() - entry.started) / 1000;
-      const left =
-        entry.expected === undefined ? "" : `, about ${formatSeconds(Math.max(0, entry.expected - elapsed))} left`;
+      // Downloads know better how far they are: by bytes.
+      const left = entry.rows.length > 0 ? "" : expectedLeft(elapsed, entry.expected);
       const detail = entry.detail === "" ? "" : ` - ${entry.detail}`;
       const lines = [
         `  ... ${entry.title} ${formatSeconds(elapsed)}${left}${detail}`,

@@ -28,6 +28,8 @@ export interface NodeFile extends Ordered {
   readonly mode?: string;
   /** A function where the bake id stands in it; that is undefined without a lock. Called more than once: it must be pure. */
   readonly content: string | ((bakeId: string | undefined) => string);
+  /** What makes bytes of it, where they are no text: `latin1`, a character a byte. */
+  readonly encoding?: "latin1";
   /** Only there once a bake has an id: with a lock. */
   readonly ofBake?: true;
   /** Not laid on a host with a stock image. */

@@ -56,10 +56,14 @@ const ofProfile = (profile: Profile, isLocal: boolean): Asked[] => {
     ...(typeof base === "string" ? ofUrl(sources.openeuler, "the base image, and packages that it lacks") : []),
     ...ofImages(profile),
     ...models.flatMap((model) => ofUrl(sources[hubOf(model).hub], "models")),
-    ...files.flatMap(({ url, checksums }) => [
-      ...ofUrl(url, "files of the node"),
-      ...(checksums === undefined ? [] : ofUrl(checksums, "checksums of files")),
-    ]),
+    ...files.flatMap((file) =>
+      "url" in file
+        ? [
+            ...ofUrl(file.url, "files of the node"),
+            ...(file.checksums === undefined ? [] : ofUrl(file.checksums, "checksums of files")),
+          ]
+        : [],
+    ),
     ...Object.values(pins).flatMap(({ follows }) =>
       follows === undefined ? [] : ofUrl(follows.repository, "what CI uses: `lock --outdated`"),
     ),

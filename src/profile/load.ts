@@ -2,6 +2,7 @@
 import type { ErrorCode } from "../error-codes.ts";
 import { type Diagnostic, sortDiagnostics } from "./diagnostics.ts";
 import { type Library, readChain } from "./extends.ts";
+import { readLocalFiles, type ReadLocal } from "./local-files.ts";
 import type { Problem, Rule } from "./rules/rule.ts";
 import type { Profile } from "./schema.ts";
 import { typesAt } from "./schema-questions.ts";
@@ -143,16 +144,26 @@ export interface LoadSettings extends Partial<Library> {
   readonly rules: readonly Rule[];
   /** The profile as rules see it: with the exact versions that a lock has for `27.5.x`. */
   readonly exact?: (profile: Profile) => Profile;
+  /** How files of this machine are read that the profile takes bytes from. */
+  readonly readLocal?: ReadLocal;
 }
 
 /**
- * Reads a profile: what it extends, its shape, and what the rules say. Pure, but for `read`, whose errors come through.
+ * Reads a profile: what it extends, its shape, the files it takes bytes from, and what the rules say. Pure, but for `read`, whose
+ * errors come through, and `readLocal`.
  * @param file As shown to the user; what the profile extends is looked for relative to it.
  */
 export const loadProfile = (
   text: string | Uint8Array,
   file: string,
-  { rules, read = () => undefined, own, list, exact = (profile) => profile }: LoadSettings,
+  {
+    rules,
+    read = () => undefined,
+    own,
+    list,
+    exact = (profile) => profile,
+    readLocal = () => ({ why: "is not there" }),
+  }: LoadSettings,
 ): LoadedProfile => {
   const { sources, tree, problems } = readChain(file, text, {
     read,
@@ -176,12 +187,19 @@ export const loadProfile = (
     );
   if (tree === undefined) return { diagnostics: shown(problems), texts };
   const shape = checkShape(valueOf(tree));
+  const local = shape.profile === undefined ? undefined : readLocalFiles(shape.profile, readLocal);
+  const profile =
+    shape.profile === undefined || local === undefined || local.files.size === 0
+      ? shape.profile
+      : { ...shape.profile, localFiles: local.files };
   const diagnostics = shown([
     ...problems,
     ...shape.problems.map((problem) => shapeDiagnostic(tree, problem)),
     ...leadingZeros(tree),
-    ...(shape.profile === undefined ? [] : ruleDiagnostics(rules, exact(shape.profile), tree, shape.mended)),
+    ...(profile === undefined
+      ? []
+      : ruleDiagnostics([...rules, ...(local?.rules ?? [])], exact(profile), tree, shape.mended)),
   ]);
-  const failed = diagnostics.some(({ severity }) => severity === "error") || shape.profile === undefined;
-  return { ...(!failed && { profile: shape.profile }), diagnostics, texts, tree };
+  const failed = diagnostics.some(({ severity }) => severity === "error") || profile === undefined;
+  return { ...(!failed && { profile }), diagnostics, texts, tree };
 };

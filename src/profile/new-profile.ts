@@ -26,6 +26,7 @@ export interface Answers extends Partial<AgentValues> {
   readonly dataRoot?: string;
   readonly pypiCache?: { readonly host: string; readonly port: number };
   readonly gitProxy?: { readonly for: string; readonly via: string };
+  readonly gitRewrites?: readonly { readonly for: readonly string[]; readonly via: string }[];
   readonly httpProxy?: { readonly url: string; readonly except: readonly string[] };
   readonly dockerMirrors?: readonly string[];
   readonly insecureRegistries?: readonly string[];
@@ -120,6 +121,15 @@ export const newProfile = (answers: Answers, schema: string): string => {
     ...(answers.gitProxy === undefined
       ? ["  # gitProxy: { for: https://github.com/, via: https://git-proxy.example.com/https://github.com/ }"]
       : ["  gitProxy:", `    for: ${scalar(answers.gitProxy.for)}`, `    via: ${scalar(answers.gitProxy.via)}`]),
+    ...(answers.gitRewrites === undefined || answers.gitRewrites.length === 0
+      ? ['  # gitRewrites: [{ for: ["git@github.com:", "ssh://git@github.com/"], via: https://github.com/ }]']
+      : [
+          "  gitRewrites:",
+          ...answers.gitRewrites.map(
+            ({ for: prefixes, via }) =>
+              `    - { for: [${prefixes.map(doubleQuoted).join(", ")}], via: ${doubleQuoted(via)} }`,
+          ),
+        ]),
     ...(answers.httpProxy === undefined
       ? ["  # httpProxy: { url: http://proxy.example.com:3128, except: [.example.com] }"]
       : [
@@ -130,6 +140,8 @@ export const newProfile = (answers: Answers, schema: string): string => {
     ...(answers.dockerMirrors === undefined
       ? []
       : [`  registryMirrors: { docker.io: [${answers.dockerMirrors.map(doubleQuoted).join(", ")}] }`]),
+    "  # Certificates of the site's own authorities, beside this file: trusted by all on the node.",
+    "  # caCertificates: [{ from: site-ca.pem }]",
     "  # Networks of the site, that Docker's own must stay away from.",
     "  vpc: []",
   ];
@@ -190,6 +202,12 @@ ssh:
 
 # In Docker's store before the first job.
 images:${images.length === 0 ? " []" : `\n${images.map((image) => `  - ${scalar(image)}`).join("\n")}`}
+
+# On the data disk before the first job, for all agents (docs/models.md).
+# models: [{ modelscope: Qwen/Qwen3-0.6B }, { huggingface: Qwen/Qwen3-4B }]
+
+# Further files of the node, from beside this profile or by url; never secrets.
+# files: [{ from: files/pre-command, path: /root/.buildkite-agent/hooks/pre-command, mode: "0755" }]
 
 ${
   answers.insecureRegistries === undefined

@@ -1,5 +1,6 @@
 /** Hosts that are reached without the HTTP proxy, so that every reader of NO_PROXY takes them for the same ones. Pure. */
 import { imageReferenceOf } from "../formats/image-reference.ts";
+import { gitRewrites } from "./git-rewrites.ts";
 import { ipv4Range } from "./ipv4.ts";
 import { nodeRegistries } from "./registries.ts";
 import type { Profile } from "./schema.ts";
@@ -25,9 +26,9 @@ export const isExcepted = (host: string, entry: string): boolean => {
 
 /** Hosts that a node of this profile asks by name or address. */
 const hostsOf = (profile: Profile): string[] => {
-  const { agents, builders, images, network } = profile;
+  const { agents, builders, images } = profile;
   const urls = [
-    network.gitProxy?.via ?? network.gitProxy?.for,
+    ...gitRewrites(profile).map(({ via }) => via),
     agents.endpoint,
     "https://github.com",
     "https://buildkiteartifacts.com",

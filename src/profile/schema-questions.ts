@@ -105,7 +105,8 @@ export const sampleOf = (type: Type): unknown => {
     const shape = inner.shape as Record<string, Type>;
     return Object.fromEntries(requiredKeys(inner).map((key) => [key, sampleOf(shape[key] as Type)]));
   }
-  if (inner instanceof z.ZodArray) return [];
+  // One that must not be empty has one.
+  if (inner instanceof z.ZodArray) return inner.safeParse([]).success ? [] : [sampleOf(inner.element as Type)];
   if (inner instanceof z.ZodRecord) return {};
   if (inner instanceof z.ZodEnum) return inner.options[0];
   if (inner instanceof z.ZodNumber) return Math.max(1, inner.minValue ?? 1);

@@ -41,7 +41,7 @@ export const Profile = z.strictObject({
     .array(Cache)
     .default([])
     .describe("Build caches that each agent's builds find before the first job, each blob once on the data disk."),
-  files: z.array(File).default([]).describe("Further files of the node, by URL."),
+  files: z.array(File).default([]).describe("Further files of the node: from this machine, or by URL."),
   pins: z
     .record(z.string().min(1), Pin)
     .default({})
@@ -54,4 +54,7 @@ export const Profile = z.strictObject({
   secrets: Secrets.describe("Where secrets come from; never their values."),
   targets: Targets.describe("Where the image is baked; at least one."),
 });
-export type Profile = z.infer<typeof Profile>;
+export type Profile = z.infer<typeof Profile> & {
+  /** Bytes of the files of this machine that it names, by their paths: read with it (local-files.ts). */
+  readonly localFiles?: ReadonlyMap<string, Uint8Array>;
+};

@@ -7,6 +7,7 @@ export interface Identified {
   readonly content: string | ((bakeId: string | undefined) => string);
   /** Whether the image follows from it. Golden user-data is attached later, and pages repeat the rest. */
   readonly ofImage?: boolean;
+  readonly encoding?: "latin1";
 }
 
 /** Stands where the bake id goes while the bake id is computed: as long as one, and no possible digest. */
@@ -20,11 +21,12 @@ const placeholder = "bake-id-of-this-image-follows-from-its-bytes";
  */
 export const bakeIdOf = (files: readonly Identified[], origin: Readonly<Record<string, string>>): string => {
   const hash = createHash("sha256");
-  const add = (name: string, content: string): void => {
-    hash.update(`${name}\0${Buffer.byteLength(content)}\0`).update(content);
+  const add = (name: string, content: string, encoding: "latin1" | "utf8" = "utf8"): void => {
+    const bytes = Buffer.from(content, encoding);
+    hash.update(`${name}\0${bytes.length}\0`).update(bytes);
   };
-  for (const { path, content, ofImage } of files) {
-    if (ofImage === true) add(path, typeof content === "string" ? content : content(placeholder));
+  for (const { path, content, ofImage, encoding } of files) {
+    if (ofImage === true) add(path, typeof content === "string" ? content : content(placeholder), encoding);
   }
   for (const [name, content] of Object.entries(origin)) add(name, content);
   return hash.digest("base64url");

@@ -19,7 +19,8 @@ export const nodeArchive = ({ files, nodeFiles }: Pick<Rendered, "files" | "node
     files
       .filter(({ path }) => path.startsWith("node/") || path.startsWith("provision/"))
       .filter(({ path }) => !left.has(path))
-      .map(({ path, content }) => ({
+      .map(({ path, content, encoding }) => ({
+        ...(encoding !== undefined && { encoding }),
         path: path.replace(/^provision\//, ""),
         content: path === "provision/files.tsv" ? tsv(laid.map((file) => [file.mode, file.path])) : content,
       })),

@@ -19,6 +19,8 @@ export interface RenderedFile {
   /** Below out/<profile>/, with `/`. */
   readonly path: string;
   readonly content: string;
+  /** What makes bytes of it, where they are no text. */
+  readonly encoding?: "latin1";
 }
 
 /** A file of the node, with its bake id in place. */
@@ -200,7 +202,12 @@ export const renderTree = (plan: NodePlan, templates: Templates): Rendered => {
   const identifiable = plan.artifacts !== undefined && (plan.base !== undefined || !target.needsBase);
   const node = nodeFilesOf(plan, templates, identifiable);
   const identified: Identified[] = [
-    ...node.map(({ path, content }) => ({ path: `node${path}`, content, ofImage: true })),
+    ...node.map(({ path, content, encoding }) => ({
+      path: `node${path}`,
+      content,
+      ofImage: true,
+      ...(encoding !== undefined && { encoding }),
+    })),
     ...otherFiles(plan, templates, node),
   ].toSorted((a, b) => (a.path < b.path ? -1 : 1));
   const bakeId = identifiable
@@ -211,7 +218,11 @@ export const renderTree = (plan: NodePlan, templates: Templates): Rendered => {
     : undefined;
   const finished = (content: NodeFile["content"]): string => (typeof content === "string" ? content : content(bakeId));
   const files = [
-    ...identified.map(({ path, content }) => ({ path, content: finished(content) })),
+    ...identified.map(({ path, content, encoding }) => ({
+      path,
+      content: finished(content),
+      ...(encoding !== undefined && { encoding }),
+    })),
     ...(bakeId === undefined ? [] : [{ path: "sbom.cdx.json", content: sbom(plan, bakeId) }]),
   ].toSorted((a, b) => (a.path < b.path ? -1 : 1));
   const leftOut = inOrder([
@@ -221,9 +232,10 @@ export const renderTree = (plan: NodePlan, templates: Templates): Rendered => {
   ]).map(({ what }) => what);
   return {
     files,
-    nodeFiles: node.map(({ path, content, mode = defaultMode, bakeOnly = false }) => ({
+    nodeFiles: node.map(({ path, content, encoding, mode = defaultMode, bakeOnly = false }) => ({
       path,
       content: finished(content),
+      ...(encoding !== undefined && { encoding }),
       mode,
       bakeOnly,
     })),

@@ -33,9 +33,9 @@ const readList = async (folder: string): Promise<ReadonlySet<string> | undefined
  * Undefined where it cannot be read; a link that leads nowhere is another thing than the file. At once: a small file is read in a
  * tenth of the time that a promise takes, and `render` reads each that it made before.
  */
-const textAt = (path: string): string | undefined => {
+const textAt = (path: string, encoding: "utf8" | "latin1"): string | undefined => {
   try {
-    return readFileSync(path, "utf8");
+    return readFileSync(path, encoding);
   } catch {
     return undefined;
   }
@@ -58,8 +58,8 @@ export const differences = async (folder: string, files: readonly RenderedFile[]
   const wanted = new Set(files.map(({ path }) => path));
   const before = (await readList(folder)) ?? new Set<string>();
   const different: string[] = [];
-  for (const { path, content } of files) {
-    if (textAt(join(folder, path)) !== content) different.push(path);
+  for (const { path, content, encoding = "utf8" } of files) {
+    if (textAt(join(folder, path), encoding) !== content) different.push(path);
   }
   for (const name of renderedFolders(wanted, before)) {
     different.push(...(await filesBelow(folder, name)).filter((path) => !wanted.has(path)));
@@ -183,9 +183,9 @@ export const writeTree = async (
 
 const writeAll = async (folder: string, files: readonly RenderedFile[]): Promise<void> => {
   await rm(folder, { recursive: true, force: true });
-  for (const { path, content } of files) {
+  for (const { path, content, encoding = "utf8" } of files) {
     await makeFolder(dirname(join(folder, path)));
-    await writeFile(join(folder, path), content);
+    await writeFile(join(folder, path), content, encoding);
   }
 };
 

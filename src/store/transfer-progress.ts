@@ -1,7 +1,7 @@
 /** What people see of downloads: the files that run, the total, its rate and the time left. Pure but for the clock passed in. */
 import { formatBytes } from "../formats/bytes.ts";
 import type { Update } from "../host/host.ts";
-import { formatSeconds } from "../host/progress.ts";
+import { bar, formatSeconds } from "../host/progress.ts";
 import type { Downloaded, TransferEvent } from "./transfer.ts";
 
 /** What is to be downloaded, and where it is shown. Sizes in bytes. */
@@ -20,11 +20,6 @@ const window = 15_000;
 
 /** Characters. */
 const barWidth = 20;
-
-const bar = (part: number, width: number): string => {
-  const full = Math.round(Math.min(1, Math.max(0, part)) * width);
-  return `[${"#".repeat(full)}${"-".repeat(width - full)}]`;
-};
 
 /** Turns the events of downloads into lines. */
 export class TransferProgress {

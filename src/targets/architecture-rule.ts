@@ -66,7 +66,11 @@ export const architecture: Rule = {
             },
           ]),
       ...profile.images.flatMap((image, index) => named("images", imageReferenceOf(image).tag, ["images", index])),
-      ...profile.files.flatMap(({ url }, index) => named("files", lastOf(url), ["files", index, "url"])),
+      ...profile.files.flatMap((file, index) =>
+        "url" in file
+          ? named("files", lastOf(file.url), ["files", index, "url"])
+          : named("files", lastOf(file.from), ["files", index, "from"]),
+      ),
     ];
   },
 };

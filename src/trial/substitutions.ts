@@ -53,6 +53,7 @@ const localVm = ({ huaweicloud }: Profile["targets"]): Qemu => ({
 export const substitute = (profile: Profile): { profile: Profile; substitutions: Substitution[] } => {
   const { qemu = localVm(profile.targets) } = profile.targets;
   const { basePassword, ...secrets } = profile.secrets;
+  const localFiles = profile.files.filter((file) => "from" in file);
   const rows: Substitution[] = [
     {
       what: "targets.qemu.base",
@@ -130,7 +131,7 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
     {
       what: "files",
       profile: profile.files.map(({ path }) => path).join(", "),
-      trial: "",
+      trial: localFiles.map(({ path }) => path).join(", "),
       why: "no download host needed",
     },
     {
@@ -179,7 +180,7 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
       ],
       // Below the source that a trial assembles.
       caches: [{ name: trialVersions.buildCache, path: `caches/${trialVersions.buildCache}` }],
-      files: [],
+      files: localFiles,
       pins: {},
       secrets,
       targets: {

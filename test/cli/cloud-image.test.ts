@@ -143,9 +143,19 @@ test("a whole bake: preflight, zone, uploads, the image with its tags; the same 
   expect(existsSync(join(folder, "seen"))).toBe(false);
   // Deleted in the cloud: the record alone is no image.
   if (image !== undefined) image.status = "deleted";
-  const third = await bake();
+  const third = await bake({}, ["--target", "huaweicloud", "--json"]);
   expect(third.status, third.stderr).toBe(0);
-  expect(third.stdout).toContain(`image ID ${emulator.world.images.at(-1)?.id}`);
+  const folderOfIt = "out/site-huaweicloud";
+  expect(JSON.parse(third.stdout)).toEqual({
+    ...{ ok: true, profile: "site", trial: false, target: "huaweicloud", folder: folderOfIt, check: null },
+    bakeId: (record() as { bakeId: string }).bakeId,
+    image: record(),
+    report: join(folderOfIt, "report.html"),
+    seconds: expect.any(Number) as number,
+  });
+  expect(record()).toMatchObject({ imageId: emulator.world.images.at(-1)?.id });
+  // How it goes is told all the same.
+  expect(third.stderr).toContain(`image ID ${emulator.world.images.at(-1)?.id}`);
   expect(existsSync(join(folder, "seen"))).toBe(true);
 });
 

@@ -272,6 +272,13 @@ describe("bake store", () => {
     const { status, stdout } = await run("store", "verify");
     expect(status).toBe(1);
     expect(stdout).toContain(`changed: ${path}: it is sha256 `);
+    const told = await run("store", "verify", "--json");
+    expect(told.status).toBe(1);
+    expect(JSON.parse(told.stdout)).toMatchObject({
+      ok: false,
+      files: contents.size,
+      changed: [{ path, detail: expect.stringContaining("it is sha256 ") as string }],
+    });
   });
 
   test("ls lists what is there, as JSON too", async () => {
@@ -313,6 +320,11 @@ describe("bake store", () => {
         "4 files, 36 B; add --yes to remove them\n",
       ].join("\n"),
     );
+    const told = JSON.parse((await run("store", "prune", "--keep", "site.yaml", "--json")).stdout) as {
+      removed: boolean;
+      files: { sha256?: string }[];
+    };
+    expect([told.removed, told.files.length, told.files[0]?.sha256]).toEqual([false, 4, "f".repeat(64)]);
     expect(existsSync(join(store(), storePath("f".repeat(64))))).toBe(true);
     expect(await run("store", "prune", "--keep", "site.yaml", "--yes")).toMatchObject({ status: 0 });
     expect(existsSync(join(store(), storePath("f".repeat(64))))).toBe(false);

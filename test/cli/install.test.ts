@@ -23,7 +23,7 @@ import { needs, type Tool, toolPath } from "../needs.ts";
 vi.setConfig({ testTimeout: 240_000 });
 
 const folder = mkdtempSync(join(tmpdir(), "bake-install-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => rmSync(folder, { recursive: true, force: true }), 120_000);
 
 const clone = join(folder, "clone");
 const prefix = join(folder, "prefix");
@@ -142,7 +142,14 @@ const tryOut = (node: string) => {
     expect({ status, stderr }, args.join(" ")).toEqual({ status: 0, stderr: "" });
     expect(stdout).toMatch(answer);
   }
-  expect(readdirSync(cwd).toSorted()).toEqual(["out", "profiles"]);
+  // A page of a host that nobody reaches: what there is to tell stands in it.
+  const unreached = bake("check", "site", "--host", "root@127.0.0.1:1", "--report", "report.html");
+  expect(unreached.status, unreached.stderr).toBe(2);
+  expect(unreached.stderr).toContain("error[BK");
+  const page = readFileSync(join(cwd, "report.html"), "utf8");
+  expect(page).toMatch(/^<!doctype html>/i);
+  expect(page).toContain("root@127.0.0.1:1");
+  expect(readdirSync(cwd).toSorted()).toEqual(["out", "profiles", "report.html"]);
   expect(listing(prefix), "the package stays as it was installed").toEqual(before);
   const compiled = join(home, ".cache/bake/compiled");
   expect(readdirSync(compiled)).toEqual([bundled()]);

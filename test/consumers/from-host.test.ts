@@ -85,7 +85,7 @@ const proxy = "https://gh-proxy.example.com/https://github.com/";
 const gitconfig = (text: string): Host => ({ files: { "/root/.gitconfig": text } });
 
 needs("root").describe("git's rules", () => {
-  it("the first of several insteadOf is the proxy's, the other two are told", () => {
+  it("the first of several insteadOf is the proxy's, those of ssh are further rewrites", () => {
     const { code, stderr, profile } = readHost(
       gitconfig(
         `[url "${proxy}"]\n\tinsteadOf = https://github.com/\n\tinsteadOf = git@github.com:\n\tinsteadOf = ssh://git@github.com/\n`,
@@ -93,23 +93,44 @@ needs("root").describe("git's rules", () => {
     );
     expect(code, stderr).toBe(0);
     expect(profile?.network.gitProxy).toEqual({ for: "https://github.com/", via: proxy });
-    expect(stderr).toContain(`insteadOf = git@github.com: (/root/.gitconfig:3) is not carried over`);
-    expect(stderr).toContain(`insteadOf = ssh://git@github.com/ (/root/.gitconfig:4) is not carried over`);
+    expect(profile?.network.gitRewrites).toEqual([{ for: ["git@github.com:", "ssh://git@github.com/"], via: proxy }]);
+    expect(stderr).not.toContain("note: git");
     expect(stderr).not.toContain("credentials");
   });
 
+  it("rules from ssh, to several places, and of other hosts are carried", () => {
+    const { code, stderr, profile } = readHost(
+      gitconfig(
+        '[url "https://github.com/"]\n\tinsteadOf = git@github.com:\n[url "https://gitee-proxy.example.com/"]\n\tinsteadOf = https://gitee.com/\n\tinsteadOf = git@gitee.com:\n[url "https://github.com/"]\n\tinsteadOf = ssh://git@github.com/\n',
+      ),
+    );
+    expect(code, stderr).toBe(0);
+    expect(profile?.network.gitProxy).toEqual({ for: "https://gitee.com/", via: "https://gitee-proxy.example.com/" });
+    expect(profile?.network.gitRewrites).toEqual([
+      { for: ["git@github.com:", "ssh://git@github.com/"], via: "https://github.com/" },
+      { for: ["git@gitee.com:"], via: "https://gitee-proxy.example.com/" },
+    ]);
+  });
+
   it.each([
-    [
-      "from ssh",
-      '[url "https://github.com/"]\n\tinsteadOf = git@github.com:\n\tinsteadOf = ssh://git@github.com/\n',
-      2,
-    ],
     ["to ssh", '[url "git@github.com:"]\n\tinsteadOf = https://github.com/\n', 1],
+    ["of a word", '[url "https://github.com/"]\n\tinsteadOf = https\n\tpushInsteadOf = git@github.com:\n', 2],
   ])("%s: a note each, and the profile", (_name, text, count) => {
     const { code, stderr, profile } = readHost(gitconfig(text));
     expect(code, stderr).toBe(0);
     expect(profile?.network.gitProxy).toBeUndefined();
     expect(stderr.match(/^note: git: .*\(\/root\/\.gitconfig:\d+\) is not carried over/gm)).toHaveLength(count);
+  });
+
+  it("a rewrite that a rule of ours refuses is left out, the others stay", () => {
+    const { code, stderr, profile } = readHost(
+      gitconfig(
+        '[url "https://github.com"]\n\tinsteadOf = git@github.com:\n[url "https://gitee.com/"]\n\tinsteadOf = gitee:\n',
+      ),
+    );
+    expect(code, stderr).toBe(0);
+    expect(profile?.network.gitRewrites).toEqual([{ for: ["gitee:"], via: "https://gitee.com/" }]);
+    expect(stderr).toMatch(/note: network\.gitRewrites\[0\]\.via: what the host has is not carried over/);
   });
 
   it("a login is no proxy, and is shown nowhere", () => {

@@ -50,6 +50,10 @@ mount -t proc proc "$new/proc"
 : >"$new/no-swap"
 mount --bind "$new/no-swap" "$new/proc/swaps"
 for device in null zero urandom; do : >"$new/dev/$device"; mount --bind "/dev/$device" "$new/dev/$device"; done
+# All file systems of this machine are nobody's to wait for.
+printf '#!/bin/sh\n[ "$#" -eq 0 ]\n' >"$new/no-sync"
+chmod 0755 "$new/no-sync"
+mount --bind "$new/no-sync" "$new/usr/bin/sync"
 cp "$script" "$new/var/tmp/bake/hygiene.sh"
 cd "$new"
 eval "$prepare"

@@ -76,9 +76,12 @@ stat -c '%a' ${node.mount}/.bake ${models}/*/*/tree | sort -u`);
     mirror.rate = 2_000_000;
     let cuts = 0;
     for (; cuts < 6; cuts++) {
-      const { code, output } = await node.run(`$models fetch ${mirror.url}; echo "ended $?"; sync`, {
-        killAfter: 300 + Math.random() * 500,
-      });
+      const { code, output } = await node.run(
+        `$models fetch ${mirror.url}; echo "ended $?"; sync --file-system ${node.mount}`,
+        {
+          killAfter: 300 + Math.random() * 500,
+        },
+      );
       expect(code === null || output.includes("ended 0"), output).toBe(true);
     }
     mirror.rate = 0;

@@ -93,4 +93,23 @@ quiet install kernel-headers; quiet install kernel-devel; quiet install kernel`,
     },
     5 * minutes,
   );
+
+  test(
+    "a site's own repository, from the profile's files, is there before packages are asked for",
+    async () => {
+      const { code, output, answer } = await workshop.provision({
+        manager: "dnf",
+        missing: ["git"],
+        tree: {
+          "etc/yum.repos.d/site.repo": "",
+          "var/tmp/bake/node/etc/yum.repos.d/own.repo": "[own]\nname=own\nbaseurl=file:///test/repository\nenabled=1\n",
+        },
+        before: "printf '0644\\t/etc/yum.repos.d/own.repo\\n' >>/var/tmp/bake/files.tsv",
+        after: "rpm -q git; stat -c '%a %U' /etc/yum.repos.d/own.repo",
+      });
+      expect(code, output).toBe(0);
+      expect(answer).toBe("git-1-1.noarch\n644 root\n");
+    },
+    5 * minutes,
+  );
 });

@@ -1,6 +1,15 @@
 /** Pages and files that are made from the code, and what pages say by hand about it. `npm test -- -u` rewrites the former. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { expect, test } from "vitest";
@@ -10,7 +19,8 @@ import { root } from "../../src/host/root.ts";
 import { withoutCase } from "../negative/codes.ts";
 import { reportOf } from "../negative/reports.ts";
 import { planFor } from "../../src/commands/plan.ts";
-import { readProfile, unlockedPlan } from "../plan-of.ts";
+import { certificatesFor } from "../huaweicloud/certificates.ts";
+import { readProfile, render, unlockedPlan } from "../plan-of.ts";
 import { roomMap } from "../rooms.ts";
 import { errorsPage } from "./errors-page.ts";
 import { guidePage } from "./guide-page.ts";
@@ -189,6 +199,26 @@ test("every command of the pages is run: those that need nothing end well, of th
     rmSync(folder, { recursive: true, force: true });
   }
 }, 240_000);
+
+test("the example of a site's own authorities, files and git rules is right as it stands", () => {
+  const [, example = ""] =
+    /## A site's own authorities, files and git rules\n\n((?: {4}.*\n)+)/.exec(profilePage()) ?? [];
+  const folder = mkdtempSync(join(tmpdir(), "bake-site-example-"));
+  try {
+    mkdirSync(join(folder, "files"));
+    copyFileSync(certificatesFor("site.example").authority, join(folder, "site-ca.pem"));
+    writeFileSync(join(folder, "files/pre-command"), "#!/bin/bash\n");
+    writeFileSync(join(folder, "files/site.repo"), "[site]\nname=site\nbaseurl=http://mirror.example.com/\n");
+    writeFileSync(join(folder, "site.yaml"), `extends: 2cards\n${example.replace(/^ {4}/gm, "")}`);
+    const paths = render(planFor({ name: "site", profile: readProfile(join(folder, "site.yaml")) })).files.map(
+      ({ path }) => path,
+    );
+    for (const path of ["etc/bake/ca/1.crt", "etc/yum.repos.d/site.repo", "root/.buildkite-agent/hooks/pre-command"])
+      expect(paths).toContain(`node/${path}`);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
 
 test("links between the pages lead somewhere", () => {
   for (const page of ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", ...pagesOfDocs]) {

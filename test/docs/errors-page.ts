@@ -48,6 +48,9 @@ Every error has a code that never changes its meaning. Problems of a profile com
 line and column. \`bake validate --format json\` (or \`--json\`), \`github\` and \`sarif\` tell the same to programs. A value that
 looks like a secret is starred out everywhere.
 
+Every command with \`--json\` that ends badly before it told anything prints one line to standard output, of one shape:
+\`{ "ok": false, "diagnostics": [...], "failure": { "code", "message", "help" } }\`; \`failure\` is absent where the profile's problems ended it.
+
 A warning does not stop anything. Exit codes: 1 when a profile has errors, 2 when something else stopped the command.
 
 ${sections.join("\n")}`;

@@ -114,6 +114,30 @@ A name without \`/\` and ending is that profile beside it, else bake's own of th
 
 Problems point at the file that set the value, with a note on who extended it.
 
+## A site's own authorities, files and git rules
+
+    # profiles/site.yaml
+    network:
+      caCertificates: [ { from: site-ca.pem } ]
+      gitProxy: { for: https://github.com/, via: https://git-proxy.example.com/https://github.com/ }
+      gitRewrites:
+        - { for: ["git@github.com:", ssh://git@github.com/], via: https://git-proxy.example.com/https://github.com/ }
+        - { for: [https://gitee.com/], via: https://git-proxy.example.com/https://gitee.com/ }
+    files:
+      - { from: files/pre-command, path: /root/.buildkite-agent/hooks/pre-command, mode: "0755" }
+      - { from: files/site.repo, path: /etc/yum.repos.d/site.repo }
+
+- A certificate of \`network.caCertificates\` is trusted by all that [hosts.md](hosts.md#a-sites-own-certificate-authorities) lists; nothing
+  else is to be done for it. Laid down by \`files\` it would be trusted by nobody.
+- \`from\` is a file of the machine that bakes, relative to the profile that names it, 1 MiB at most, text or not. It is read with the
+  profile: its bytes lie in \`out/\` and in the image, and its digest is a part of the bake id. So no secret belongs into it, and what
+  looks like one is refused (BK118); [secrets.md](secrets.md) says how those get to a node. What is larger is served, and named by \`url\`.
+- Repositories and keys of packages (\`/etc/yum.repos.d\`, \`/etc/pki/rpm-gpg\`, \`/etc/apt/sources.list.d\`, \`/etc/apt/keyrings\`) are there
+  before the bake asks for packages.
+- \`gitProxy\` and \`gitRewrites\` are rules of git (\`url.<via>.insteadOf\`): what a URL begins with is put in the place of the other. Of
+  two that fit, the longer beginning counts. A repository that is named by ssh and rewritten to https needs no key any more; a
+  private one needs \`secrets.gitToken\`, whose header goes to the server of \`gitProxy\` alone.
+
 ## Settings
 
 ${sections.join("\n")}`;

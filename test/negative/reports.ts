@@ -1,6 +1,7 @@
 /** The cases of this folder and what bake says about them now. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { readLocalFile } from "../../src/commands/local-file.ts";
 import { rules } from "../../src/commands/rules.ts";
 import { loadProfile } from "../../src/profile/load.ts";
 import { formatText } from "../../src/profile/report/text.ts";
@@ -33,6 +34,12 @@ export const reportOf = (name: string): CaseReport => {
     rules,
     read,
     list,
+    readLocal: (path) => {
+      const found = readLocalFile(join(folder, path));
+      return "help" in found && found.help !== undefined
+        ? { ...found, help: found.help.replace(`${folder}/`, "") }
+        : found;
+    },
   });
   return {
     accepted: !diagnostics.some(({ severity }) => severity === "error"),

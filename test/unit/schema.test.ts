@@ -12,7 +12,13 @@ const right = parse(readFileSync(join(root, "test/negative/right.yaml"), "utf8")
 
 /** Sections that a profile can leave out, and what is there then. */
 const defaults = {
-  network: { caCertificates: [], registryMirrors: {}, vpc: [], metadata: { closed: true, exceptUsers: [] } },
+  network: {
+    caCertificates: [],
+    gitRewrites: [],
+    registryMirrors: {},
+    vpc: [],
+    metadata: { closed: true, exceptUsers: [] },
+  },
   ssh: { operatorKeys: [], nodeKey: "ed25519" },
   images: [],
   models: [],
@@ -63,6 +69,7 @@ describe("defaults", () => {
     });
     expect(Profile.parse({ ...right, network: { metadata: { closed: false } } }).network).toEqual({
       caCertificates: [],
+      gitRewrites: [],
       registryMirrors: {},
       vpc: [],
       metadata: { closed: false, exceptUsers: [] },

@@ -108,3 +108,35 @@ test("on a terminal rows stand below the step, and are written over", async () =
   );
   expect(written.endsWith("\r\u001b[J  done fetch (0.0 s)\n")).toBe(true);
 });
+
+test.each([
+  ["in the middle of what it took last time", 5, "[##########----------] about 5.0 s left - detail"],
+  ["beyond it", 12, "[####################] 2.0 s longer than last time - detail"],
+])("on a terminal a step has a bar by what it took last time: %s", async (_title, seconds, expected) => {
+  let now = 0;
+  let written = "";
+  const output = { write: (text: string) => void (written += text), live: true, columns: 120 };
+  await new StepProgress(output, () => now, { boot: 10 }).step("boot", "boot", async (update) => {
+    update("detail");
+    now = seconds * 1000;
+    await new Promise((done) => setTimeout(done, 600));
+  });
+  expect(written).toContain(`  ... boot ${seconds < 10 ? `${seconds}.0` : seconds} s ${expected}\r`);
+});
+
+test("without such a time, or for a moment, there is none; and none in a log", async () => {
+  for (const [live, last] of [
+    [true, {}],
+    [true, { boot: 1 }],
+    [false, { boot: 10 }],
+  ] as const) {
+    let written = "";
+    const output = { write: (text: string) => void (written += text), live, columns: 120 };
+    await new StepProgress(output, () => 0, last).step("boot", "boot", async (update) => {
+      update("detail");
+      await new Promise((done) => setTimeout(done, 600));
+    });
+    expect(written).not.toContain("[#");
+    expect(written).not.toContain("[-");
+  }
+});

@@ -1,4 +1,5 @@
 /** git's settings on a host: rules that rewrite URLs, and everything else by its name. Pure. */
+import { isGitPrefix } from "../../profile/git-rewrites.ts";
 import { type Finding, placeOf, type Said } from "./finding.ts";
 
 /** A login in a URL is starred out on the host already. */
@@ -75,27 +76,40 @@ const otherSettings = (said: Said): string[] => {
   });
 };
 
-/** The rule for the git proxy, and what of git's settings is left. Pure. */
+/** Rules that are carried, as the profile has them: those to one address stand together. */
+const carried = (rules: readonly Pick<Rewrite, "from" | "via">[]): { for: string[]; via: string }[] =>
+  [...new Set(rules.map(({ via }) => via))].map((via) => ({
+    for: rules.flatMap((rule) => (rule.via === via ? [rule.from] : [])),
+    via,
+  }));
+
+/** The rule for the git proxy, further rules, and what of git's settings is left. Pure. */
 export const gitFinding = (said: Said): Finding => {
   const notes: string[] = [];
-  const proxies: (Rewrite & { readonly login: boolean })[] = [];
+  const rules: (Rewrite & { readonly login: boolean })[] = [];
   for (const rule of rewritesOf(said)) {
     const via = withoutLogin(rule.via);
     if (rule.kind !== "insteadof") notes.push(`${told(rule)} is not carried over: bake has no rules for push alone`);
-    else if (!isHttp(rule.via) || !isHttp(rule.from))
-      notes.push(`${told(rule)} is not carried over: network.gitProxy is between http and https URLs, this is not`);
-    else if (via === withoutLogin(rule.from))
+    else if (!isHttp(rule.via))
+      notes.push(`${told(rule)} is not carried over: network.gitRewrites is to http and https URLs, this is not`);
+    else if (isHttp(rule.from) && via === withoutLogin(rule.from))
       notes.push(`${told(rule)} only adds a login: secrets.gitToken brings a token for private repositories`);
-    else proxies.push({ ...rule, via, login: hasLogin(rule.via) });
+    else if (rules.some(({ from }) => from === rule.from))
+      notes.push(`${told(rule)} is not carried over: of two rules for one beginning git takes the first`);
+    else if (!isGitPrefix(rule.from))
+      notes.push(`${told(rule)} is not carried over: network.gitRewrites.for is the beginning of a URL, this is not`);
+    else rules.push({ ...rule, via, login: hasLogin(rule.via) });
   }
-  const proxy = proxies.find(({ from }) => /^https?:\/\/github\.com(\/|$)/.test(from)) ?? proxies[0];
-  for (const rule of proxies)
-    if (rule !== proxy)
-      notes.push(`${told(rule)} is not carried over: network.gitProxy is one rule, another one is taken`);
-  if (proxy?.login === true)
-    notes.push(`git proxy: its URL holds credentials, they were left out${placeOf(proxy.file, proxy.line)}`);
+  const http = rules.filter(({ from }) => isHttp(from));
+  const proxy = http.find(({ from }) => /^https?:\/\/github\.com(\/|$)/.test(from)) ?? http[0];
+  for (const { login, file, line } of rules)
+    if (login) notes.push(`git proxy: its URL holds credentials, they were left out${placeOf(file, line)}`);
+  const further = carried(rules.filter((rule) => rule !== proxy));
   return {
-    answers: proxy === undefined ? {} : { gitProxy: { for: proxy.from, via: proxy.via } },
+    answers: {
+      ...(proxy !== undefined && { gitProxy: { for: proxy.from, via: proxy.via } }),
+      ...(further.length > 0 && { gitRewrites: further }),
+    },
     notes: [...notes, ...otherSettings(said)],
   };
 };

@@ -1,6 +1,7 @@
-/** git: the proxy that URLs are rewritten to, and the token for private repositories (guide rows G13, G14). */
+/** git: what URLs are rewritten to, and the token for private repositories (guide rows G13, G14). */
 import { gitConfigSection, gitConfigValue } from "../../formats/lines.ts";
 import { shellWord } from "../../formats/shell.ts";
+import { type GitRewrite, gitRewrites } from "../../profile/git-rewrites.ts";
 import { advisory, asJobs, command, gating, httpStatus, line, literal, ofCommand } from "../check-commands.ts";
 import type { Check } from "../check.ts";
 import type { Concern } from "../concern.ts";
@@ -14,8 +15,16 @@ const tokenFile = "/root/.gitconfig.d/private";
 /** What the base has in such a file stays, above these lines; base-leftovers.sh knows them by the first and the last. */
 const partOfBake = (header: string, lines: string): string => `# ${header}\n${lines}# End of what bake made.\n`;
 
-const proxyPart = (header: string, proxy: { readonly for: string; readonly via: string }): string =>
-  partOfBake(header, `[url ${gitConfigSection(proxy.via)}]\n\tinsteadOf = ${gitConfigValue(proxy.for)}\n`);
+const rulesPart = (header: string, rewrites: readonly GitRewrite[]): string =>
+  partOfBake(
+    header,
+    rewrites
+      .map(
+        ({ prefixes, via }) =>
+          `[url ${gitConfigSection(via)}]\n${prefixes.map(({ text }) => `\tinsteadOf = ${gitConfigValue(text)}\n`).join("")}`,
+      )
+      .join(""),
+  );
 
 /** The header stands alone: an empty one first takes away what other files set (guide row G14, S8). */
 const tokenConfig = (url: string, token: string): string =>
@@ -94,6 +103,30 @@ const proxyChecks = (proxy: { readonly for: string; readonly via: string }): Che
   reachesCheck(proxy),
 ];
 
+/** What the further rules make of a URL below each of their beginnings, and that no other rule has the same. */
+const furtherChecks = (rewrites: readonly GitRewrite[]): Check[] => {
+  const pairs = rewrites.flatMap(({ prefixes, via }) => prefixes.map(({ text }) => ({ text, via })));
+  if (pairs.length === 0) return [];
+  // What follows a beginning that does not end a name.
+  const rest = (text: string): string => (/[/:]$/.test(text) ? "owner/name.git" : "/owner/name.git");
+  const asked = pairs.map(
+    ({ text, via }) => `is ${shellWord(text)} ${shellWord(text + rest(text))} ${shellWord(via + rest(text))}`,
+  );
+  return [
+    ofCommand(
+      gating,
+      {
+        id: "git-rewrites",
+        rows: ["G13"],
+        title: `git rewrites what else the profile says: ${pairs.map(({ text }) => text).join(", ")}`,
+        help: "git config --show-origin --get-regexp '^url\\.' names all rules: of two with the same beginning the first one read wins, and one with a longer beginning beats both",
+        repair: "git-rule",
+      },
+      `cd / && export HOME=/root && is() { [ "$(git ls-remote --get-url "$2")" = "$3" ] && [ "$(git config --get-regexp '^url\\..*\\.insteadof$' | awk -v url="$1" '$2 == url' | wc -l)" -eq 1 ] || { echo "$1"; exit 1; }; } && ${asked.join(" && ")}`,
+    ),
+  ];
+};
+
 /** @param url Where the header with the token is sent. */
 const tokenCheck = (url: string, hasToken: boolean): Check =>
   hasToken
@@ -123,21 +156,24 @@ const tokenCheck = (url: string, hasToken: boolean): Check =>
 export const git: Concern = {
   name: "git",
   rules: [gitProxyRule],
-  contribute: ({ profile: { network, secrets }, header }) => {
+  contribute: ({ profile, header }) => {
+    const { network, secrets } = profile;
     const { gitProxy } = network;
+    const rewrites = gitRewrites(profile);
+    const further = rewrites.slice(gitProxy === undefined ? 0 : 1);
     const server = new URL(gitProxy?.via ?? "https://github.com/");
     // git matches it after the rewriting (guide row G14).
     const tokenUrl = `${server.origin}/`;
     const hasToken = secrets.gitToken !== undefined;
     return {
       files: [
-        ...(gitProxy === undefined
+        ...(rewrites.length === 0
           ? []
           : [
-              // The one file with this rule: of two equal rules git takes the first that it reads (guide row G13).
-              { path: "/etc/gitconfig", content: proxyPart(header, gitProxy), order: 140 },
+              // The one file with these rules: of two equal rules git takes the first that it reads (guide row G13).
+              { path: "/etc/gitconfig", content: rulesPart(header, rewrites), order: 140 },
               // What bake-repair lays again.
-              { path: "/opt/bake/git-rule", content: proxyPart(header, gitProxy) },
+              { path: "/opt/bake/git-rule", content: rulesPart(header, rewrites) },
             ]),
         // A missing include is ignored: the token comes with user-data, or not at all (guide row G14).
         {
@@ -148,7 +184,11 @@ export const git: Concern = {
       ],
       directories: [{ path: "/root/.gitconfig.d", mode: "0700", order: 50 }],
       packages: [{ action: "install", apt: "git", dnf: "git", order: 40 }],
-      checks: [...(gitProxy === undefined ? [] : proxyChecks(gitProxy)), tokenCheck(tokenUrl, hasToken)],
+      checks: [
+        ...(gitProxy === undefined ? [] : proxyChecks(gitProxy)),
+        ...furtherChecks(further),
+        tokenCheck(tokenUrl, hasToken),
+      ],
       destinations: [
         {
           host: server.hostname,
@@ -157,6 +197,15 @@ export const git: Concern = {
           why: gitProxy === undefined ? "git" : "git proxy",
           order: 40,
         },
+        ...further
+          .map(({ via }) => new URL(via))
+          .map((url) => ({
+            host: url.hostname,
+            port: portOf(url),
+            when: "node" as const,
+            why: "git, rewritten",
+            order: 41,
+          })),
       ],
       userData: hasToken
         ? [

@@ -1,4 +1,6 @@
+import { gitRewrites } from "../git-rewrites.ts";
 import { ipv4Range, networkOf, overlap } from "../ipv4.ts";
+import { spell } from "../source.ts";
 import type { Problem, Rule } from "./rule.ts";
 
 /** Ranges that sites seldom use, the default first. */
@@ -18,9 +20,11 @@ export const addressPools: Rule = {
     "network.pypiCache.host",
     "network.vpc",
     "network.httpProxy.url",
-    "network.gitProxy.via",
+    "network.gitProxy",
+    "network.gitRewrites",
   ],
-  find: ({ agents, docker, network }) => {
+  find: (profile) => {
+    const { agents, docker, network } = profile;
     const others = [
       ...(network.pypiCache === undefined
         ? []
@@ -28,7 +32,7 @@ export const addressPools: Rule = {
       ...network.vpc.map((vpc, index) => ({ what: "network.vpc", network: vpc, at: ["network", "vpc", index] })),
       ...[
         { what: "network.httpProxy", url: network.httpProxy?.url, at: ["network", "httpProxy", "url"] },
-        { what: "network.gitProxy", url: network.gitProxy?.via, at: ["network", "gitProxy", "via"] },
+        ...gitRewrites(profile).map(({ via, at }) => ({ what: spell(at.slice(0, -1)), url: via, at: [...at] })),
         { what: "agents.endpoint", url: agents.endpoint, at: ["agents", "endpoint"] },
       ].flatMap(({ what, url, at }) => (url === undefined ? [] : [{ what, network: new URL(url).hostname, at }])),
       ...["169.254.0.0/16", "127.0.0.0/8", "224.0.0.0/3"].map((reserved) => ({

@@ -6,11 +6,22 @@ const places = [
   "/srv",
   "/usr/local",
   "/usr/share",
+  "/etc/apt/keyrings",
+  "/etc/apt/sources.list.d",
   "/etc/pki",
   "/etc/profile.d",
   "/etc/security",
   "/etc/ssl",
   "/etc/udev/rules.d",
+  "/etc/yum.repos.d",
+];
+
+/** Where guides put the certificate of an authority. What is only laid there is trusted by nobody: the system's list is made of it. */
+const trustFolders = [
+  "/etc/docker/certs.d",
+  "/etc/pki/ca-trust",
+  "/usr/local/share/ca-certificates",
+  "/usr/share/pki/ca-trust-source",
 ];
 
 /** Hooks of the agents. The node has one of its own there, which runs a site's as `environment.site`. */
@@ -18,7 +29,7 @@ const hooks = "/root/.buildkite-agent/hooks";
 
 const isBelow = (path: string, folder: string): boolean => path === folder || path.startsWith(`${folder}/`);
 
-/** A file by URL must not take the place of what makes the node one. */
+/** A file of a site must not take the place of what makes the node one. */
 export const filePlaces: Rule = {
   code: "BK136",
   reads: ["files", "storage.mount"],
@@ -64,6 +75,16 @@ export const filePlaces: Rule = {
             message: `${path} is the node's own hook`,
             label: "would be lost",
             help: `name it ${hooks}/environment.site: the node's hook runs it`,
+          },
+        ];
+      }
+      if (trustFolders.some((folder) => isBelow(path, folder))) {
+        return [
+          {
+            path: at,
+            message: `${path} would be laid down, and not trusted`,
+            label: "certificates of authorities have a setting of their own",
+            help: "write network.caCertificates: [ { from: ./site-ca.pem } ]: the system, Docker, the builders and jobs trust them then",
           },
         ];
       }

@@ -49,8 +49,8 @@ export const withoutEffect: Rule = {
             },
           ],
     ),
-    ...files.flatMap(({ sha256, checksums }, index): Problem[] =>
-      sha256 === undefined || checksums === undefined
+    ...files.flatMap((file, index): Problem[] =>
+      !("url" in file) || file.sha256 === undefined || file.checksums === undefined
         ? []
         : [
             {

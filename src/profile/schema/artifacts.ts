@@ -19,20 +19,38 @@ const sha256 = z
   .regex(/^[0-9a-f]{64}$/, "expected a sha256: 64 hex digits in lower case")
   .describe("Digest of the file, when you know it.");
 
-/** One of `files`: fetched by URL, laid down on the node. */
-export const File = z.strictObject({
-  url: lockedUrl("https://example.com/tool.tar.gz").describe("Where the file is downloaded when the lock is made."),
+/** Where a file lies on the node, and how. */
+const laid = {
   path: absolutePath.meta({ examples: ["/opt/site/tool"] }).describe("Where it lies on the node; owned by root."),
   mode: z
     .string()
     .regex(/^0[0-7]{3}$/, "expected a mode such as 0644, as text")
     .default("0644")
     .describe("Its mode there."),
+};
+
+/** One of `files` that lies beside the profile: read with it, and a part of what is rendered. */
+const LocalFile = z.strictObject({
+  from: localFile
+    .meta({ examples: ["./files/motd"] })
+    .describe(
+      "A file of the machine that bakes, 1 MiB at most, relative to this profile; text or not, never a secret.",
+    ),
+  ...laid,
+});
+
+/** One of `files` that is fetched by URL, and locked. */
+const FetchedFile = z.strictObject({
+  url: lockedUrl("https://example.com/tool.tar.gz").describe("Where the file is downloaded when the lock is made."),
+  ...laid,
   sha256: sha256.optional(),
   checksums: lockedUrl("https://example.com/SHA256SUMS")
     .optional()
     .describe("A file of checksums that names it. Without this and without sha256 the first download is trusted."),
 });
+
+/** One of `files`: laid down on the node. */
+export const File = z.union([LocalFile, FetchedFile]);
 
 const modelName = z
   .string()

@@ -2,10 +2,16 @@
 import * as z from "zod";
 import { cidr, httpUrl, isHost, lockedUrl, registryMirrors } from "./address.ts";
 import { caCertificate } from "../ca-certificates.ts";
-import { token } from "./text.ts";
+import { isGitPrefix } from "../git-rewrites.ts";
+import { localFile, token } from "./text.ts";
 
 /** What NO_PROXY means something by: a host, a domain with a leading dot, an address, an IPv4 network. */
 const isProxyException = (text: string): boolean => cidr.safeParse(text).success || isHost(text.replace(/^\*?\./, ""));
+
+const gitPrefix = z
+  .string()
+  .refine(isGitPrefix, "expected what git URLs begin with: https://host/, ssh://git@host/, git@host: or the like")
+  .meta({ examples: ["git@github.com:"] });
 
 export const Network = z.strictObject({
   pypiCache: z
@@ -35,6 +41,20 @@ export const Network = z.strictObject({
     })
     .optional()
     .describe("Rewrites git URLs (url.<via>.insteadOf)."),
+  gitRewrites: z
+    .array(
+      z.strictObject({
+        for: z
+          .array(gitPrefix)
+          .min(1, "expected what is rewritten, one beginning at least")
+          .describe(
+            "What URLs begin with that are rewritten: https://host/, ssh://git@host/, or in quotes `git@host:`.",
+          ),
+        via: lockedUrl("https://git-proxy.example.com/https://gitee.com/").describe("What they begin with then."),
+      }),
+    )
+    .default([])
+    .describe("Further rules of this kind, also for URLs of ssh. Of two that fit a URL the longer `for` counts."),
   httpProxy: z
     .strictObject({
       url: httpUrl("http://proxy.example.com:3128").regex(
@@ -69,16 +89,23 @@ export const Network = z.strictObject({
     ),
   caCertificates: z
     .array(
-      z
-        .string()
-        .refine(
-          (text) => caCertificate(text) !== undefined,
-          "expected one certificate of an authority (CA) in PEM form, from -----BEGIN CERTIFICATE----- to its end",
-        ),
+      z.union([
+        z
+          .string()
+          .refine(
+            (text) => caCertificate(text) !== undefined,
+            "expected one certificate of an authority (CA) in PEM form, from -----BEGIN CERTIFICATE----- to its end",
+          ),
+        z.strictObject({
+          from: localFile
+            .meta({ examples: ["./site-ca.pem"] })
+            .describe("A file of the machine that bakes with one certificate or several, relative to this profile."),
+        }),
+      ]),
     )
     .default([])
     .describe(
-      "Certificates of the site's own authorities: the system, Docker, the builders, the agents' jobs and bake's own downloads trust them besides.",
+      "Certificates of the site's own authorities, from files or as text: the system, Docker, the builders, the agents' jobs and bake's own downloads trust them besides.",
     ),
   vpc: z
     .array(cidr)

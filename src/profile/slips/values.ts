@@ -77,6 +77,11 @@ function* formMends({ types, found }: Wrong): Generator<ValueMend> {
     if (pairs.every((pair) => pair !== undefined))
       yield { value: Object.fromEntries(pairs), label: "one text, where a map of names and values is asked" };
   }
+  if (isMap(found)) {
+    const [[key, value] = ["", undefined], ...others] = Object.entries(found);
+    if (value === null && others.length === 0)
+      yield { value: `${key}:`, label: "a text that ends with a colon is a key to YAML: it needs quotes" };
+  }
   if (isScalar(found) && found !== null) {
     for (const type of objects(types)) {
       const needed = requiredKeys(type);

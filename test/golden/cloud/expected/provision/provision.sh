@@ -125,6 +125,14 @@ trust_authorities || echo "bake: the site's certificates wait for the package ca
 
 step packages
 [ -r "$upload/packages.tsv" ] || fail "$upload/packages.tsv is not there"
+# A site's own repositories, and the keys that their packages are signed with: packages may come from them.
+while IFS=$'\t' read -r mode path; do
+  case $path in
+    /etc/yum.repos.d/* | /etc/pki/rpm-gpg/* | /etc/apt/sources.list.d/* | /etc/apt/keyrings/*)
+      install -D -o root -g root -m "$mode" "$upload/node$path" "$path"
+      ;;
+  esac
+done <"$upload/files.tsv"
 unwanted=()
 while read -r name; do
   if installed "$name"; then unwanted+=("$name"); fi
