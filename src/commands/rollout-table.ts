@@ -63,6 +63,11 @@ export const addRollout = (program: Command, profileOption: readonly [string, st
         "to",
       ]),
     )
+    .addOption(
+      new Option("--rollout <id>", "its ID; run again with the same one it goes on, or says that it is done").conflicts(
+        ["resume", "back"],
+      ),
+    )
     .addOption(wave())
     .addOption(maxFailed())
     .option(...killJobs)

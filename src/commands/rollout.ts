@@ -3,7 +3,16 @@ import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import { randomName } from "../host/random-name.ts";
 import { groupWayBack, wayBack } from "../rollout/back.ts";
-import { beganAt, findRollout, newId, openJournal, readRollout, requireId, stepIdOf } from "../rollout/journal.ts";
+import {
+  beganAt,
+  findRollout,
+  type FoundRollout,
+  newId,
+  openJournal,
+  readRollout,
+  requireId,
+  stepIdOf,
+} from "../rollout/journal.ts";
 import type { RolloutEvent } from "../rollout/journal-events.ts";
 import type { Look, LookedGroup } from "../rollout/look.ts";
 import { imageOfConfiguration } from "../rollout/movers/scaling.ts";
@@ -13,7 +22,7 @@ import { planRollout, type PlanRequest, type RolloutPlan } from "../rollout/wave
 import { endOf, makeHost } from "./host.ts";
 import { reportFailure } from "./profile-file.ts";
 import { go, print, requireProfileOf, resume, type ResumeOptions, type RolloutOptions, take } from "./rollout-go.ts";
-import { formatPlan } from "./rollout-text.ts";
+import { formatEnd, formatPlan, rolloutObject } from "./rollout-text.ts";
 import {
   contextOf,
   groupMeant,
@@ -39,6 +48,8 @@ export interface RunOptions extends ResumeOptions {
   /** `true` for the newest. */
   readonly resume?: string | true;
   readonly back?: string | true;
+  /** Its ID, where a caller repeats it. */
+  readonly rollout?: string;
 }
 
 const withContext = async (
@@ -261,13 +272,26 @@ const goBack = async (opened: RolloutContext, options: RunOptions, named: string
   }
 };
 
+/** What a journal says, if there is one. @param id The folder's name. @throws BakeError BK708 */
+const readBefore = (id: string): Promise<FoundRollout | undefined> =>
+  readRollout(id).catch((error: unknown) => {
+    if (error instanceof BakeError && error.code === "BK709") return undefined;
+    throw error;
+  });
+
 /** `bake rollout run`. @returns the exit code. */
 export const run = (options: RunOptions): Promise<number> =>
   withContext({ ...options, keepUserData: options.keepUserData === true || options.yes !== true }, async (context) => {
-    const { resume: resumed, back, image, to } = options;
+    const { resume: resumed, back, image, to, rollout } = options;
     if (resumed !== undefined) return resume(context, options, resumed === true ? undefined : resumed);
     if (back !== undefined) return goBack(context, options, back === true ? undefined : back);
-    const way = await planForward(context, { ...options, image: image ?? "", to: to ?? "" });
+    const before = rollout === undefined ? undefined : await readBefore(requireId(rollout));
+    if (before?.state.status === "done") {
+      print(options, formatEnd(before.id, before.state), rolloutObject(before.id, before.state, false));
+      return 0;
+    }
+    if (before !== undefined) return resume(context, options, before.id);
+    const way = await planForward(context, { ...options, image: image ?? "", to: to ?? "" }, rollout);
     return way === undefined ? 2 : beginPlanned(way.context, options, way.found);
   });
 
@@ -286,10 +310,7 @@ export const node = (name: string, options: NodeOptions): Promise<number> =>
   withContext({ ...options, keepUserData: options.keepUserData === true || options.yes !== true }, async (context) => {
     const rollout = options.rollout === undefined ? freshId(context.host) : requireId(options.rollout);
     const folder = options.rollout === undefined ? rollout : stepIdOf(rollout, name);
-    const before = await readRollout(folder).catch((error: unknown) => {
-      if (error instanceof BakeError && error.code === "BK709") return undefined;
-      throw error;
-    });
+    const before = await readBefore(folder);
     if (before !== undefined && (before.state.status === "running" || before.state.status === "paused"))
       return resume(context, options, folder);
     const profile = { ...context.profile, rollout: { ...context.profile.rollout, canarySoak: 0, minHealthy: 0 } };

@@ -23,6 +23,9 @@ const waiting = ({ group }: RolloutState, now: number, until: string): Decision 
 const failed = (records: readonly NodeRecord[], now: number, why: string): RolloutEvent[] =>
   records.flatMap((record) => [...to(record, now, "not-ready", why).events]);
 
+/** A configuration's name has no dots; an ID of a rollout may have some. */
+const configurationName = ({ begun }: RolloutState): string => `bake-${begun.rollout.replaceAll(".", "-")}`;
+
 interface Context {
   readonly state: RolloutState;
   readonly look: Look;
@@ -90,7 +93,7 @@ const stepWave = (context: Context, records: readonly NodeRecord[]): Decision =>
   const { state, look, now, group, facts } = context;
   const { configuration, waits } = state.group ?? {};
   if (configuration === undefined)
-    return groupCall({ do: "configure", name: `bake-${state.begun.rollout}`, image: group.to, userData: null });
+    return groupCall({ do: "configure", name: configurationName(state), image: group.to, userData: null });
   const seen = look.group;
   if (seen === undefined) return idle;
   const wave = waveOf(context, records, configuration);
@@ -131,7 +134,7 @@ const stepWave = (context: Context, records: readonly NodeRecord[]): Decision =>
 const finish = ({ state, look, now, group, facts }: Context, isDone: boolean): Decision => {
   const { configuration: made, waits, troubles = 0 } = state.group ?? {};
   if (isDone && made === undefined)
-    return groupCall({ do: "configure", name: `bake-${state.begun.rollout}`, image: group.to, userData: null });
+    return groupCall({ do: "configure", name: configurationName(state), image: group.to, userData: null });
   const configuration = isDone && made !== undefined ? made : group.before.configuration;
   if (look.group === undefined) return idle;
   const step = lastStep(group.before, look.group.seen, look.group.policies, configuration);
