@@ -14,7 +14,7 @@ export interface Decision {
 }
 
 /** Milliseconds that a node which was ready may look otherwise when its wave has soaked: an agent that registers anew is no fault. */
-export const soakGrace = 120_000;
+const soakGrace = 120_000;
 
 const stands = (record: NodeRecord): boolean => !hasFailed(record) && !isUnderWay(record);
 
@@ -29,7 +29,7 @@ const countUsable = (state: RolloutState, look: Look, bakeIds: ReadonlySet<strin
   return count;
 };
 
-export const bakeIdTable = ({ begun }: RolloutState): Map<string, string> =>
+const bakeIdTable = ({ begun }: RolloutState): Map<string, string> =>
   new Map(begun.images.map(({ id, bakeId }) => [id, bakeId]));
 
 export const gateStep = (at: number, gate: GateKind, reason: string): Decision => ({
@@ -37,7 +37,7 @@ export const gateStep = (at: number, gate: GateKind, reason: string): Decision =
   actions: [],
 });
 
-export const named = (records: readonly NodeRecord[]): string =>
+const named = (records: readonly NodeRecord[]): string =>
   records
     .slice(0, 3)
     .map(({ plan, state, why }) => `${plan.name} ${state}${why === undefined ? "" : `: ${why}`}`)
