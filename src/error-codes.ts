@@ -575,7 +575,7 @@ export const errorCodes = {
   },
   BK702: {
     title: "a member of an AS group",
-    text: "AS takes a stopped member for a broken one and deletes it: such a server never gets another system. Nothing was changed.",
+    text: "AS takes a stopped member for a broken one and deletes it: such a server never gets another system. The group is rolled out, by its name. Nothing was changed.",
   },
   BK703: {
     title: "nodes are held by another rollout",
@@ -610,6 +610,10 @@ export const errorCodes = {
   BK712: {
     title: "Buildkite shows no agents",
     text: "Another organisation, or a token that may not see them: their jobs would be lost. Nothing was changed.",
+  },
+  BK713: {
+    title: "an AS group that cannot be rolled out now",
+    text: "It is paused, or adds or removes members. Nothing was changed.",
   },
 } as const satisfies Readonly<Record<`BK${number}`, Meaning>>;
 

@@ -2,6 +2,7 @@
 import type { BlockStep, CommandStep, TriggerStep } from "@buildkite/buildkite-sdk";
 import { BakeError } from "../errors.ts";
 import { shellWord } from "../formats/shell.ts";
+import type { RolloutTarget } from "./pipeline-targets.ts";
 
 interface PipelineProfile {
   /** Steps are called after it. */
@@ -19,9 +20,6 @@ interface PipelineProfile {
   readonly to: RolloutTarget | undefined;
 }
 
-/** Nodes by a tag or a group, found when it is rolled out; or by their names, a step each. */
-type RolloutTarget = { readonly selector: string } | { readonly nodes: readonly string[] };
-
 export interface PipelineOptions {
   readonly profiles: readonly PipelineProfile[];
   /** Where the steps run: agents that are not rolled. */
@@ -30,6 +28,16 @@ export interface PipelineOptions {
   readonly verifyPipeline?: string;
   /** Flavor of the server that an image is verified on. */
   readonly flavor: string;
+  /** Key pair of the cloud: of that server, and of nodes whose kind wants one. */
+  readonly keyPair?: string;
+  /** IAM user of that key pair, for bare metal. */
+  readonly keyUser?: string;
+  /** Data disks of that server, as `bake ecs create` takes them. */
+  readonly dataDisk?: readonly string[];
+  /** Whether that server has NPUs. Default: it has. */
+  readonly npus?: boolean;
+  /** What the nodes are that are rolled out. Default: servers of ECS. */
+  readonly kind?: "ecs" | "lite-server" | "bms";
   /** Nodes of a wave, where nodes are named. */
   readonly wave: number;
   /** Minutes that a wave has to stay ready before the next, where nodes are named. */
@@ -48,9 +56,6 @@ const longestName = 43;
 
 /** No shell, no YAML and no interpolation sees anything in these. */
 const plainName = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
-
-/** As ECS takes names, Chinese ones aside: they stand in a matrix, which is not quoted. */
-const nodeName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /**
  * A text that Buildkite's interpolation gives back as it is: it reads `$$` as `$`, and a backslash before it as an escape.
@@ -91,10 +96,27 @@ const readImage = (name: string): string => `image="$(buildkite-agent meta-data 
 const inWaves = (nodes: readonly string[], size: number): (readonly string[])[] =>
   Array.from({ length: Math.ceil(nodes.length / size) }, (_, at) => nodes.slice(at * size, (at + 1) * size));
 
-const stepsOf = (
-  profile: PipelineProfile,
-  { queue, verifyPipeline, flavor, wave, soak }: PipelineOptions,
-): PipelineFile["steps"] => {
+/** What the server that verifies has besides its flavor. */
+const serverWords = ({ keyPair, dataDisk = [], npus = true }: PipelineOptions): string =>
+  [
+    ...dataDisk.map((disk) => ` --data-disk ${word(disk)}`),
+    ...(keyPair === undefined ? [] : [` --key-pair ${word(keyPair)}`]),
+    ...(npus ? [] : [" --no-npus"]),
+  ].join("");
+
+/** What nodes of a kind want for their change. */
+const kindWords = ({ kind, keyPair, keyUser }: PipelineOptions): string =>
+  kind === undefined || kind === "ecs"
+    ? ""
+    : [
+        ` --kind ${kind}`,
+        ...(keyPair === undefined ? [] : [` --key-pair ${word(keyPair)}`]),
+        ...(keyUser === undefined || kind !== "bms" ? [] : [` --key-user ${word(keyUser)}`]),
+      ].join("");
+
+const stepsOf = (profile: PipelineProfile, options: PipelineOptions): PipelineFile["steps"] => {
+  const { queue, verifyPipeline, flavor, wave, soak } = options;
+  const kind = kindWords(options);
   const { name, file, record, bakeId } = profile;
   const agents = { queue: literally(queue) };
   const named = `--profile ${word(file)}`;
@@ -133,7 +155,7 @@ const stepsOf = (
     after: `bake-${name}`,
     commands: [
       readImage(name),
-      `bake ecs create ${named} --image "$image" --name ${word(`bake-canary-${name}`)}-"$BUILDKITE_BUILD_NUMBER" --flavor ${word(flavor)} --yes`,
+      `bake ecs create ${named} --image "$image" --name ${word(`bake-canary-${name}`)}-"$BUILDKITE_BUILD_NUMBER" --flavor ${word(flavor)}${serverWords(options)} --yes`,
     ],
     retry: retriesOf(130),
   });
@@ -182,16 +204,17 @@ const stepsOf = (
       after: `promote-${name}`,
       commands: [
         readImage(name),
-        // What an earlier try of this step had begun: its journal says what was done.
-        `buildkite-agent artifact download 'out/rollouts/*/journal.jsonl' . --step ${word(key)} --include-retried-jobs || true`,
-        `if ls out/rollouts/*/journal.jsonl; then bake rollout run ${named} --resume --yes; else bake rollout run ${named} --image "$image" --to ${word(profile.to.selector)} --yes; fi`,
+        `rollout=build-"$BUILDKITE_BUILD_NUMBER"-${word(bakeId.slice(0, 10))}`,
+        // What an earlier try of this step had begun: its journal says what was done. Others of this checkout are not looked at.
+        `buildkite-agent artifact download "out/rollouts/$rollout/journal.jsonl" . --step ${word(key)} --include-retried-jobs || true`,
+        `bake rollout run ${named}${kind} --rollout "$rollout" --image "$image" --to ${word(profile.to.selector)} --yes`,
       ],
       retry: retriesOf(130),
     });
     return [...steps, { ...inGroup(run, 1), artifact_paths: "out/rollouts/*/journal.jsonl" }];
   }
   const [first = "", ...others] = profile.to.nodes;
-  const nodeStep = `bake rollout node {{matrix}} ${named} --image "$image" --yes`;
+  const nodeStep = `bake rollout node {{matrix}} ${named}${kind} --image "$image" --yes`;
   let after = `promote-${name}`;
   for (const [at, nodes] of [[first], ...inWaves(others, wave)].entries()) {
     const part = at === 0 ? "canary" : `wave-${at}`;
@@ -211,7 +234,7 @@ const stepsOf = (
         readImage(name),
         `sleep ${soak * 60}`,
         // A node that is right costs no call.
-        `for node in ${nodes.join(" ")}; do bake rollout node "$node" ${named} --image "$image" --yes; done`,
+        `for node in ${nodes.join(" ")}; do bake rollout node "$node" ${named}${kind} --image "$image" --yes; done`,
       ],
       retry: retriesOf(130),
     });
@@ -253,45 +276,6 @@ const requireLimits = (steps: PipelineFile["steps"]): void => {
 };
 
 /**
- * Reads what `--to` says: for all profiles, or behind the name of one and a colon. A text with `=` is a selector; other words are
- * names of nodes, with commas between them.
- * @param names Of the profiles.
- * @throws BakeError BK461
- */
-export const readTargets = (texts: readonly string[], names: readonly string[]): ReadonlyMap<string, RolloutTarget> => {
-  const targets = new Map<string, RolloutTarget>();
-  const refuse = (message: string): never => {
-    throw new BakeError(
-      "BK461",
-      message,
-      "--to TAG=VALUE, --to NODE,NODE, or --to PROFILE:… where there are several profiles.",
-    );
-  };
-  for (const text of texts) {
-    const own = names.find((name) => text.startsWith(`${name}:`));
-    const rest = own === undefined ? text : text.slice(own.length + 1);
-    const isSelector = rest.includes("=");
-    const words = isSelector ? [] : rest.split(",").map((each) => each.trim());
-    if (isSelector ? !/^[^=]+=./s.test(rest) : words.includes("")) refuse(`--to ${JSON.stringify(text)} names nothing`);
-    const wrong = words.find((each) => !nodeName.test(each));
-    if (wrong !== undefined) {
-      refuse(
-        `${JSON.stringify(wrong)} is no name of a node: letters, digits, ".", "_" and "-", or a tag with its value`,
-      );
-    }
-    if (new Set(words).size < words.length) refuse(`--to ${JSON.stringify(text)} names a node twice`);
-    for (const name of own === undefined ? names : [own]) {
-      if (targets.has(name)) refuse(`--to says twice what ${name} is rolled out to`);
-      targets.set(name, isSelector ? { selector: rest } : { nodes: words });
-    }
-  }
-  const all = [...targets.values()].flatMap((target) => ("nodes" in target ? target.nodes : []));
-  const twice = all.find((node, at) => all.indexOf(node) !== at);
-  if (twice !== undefined) refuse(`the node ${twice} would get the images of two profiles`);
-  return targets;
-};
-
-/**
  * The pipeline of these profiles.
  * @throws BakeError BK460 beyond Buildkite's limits, BK462 for names that it cannot hold, BK464 for a queue that is rolled.
  */
@@ -307,6 +291,14 @@ export const makePipeline = (options: PipelineOptions): PipelineFile => {
       "BK462",
       `${what} ${JSON.stringify(value)} cannot be named in a pipeline`,
       `Letters, digits, ".", "_" and "-"; a profile's name is part of a server's: ${longestName} characters at most.`,
+    );
+  }
+  const { kind = "ecs", keyPair, keyUser } = options;
+  if (kind !== "ecs" && (keyPair === undefined || (kind === "bms" && keyUser === undefined))) {
+    throw new BakeError(
+      "BK461",
+      `nodes of the kind ${kind} want a key pair${kind === "bms" ? " and its user" : ""} for their change`,
+      `Give --key-pair NAME${kind === "bms" ? " --key-user ID" : ""}.`,
     );
   }
   const twice = profiles.find(({ name }, at) => profiles.findIndex((other) => other.name === name) !== at);

@@ -64,6 +64,10 @@ export const addEcs = (program: Command, profileOption: readonly [string, string
         .default([], "none"),
     )
     .option("--no-npus", "the server has none: do not wait for them")
+    .option(
+      "--no-wait",
+      "do not wait until its agents are connected, which Buildkite is asked for where its variables are set",
+    )
     .option("--json", "as JSON")
     .option("--yes", "make it; without it, it is only shown")
     .action(async (options: CreateOptions) => {

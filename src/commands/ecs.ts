@@ -17,6 +17,7 @@ import { listNodes } from "../huaweicloud/nodes.ts";
 import { userDataLimit } from "../profile/user-data-limit.ts";
 import type { Profile } from "../profile/schema.ts";
 import { type cloudTarget, requireCloudTarget, tagValue } from "../targets/huaweicloud.ts";
+import { nodeReadiness } from "./ecs-ready.ts";
 import { endOf, makeHost } from "./host.ts";
 import { makeUserData, requireHostName } from "./node-user-data.ts";
 import { readAsked } from "./planned.ts";
@@ -38,6 +39,8 @@ export interface CreateOptions {
   readonly npus: boolean;
   readonly json?: boolean;
   readonly yes?: boolean;
+  /** Whether to wait until its agents are connected. */
+  readonly wait: boolean;
 }
 
 type CloudSettings = NonNullable<Profile["targets"][typeof cloudTarget]>;
@@ -98,13 +101,11 @@ const describe = (wanted: WantedServer, { state, image }: Stated, userData: stri
   return lines.map(([what, value]) => `  ${what.padEnd(12)} ${value}`).join("\n");
 };
 
-/** How somebody sees that the node works. Pure. */
-const howToSee = ({ name, tags }: WantedServer): string =>
-  `It takes jobs when its agents are connected: in Buildkite they are on the host ${name}, tagged bake-id=${tags["bake-id"] ?? ""}.`;
-
 interface Told {
   readonly text: string;
   readonly object: object;
+  /** It was made, or was there, and does not take jobs. */
+  readonly isLate?: boolean;
 }
 
 const run = async (host: Host, options: CreateOptions): Promise<Told | undefined> => {
@@ -123,13 +124,24 @@ const run = async (host: Host, options: CreateOptions): Promise<Told | undefined
   const byAgency = "csms" in asked.profile.secrets.agentToken;
   const wanted = wantedServer(options, chosen, target, { profileTag, byAgency });
   const about = { name: wanted.name, image: wanted.image, bakeId: chosen.image.bakeId, region: target.region };
+  const told = async (what: string, object: object): Promise<Told> => {
+    const waits = options.yes === true && options.wait;
+    const readiness = await nodeReadiness(host, asked.profile, {
+      name: wanted.name,
+      bakeId: chosen.image.bakeId,
+      waits,
+    });
+    return {
+      text: `${what}\n${readiness.text}`,
+      object: { ...about, ...object, ready: readiness.isReady ?? null },
+      isLate: readiness.isReady === false,
+    };
+  };
   const there = sameServer(await listNodes(cloud, { name: wanted.name }), wanted);
   if (there !== undefined) {
     if (options.yes === true) await waitUntilActive(cloud, host, there);
-    return {
-      text: `${wanted.name} is there already: server ${there.id}, made from ${wanted.image}\n${howToSee(wanted)}`,
-      object: { ...about, made: false, id: there.id },
-    };
+    const what = `${wanted.name} is there already: server ${there.id}, made from ${wanted.image}`;
+    return told(what, { made: false, id: there.id });
   }
   const userData = await makeUserData(asked, {
     node: options.name,
@@ -156,10 +168,7 @@ const run = async (host: Host, options: CreateOptions): Promise<Told | undefined
   const id = await host.progress.step("ecs-create", `the cloud makes ${wanted.name}`, () =>
     createServer(cloud, host, wanted, encoded),
   );
-  return {
-    text: `${wanted.name} was made: server ${id}\n${shown}\n${howToSee(wanted)}`,
-    object: { ...about, made: true, id },
-  };
+  return told(`${wanted.name} was made: server ${id}\n${shown}`, { made: true, id });
 };
 
 /** `bake ecs create`. @returns the exit code. */
@@ -167,9 +176,9 @@ export const create = async (options: CreateOptions): Promise<number> => {
   const { host } = await makeHost(process.stderr);
   try {
     const told = await run(host, options);
-    if (told === undefined) return 1;
+    if (told === undefined) return 2;
     process.stdout.write(options.json === true ? `${JSON.stringify(told.object, null, 2)}\n` : `${told.text}\n`);
-    return 0;
+    return told.isLate === true ? 1 : 0;
   } catch (error) {
     return endOf(host, error);
   }

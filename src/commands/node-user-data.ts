@@ -118,15 +118,20 @@ const secretsOf = async ({ secrets }: Profile): Promise<Pick<SecretValues, "valu
 
 /**
  * Reads the profile's secrets once, for the golden user-data of many nodes.
- * @returns what writes that of a node, by its host name; undefined after problems of the profile were printed.
+ * @returns what writes that of a node, by its host name, or, without one, that of any; undefined after problems of the profile were printed.
  * @throws BakeError BK601
  */
 export const goldenUserData = async (
   asked: Asked,
-): Promise<{ readonly write: (hostname: string) => string; readonly warnings: readonly string[] } | undefined> => {
+): Promise<{ readonly write: (hostname?: string) => string; readonly warnings: readonly string[] } | undefined> => {
   const { plan, write } = await goldenOf(asked);
   const { values, warnings } = await secretsOf(asked.profile);
-  const instanceOf = (hostname: string): Instance => ({ ...values, authorizedKeys: [], environment: {}, hostname });
+  const instanceOf = (hostname?: string): Instance => ({
+    ...values,
+    authorizedKeys: [],
+    environment: {},
+    ...(hostname !== undefined && { hostname }),
+  });
   // That of one node is like those of all.
   const sample = instanceOf("node");
   if (await reportReview(asked.file, write(sample), userDataOrigins(plan, sample))) return undefined;

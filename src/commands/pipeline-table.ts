@@ -1,5 +1,5 @@
 /** The command `bake pipeline`, for the command table: it loads commander alone. */
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { repeatable, takesProfiles, withProfiles } from "./command-line.ts";
 import type { PipelineCommandOptions } from "./pipeline.ts";
 
@@ -21,6 +21,17 @@ export const addPipeline = (program: Command): void => {
         "TAG=VALUE, or NODE,NODE: what is rolled out; PROFILE:… where there are several profiles",
       ),
     )
+    .option("--key-pair <name>", "key pair of the cloud for that server, and for nodes whose kind wants one")
+    .addOption(repeatable("--data-disk <GiB[:type]>", "a data disk of that server; once for each"))
+    .option("--no-npus", "that server has none: do not wait for them")
+    .addOption(
+      new Option("--kind <kind>", "what the nodes are that are rolled out (ecs)").choices([
+        "ecs",
+        "lite-server",
+        "bms",
+      ]),
+    )
+    .option("--key-user <id>", "IAM user of that key pair, for bare metal")
     .option("--verify-pipeline <slug>", "pipeline whose build has to pass on a server with the new image")
     .option("--wave <number>", "nodes of a wave, where nodes are named", from(1, 50), 5)
     .option("--soak <minutes>", "how long a wave stays ready before the next, where nodes are named", from(0, 1440), 10)

@@ -1,6 +1,7 @@
 /** `bake pipeline`: prints a Buildkite pipeline for `buildkite-agent pipeline upload`. Touches no network. */
 import { relative } from "node:path";
-import { makePipeline, readTargets } from "../buildkite/pipeline.ts";
+import { makePipeline } from "../buildkite/pipeline.ts";
+import { readTargets } from "../buildkite/pipeline-targets.ts";
 import { BakeError } from "../errors.ts";
 import { toYaml } from "../formats/yaml.ts";
 import { readTemplates } from "../host/root.ts";
@@ -17,6 +18,11 @@ export interface PipelineCommandOptions {
   readonly to: readonly string[];
   readonly verifyPipeline?: string;
   readonly flavor: string;
+  readonly keyPair?: string;
+  readonly keyUser?: string;
+  readonly dataDisk: readonly string[];
+  readonly npus: boolean;
+  readonly kind?: "ecs" | "lite-server" | "bms";
   readonly wave: number;
   readonly soak: number;
   readonly json?: boolean;
@@ -60,7 +66,7 @@ export const pipeline = async (
     const read = [];
     for (const asked of await namesOf(named)) {
       const one = await readOne(asked);
-      if (one === undefined) return 1;
+      if (one === undefined) return 2;
       read.push(one);
     }
     const targets = readTargets(

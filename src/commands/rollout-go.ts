@@ -9,7 +9,7 @@ import { runRollout } from "../rollout/run.ts";
 import { apply, type RolloutState } from "../rollout/state.ts";
 import { reportFailure } from "./profile-file.ts";
 import { formatEnd, formatMoment, formatRows, rolloutObject } from "./rollout-text.ts";
-import { look, type RolloutContext, type WorldOptions } from "./rollout-world.ts";
+import { contextOf, look, type RolloutContext, type WorldOptions } from "./rollout-world.ts";
 
 export interface RolloutOptions extends WorldOptions {
   readonly json?: boolean;
@@ -101,7 +101,9 @@ export const requireOpen = ({ id, state }: FoundRollout): void => {
 };
 
 export const requireProfileOf = ({ id, state }: FoundRollout, { file, world }: RolloutContext): void => {
-  const missing = state.begun.nodes.find(({ kind }) => !world.movers.some((mover) => mover.kind === kind));
+  const missing = state.begun.nodes.find(
+    ({ kind }) => kind !== "as" && !world.movers.some((mover) => mover.kind === kind),
+  );
   if (missing !== undefined) {
     throw new BakeError(
       "BK709",
@@ -119,13 +121,14 @@ export const requireProfileOf = ({ id, state }: FoundRollout, { file, world }: R
 
 /** Goes on with a rollout, from its journal. @returns the exit code. */
 export const resume = async (
-  context: RolloutContext,
+  opened: RolloutContext,
   options: ResumeOptions,
   named: string | undefined,
 ): Promise<number> => {
   const found = await findRollout(named);
-  requireProfileOf(found, context);
+  requireProfileOf(found, opened);
   requireOpen(found);
+  const context = contextOf(opened, found.state);
   if (options.yes !== true) {
     print(
       options,

@@ -5,7 +5,7 @@ import { findRollout, lockOf, readRollout, stopFileOf } from "../rollout/journal
 import { endOf, makeHost } from "./host.ts";
 import { go, print, requireOpen, requireProfileOf, type RolloutOptions } from "./rollout-go.ts";
 import { readProfileFile } from "./profile-file.ts";
-import { openRollout } from "./rollout-world.ts";
+import { contextOf, openRollout } from "./rollout-world.ts";
 
 /** @returns the exit code. */
 export const stop = async (named: string | undefined, options: RolloutOptions): Promise<number> => {
@@ -28,7 +28,7 @@ export const stop = async (named: string | undefined, options: RolloutOptions): 
       if (context === undefined) return 2;
       requireProfileOf(found, context);
       const { state } = await readRollout(found.id);
-      const code = await go(context, options, { id: found.id, events: [], state, stop: true });
+      const code = await go(contextOf(context, state), options, { id: found.id, events: [], state, stop: true });
       return state.status === "stopped" ? 0 : code;
     } finally {
       await lock();

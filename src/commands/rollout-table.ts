@@ -16,7 +16,7 @@ const share = (text: string): number | string => {
 };
 
 const imageText = "its ID, the beginning of its bake id (6 letters or more), current or previous";
-const toText = "which nodes: TAG=VALUE, or names or IDs with commas";
+const toText = "which nodes: TAG=VALUE, names or IDs with commas, or an AS group by its name or ID";
 
 /** Adds `rollout` with all its commands. */
 export const addRollout = (program: Command, profileOption: readonly [string, string]): void => {
@@ -62,6 +62,11 @@ export const addRollout = (program: Command, profileOption: readonly [string, st
         "image",
         "to",
       ]),
+    )
+    .addOption(
+      new Option("--rollout <id>", "its ID; run again with the same one it goes on, or says that it is done").conflicts(
+        ["resume", "back"],
+      ),
     )
     .addOption(wave())
     .addOption(maxFailed())

@@ -24,14 +24,19 @@ const names = (nodes: readonly { readonly name: string }[]): string =>
 const waveName = (wave: number): string => (wave === 0 ? "canary" : `wave ${wave}`);
 
 /** The plan: which nodes, which waves, how long. */
-export const formatPlan = ({ begun, least, most, usable }: RolloutPlan): string => {
-  const { nodes, already, images, settings, waves } = begun;
+export const formatPlan = ({ begun, least, most, usable, nothing }: RolloutPlan): string => {
+  const { nodes, already, images, settings, waves, group } = begun;
   const bakeIdOf = (image: string): string => images.find(({ id }) => id === image)?.bakeId.slice(0, 10) ?? "?";
   const ends = [...new Set(nodes.map(({ from, to }) => `${from} (${bakeIdOf(from)}) -> ${to} (${bakeIdOf(to)})`))];
-  if (nodes.length === 0) return `nothing to do: ${count(already.length, "node")} right already: ${names(already)}`;
+  if (nothing) return `nothing to do: ${count(already.length, "node")} right already: ${names(already)}`;
   return [
     `rollout ${begun.rollout} of ${begun.profile}${begun.back === undefined ? "" : `: the way back of ${begun.back}`}`,
     ...ends.map((end) => `  ${end}`),
+    ...(group === undefined
+      ? []
+      : [
+          `  the AS group ${group.name} makes new members of ${group.to}, up to as many more as go in a wave; then the old ones go, ${group.before.sizes.desired} stay`,
+        ]),
     ...Array.from({ length: waves }, (_, wave) => {
       const members = nodes.filter((node) => node.wave === wave);
       const soak = wave === 0 ? settings.canarySoak : settings.soak;
@@ -118,6 +123,11 @@ export const formatEnd = (id: string, state: RolloutState): string => {
     ...(state.status !== "running" && left.length > 0
       ? [`  their agents were stopped, their image was not changed: ${names(left.map(({ plan }) => plan))}`]
       : []),
+    ...(state.status === "stopped" && state.group?.trouble !== undefined
+      ? [
+          `  the AS group was not put back as it was, look at its sizes, configuration and policies: ${state.group.trouble}`,
+        ]
+      : []),
     ...nextLines(id, state, failed.length),
   ].join("\n");
 };
@@ -126,6 +136,7 @@ export const formatEnd = (id: string, state: RolloutState): string => {
 export const rolloutObject = (id: string, state: RolloutState, running: boolean) => ({
   id,
   profile: state.begun.profile,
+  group: state.begun.group?.name ?? null,
   status: state.status,
   running,
   back: state.begun.back ?? null,

@@ -7,13 +7,16 @@ import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import { findImage, listCatalog, listPrivate } from "../huaweicloud/catalog/look.ts";
 import type { Cloud } from "../huaweicloud/client.ts";
+import { type GroupName, listGroups } from "../huaweicloud/scaling.ts";
 import type { Profile } from "../profile/schema.ts";
 import { makeBmsMover } from "../rollout/movers/bms.ts";
 import { makeEcsMover } from "../rollout/movers/ecs.ts";
 import { makeLiteServerMover } from "../rollout/movers/lite-server.ts";
+import { makeMemberMover, makeScalingGroup } from "../rollout/movers/scaling.ts";
 import type { Mover, SeenNode } from "../rollout/ports.ts";
 import { type KnownImage, lookAround, type World } from "../rollout/run.ts";
 import { type Look, lookOf } from "../rollout/look.ts";
+import type { RolloutState } from "../rollout/state.ts";
 import type { Self } from "../rollout/waves.ts";
 import { makeHttp } from "../store/http.ts";
 import { requireCloudTarget, tagValue } from "../targets/huaweicloud.ts";
@@ -96,7 +99,7 @@ export const openRollout = async (host: Host, options: WorldOptions): Promise<Ro
         (await listPrivate(cloud)).map(
           ({ id, bakeId, status }): KnownImage => ({ id, bakeId, usable: status === "active" }),
         ),
-      userData: async (node) => golden?.write(node.hostname),
+      userData: async (node) => golden?.write(node?.hostname),
     },
     self: {
       agentId: host.env["BUILDKITE_AGENT_ID"],
@@ -106,9 +109,43 @@ export const openRollout = async (host: Host, options: WorldOptions): Promise<Ro
   };
 };
 
+/** The same for an AS group. */
+export const withGroup = (context: RolloutContext, { id }: GroupName): RolloutContext => ({
+  ...context,
+  world: {
+    ...context.world,
+    movers: [makeMemberMover(context.cloud)],
+    group: makeScalingGroup(context.cloud, context.host, id),
+  },
+});
+
+/** As a rollout that was begun needs it. */
+export const contextOf = (context: RolloutContext, { begun }: RolloutState): RolloutContext =>
+  begun.group === undefined ? context : withGroup(context, begun.group);
+
+/**
+ * The AS group that a user means: by its name or ID, where no server is called so.
+ * @throws BakeError BK701 for a name that several have.
+ */
+export const groupMeant = async (
+  { cloud, world }: RolloutContext,
+  seen: Look,
+  to: string,
+): Promise<GroupName | undefined> => {
+  const isNode = [...seen.nodes.values()].some(({ id, name }) => id === to || name === to);
+  if (isNode || /[=,]/.test(to) || !world.movers.some(({ kind }) => kind === "ecs")) return undefined;
+  const found = (await listGroups(cloud)).filter(({ id, name }) => id === to || name === to);
+  if (found.length < 2) return found[0];
+  throw new BakeError(
+    "BK701",
+    `several AS groups are called ${to}: ${found.map(({ id }) => id).join(", ")}`,
+    "Name one by its ID.",
+  );
+};
+
 export const look = async ({ world, host }: Pick<RolloutContext, "world" | "host">): Promise<Look> => {
-  const { at, nodes, agents } = await lookAround(world, host);
-  return lookOf(at, nodes, agents);
+  const { at, nodes, agents, group } = await lookAround(world, host);
+  return lookOf(at, nodes, agents, group);
 };
 
 /** The image that a user means. @throws BakeError BK430 */
@@ -143,7 +180,7 @@ export const nodesOf = (seen: Look, to: string): SeenNode[] => {
     throw new BakeError(
       "BK701",
       `the cloud lists no server ${missing.slice(0, 5).join(", ")}${missing.length > 5 ? ` and ${missing.length - 5} more` : ""}`,
-      "Servers are named by name or ID, with commas, or by a tag: --to TAG=VALUE.",
+      "Servers are named by name or ID, with commas, or by a tag: --to TAG=VALUE; an AS group by its name or ID alone.",
     );
   }
   if (double.length > 0) {

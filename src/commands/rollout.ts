@@ -2,16 +2,37 @@
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import { randomName } from "../host/random-name.ts";
-import { wayBack } from "../rollout/back.ts";
-import { beganAt, findRollout, newId, openJournal, readRollout, requireId, stepIdOf } from "../rollout/journal.ts";
+import { groupWayBack, wayBack } from "../rollout/back.ts";
+import {
+  beganAt,
+  findRollout,
+  type FoundRollout,
+  newId,
+  openJournal,
+  readRollout,
+  requireId,
+  stepIdOf,
+} from "../rollout/journal.ts";
 import type { RolloutEvent } from "../rollout/journal-events.ts";
-import { fold, type RolloutState } from "../rollout/state.ts";
+import type { Look, LookedGroup } from "../rollout/look.ts";
+import { imageOfConfiguration } from "../rollout/movers/scaling.ts";
+import { groupNow, replaceable, type WantedGroup } from "../rollout/plan-group.ts";
+import { fold, hasFailed, type RolloutState } from "../rollout/state.ts";
 import { planRollout, type PlanRequest, type RolloutPlan } from "../rollout/waves.ts";
 import { endOf, makeHost } from "./host.ts";
 import { reportFailure } from "./profile-file.ts";
 import { go, print, requireProfileOf, resume, type ResumeOptions, type RolloutOptions, take } from "./rollout-go.ts";
-import { formatPlan } from "./rollout-text.ts";
-import { imageOf, look, nodesOf, openRollout, type RolloutContext } from "./rollout-world.ts";
+import { formatEnd, formatPlan, rolloutObject } from "./rollout-text.ts";
+import {
+  contextOf,
+  groupMeant,
+  imageOf,
+  look,
+  nodesOf,
+  openRollout,
+  type RolloutContext,
+  withGroup,
+} from "./rollout-world.ts";
 
 export interface PlanOptions extends RolloutOptions {
   readonly image: string;
@@ -27,6 +48,8 @@ export interface RunOptions extends ResumeOptions {
   /** `true` for the newest. */
   readonly resume?: string | true;
   readonly back?: string | true;
+  /** Its ID, where a caller repeats it. */
+  readonly rollout?: string;
 }
 
 const withContext = async (
@@ -71,23 +94,63 @@ const commonOf = async (
 
 const freshId = ({ now }: Pick<Host, "now">): string => newId(now(), randomName(3));
 
+/** The AS group of a context, and its members that can be replaced. */
+const lookAtGroup = async (context: RolloutContext): Promise<{ seen: Look; group: LookedGroup; image: string }> => {
+  const seen = await look(context);
+  if (seen.group === undefined) throw new Error("a group that was not looked at");
+  const image = await imageOfConfiguration(context.cloud, seen.group.seen.configuration);
+  return { seen, group: seen.group, image };
+};
+
+/** @param context Of the group. */
+const planGroupForward = async (
+  context: RolloutContext,
+  { image: to, ...asked }: Asked & { readonly image: string },
+  rollout: string,
+): Promise<Planned | undefined> => {
+  const { seen, group, image } = await lookAtGroup(context);
+  const nodes = replaceable(group).flatMap(({ id }) => {
+    const node = seen.nodes.get(id);
+    return node === undefined ? [] : [{ seen: node, to }];
+  });
+  const begun = await beganAt(nodes.flatMap((node) => node.seen.heldBy ?? []));
+  const found = planned({
+    ...(await commonOf(context, asked)),
+    rollout,
+    nodes,
+    look: seen,
+    begunAt: (id) => begun.get(id),
+    group: { looked: group, to, before: groupNow(group, image) },
+  });
+  return found === undefined ? undefined : { context, found };
+};
+
+/** A plan, and what it is run in. */
+interface Planned {
+  readonly context: RolloutContext;
+  readonly found: RolloutPlan;
+}
+
 const planForward = async (
   context: RolloutContext,
   { image, to, ...asked }: Asked & { readonly image: string; readonly to: string },
   rollout = freshId(context.host),
-): Promise<RolloutPlan | undefined> => {
+): Promise<Planned | undefined> => {
   const wanted = await imageOf(context, image);
   const seen = await look(context);
+  const group = await groupMeant(context, seen, to);
+  if (group !== undefined) return planGroupForward(withGroup(context, group), { ...asked, image: wanted }, rollout);
   const nodes = nodesOf(seen, to).map((node) => ({ seen: node, to: wanted }));
   const holders = nodes.flatMap((node) => node.seen.heldBy ?? []);
   const begun = await beganAt(holders);
-  return planned({
+  const found = planned({
     ...(await commonOf(context, asked)),
     rollout,
     nodes,
     look: seen,
     begunAt: (id) => begun.get(id),
   });
+  return found === undefined ? undefined : { context, found };
 };
 
 const planObject = ({ begun, least, most, usable }: RolloutPlan) => ({
@@ -105,9 +168,9 @@ const planObject = ({ begun, least, most, usable }: RolloutPlan) => ({
 /** `bake rollout plan`. @returns the exit code. */
 export const plan = (options: PlanOptions): Promise<number> =>
   withContext({ ...options, keepUserData: true }, async (context) => {
-    const found = await planForward(context, options);
-    if (found === undefined) return 2;
-    print(options, formatPlan(found), planObject(found));
+    const way = await planForward(context, options);
+    if (way === undefined) return 2;
+    print(options, formatPlan(way.found), planObject(way.found));
     return 0;
   });
 
@@ -130,7 +193,7 @@ const beginPlanned = async (
   id = begun.rollout,
 ): Promise<number> => {
   if (options.yes !== true) return showOnly(options, { begun, ...rest });
-  if (begun.nodes.length === 0) {
+  if (rest.nothing) {
     print(options, formatPlan({ begun, ...rest }), planObject({ begun, ...rest }));
     return 0;
   }
@@ -143,34 +206,54 @@ const beginPlanned = async (
   }
 };
 
+/** The AS group of a rollout, as the way back has to leave it: as it was before, or as it is where the rollout has put it back. */
+const groupBack = async (
+  context: RolloutContext,
+  { begun, status, nodes }: RolloutState,
+  { group: looked }: Look,
+): Promise<WantedGroup | undefined> => {
+  if (begun.group === undefined || looked === undefined) return undefined;
+  const { configuration, image: to, ...before } = begun.group.before;
+  const { image } = await lookAtGroup(context);
+  const now = groupNow(looked, image);
+  // One that failed or was ended has left more members than there were.
+  const isPutBack = status === "done" && ![...nodes.values()].some(hasFailed);
+  return { looked, to, configuration, before: isPutBack ? now : { ...now, ...before } };
+};
+
 /** Goes back from a rollout. @returns the exit code. */
-const goBack = async (context: RolloutContext, options: RunOptions, named: string | undefined): Promise<number> => {
+const goBack = async (opened: RolloutContext, options: RunOptions, named: string | undefined): Promise<number> => {
   const found = await findRollout(named);
-  requireProfileOf(found, context);
+  requireProfileOf(found, opened);
+  const context = contextOf(opened, found.state);
   const release = await take(found.id);
   try {
     const old = (await readRollout(found.id)).state;
     const seen = await look(context);
-    const { nodes, bystanders, held, gone } = wayBack(old, seen);
-    if (nodes.length === 0) {
+    const group = await groupBack(context, old, seen);
+    const { gone, ...ways } = wayBack(old, seen);
+    const { nodes, bystanders, held } = group === undefined ? ways : groupWayBack(old, seen, group);
+    if (nodes.length === 0 && group === undefined) {
       print(options, `the rollout ${found.id} changed nothing: there is no way back to go`, {
         id: found.id,
         nodes: [],
       });
       return 0;
     }
-    for (const name of gone)
+    // Members that are gone are what a rollout over a group comes to.
+    for (const name of group === undefined ? gone : [])
       process.stderr.write(`warning: the cloud does not list ${name} any more: it is left out\n`);
     const begun = await beganAt(nodes.flatMap((node) => node.seen.heldBy ?? []));
     const wayPlan = planned({
       ...(await commonOf(context, options)),
       rollout: freshId(context.host),
       back: old.begun.rollout,
-      minHealthy: Math.min(old.settings.minHealthy, nodes.length + bystanders.length - 1),
+      minHealthy: Math.max(0, Math.min(old.settings.minHealthy, nodes.length + bystanders.length - 1)),
       nodes,
       bystanders,
       look: seen,
       begunAt: (id) => begun.get(id),
+      ...(group !== undefined && { group }),
     });
     if (wayPlan === undefined) return 2;
     if (options.yes !== true) return showOnly(options, wayPlan);
@@ -189,14 +272,27 @@ const goBack = async (context: RolloutContext, options: RunOptions, named: strin
   }
 };
 
+/** What a journal says, if there is one. @param id The folder's name. @throws BakeError BK708 */
+const readBefore = (id: string): Promise<FoundRollout | undefined> =>
+  readRollout(id).catch((error: unknown) => {
+    if (error instanceof BakeError && error.code === "BK709") return undefined;
+    throw error;
+  });
+
 /** `bake rollout run`. @returns the exit code. */
 export const run = (options: RunOptions): Promise<number> =>
   withContext({ ...options, keepUserData: options.keepUserData === true || options.yes !== true }, async (context) => {
-    const { resume: resumed, back, image, to } = options;
+    const { resume: resumed, back, image, to, rollout } = options;
     if (resumed !== undefined) return resume(context, options, resumed === true ? undefined : resumed);
     if (back !== undefined) return goBack(context, options, back === true ? undefined : back);
-    const found = await planForward(context, { ...options, image: image ?? "", to: to ?? "" });
-    return found === undefined ? 2 : beginPlanned(context, options, found);
+    const before = rollout === undefined ? undefined : await readBefore(requireId(rollout));
+    if (before?.state.status === "done") {
+      print(options, formatEnd(before.id, before.state), rolloutObject(before.id, before.state, false));
+      return 0;
+    }
+    if (before !== undefined) return resume(context, options, before.id);
+    const way = await planForward(context, { ...options, image: image ?? "", to: to ?? "" }, rollout);
+    return way === undefined ? 2 : beginPlanned(way.context, options, way.found);
   });
 
 export interface NodeOptions extends RolloutOptions {
@@ -214,14 +310,18 @@ export const node = (name: string, options: NodeOptions): Promise<number> =>
   withContext({ ...options, keepUserData: options.keepUserData === true || options.yes !== true }, async (context) => {
     const rollout = options.rollout === undefined ? freshId(context.host) : requireId(options.rollout);
     const folder = options.rollout === undefined ? rollout : stepIdOf(rollout, name);
-    const before = await readRollout(folder).catch((error: unknown) => {
-      if (error instanceof BakeError && error.code === "BK709") return undefined;
-      throw error;
-    });
+    const before = await readBefore(folder);
     if (before !== undefined && (before.state.status === "running" || before.state.status === "paused"))
       return resume(context, options, folder);
     const profile = { ...context.profile, rollout: { ...context.profile.rollout, canarySoak: 0, minHealthy: 0 } };
-    const found = await planForward({ ...context, profile }, { ...options, to: name }, rollout);
-    if (found === undefined) return 2;
-    return beginPlanned(context, options, found, before === undefined ? folder : freshId(context.host));
+    const way = await planForward({ ...context, profile }, { ...options, to: name }, rollout);
+    if (way === undefined) return 2;
+    if (way.found.begun.group !== undefined) {
+      throw new BakeError(
+        "BK701",
+        `${name} is an AS group, and no node`,
+        `bake rollout run --to ${name} replaces its members in waves.`,
+      );
+    }
+    return beginPlanned(context, options, way.found, before === undefined ? folder : freshId(context.host));
   });

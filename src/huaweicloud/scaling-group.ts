@@ -125,6 +125,20 @@ const withSystem = (
   ...((userData ?? before["user_data"]) ? { user_data: userData ?? before["user_data"] } : {}),
 });
 
+/** What members are made from. `imageRef` is empty for one that was made after a server. @throws CloudError */
+export const showConfiguration = async (
+  cloud: Cloud,
+  id: string,
+): Promise<Readonly<Record<string, unknown>> & { readonly imageRef: string }> => {
+  const parameters = { scaling_configuration_id: id };
+  const { scaling_configuration: found } = await cloud.call("showScalingConfiguration", {
+    parameters,
+    answer: Configuration,
+  });
+  const { imageRef } = found.instance_config;
+  return { ...found.instance_config, imageRef: typeof imageRef === "string" ? imageRef : "" };
+};
+
 /**
  * Makes a configuration as another one, with another system; or finds the one of this name.
  * @param system `userData` in base64; undefined to leave it as it is.
@@ -142,13 +156,9 @@ export const configureLike = async (
   // The name that is asked for may stand anywhere in another's.
   const there = found.find((each) => each.scaling_configuration_name === name);
   if (there !== undefined) return there.scaling_configuration_id;
-  const parameters = { scaling_configuration_id: like };
-  const { scaling_configuration: before } = await cloud.call("showScalingConfiguration", {
-    parameters,
-    answer: Configuration,
-  });
+  const before = await showConfiguration(cloud, like);
   const made = await cloud.call("createScalingConfiguration", {
-    body: { scaling_configuration_name: name, instance_config: withSystem(before.instance_config, system) },
+    body: { scaling_configuration_name: name, instance_config: withSystem(before, system) },
     answer: Made,
   });
   return made.scaling_configuration_id;

@@ -4,7 +4,7 @@ import { isRight, isUsable, type Look } from "./look.ts";
 import { type Action, mostTroubles, type Step, stepNode } from "./node-step.ts";
 import { hasFailed, isUnderWay, type NodeRecord, type RolloutState } from "./state.ts";
 
-interface Decision {
+export interface Decision {
   readonly events: readonly RolloutEvent[];
   readonly actions: readonly Action[];
   /** The look has to hold `extras` before more can be said. */
@@ -32,7 +32,7 @@ const countUsable = (state: RolloutState, look: Look, bakeIds: ReadonlySet<strin
 const bakeIdTable = ({ begun }: RolloutState): Map<string, string> =>
   new Map(begun.images.map(({ id, bakeId }) => [id, bakeId]));
 
-const gateStep = (at: number, gate: GateKind, reason: string): Decision => ({
+export const gateStep = (at: number, gate: GateKind, reason: string): Decision => ({
   events: [{ event: "gate", at, gate, reason }],
   actions: [],
 });
@@ -44,7 +44,7 @@ const named = (records: readonly NodeRecord[]): string =>
     .join("; ") + (records.length > 3 ? `; and ${records.length - 3} more` : "");
 
 /** One request for all agents of the look. */
-const merged = (actions: readonly Action[]): Action[] => {
+export const merged = (actions: readonly Action[]): Action[] => {
   const stops = actions.filter((action) => action.call === "stop");
   const others = actions.filter((action) => action.call !== "stop");
   const of = (killJobs: boolean): Action[] => {
@@ -55,7 +55,7 @@ const merged = (actions: readonly Action[]): Action[] => {
 };
 
 /** The gate that failures close. */
-const failureGate = (state: RolloutState): { kind: GateKind; reason: string } | undefined => {
+export const failureGate = (state: RolloutState): { kind: GateKind; reason: string } | undefined => {
   const failed = [...state.nodes.values()].filter(hasFailed);
   if (failed.length === 0) return undefined;
   if (failed.some(({ plan }) => plan.wave === 0) && state.wave <= 0) {
@@ -92,7 +92,7 @@ const close = (state: RolloutState, look: Look, now: number): Decision => {
   return releaseAll(records, look) ?? { events: [{ event: "stopped", at: now }], actions: [] };
 };
 
-const beginWave = (state: RolloutState, look: Look, now: number): Decision => {
+export const beginWave = (state: RolloutState, look: Look, now: number): Decision => {
   if (look.extras === undefined) return { events: [], actions: [], needsExtras: true };
   const { missing, pausedQueues } = look.extras;
   const [gone] = missing;

@@ -28,7 +28,7 @@ export const nodeStates = [
 export type NodeState = (typeof nodeStates)[number];
 
 /** Why a rollout pauses. */
-const gateKinds = ["canary", "failures", "capacity", "held", "image", "queue", "api"] as const;
+const gateKinds = ["canary", "failures", "capacity", "held", "image", "queue", "group", "api"] as const;
 export type GateKind = (typeof gateKinds)[number];
 
 /** Milliseconds in memory; in the journal a text that people can read. By Buildkite's clock as far as it is known. */
@@ -72,6 +72,55 @@ export type PlannedNode = z.infer<typeof PlannedNode>;
 
 const RightNode = z.object({ id: z.string(), name: z.string(), hostname: z.string(), agents: z.int(), to: z.string() });
 
+const Sizes = z.object({ min: z.int(), max: z.int(), desired: z.int() });
+const ids = z.array(z.string()).readonly();
+
+/** The AS group whose members are replaced. */
+const PlannedGroup = z.object({
+  id: z.string(),
+  name: z.string(),
+  /** The image that it gets. */
+  to: z.string(),
+  /** The configuration of that image, where there is one already: on the way back. */
+  configuration: z.string().optional(),
+  /** What is put back at the end. */
+  before: z.object({
+    configuration: z.string(),
+    /** Of that configuration. */
+    image: z.string(),
+    sizes: Sizes,
+    /** IDs of policies that were on. */
+    policies: ids,
+    /** Members that were protected. */
+    protected: ids,
+  }),
+  /** Members of that configuration that stay: so many take jobs, and these do not and are not waited for. */
+  base: z.int(),
+  aside: ids,
+  /** New members that it takes in all. */
+  replacements: z.int(),
+  /** Agents that a new member has to have. */
+  agents: z.int(),
+});
+export type PlannedGroup = z.infer<typeof PlannedGroup>;
+
+/** What is called for an AS group. */
+const GroupCall = z.union([
+  z.object({
+    do: z.literal("configure"),
+    name: z.string(),
+    image: z.string(),
+    /** SHA-256 of the user-data; null when it stays as it is. */
+    userData: z.string().nullable(),
+  }),
+  z.object({ do: z.literal("switch policies"), policies: ids, on: z.boolean() }),
+  z.object({ do: z.literal("use"), configuration: z.string() }),
+  z.object({ do: z.literal("resize"), sizes: Sizes }),
+  z.object({ do: z.literal("protect"), members: ids, isProtected: z.boolean() }),
+  z.object({ do: z.literal("remove"), members: ids }),
+]);
+export type GroupCall = z.infer<typeof GroupCall>;
+
 const outcome = z.enum(["ok", "busy", "refused", "unknown"]);
 export type Outcome = z.infer<typeof outcome>;
 
@@ -94,6 +143,8 @@ const Event = z.union([
     nodes: z.array(PlannedNode),
     /** What had the image and all its agents: it is not touched. */
     already: z.array(RightNode),
+    /** Then the nodes are its members. */
+    group: PlannedGroup.optional(),
   }),
   z.object({ event: z.literal("intent"), at, call: z.enum(["hold", "release"]), node }),
   z.object({
@@ -113,7 +164,18 @@ const Event = z.union([
     /** SHA-256 of the user-data that goes with it; null when it stays as it is. */
     userData: z.string().nullable(),
   }),
+  z.object({ event: z.literal("intent"), at, call: z.literal("group"), step: GroupCall }),
   z.object({ event: z.literal("result"), at, call: z.enum(["hold", "release"]), node, outcome, error }),
+  z.object({
+    event: z.literal("result"),
+    at,
+    call: z.literal("group"),
+    step: GroupCall,
+    outcome,
+    /** What was made. */
+    configuration: z.string().optional(),
+    error,
+  }),
   z.object({
     event: z.literal("result"),
     at,
@@ -151,6 +213,10 @@ const Event = z.union([
     state: z.enum(["running", "done", "failed", "unknown"]),
     reason: z.string().optional(),
   }),
+  /** Nothing can be done for the AS group until then. */
+  z.object({ event: z.literal("waits"), at, until: z.string() }),
+  /** New members that are not waited for any more, until a person resumes. */
+  z.object({ event: z.literal("aside"), at, members: ids }),
   z.object({ event: z.literal("wave"), at, wave: z.int(), phase: z.enum(["begun", "soaking", "done"]) }),
   /** From now on nothing is begun; when what is under way has ended it is `paused`. */
   z.object({ event: z.literal("gate"), at, gate: z.enum(gateKinds), reason: z.string() }),

@@ -1,6 +1,6 @@
 /** One look at all nodes and all agents, and what it says of a node. Pure. */
 import { hostLabel } from "../huaweicloud/nodes.ts";
-import type { SeenAgent, SeenNode } from "./ports.ts";
+import type { ScalingPolicy, SeenAgent, SeenGroup, SeenNode } from "./ports.ts";
 
 /** What is asked only before a wave begins. */
 interface Extras {
@@ -10,6 +10,12 @@ interface Extras {
   readonly pausedQueues: readonly string[];
 }
 
+/** An AS group, and what scales it by itself. */
+export interface LookedGroup {
+  readonly seen: SeenGroup;
+  readonly policies: readonly ScalingPolicy[];
+}
+
 export interface Look {
   /** When it began, in milliseconds by the journal's clock. */
   readonly at: number;
@@ -17,9 +23,16 @@ export interface Look {
   /** By host name. */
   readonly agents: ReadonlyMap<string, readonly SeenAgent[]>;
   readonly extras: Extras | undefined;
+  /** The AS group that is rolled out. */
+  readonly group: LookedGroup | undefined;
 }
 
-export const lookOf = (at: number, nodes: readonly SeenNode[], agents: readonly SeenAgent[], extras?: Extras): Look => {
+export const lookOf = (
+  at: number,
+  nodes: readonly SeenNode[],
+  agents: readonly SeenAgent[],
+  group?: LookedGroup,
+): Look => {
   const byHost = new Map<string, SeenAgent[]>();
   for (const agent of agents) {
     const host = hostLabel(agent.hostname);
@@ -27,7 +40,7 @@ export const lookOf = (at: number, nodes: readonly SeenNode[], agents: readonly 
     if (those === undefined) byHost.set(host, [agent]);
     else those.push(agent);
   }
-  return { at, nodes: new Map(nodes.map((node) => [node.id, node])), agents: byHost, extras };
+  return { at, nodes: new Map(nodes.map((node) => [node.id, node])), agents: byHost, extras: undefined, group };
 };
 
 const none: readonly SeenAgent[] = [];

@@ -1,11 +1,12 @@
 /** One step of one node: from its record and a look to what is written down and called. Pure. */
-import type { GateKind, NodeState, RolloutEvent } from "./journal-events.ts";
+import type { GateKind, GroupCall, NodeState, RolloutEvent } from "./journal-events.ts";
 import { agentsBack, agentsOf, hasImage, isRight, type Look } from "./look.ts";
 import type { SeenAgent, SeenNode } from "./ports.ts";
 import type { NodeRecord, RolloutState } from "./state.ts";
 
 /** What is to be called. An intent is written before each; `ask` only looks. */
 export type Action =
+  | { readonly call: "group"; readonly step: GroupCall }
   | { readonly call: "hold" | "release" | "change" | "ask"; readonly node: string }
   | {
       readonly call: "stop";
@@ -19,7 +20,7 @@ export interface Step {
   readonly gate?: { readonly kind: GateKind; readonly reason: string };
 }
 
-interface StepContext {
+export interface StepContext {
   readonly state: RolloutState;
   readonly look: Look;
   /** Milliseconds, by the journal's clock. */
@@ -33,13 +34,13 @@ interface StepContext {
 const repeatAfter = 60_000;
 
 /** Least milliseconds between two looks that show a node left alone, before a change counts as not taken. */
-const idleFor = 30_000;
+export const idleFor = 30_000;
 
 /** Milliseconds that jobs may take to be cancelled. */
 const killFor = 300_000;
 
 /** Changes that are sent for a node, without a person in between. */
-const mostChanges = 3;
+export const mostChanges = 3;
 
 /** Changes that the cloud has no time for. */
 const mostBusy = 20;
@@ -51,7 +52,7 @@ const nothing: Step = { events: [], actions: [] };
 
 const wait = nothing;
 
-const to = ({ plan }: NodeRecord, at: number, state: NodeState, why?: string, job?: string): Step => ({
+export const to = ({ plan }: NodeRecord, at: number, state: NodeState, why?: string, job?: string): Step => ({
   events: [
     {
       event: "node",
@@ -72,14 +73,18 @@ const call = (record: NodeRecord, name: "hold" | "release" | "change" | "ask"): 
 
 const seconds = (milliseconds: number): string => `${Math.round(milliseconds / 1000)} s`;
 
-const heldByOther = (record: NodeRecord, other: string): Step => ({
+export const heldByOther = (record: NodeRecord, other: string): Step => ({
   ...nothing,
   gate: { kind: "held", reason: `${record.plan.name} is held by the rollout ${other}` },
 });
 
 const shownImage = (seen: SeenNode): string => seen.image ?? "unknown";
 
-const stepPlanned = (record: NodeRecord, seen: SeenNode | undefined, { state, look, now }: StepContext): Step => {
+export const stepPlanned = (
+  record: NodeRecord,
+  seen: SeenNode | undefined,
+  { state, look, now }: StepContext,
+): Step => {
   const { rollout } = state.begun;
   if (seen === undefined) return to(record, now, "change-failed", "the cloud does not list it any more");
   if (seen.heldBy === rollout) return to(record, now, "locked");
@@ -94,9 +99,9 @@ const stepPlanned = (record: NodeRecord, seen: SeenNode | undefined, { state, lo
 };
 
 /** The rollout whose way back this is has ended: its tags are ours. */
-const isTakenOver = ({ begun }: RolloutState, holder: string): boolean => holder === begun.back;
+export const isTakenOver = ({ begun }: RolloutState, holder: string): boolean => holder === begun.back;
 
-const stopOf = (record: NodeRecord, agents: readonly SeenAgent[], killJobs: boolean): Action[] =>
+export const stopOf = (record: NodeRecord, agents: readonly SeenAgent[], killJobs: boolean): Action[] =>
   agents.length === 0
     ? []
     : [{ call: "stop", killJobs, agents: agents.map(({ id }) => ({ id, node: record.plan.id })) }];
@@ -139,7 +144,7 @@ const stepLocked = (record: NodeRecord, seen: SeenNode, context: StepContext): S
   };
 };
 
-const stepDraining = (record: NodeRecord, { state, look, now }: StepContext): Step => {
+export const stepDraining = (record: NodeRecord, { state, look, now }: StepContext): Step => {
   const { settings } = state;
   const agents = agentsOf(look, record.plan.hostname);
   const job = agents.map((agent) => agent.job).find((link) => link !== undefined);

@@ -5,10 +5,12 @@ import type { Host } from "../host/host.ts";
 import { mapLimited } from "../host/map-limited.ts";
 import { CloudError } from "../huaweicloud/client.ts";
 import { decide } from "./decide.ts";
+import { decideGroup } from "./decide-group.ts";
 import type { Outcome, PlannedNode, RolloutEvent } from "./journal-events.ts";
-import { type Look, lookOf } from "./look.ts";
+import { type Look, type LookedGroup, lookOf } from "./look.ts";
+import { performStep } from "./movers/scaling-wave.ts";
 import type { Action } from "./node-step.ts";
-import type { Agents, Mover, SeenAgent, SeenNode } from "./ports.ts";
+import type { Agents, Mover, ScalingGroup, SeenAgent, SeenNode } from "./ports.ts";
 import { apply, type RolloutState } from "./state.ts";
 
 /** An image as the catalogue has it. */
@@ -28,8 +30,10 @@ export interface World {
   readonly agents: Agents;
   /** All images of the profile. */
   readonly images: () => Promise<readonly KnownImage[]>;
-  /** What is attached to a node that is changed; undefined leaves what it has. Secret. */
-  readonly userData: (node: PlannedNode) => Promise<string | undefined>;
+  /** What is attached to a node that is changed, or, without one, to all members of a group; undefined leaves what they have. Secret. */
+  readonly userData: (node: PlannedNode | undefined) => Promise<string | undefined>;
+  /** The AS group whose members are replaced. */
+  readonly group?: ScalingGroup;
 }
 
 /** Calls to the cloud at a time. */
@@ -54,15 +58,32 @@ export interface RunOptions {
   readonly show: (state: RolloutState, now: number, trouble?: string) => void;
 }
 
+const lookAtGroup = async (group: ScalingGroup | undefined): Promise<LookedGroup | undefined> => {
+  if (group === undefined) return undefined;
+  const [seen, policies] = await Promise.all([group.look(), group.policies()]);
+  return { seen, policies };
+};
+
+interface Around {
+  readonly at: number;
+  readonly nodes: readonly SeenNode[];
+  readonly agents: readonly SeenAgent[];
+  readonly group: LookedGroup | undefined;
+}
+
 /** All nodes, all agents: one look. */
 export const lookAround = async (
-  { movers, agents }: Pick<World, "movers" | "agents">,
+  { movers, agents, group }: Pick<World, "movers" | "agents" | "group">,
   host: Pick<Host, "now">,
-): Promise<{ readonly at: number; readonly nodes: readonly SeenNode[]; readonly agents: readonly SeenAgent[] }> => {
+): Promise<Around> => {
   const started = host.now();
-  const [nodes, seen] = await Promise.all([Promise.all(movers.map((mover) => mover.look())), agents.look()]);
+  const [nodes, seen, looked] = await Promise.all([
+    Promise.all(movers.map((mover) => mover.look())),
+    agents.look(),
+    lookAtGroup(group),
+  ]);
   // The clock's difference is known by the answer.
-  return { at: started + (agents.clockSkew() ?? 0), nodes: nodes.flat(), agents: seen };
+  return { at: started + (agents.clockSkew() ?? 0), nodes: nodes.flat(), agents: seen, group: looked };
 };
 
 /**
@@ -105,9 +126,11 @@ export const runRollout = async ({ state, append, world, host, stopRequested, sh
     if (record === undefined) throw new Error(`no node ${id} in this rollout`);
     return record.plan;
   };
-  const moverOf = (plan: PlannedNode): Mover => {
-    const mover = movers.get(plan.kind);
-    if (mover === undefined) throw new Error(`no mover for ${plan.kind}`);
+  /** New members of a group are no nodes of the plan. */
+  const moverOf = (id: string): Mover => {
+    const kind = state.group !== undefined ? "as" : planOf(id).kind;
+    const mover = movers.get(kind);
+    if (mover === undefined) throw new Error(`no mover for ${kind}`);
     return mover;
   };
 
@@ -137,13 +160,36 @@ export const runRollout = async ({ state, append, world, host, stopRequested, sh
     await tell({ event: "result", at: now(), call: "stop", outcome, refused, ...(error !== undefined && { error }) });
   };
 
+  const changeGroup = async ({ step: wanted }: Extract<Action, { call: "group" }>): Promise<void> => {
+    const { group } = world;
+    if (group === undefined) throw new Error("no AS group in this rollout");
+    const userData = wanted.do === "configure" ? await world.userData(undefined) : undefined;
+    const step =
+      wanted.do === "configure" ? { ...wanted, userData: userData === undefined ? null : sha256(userData) } : wanted;
+    await tell({ event: "intent", at: now(), call: "group", step });
+    const { outcome, value, error } = await attempt(async () => {
+      if (step.do === "configure") return group.configure({ image: step.image, userData }, step.name);
+      await performStep(group, step);
+      return undefined;
+    });
+    await tell({
+      event: "result",
+      at: now(),
+      call: "group",
+      step,
+      outcome,
+      ...(value !== undefined && { configuration: value }),
+      ...(error !== undefined && { error }),
+    });
+  };
+
   const act = async (action: Action): Promise<void> => {
     if (fatal !== undefined) return;
     host.signal.throwIfAborted();
     if (action.call === "stop") return stop(action);
+    if (action.call === "group") return changeGroup(action);
     const { call, node } = action;
-    const plan = planOf(node);
-    const mover = moverOf(plan);
+    const mover = moverOf(node);
     const { rollout } = state.begun;
     if (call === "ask") {
       const { value, error } = await attempt(() => mover.changeState(node, state.nodes.get(node)?.cloudJob));
@@ -152,6 +198,7 @@ export const runRollout = async ({ state, append, world, host, stopRequested, sh
       return tell({ event: "answered", at: now(), node, state: value.state, ...(reason !== undefined && { reason }) });
     }
     if (call === "change") {
+      const plan = planOf(node);
       const userData = await world.userData(plan);
       const { from, to: image } = plan;
       const digest = userData === undefined ? null : sha256(userData);
@@ -201,6 +248,8 @@ export const runRollout = async ({ state, append, world, host, stopRequested, sh
     return { ...look, extras: { missing, pausedQueues } };
   };
 
+  const next = state.group === undefined ? decide : decideGroup;
+
   /** Everything that follows from a look. @returns milliseconds to the next one. */
   const follow = async (first: Look): Promise<number> => {
     const { interval } = state.settings;
@@ -208,7 +257,7 @@ export const runRollout = async ({ state, append, world, host, stopRequested, sh
     let pausing = interval * 1000;
     for (let step = 0; state.status === "running"; step++) {
       if (step === mostSteps) throw new Error("a rollout makes no progress");
-      const { events, actions, needsExtras, due } = decide(state, look, now());
+      const { events, actions, needsExtras, due } = next(state, look, now());
       if (due !== undefined) pausing = Math.min(pausing, due);
       if (needsExtras === true) {
         const fuller = await seeing(() => askExtras(look));
@@ -223,8 +272,8 @@ export const runRollout = async ({ state, append, world, host, stopRequested, sh
       await mapLimited(actions, atATime, (action) => act(action).catch((error: unknown) => void thrown.push(error)));
       if (thrown.length > 0) throw thrown[0];
       if (fatal !== undefined) return 0;
-      // A tag is read back at once.
-      if (actions.some(({ call }) => call === "hold")) pausing = 0;
+      // A tag is read back at once, and a group looked at before its next step.
+      if (actions.some(({ call }) => call === "hold" || call === "group")) pausing = 0;
     }
     return 0;
   };
@@ -235,8 +284,8 @@ export const runRollout = async ({ state, append, world, host, stopRequested, sh
     if (kind !== "stop" && kind !== "abandon" && (await stopRequested())) await tell({ event: "stopping", at: now() });
     if (state.status === "paused") return;
     const look = await seeing(async () => {
-      const { at, nodes, agents } = await lookAround(world, host);
-      return lookOf(at, nodes, agents);
+      const { at, nodes, agents, group } = await lookAround(world, host);
+      return lookOf(at, nodes, agents, group);
     });
     const pausing = look === undefined ? state.settings.interval * 1000 : await follow(look);
     if (fatal !== undefined) {

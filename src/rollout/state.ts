@@ -1,4 +1,5 @@
 /** The state of a rollout: what the events of its journal come to, at any line. Pure; `apply` changes the state that it is given. */
+import { answerGroup, beginGroup, type GroupRecord, resumeGroup } from "./group-state.ts";
 import type { Begun, GateKind, NodeState, PlannedNode, RolloutEvent, RolloutSettings } from "./journal-events.ts";
 import type { JobState } from "../huaweicloud/change-os.ts";
 
@@ -40,6 +41,7 @@ export interface NodeRecord {
 export interface RolloutState {
   readonly begun: Begun;
   readonly nodes: ReadonlyMap<string, NodeRecord>;
+  readonly group: GroupRecord | undefined;
   settings: RolloutSettings;
   status: "running" | "paused" | "stopped" | "done";
   /** Begins nothing: by a gate; by a person (what is under way ends); by a person after a gate (nothing is changed any more). */
@@ -91,6 +93,7 @@ const begin = (begun: Begun): RolloutState => ({
       },
     ]),
   ),
+  group: begun.group === undefined ? undefined : beginGroup(begun.group),
   settings: begun.settings,
   status: "running",
   closing: undefined,
@@ -118,6 +121,9 @@ const retry = (record: NodeRecord, at: number): void => {
     record.stops.clear();
     record.killed = false;
     enter(record, "draining", at);
+  } else if (record.plan.kind === "as") {
+    // Whatever failed about it, the next look says how far it is.
+    enter(record, "locked", at);
   } else if (record.state === "not-ready") enter(record, "booting", at);
   else if (record.state === "change-failed") {
     record.answer = "lost";
@@ -125,7 +131,28 @@ const retry = (record: NodeRecord, at: number): void => {
   }
 };
 
+type GroupIntent = Extract<RolloutEvent, { event: "intent"; call: "group" }>;
+type GroupResult = Extract<RolloutEvent, { event: "result"; call: "group" }>;
+
+const applyGroupCall = (state: RolloutState, event: GroupIntent | GroupResult): void => {
+  const { group } = state;
+  const { step, at } = event;
+  const isIntent = event.event === "intent";
+  if (!isIntent) answerGroup(group, event);
+  else if (group !== undefined) [group.actedAt, group.waits] = [at, undefined];
+  for (const id of step.do === "remove" ? step.members : []) {
+    const record = state.nodes.get(id);
+    if (record === undefined) continue;
+    record.actedAt = at;
+    if (isIntent || event.outcome === "busy" || event.outcome === "refused") {
+      record.changes += isIntent ? 1 : -1;
+      enter(record, isIntent ? "changing" : "drained", at);
+    }
+  }
+};
+
 const applyIntent = (state: RolloutState, event: Extract<RolloutEvent, { event: "intent" }>): void => {
+  if (event.call === "group") return applyGroupCall(state, event);
   if (event.call === "stop") {
     for (const { id, node } of event.agents) {
       const record = state.nodes.get(node);
@@ -150,6 +177,7 @@ const applyIntent = (state: RolloutState, event: Extract<RolloutEvent, { event: 
 };
 
 const applyResult = (state: RolloutState, event: Extract<RolloutEvent, { event: "result" }>): void => {
+  if (event.call === "group") return applyGroupCall(state, event);
   if (event.call === "stop") {
     if (event.outcome === "ok") {
       for (const { id, node, why } of event.refused) {
@@ -161,7 +189,7 @@ const applyResult = (state: RolloutState, event: Extract<RolloutEvent, { event: 
     return;
   }
   const record = state.nodes.get(event.node);
-  if (record === undefined) return;
+  if (record === undefined) return answerGroup(state.group, event);
   record.actedAt = event.at;
   const troubles = event.outcome === "ok" ? 0 : record.troubles + 1;
   if (event.call === "release" && event.outcome === "ok" && record.state === "ready")
@@ -185,12 +213,14 @@ const applyNode = (state: RolloutState, event: Extract<RolloutEvent, { event: "n
   const record = state.nodes.get(event.node);
   if (record === undefined) return;
   if (event.job !== undefined) record.job = event.job;
+  if (state.group !== undefined) state.group.waits = undefined;
   enter(record, event.state, event.at, event.why);
 };
 
 const resume = (state: RolloutState, event: Extract<RolloutEvent, { event: "resumed" }>): void => {
   state.status = "running";
   state.closing = undefined;
+  resumeGroup(state.group);
   state.settings = {
     ...state.settings,
     ...(event.maxFailed !== undefined && { maxFailed: event.maxFailed }),
@@ -199,11 +229,13 @@ const resume = (state: RolloutState, event: Extract<RolloutEvent, { event: "resu
   let again = false;
   for (const record of state.nodes.values()) {
     record.troubles = 0;
-    again ||= hasFailed(record) && record.plan.wave === state.wave;
+    // Members of a group go by waves alone: those of an earlier one go with this.
+    again ||= hasFailed(record) && (record.plan.wave === state.wave || state.group !== undefined);
     if (hasFailed(record)) retry(record, event.at);
   }
   // What was soaking soaks anew once they are ready.
-  if (again && state.phase === "soaking") [state.phase, state.since] = ["begun", event.at];
+  if (again && state.wave >= 0 && (state.phase === "soaking" || state.group !== undefined))
+    [state.phase, state.since] = ["begun", event.at];
   if (state.wave >= 0) state.since = Math.max(state.since, state.phase === "done" ? event.at : 0);
 };
 
@@ -235,7 +267,14 @@ export const apply = (state: RolloutState, event: RolloutEvent): void => {
       };
       return;
     }
+    case "waits":
+      if (state.group !== undefined) state.group.waits = { at: event.at, until: event.until };
+      return;
+    case "aside":
+      if (state.group !== undefined) state.group.aside = event.members;
+      return;
     case "wave":
+      if (state.group !== undefined) state.group.waits = undefined;
       [state.wave, state.phase, state.since] = [event.wave, event.phase, event.at];
       return;
     case "gate":
@@ -248,6 +287,7 @@ export const apply = (state: RolloutState, event: RolloutEvent): void => {
     case "resumed":
       return resume(state, event);
     case "stopping":
+      resumeGroup(state.group);
       state.closing =
         state.status === "running" && state.closing?.kind !== "gate"
           ? { kind: "stop", reason: "a person stopped it" }

@@ -4,6 +4,7 @@ import { hostLabel } from "../huaweicloud/nodes.ts";
 import type { Rollout } from "../profile/schema.ts";
 import type { Begun, FrozenImage, PlannedNode, RolloutSettings } from "./journal-events.ts";
 import { agentsOf, isRight, isUsable, type Look } from "./look.ts";
+import { groupRefusals, planGroup, type WantedGroup } from "./plan-group.ts";
 import type { SeenNode } from "./ports.ts";
 import type { KnownImage } from "./run.ts";
 
@@ -46,6 +47,8 @@ export interface PlanRequest {
   /** Of a rollout whose way back this is: its nodes that take jobs. */
   readonly minHealthy?: number;
   readonly nodes: readonly WantedNode[];
+  /** The AS group whose members the nodes are. */
+  readonly group?: WantedGroup;
   /** Nodes of the fleet that are not touched, and count as those that take jobs. */
   readonly bystanders?: readonly Bystander[];
   /** Agents of a node that has none now. */
@@ -64,6 +67,8 @@ export interface RolloutPlan {
   readonly most: number;
   /** Nodes that take jobs now. */
   readonly usable: number;
+  /** Whether there is nothing to do. */
+  readonly nothing: boolean;
 }
 
 /** A share of nodes as a number. @param all Nodes. @param least Of the result. */
@@ -86,7 +91,7 @@ const ofNodes = (nodes: readonly WantedNode[], say: (node: SeenNode) => string):
 const natural = new Intl.Collator("en", { numeric: true });
 
 /** What forbids it for single nodes. */
-const nodeRefusals = ({ nodes, rollout, back, look, self, begunAt }: PlanRequest): BakeError[] => {
+const nodeRefusals = ({ nodes, rollout, back, look, self, begunAt, group }: PlanRequest): BakeError[] => {
   const refusals: BakeError[] = [];
   const refuse = (
     code: ConstructorParameters<typeof BakeError>[0],
@@ -100,10 +105,10 @@ const nodeRefusals = ({ nodes, rollout, back, look, self, begunAt }: PlanRequest
   };
   refuse(
     "BK702",
-    ({ seen }) => seen.group !== undefined || seen.kind === "as",
+    ({ seen }) => group === undefined && (seen.group !== undefined || seen.kind === "as"),
     "members of AS groups never get another system: AS takes a stopped member for a broken one, and deletes it",
-    ({ name, group }) => `${name}: ${group?.name ?? "its group is not known"}`,
-    "Groups are not rolled out yet: give the group a configuration with the new image, and let it replace its members.",
+    ({ name, group: of }) => `${name}: ${of?.name ?? "its group is not known"}`,
+    "Roll out the group, by its name or ID alone: --to GROUP. Its members are replaced by new ones.",
   );
   const others = new Map(
     nodes
@@ -167,10 +172,11 @@ const nodeRefusals = ({ nodes, rollout, back, look, self, begunAt }: PlanRequest
 };
 
 /** Images that are named, each frozen; what cannot be one is refused. */
-const freeze = ({ nodes, bystanders = [], images }: PlanRequest, refusals: BakeError[]): FrozenImage[] => {
+const freeze = ({ nodes, bystanders = [], images, group }: PlanRequest, refusals: BakeError[]): FrozenImage[] => {
   const known = new Map(images.map((image) => [image.id, image]));
-  const wanted = new Set(nodes.map(({ to }) => to));
-  const old = new Set(nodes.map(({ seen }) => seen.image).filter((id): id is string => id !== undefined));
+  const wanted = new Set([...nodes.map(({ to }) => to), ...(group === undefined ? [] : [group.to])]);
+  const had = [...nodes.map(({ seen }) => seen.image), group?.before.image];
+  const old = new Set(had.filter((id): id is string => id !== undefined && id !== ""));
   const frozen: FrozenImage[] = [];
   for (const id of new Set([...wanted, ...old])) {
     const image = known.get(id);
@@ -184,7 +190,7 @@ const freeze = ({ nodes, bystanders = [], images }: PlanRequest, refusals: BakeE
             : `the image ${id}, which nodes have, is there no more: there would be no way back`,
           isNew
             ? "bake catalog ls shows what there is."
-            : `Leave its nodes out, or make them anew: ${nodes
+            : `Leave its nodes out, or make them anew: ${group?.before.image === id ? "the AS group's configuration has it; " : ""}${nodes
                 .filter(({ seen }) => seen.image === id)
                 .slice(0, most)
                 .map(({ seen }) => seen.name)
@@ -234,6 +240,10 @@ const resolveSettings = (request: PlanRequest, all: number): RolloutSettings & {
   };
 };
 
+/** Whether a group is not as it is to be, whatever its members are. */
+const isToBePutBack = (group: WantedGroup | undefined): boolean =>
+  group !== undefined && (group.configuration !== undefined || group.before.image !== group.to);
+
 /** Seconds, by all limits of each wave. */
 const longest = (settings: RolloutSettings, waves: number): number =>
   waves * (settings.drainTimeout + settings.changeTimeout + settings.readyTimeout);
@@ -244,7 +254,7 @@ const longest = (settings: RolloutSettings, waves: number): number =>
  */
 export const planRollout = (request: PlanRequest): RolloutPlan | readonly BakeError[] => {
   const { nodes, look, bystanders = [] } = request;
-  if (nodes.length === 0) {
+  if (nodes.length === 0 && request.group === undefined) {
     return [
       new BakeError(
         "BK701",
@@ -253,7 +263,7 @@ export const planRollout = (request: PlanRequest): RolloutPlan | readonly BakeEr
       ),
     ];
   }
-  const refusals = nodeRefusals(request);
+  const refusals = [...(request.group === undefined ? [] : groupRefusals(request.group)), ...nodeRefusals(request)];
   const images = freeze(request, refusals);
   const bakeIds = new Map(images.map(({ id, bakeId }) => [id, bakeId]));
   const all = nodes.length + bystanders.length;
@@ -292,7 +302,9 @@ export const planRollout = (request: PlanRequest): RolloutPlan | readonly BakeEr
     ...rest.map((plan, at) => ({ ...plan, wave: 1 + Math.floor(at / wave) })),
   ];
   const waves = Math.max(0, ...planned.map((plan) => plan.wave + 1));
-  const largest = Math.max(0, Math.min(canary.size, todo.length), Math.min(wave, rest.length));
+  // New members of a group take jobs before old ones go.
+  const largest =
+    request.group === undefined ? Math.max(0, Math.min(canary.size, todo.length), Math.min(wave, rest.length)) : 0;
   if (all - largest < settings.minHealthy) {
     return [
       new BakeError(
@@ -315,12 +327,22 @@ export const planRollout = (request: PlanRequest): RolloutPlan | readonly BakeEr
     waves,
     nodes: planned,
     already,
+    ...(request.group !== undefined && {
+      group: planGroup(request.group, planned, {
+        spawn: request.spawn,
+        isRight: (id) =>
+          already.some(
+            (node) => node.id === id && isRight(look, node, { id: node.to, bakeId: bakeIds.get(node.to) ?? "" }),
+          ),
+      }),
+    }),
   };
   const soaks = waves === 0 ? 0 : settings.canarySoak + (waves - 1) * settings.soak;
   return {
     begun,
     least: soaks,
     most: soaks + longest(settings, waves),
+    nothing: planned.length === 0 && !isToBePutBack(request.group),
     usable: [...planned, ...already].filter((node) => isUsable(look, node, isIdle)).length,
   };
 };

@@ -1,5 +1,6 @@
 /** Two profiles of a site, as docs/pipeline.md shows their pipeline. */
-import { makePipeline, type PipelineFile, type PipelineOptions, readTargets } from "../../src/buildkite/pipeline.ts";
+import { makePipeline, type PipelineFile, type PipelineOptions } from "../../src/buildkite/pipeline.ts";
+import { readTargets } from "../../src/buildkite/pipeline-targets.ts";
 
 const profile = (name: string, architecture: string, bakeId: string) => ({
   name,

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { root } from "../../src/host/root.ts";
 import { type Emulator, startEmulator } from "../huaweicloud/emulator.ts";
 import { runBake, userIn } from "./run-bake.ts";
+import { startBuildkite } from "../buildkite/emulator.ts";
 import { bakedImage } from "../huaweicloud/world.ts";
 
 const image = "aaaaaaaa-0000-4000-8000-000000000001";
@@ -32,11 +33,12 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const create = (...args: readonly string[]) =>
+const createIn = (env: Readonly<Record<string, string>>, ...args: readonly string[]) =>
   runBake(
     ["ecs", "create", "--profile", "2cards.yaml", "--zone", "cn-north-4b", "--flavor", "kc1.large.4", ...args],
-    userIn(folder, { AGENT_TOKEN: token, ...emulator.env }),
+    userIn(folder, { AGENT_TOKEN: token, ...emulator.env, ...env }),
   );
+const create = (...args: readonly string[]) => createIn({}, ...args);
 
 test("shown, made, there already, refused for another image; the token is in the user-data alone", async () => {
   const wanted = ["--name", "npu-0008", "--image", "current", "--data-disk", "500:ESSD"];
@@ -59,6 +61,7 @@ test("shown, made, there already, refused for another image; the token is in the
     0,
     `npu-0008 was made: server ${emulator.world.servers[0]?.id ?? ""}`,
   ]);
+  expect(made.stdout).toContain("Whether it takes jobs is not known: BUILDKITE_API_TOKEN and");
   expect(emulator.world.servers).toMatchObject([
     {
       name: "npu-0008",
@@ -73,7 +76,7 @@ test("shown, made, there already, refused for another image; the token is in the
   const again = await create(...wanted, "--yes", "--json");
   expect([again.status, JSON.parse(again.stdout)]).toMatchObject([
     0,
-    { made: false, id: emulator.world.servers[0]?.id, name: "npu-0008", image },
+    { made: false, ready: null, id: emulator.world.servers[0]?.id, name: "npu-0008", image },
   ]);
   const other = await create("--name", "npu-0008", "--image", "Bake2x", "--yes");
   expect([other.status, other.stderr.includes("BK454")]).toEqual([2, true]);
@@ -104,4 +107,45 @@ test("a token that CSMS gives needs an agency, and no secret is attached", async
   expect([without.status, without.stderr]).toEqual([2, expect.stringContaining("--agency")]);
   const made = await create("--name", "npu-0008", "--image", "current", "--agency", "ci-nodes", "--yes");
   expect([made.status, made.stdout]).toEqual([0, expect.stringContaining("without secrets")]);
+}, 240_000);
+
+test("with Buildkite's variables it waits for the agents: they come, or they do not; a profile with problems is refused", async () => {
+  const buildkite = await startBuildkite();
+  try {
+    const extra = "agents: { spawn: 2, cards: 4 }\nrollout: { readyTimeout: 10, interval: 1 }\n";
+    const file = join(folder, "2cards.yaml");
+    const base = readFileSync(file, "utf8");
+    writeFileSync(file, base + extra);
+    const connect = (index: number): unknown =>
+      buildkite.connect({
+        name: `npu-0008-${index}`,
+        hostname: "npu-0008",
+        queue: "ascend",
+        tags: [`bake-id=${"Bake1".padEnd(43, "x")}`],
+      });
+    // Of an organisation whose list is empty nobody would say that the token may read it.
+    connect(1);
+    const wanted = ["--name", "npu-0008", "--image", "current", "--yes"];
+    const late = await createIn(buildkite.env, ...wanted, "--json");
+    expect([late.status, JSON.parse(late.stdout)], late.stderr).toMatchObject([1, { made: true, ready: false }]);
+    expect(late.stderr).toContain("1 of 2 agents");
+    connect(2);
+    const ready = await createIn(buildkite.env, ...wanted);
+    expect([ready.status, ready.stdout], ready.stderr).toEqual([
+      0,
+      expect.stringMatching(/is there already[^]*It takes jobs: 2 of 2 agents are connected\.\n$/),
+    ]);
+    const asked = buildkite.calls.length;
+    const noWait = await createIn(buildkite.env, ...wanted, "--no-wait");
+    expect([noWait.status, noWait.stdout.includes("It takes jobs when"), buildkite.calls.length]).toEqual([
+      0,
+      true,
+      asked,
+    ]);
+    writeFileSync(file, `${base}agents: { spawn: none }\n`);
+    const wrong = await create(...wanted);
+    expect([wrong.status, wrong.stdout]).toEqual([2, ""]);
+  } finally {
+    await buildkite.close();
+  }
 }, 240_000);

@@ -161,6 +161,29 @@ test("interrupted it exits 130 and goes on; stopped, its nodes are free; one nod
   expect(images().slice(0, 3)).toEqual(["new", "new", "old"]);
 });
 
+test("with an ID of its own a rollout is gone on with, and once it is done it is not begun again", {
+  timeout: 400_000,
+}, async () => {
+  profile(0);
+  const own = ["run", "--rollout", "build-7-Newxxxxxxx", "--image", fresh, "--to", "npu-0002", ...ask, "--yes"];
+  broken.add("npu-0002");
+  expect((await bake(...own)).status).toBe(1);
+  // The newest of this checkout is another one.
+  expect((await bake("run", "--image", fresh, "--to", "npu-0003", ...ask, "--yes")).status).toBe(0);
+  const [, second] = cloud.world.servers;
+  if (second !== undefined) connect(second);
+  const done = await bake(...own);
+  expect([done.status, done.stdout], done.stderr).toEqual([0, expect.stringContaining("build-7-Newxxxxxxx: done")]);
+  const before = changed().length;
+  const again = await bake(...own);
+  expect([again.status, again.stdout, changed().length]).toEqual([
+    0,
+    expect.stringContaining("build-7-Newxxxxxxx: done"),
+    before,
+  ]);
+  expect(images().slice(0, 4)).toEqual(["old", "new", "new", "old"]);
+});
+
 test("a tag finds nodes of the kind that is asked for, and one list call does", async () => {
   profile(0);
   cloud.world.bareMetal.push(fleetServer(11, { imageId: old, tags: { pool: "metal" } }));

@@ -16,7 +16,7 @@ export const requestOf = async (
   to: string,
   rest: Partial<PlanRequest> = {},
 ): Promise<PlanRequest> => {
-  const { at, nodes, agents } = await lookAround(world.world, world.host);
+  const { at, nodes, agents, group } = await lookAround(world.world, world.host);
   return {
     rollout: "rollout-1",
     profile: "2cards",
@@ -25,7 +25,7 @@ export const requestOf = async (
     stopTimeout: 1500,
     nodes: nodes.map((seen) => ({ seen, to })),
     spawn: 4,
-    look: lookOf(at, nodes, agents),
+    look: lookOf(at, nodes, agents, group),
     images: world.images,
     self: { agentId: undefined, agentName: undefined, hostname: "runner" },
     ...rest,

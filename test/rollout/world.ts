@@ -195,6 +195,11 @@ export class TestWorld {
     if (error !== undefined) throw error;
   }
 
+  /** A call of another part of this world. */
+  called(name: string): void {
+    this.#call(name);
+  }
+
   #server(id: string): Server {
     const server = this.servers.get(id);
     if (server === undefined) throw cloudError(404);
@@ -222,7 +227,7 @@ export class TestWorld {
   }
 
   /** The next wave only after the last is ready and soaked. */
-  #requireSoaked(node: string): void {
+  requireSoaked(node: string): void {
     if (!this.strict) return;
     const begun = this.begun;
     const wave = begun?.nodes.find(({ id }) => id === node)?.wave ?? 0;
@@ -246,7 +251,7 @@ export class TestWorld {
     }
   }
 
-  readonly world: World = {
+  world: World = {
     movers: [
       {
         kind: "ecs",
@@ -304,7 +309,7 @@ export class TestWorld {
             !this.begun?.nodes.some(({ id, to }) => id === node && to === image),
             `${node} gets another image`,
           );
-          this.#requireSoaked(node);
+          this.requireSoaked(node);
           server.agents = [];
           server.changes += 1;
           const job = `job-${node}-${server.changes}`;
@@ -360,7 +365,7 @@ export class TestWorld {
             this.begun?.already.some((right) => right.id === server.id) === true,
             `${server.name} is right, and is stopped`,
           );
-          this.#requireSoaked(server.id);
+          this.requireSoaked(server.id);
           agent.stopping = true;
           if (server.faults.neverDrains === true) agent.jobUntil = Number.POSITIVE_INFINITY;
           if (killJobs) agent.jobUntil = 0;
@@ -380,7 +385,7 @@ export class TestWorld {
       this.#call("images");
       return this.images;
     },
-    userData: async ({ name }) => `#cloud-config of ${name}, with the secret Sesam-${name}`,
+    userData: async (node) => `#cloud-config of ${node?.name ?? "all"}, with the secret Sesam-${node?.name ?? "all"}`,
   };
 
   readonly host = {

@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { literally, readTargets } from "../../src/buildkite/pipeline.ts";
+import { literally } from "../../src/buildkite/pipeline.ts";
+import { readTargets } from "../../src/buildkite/pipeline-targets.ts";
 import { BakeError } from "../../src/errors.ts";
 import { toYaml } from "../../src/formats/yaml.ts";
 import { root } from "../../src/host/root.ts";
@@ -61,6 +62,31 @@ describe("steps", () => {
     // Not waiting for it would be no check.
     expect(steps[2]).not.toHaveProperty("async");
     expect(JSON.stringify(steps[1])).toContain("--flavor 'kat2'");
+  });
+
+  test("what its server and its nodes want besides is passed on where a step takes it, and nowhere else", () => {
+    const commandsOf = (options: Parameters<typeof examplePipeline>[0]): string =>
+      JSON.stringify(examplePipeline(options).steps);
+    const plain = commandsOf({});
+    for (const option of ["--key-pair", "--data-disk", "--no-npus", "--kind", "--key-user"])
+      expect(plain).not.toContain(option);
+    const server = commandsOf({ keyPair: "ops", dataDisk: ["500:ESSD", "100"], npus: false });
+    expect(server).toContain(
+      "--flavor 'kat1.8xlarge.8' --data-disk '500:ESSD' --data-disk '100' --key-pair 'ops' --no-npus --yes",
+    );
+    expect(server).not.toMatch(/bake rollout [^"]*--key-pair/);
+    const metal = commandsOf({ kind: "bms", keyPair: "ops", keyUser: "u1" });
+    expect(metal.match(/--kind bms --key-pair 'ops' --key-user 'u1' /g)?.length).toBe(7);
+    expect(codeOf(() => examplePipeline({ kind: "lite-server" }))).toMatch(/^BK461 .* want a key pair/);
+    expect(codeOf(() => examplePipeline({ kind: "bms", keyPair: "ops" }))).toMatch(/^BK461 .* and its user/);
+  });
+
+  test("a step by a tag goes on with the rollout of its own build and image, whatever else lies in the checkout", () => {
+    const step = examplePipeline().steps.find((each) => "key" in each && each.key === "rollout-2cards");
+    const text = step !== undefined && "commands" in step ? String(step.commands) : "";
+    expect(text).toContain(`rollout=build-"$$BUILDKITE_BUILD_NUMBER"-'hU3vK2xq0Y'`);
+    expect(text).toContain("bake rollout run --profile '2cards' --rollout \"$$rollout\" --image");
+    expect(text).not.toContain("--resume");
   });
 
   test("waves: one node, then the others; the next only after the last soaked", () => {

@@ -9,12 +9,15 @@ import {
   isGone,
   listPolicies,
   mostAtOnce,
+  showConfiguration,
   showGroup,
   switchPolicies,
   updateGroup,
 } from "../../huaweicloud/scaling-group.ts";
 import { listGroups, type ListedMember, listMembers } from "../../huaweicloud/scaling.ts";
-import type { ScalingGroup, SeenMember } from "../ports.ts";
+import { holdServer, listNodes, releaseServer } from "../../huaweicloud/nodes.ts";
+import type { Mover, ScalingGroup, SeenMember } from "../ports.ts";
+import { seenNode } from "./seen-node.ts";
 
 const states: Readonly<Record<string, SeenMember["state"]>> = {
   INSERVICE: "in service",
@@ -57,6 +60,22 @@ export const findGroup = async (cloud: Cloud, wanted: string): Promise<string> =
     only === undefined ? `There are: ${groups.map(({ name }) => name).join(", ") || "none"}.` : "Name one by its ID.",
   );
 };
+
+/** What a rollout holds the members of a group by: they are servers of ECS, and never get another system. */
+export const makeMemberMover = (cloud: Cloud): Mover => ({
+  kind: "as",
+  look: async () => (await listNodes(cloud)).map((node) => seenNode(node, "as", undefined)),
+  hold: (node, rollout) => holdServer(cloud, node, rollout),
+  release: (node, rollout) => releaseServer(cloud, node, rollout),
+  change: async (node) => {
+    throw new Error(`${node} is a member of an AS group`);
+  },
+  changeState: async () => ({ state: "unknown" }),
+});
+
+/** The image of a configuration. @throws CloudError */
+export const imageOfConfiguration = async (cloud: Cloud, id: string): Promise<string> =>
+  (await showConfiguration(cloud, id)).imageRef;
 
 /** @param group Its ID. */
 export const makeScalingGroup = (
