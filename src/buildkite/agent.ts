@@ -56,18 +56,18 @@ export const restAgents = z.array(
 const agentFields =
   "id uuid name hostname metaData connectedAt createdAt connectionState isRunningJob paused job { ... on JobTypeCommand { url } }";
 
-export const agentsQuery = `query Agents($organization: ID!, $queues: [ID!]) {
+export const agentsQuery = `query Agents($organization: ID!) {
   organization(slug: $organization) {
-    agents(first: ${graphqlPage}, clusterQueue: $queues) {
+    agents(first: ${graphqlPage}) {
       pageInfo { hasNextPage endCursor }
       edges { node { ${agentFields} } }
     }
   }
 }`;
 
-export const pausedQuery = `query Paused($organization: ID!, $after: String, $queues: [ID!]) {
+export const pausedQuery = `query Paused($organization: ID!, $after: String) {
   organization(slug: $organization) {
-    agents(first: ${graphqlPage}, after: $after, paused: true, clusterQueue: $queues) {
+    agents(first: ${graphqlPage}, after: $after, paused: true) {
       pageInfo { hasNextPage endCursor }
       edges { node { uuid } }
     }

@@ -26,11 +26,6 @@ export interface BuildkiteAgents {
   readonly clockSkew: () => number | undefined;
 }
 
-export interface AgentsOptions {
-  /** Keys of the queues that matter: agents of others are left out where clusters tell them apart. Default all. */
-  readonly queues?: readonly string[];
-}
-
 /**
  * A client for one organisation; its requests go one after the other.
  * @throws BakeError BK441 for a token that no header can carry.
@@ -39,17 +34,16 @@ export const makeAgents = (
   http: Http,
   host: Pick<Host, "now" | "sleep" | "random" | "signal" | "progress">,
   settings: BuildkiteSettings,
-  { queues = [] }: AgentsOptions = {},
 ): BuildkiteAgents => {
   const api = makeApi(http, host, settings);
-  const reach = makeReach(api, host.progress, settings.organization, queues);
+  const reach = makeReach(api, host.progress, settings.organization);
   const nodes = new Map<string, string>();
   return {
     look: makeLook(reach, host.now, nodes),
     stop: makeStop(reach, nodes),
     pausedQueues: async () => {
       const paused = (await reach.queues()).filter((queue) => queue.dispatch_paused === true).map(({ key }) => key);
-      return [...new Set(paused)].filter((key) => queues.length === 0 || queues.includes(key));
+      return [...new Set(paused)];
     },
     clockSkew: api.clockSkew,
   };

@@ -17,7 +17,7 @@ import {
   saysGone,
 } from "./agent.ts";
 import { buildkiteVariables } from "./endpoints.ts";
-import type { Queue, Reach } from "./reach.ts";
+import type { Reach } from "./reach.ts";
 
 /** Agents that one query asks for by their slugs. */
 const batch = 100;
@@ -44,17 +44,13 @@ const requireData = (
   return data;
 };
 
-const narrowed = (queues: readonly Queue[]): object =>
-  queues.length === 0 ? {} : { queues: queues.map(({ graphql_id: id }) => id) };
-
 /** A page with all agents; undefined when there are more than fit. */
 const onePage = async (
   { api, organization }: Reach,
-  queues: readonly Queue[],
   cost: number,
   nodes: Map<string, string>,
 ): Promise<Agent[] | undefined> => {
-  const answer = await api.graphql(agentsQuery, { organization, ...narrowed(queues) }, cost);
+  const answer = await api.graphql(agentsQuery, { organization }, cost);
   const { organization: found } = readAs(agentConnection, requireData(organization, answer), "agents");
   if (found === null || found.agents.pageInfo.hasNextPage) return undefined;
   return found.agents.edges.flatMap((edge): Agent[] => {
@@ -65,10 +61,10 @@ const onePage = async (
   });
 };
 
-const pausedOf = async ({ api, organization }: Reach, queues: readonly Queue[]): Promise<ReadonlySet<string>> => {
+const pausedOf = async ({ api, organization }: Reach): Promise<ReadonlySet<string>> => {
   const paused = new Set<string>();
   for (let after: string | undefined; ; ) {
-    const variables = { organization, ...(after !== undefined && { after }), ...narrowed(queues) };
+    const variables = { organization, ...(after !== undefined && { after }) };
     const answer = await api.graphql(pausedQuery, variables, pausedCost);
     const { organization: found } = readAs(pausedConnection, requireData(organization, answer), "paused agents");
     for (const edge of found?.agents.edges ?? []) if (edge?.node) paused.add(edge.node.uuid);
@@ -111,27 +107,21 @@ export const makeLook = (reach: Reach, now: () => number, nodes: Map<string, str
   let few = true;
   let paused: ReadonlySet<string> | undefined;
 
-  const byRest = async (queues: readonly Queue[], whoIsPaused: ReadonlySet<string>) => {
+  const byRest = async (whoIsPaused: ReadonlySet<string>) => {
     const found = new Map<string, Agent>();
-    let count = 0;
-    const lists = queues.length === 0 ? [{}] : queues.map(({ id }) => ({ cluster_queue_id: id }));
-    for (const query of lists) {
-      const list = await pages(["agents"], restAgents, "read_agents", query);
-      count += list.count;
-      for (const agent of list.all) {
-        nodes.set(agent.id, agent.graphql_id);
-        if (isThere(agent.connection_state)) found.set(agent.id, fromRest(agent, whoIsPaused.has(agent.id)));
-      }
+    const { all, count } = await pages(["agents"], restAgents, "read_agents");
+    for (const agent of all) {
+      nodes.set(agent.id, agent.graphql_id);
+      if (isThere(agent.connection_state)) found.set(agent.id, fromRest(agent, whoIsPaused.has(agent.id)));
     }
     return { found, count };
   };
 
   return async () => {
-    const queues = await reach.narrowTo();
     // As many as last time, and as many of them with a job; before the first look nobody knows.
     const cost = known.length * 2 + 4;
     if (few && api.points.room(now()) >= cost + keptForStops) {
-      const all = await byGraphql(() => onePage(reach, queues, cost, nodes));
+      const all = await byGraphql(() => onePage(reach, cost, nodes));
       if (all !== undefined) {
         known = all;
         return all;
@@ -139,14 +129,14 @@ export const makeLook = (reach: Reach, now: () => number, nodes: Map<string, str
     }
     // Short of points, the last answer has to do: who waits for the next five minutes sees nothing at all.
     if (paused === undefined || api.points.room(now()) >= pausedCost) {
-      paused = (await byGraphql(() => pausedOf(reach, queues))) ?? new Set<string>();
+      paused = (await byGraphql(() => pausedOf(reach))) ?? new Set<string>();
     }
-    const { found, count } = await byRest(queues, paused);
+    const { found, count } = await byRest(paused);
     const missed = known.filter(({ id }) => !found.has(id)).map(({ id }) => id);
     if (missed.length > 0 && count > 1) {
       const affordable = api.points.room(now()) >= missed.length * 2 + keptForStops;
       const there = affordable ? await byGraphql(() => stillThere(reach, missed)) : undefined;
-      for (const agent of there ?? (await byRest(queues, paused)).found.values())
+      for (const agent of there ?? (await byRest(paused)).found.values())
         if (!found.has(agent.id)) found.set(agent.id, agent);
     }
     known = [...found.values()];

@@ -1,6 +1,5 @@
 /** What all questions about one organisation share: its API, whether GraphQL works, pages, queues. */
 import * as z from "zod";
-import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import { type Api, type Answer, NoGraphql, readBody } from "./api.ts";
 
@@ -14,7 +13,7 @@ const queueList = z.array(
   z.object({ id: z.string(), graphql_id: z.string(), key: z.string(), dispatch_paused: z.boolean().nullish() }),
 );
 
-export type Queue = z.infer<typeof queueList>[number];
+type Queue = z.infer<typeof queueList>[number];
 
 export interface Reach {
   readonly api: Api;
@@ -28,27 +27,15 @@ export interface Reach {
     scope: "read_agents" | "read_clusters",
     query?: Readonly<Record<string, string>>,
   ) => Promise<{ readonly all: readonly T[]; readonly count: number }>;
-  /** Queues of all clusters. Once some are wanted and found, those of the clusters that have them. */
+  /** Queues of all clusters. */
   readonly queues: () => Promise<readonly Queue[]>;
-  /**
-   * Queues that a list is narrowed to: none when not all of the wanted ones belong to clusters, or the token may not see those. Asked
-   * once.
-   */
-  readonly narrowTo: () => Promise<readonly Queue[]>;
 }
 
 const hasNext = ({ headers }: Answer): boolean => /;\s*rel="?next"?/i.test(headers["link"] ?? "");
 
-/** @param wanted Keys of queues; none: all. */
-export const makeReach = (
-  api: Api,
-  progress: Host["progress"],
-  organization: string,
-  wanted: readonly string[],
-): Reach => {
+export const makeReach = (api: Api, progress: Host["progress"], organization: string): Reach => {
   let graphqlWorks = true;
   let clusters: readonly string[] | undefined;
-  let chosen: readonly Queue[] | undefined;
 
   const pages: Reach["pages"] = async (path, shape, scope, query = {}) => {
     const all = [];
@@ -63,14 +50,11 @@ export const makeReach = (
 
   const queues: Reach["queues"] = async () => {
     clusters ??= (await pages(["clusters"], clusterList, "read_clusters")).all.map(({ id }) => id);
-    const found: { cluster: string; queues: readonly Queue[] }[] = [];
+    const found: Queue[] = [];
     for (const cluster of clusters) {
-      const { all } = await pages(["clusters", cluster, "queues"], queueList, "read_clusters");
-      found.push({ cluster, queues: all });
+      found.push(...(await pages(["clusters", cluster, "queues"], queueList, "read_clusters")).all);
     }
-    const matching = found.filter((each) => each.queues.some(({ key }) => wanted.includes(key)));
-    if (matching.length > 0) clusters = matching.map(({ cluster }) => cluster);
-    return found.flatMap((each) => each.queues);
+    return found;
   };
 
   return {
@@ -90,20 +74,6 @@ export const makeReach = (
         );
         return undefined;
       }
-    },
-    narrowTo: async () => {
-      if (wanted.length === 0) return [];
-      if (chosen === undefined) {
-        let found: readonly Queue[] = [];
-        try {
-          found = (await queues()).filter(({ key }) => wanted.includes(key));
-        } catch (error) {
-          // All agents are the answer too, only a longer one.
-          if (!(error instanceof BakeError && error.code === "BK442")) throw error;
-        }
-        chosen = wanted.every((key) => found.some((queue) => queue.key === key)) ? found : [];
-      }
-      return chosen;
     },
   };
 };

@@ -1,5 +1,5 @@
 /** The client of bake at the emulator, with a clock that waiting moves. */
-import { makeAgents, type AgentsOptions, type BuildkiteAgents } from "../../src/buildkite/client.ts";
+import { makeAgents, type BuildkiteAgents } from "../../src/buildkite/client.ts";
 import { buildkiteSettings } from "../../src/buildkite/endpoints.ts";
 import { makeHttp } from "../../src/store/http.ts";
 import type { BuildkiteEmulator } from "./emulator.ts";
@@ -14,7 +14,7 @@ interface TestAgents {
 
 export const agentsOf = (
   emulator: BuildkiteEmulator,
-  { env = {}, ...options }: AgentsOptions & { readonly env?: Readonly<Record<string, string>> } = {},
+  { env = {} }: { readonly env?: Readonly<Record<string, string>> } = {},
 ): TestAgents => {
   const waits: number[] = [];
   const notes: string[] = [];
@@ -31,7 +31,6 @@ export const agentsOf = (
       progress: { note: (line) => void notes.push(line), step: (_, __, work) => work(() => undefined) },
     },
     buildkiteSettings({ ...emulator.env, ...env }),
-    options,
   );
   return { agents, waits, notes };
 };

@@ -187,16 +187,11 @@ export const startBuildkite = async (
     };
   };
 
-  const inQueue = (agent: EmulatedAgent, id: string): boolean =>
-    world.queues.some((queue) => (queue.id === id || queue.node === id) && queue.key === agent.queue);
-
   const rest = (route: string, id: string, url: URL, body: unknown): Given => {
     switch (route) {
       case "GET agents": {
-        const queue = url.searchParams.get("cluster_queue_id");
-        const agents = world.there().filter((agent) => queue === null || inQueue(agent, queue));
         // Those of the page alone are written out.
-        const page = pageOf(url, agents);
+        const page = pageOf(url, world.there());
         return { ...page, body: (page.body as EmulatedAgent[]).map(restAgent) };
       }
       case "GET agents/{id}": {
@@ -272,18 +267,11 @@ export const startBuildkite = async (
     readonly first?: number;
     readonly after?: string;
     readonly paused?: boolean;
-    readonly clusterQueue?: readonly string[];
   }
 
-  const agentsByGraphql = ({ first = 500, after, paused, clusterQueue }: AgentsArguments): object => {
+  const agentsByGraphql = ({ first = 500, after, paused }: AgentsArguments): object => {
     if (first > 500) throw new GraphQLError("first must be 500 or less");
-    const agents = world
-      .there()
-      .filter(
-        (agent) =>
-          (paused === undefined || world.isPaused(agent) === paused) &&
-          (clusterQueue === undefined || clusterQueue.some((id) => inQueue(agent, id))),
-      );
+    const agents = world.there().filter((agent) => paused === undefined || world.isPaused(agent) === paused);
     const from = after === undefined ? 0 : agents.findIndex(({ id }) => id === after) + 1;
     const some = agents.slice(from, from + first);
     return {

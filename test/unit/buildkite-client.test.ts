@@ -137,18 +137,6 @@ describe("look", () => {
     expect((await errorOf(agents.look())).code).toBe("BK444");
   });
 
-  test("queues narrow the list down, where clusters know them", async () => {
-    const mine = fleet(2);
-    buildkite.connect({ name: "other", queue: "default" });
-    buildkite.connect({ name: "in no cluster" });
-    expect((await agentsOf(buildkite, { queues: ["ascend"] }).agents.look()).map(({ id }) => id)).toEqual(mine);
-    expect(await agentsOf(buildkite, { queues: ["ascend", "nowhere"] }).agents.look()).toHaveLength(10);
-    buildkite.forbid("GraphQL");
-    expect((await agentsOf(buildkite, { queues: ["ascend"] }).agents.look()).map(({ id }) => id)).toEqual(mine);
-    buildkite.forbid("read_clusters");
-    expect(await agentsOf(buildkite, { queues: ["ascend"] }).agents.look()).toHaveLength(10);
-  });
-
   test("a pause expires", async () => {
     const [id = ""] = fleet(1);
     buildkite.world.pause(id);
@@ -297,7 +285,7 @@ describe("stop", () => {
 });
 
 describe("queues", () => {
-  test("those that a person paused, of all clusters or of the wanted queues", async () => {
+  test("those that a person paused, of all clusters", async () => {
     for (let at = 0; at < 130; at++) buildkite.world.addQueue(`queue-${at}`);
     const paused = buildkite.world.addQueue("ascend", "second");
     const { agents } = agentsOf(buildkite);
@@ -305,11 +293,6 @@ describe("queues", () => {
     paused.paused = true;
     buildkite.world.queues.slice(129, 130).forEach((queue) => (queue.paused = true));
     expect(await agents.pausedQueues()).toEqual(["queue-129", "ascend"]);
-    const narrow = agentsOf(buildkite, { queues: ["ascend"] }).agents;
-    expect(await narrow.pausedQueues()).toEqual(["ascend"]);
-    buildkite.calls.length = 0;
-    expect(await narrow.pausedQueues()).toEqual(["ascend"]);
-    expect(buildkite.calls).toEqual(["GET clusters/{id}/queues"]);
   });
 
   test("the scope that is missing is named", async () => {
