@@ -84,7 +84,7 @@ test("check: a wrong profile means that nothing was checked", () => {
   writeFileSync(join(folder, "p.yaml"), "agents: { spawn: four }\n");
   const { status, stdout, stderr } = bake("check", "--profile", "p.yaml", "--host", "root@127.0.0.1:1", "--json");
   expect(status).toBe(2);
-  expect(stdout).toBe("");
+  expect(JSON.parse(stdout)).toMatchObject({ ok: false, diagnostics: [{ file: "p.yaml", line: 1, path: "agents.spawn" }] });
   expect(stderr).toContain("--> p.yaml:1:18");
 });
 
@@ -180,7 +180,7 @@ test("check: an image for other processors than the profile is refused before an
 test("check: a host that nobody can reach, a bundle that cannot be written and an image that is not there exit 2", () => {
   const unreachable = bake("check", "--profile", "2cards", "--host", "root@127.0.0.1:1", "--json");
   expect(unreachable.status).toBe(2);
-  expect(unreachable.stdout).toBe("");
+  expect(JSON.parse(unreachable.stdout)).toMatchObject({ ok: false, failure: { code: "BK511" } });
   expect(unreachable.stderr).toContain("error[BK511]: root@127.0.0.1:1 cannot be reached by ssh");
   const bundle = bake("check", "--profile", "2cards", "--host", "root@127.0.0.1:1", "--bundle", "no/such/b.tar.gz");
   expect(bundle.status).toBe(2);
