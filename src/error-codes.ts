@@ -613,7 +613,11 @@ export const errorCodes = {
   },
   BK713: {
     title: "an AS group that cannot be rolled out now",
-    text: "It is paused, or adds or removes members. Nothing was changed.",
+    text: "It is paused, or adds or removes members, or has some in standby. Nothing was changed.",
+  },
+  BK714: {
+    title: "a rollout of that ID is one to another image",
+    text: "An ID goes on with what it began; another image is another rollout.",
   },
 } as const satisfies Readonly<Record<`BK${number}`, Meaning>>;
 

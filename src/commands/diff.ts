@@ -1,4 +1,5 @@
 /** `bake diff A B`: what changes on the node between two locks, two profiles or two images. */
+import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
@@ -65,7 +66,12 @@ const profileSide = async (asked: string): Promise<Side | undefined> => {
     files: new Map(
       files
         .filter(({ path }) => path.startsWith("node/"))
-        .map(({ path, content }) => [path.slice("node".length), content.replace(header, "")]),
+        .map(({ path, content, encoding }) => [
+          path.slice("node".length),
+          encoding === undefined
+            ? content.replace(header, "")
+            : `no text, sha256 ${createHash("sha256").update(content, encoding).digest("hex")}\n`,
+        ]),
     ),
   };
 };

@@ -19,13 +19,18 @@ export interface NodeReadiness {
 
 /**
  * Waits for the agents of a node, within `rollout.readyTimeout`.
- * @param waits Whether to ask Buildkite at all.
+ * @param waits Whether to ask Buildkite at all. `since`: when this server was begun to be made.
  * @throws the signal's reason.
  */
 export const nodeReadiness = async (
   host: Host,
   { agents: { spawn }, rollout: { readyTimeout, interval } }: Profile,
-  { name, bakeId, waits }: { readonly name: string; readonly bakeId: string; readonly waits: boolean },
+  {
+    name,
+    bakeId,
+    waits,
+    since,
+  }: { readonly name: string; readonly bakeId: string; readonly waits: boolean; readonly since?: number },
 ): Promise<NodeReadiness> => {
   const howToSee = `It takes jobs when its agents are connected: in Buildkite they are on the host ${name}, tagged bake-id=${bakeId}.`;
   if (!waits) return { isReady: undefined, text: howToSee };
@@ -35,7 +40,14 @@ export const nodeReadiness = async (
       waitUntilReady(
         agents,
         host,
-        { hostname: name, bakeId, agents: spawn, limit: readyTimeout * 1000, interval: interval * 1000 },
+        {
+          hostname: name,
+          bakeId,
+          agents: spawn,
+          limit: readyTimeout * 1000,
+          interval: interval * 1000,
+          ...(since !== undefined && { since }),
+        },
         update,
       ),
     );

@@ -124,12 +124,13 @@ const run = async (host: Host, options: CreateOptions): Promise<Told | undefined
   const byAgency = "csms" in asked.profile.secrets.agentToken;
   const wanted = wantedServer(options, chosen, target, { profileTag, byAgency });
   const about = { name: wanted.name, image: wanted.image, bakeId: chosen.image.bakeId, region: target.region };
-  const told = async (what: string, object: object): Promise<Told> => {
+  const told = async (what: string, object: object, since?: number): Promise<Told> => {
     const waits = options.yes === true && options.wait;
     const readiness = await nodeReadiness(host, asked.profile, {
       name: wanted.name,
       bakeId: chosen.image.bakeId,
       waits,
+      ...(since !== undefined && { since }),
     });
     return {
       text: `${what}\n${readiness.text}`,
@@ -165,10 +166,11 @@ const run = async (host: Host, options: CreateOptions): Promise<Told | undefined
       object: { ...about, made: false, server: { ...wanted, userDataSize: size } },
     };
   }
+  const began = host.now();
   const id = await host.progress.step("ecs-create", `the cloud makes ${wanted.name}`, () =>
     createServer(cloud, host, wanted, encoded),
   );
-  return told(`${wanted.name} was made: server ${id}\n${shown}`, { made: true, id });
+  return told(`${wanted.name} was made: server ${id}\n${shown}`, { made: true, id }, began);
 };
 
 /** `bake ecs create`. @returns the exit code. */

@@ -66,7 +66,7 @@ export const lock = async (options: LockOptions, named: readonly string[] | unde
     });
     if (options.json === true) {
       const [only] = told;
-      if (named?.length !== 1) printJson({ ok: code === 0, profiles: told });
+      if (named?.length !== 1 && (code === 0 || told.length > 0)) printJson({ ok: code === 0, profiles: told });
       else if (only !== undefined) printJson(only);
     }
     return code;

@@ -97,7 +97,8 @@ export const render = async (options: RenderOptions, named: readonly string[] | 
         return reportFailure(error);
       }
     });
-    if (options.json === true) process.stdout.write(`${JSON.stringify({ ok: code === 0, rendered: told }, null, 2)}\n`);
+    if (options.json === true && (code === 0 || told.length > 0))
+      process.stdout.write(`${JSON.stringify({ ok: code === 0, rendered: told }, null, 2)}\n`);
     return code;
   } catch (error) {
     return reportFailure(error);

@@ -286,6 +286,20 @@ export const run = (options: RunOptions): Promise<number> =>
     if (resumed !== undefined) return resume(context, options, resumed === true ? undefined : resumed);
     if (back !== undefined) return goBack(context, options, back === true ? undefined : back);
     const before = rollout === undefined ? undefined : await readBefore(requireId(rollout));
+    if (before !== undefined) {
+      const { nodes, already, group } = before.state.begun;
+      const wanted = await imageOf(context, image ?? "");
+      const other = [...nodes, ...already, ...(group === undefined ? [] : [group])].find(
+        ({ to: each }) => each !== wanted,
+      );
+      if (other !== undefined) {
+        throw new BakeError(
+          "BK714",
+          `the rollout ${before.id} was begun to the image ${other.to}, not to ${wanted}`,
+          "Take another ID.",
+        );
+      }
+    }
     if (before?.state.status === "done") {
       print(options, formatEnd(before.id, before.state), rolloutObject(before.id, before.state, false));
       return 0;

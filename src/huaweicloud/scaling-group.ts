@@ -49,8 +49,10 @@ export const isGone = (error: unknown): boolean => error instanceof CloudError &
 const [pause, longest] = [10_000, 20 * 60_000];
 
 /** @throws BakeError BK457 when it is busy for too long. */
-const whenFree = async <T>(host: Waiting, group: string, work: () => Promise<T>): Promise<T> => {
-  for (const until = host.now() + longest; ; ) {
+const longestOfRemoval = 60_000;
+
+const whenFree = async <T>(host: Waiting, group: string, work: () => Promise<T>, most = longest): Promise<T> => {
+  for (const until = host.now() + most; ; ) {
     try {
       return await work();
     } catch (error) {
@@ -58,7 +60,7 @@ const whenFree = async <T>(host: Waiting, group: string, work: () => Promise<T>)
       if (host.now() + pause > until) {
         throw new BakeError(
           "BK457",
-          `the AS group ${group} has been busy for ${longest / 60_000} minutes: ${error.message}`,
+          `the AS group ${group} has been busy for ${most / 60_000} min: ${error.message}`,
           "Look into its scaling actions in the console; a policy may fire again and again.",
         );
       }
@@ -104,8 +106,12 @@ export const actOnMembers = async (
       action,
       ...(action === "REMOVE" && { instance_delete: "yes" }),
     };
-    await whenFree(host, id, () =>
-      cloud.call("actOnScalingMembers", { parameters: { scaling_group_id: id }, body, answer: z.unknown() }),
+    await whenFree(
+      host,
+      id,
+      () => cloud.call("actOnScalingMembers", { parameters: { scaling_group_id: id }, body, answer: z.unknown() }),
+      // That they run no job was seen before this; it is looked at anew before the next try.
+      action === "REMOVE" ? longestOfRemoval : longest,
     );
   }
 };
@@ -155,7 +161,15 @@ export const configureLike = async (
   });
   // The name that is asked for may stand anywhere in another's.
   const there = found.find((each) => each.scaling_configuration_name === name);
-  if (there !== undefined) return there.scaling_configuration_id;
+  if (there !== undefined) {
+    const { imageRef } = await showConfiguration(cloud, there.scaling_configuration_id);
+    if (imageRef === system.image) return there.scaling_configuration_id;
+    throw new BakeError(
+      "BK713",
+      `the AS configuration ${name} is there already, with the image ${imageRef}`,
+      "Take another ID for the rollout, or remove that configuration.",
+    );
+  }
   const before = await showConfiguration(cloud, like);
   const made = await cloud.call("createScalingConfiguration", {
     body: { scaling_configuration_name: name, instance_config: withSystem(before, system) },

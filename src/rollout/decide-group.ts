@@ -107,6 +107,13 @@ const stepWave = (context: Context, records: readonly NodeRecord[]): Decision =>
       return gateStep(now, "group", step.why);
     case "drain":
       return drain(context, step.members);
+    case "remove": {
+      // One that was asked for is not asked for again: what became of it, its own step finds out.
+      const members = step.members.filter((id) => state.nodes.get(id)?.state !== "changing");
+      return members.length > 0
+        ? groupCall({ do: "remove", members })
+        : waiting(state, now, "AS has settled what becomes of the old members");
+    }
     case "wait": {
       const limit = (state.settings.changeTimeout + state.settings.readyTimeout) * 1000;
       if (waits === undefined || now - waits.at < limit) return waiting(state, now, step.until);
@@ -148,9 +155,9 @@ const finish = ({ state, look, now, group, facts }: Context, isDone: boolean): D
   }
   if (!givesUp && step.do !== "done" && step.do !== "stop" && step.do !== "drain" && step.do !== "wait")
     return groupCall(step);
-  const held = facts.members.filter(
-    ({ id }) =>
-      look.nodes.get(id)?.heldBy === state.begun.rollout && (state.nodes.get(id)?.troubles ?? 0) < mostTroubles,
+  // Also of one that a person took out of the group.
+  const held = [...look.nodes.values()].filter(
+    ({ id, heldBy }) => heldBy === state.begun.rollout && (state.nodes.get(id)?.troubles ?? 0) < mostTroubles,
   );
   if (held.length > 0) {
     const actions = held.map(({ id }): Action => ({ call: "release", node: id }));

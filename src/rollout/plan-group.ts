@@ -34,6 +34,9 @@ export const groupRefusals = ({ looked: { seen }, before }: WantedGroup): BakeEr
   if (before.image === "")
     return refuse("has a configuration that names no image", "Give it one that does, by its image's ID.");
   if (seen.isPaused) return refuse("is paused: it makes no members", "Enable it in the console of AS.");
+  // Whether AS counts them among the members that it is to have is not known (docs/rollout.md).
+  if (seen.members.some(({ state }) => state === "standby"))
+    return refuse("has members in standby", "Take them back into service, or out of the group.");
   return seen.isScaling
     ? refuse(
         "adds or removes members right now",

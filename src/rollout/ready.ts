@@ -12,6 +12,8 @@ interface Awaited {
   /** Milliseconds that they may take, and between two looks. */
   readonly limit: number;
   readonly interval: number;
+  /** By this machine's clock, when it was begun to be made: agents from before are those of another server of that name. */
+  readonly since?: number;
 }
 
 export interface Readiness {
@@ -26,18 +28,19 @@ export interface Readiness {
  * @throws the signal's reason; BakeError BK441 when Buildkite refuses the token. Other failures of Buildkite's are waited for.
  */
 export const waitUntilReady = async (
-  agents: Pick<Agents, "look">,
+  agents: Pick<Agents, "look" | "clockSkew">,
   host: Pick<Host, "now" | "sleep" | "signal">,
-  { hostname, bakeId, agents: wanted, limit, interval }: Awaited,
+  { hostname, bakeId, agents: wanted, limit, interval, since }: Awaited,
   show: (text: string) => void,
 ): Promise<Readiness> => {
   for (const started = host.now(); ; ) {
     let text: string;
     try {
       const look = lookOf(host.now(), [], await agents.look());
-      const back = agentsBack(look, hostname, bakeId, undefined);
+      const after = since === undefined ? undefined : since + (agents.clockSkew() ?? 0);
+      const back = agentsBack(look, hostname, bakeId, after);
       const others = agentsOf(look, hostname).length - back;
-      text = `${back} of ${wanted} agents are connected${others > 0 ? `, ${others} with another bake id or stopping` : ""}`;
+      text = `${back} of ${wanted} agents are connected${others > 0 ? `, ${others} with another bake id, from before, or stopping` : ""}`;
       if (back >= wanted) return { isReady: true, text };
     } catch (error) {
       if (!(error instanceof BakeError) || error.code === "BK441") throw error;

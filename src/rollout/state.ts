@@ -271,7 +271,7 @@ export const apply = (state: RolloutState, event: RolloutEvent): void => {
       if (state.group !== undefined) state.group.waits = { at: event.at, until: event.until };
       return;
     case "aside":
-      if (state.group !== undefined) state.group.aside = event.members;
+      if (state.group !== undefined) state.group.aside = [...new Set([...state.group.aside, ...event.members])];
       return;
     case "wave":
       if (state.group !== undefined) state.group.waits = undefined;

@@ -113,7 +113,11 @@ const nodeRefusals = ({ nodes, rollout, back, look, self, begunAt, group }: Plan
   const others = new Map(
     nodes
       .map(({ seen }) => seen.heldBy)
-      .filter((holder): holder is string => holder !== undefined && holder !== rollout && holder !== back)
+      // What a group was before, its journal alone knows: without it even the same rollout cannot begin again.
+      .filter(
+        (holder): holder is string =>
+          holder !== undefined && (holder !== rollout || group !== undefined) && holder !== back,
+      )
       .map((holder) => [holder, begunAt?.(holder)]),
   );
   refuse(

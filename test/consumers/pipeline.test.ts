@@ -125,44 +125,51 @@ needs("buildkite-agent").test("the shell calls bake as it is meant, for hostile 
         ...["bake", "ecs", "create", "--profile", value, "--image", "IMAGE", "--name", `bake-canary-p${at}-77`],
         ...["--flavor", "a\\$b 'c'", "--yes"],
       ],
-      ["bake", "rollout", "run", "--profile", value, "--image", "IMAGE", "--to", `tag=${value}`, "--yes"],
+      [
+        ...["bake", "rollout", "run", "--profile", value, "--rollout", `build-77-${one.bakeId.slice(0, 10)}`],
+        ...["--image", "IMAGE", "--to", `tag=${value}`, "--yes"],
+      ],
       ["bake", "catalog", "promote", "IMAGE", "--profile", value, "--verified", "--yes"],
     ]),
   );
 });
 
-needs("buildkite-agent").test("the bake hands over the image of its record; a rollout that was begun goes on", () => {
-  const made = uploaded(examplePipeline());
-  expect(run(commandOf(made, "bake-2cards")).status).not.toBe(0);
-  mkdirSync(join(folder, "out/2cards-huaweicloud"), { recursive: true });
-  writeFileSync(
-    join(folder, "out/2cards-huaweicloud/image.json"),
-    `${JSON.stringify({ bakeId: "x", imageId: "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0", sourceImage: "y" }, null, 2)}\n`,
-  );
-  expect(run(commandOf(made, "bake-2cards"))).toEqual({
-    status: 0,
-    calls: [
-      ["bake", "image", "--profile", "2cards", "--target", "huaweicloud", "--frozen-lockfile"],
-      ["buildkite-agent", "meta-data", "set", "bake-image-2cards", "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"],
-    ],
-  });
-  mkdirSync(join(folder, "out/rollouts/r1"), { recursive: true });
-  writeFileSync(join(folder, "out/rollouts/r1/journal.jsonl"), "{}\n");
-  expect(run(commandOf(made, "rollout-2cards")).calls.at(-1)).toEqual([
-    "bake",
-    "rollout",
-    "run",
-    "--profile",
-    "2cards",
-    "--resume",
-    "--yes",
-  ]);
-  expect(run(commandOf(made, "soak-8cards-wave-2")).calls.slice(1)).toEqual([
-    ["sleep", "600"],
-    ["bake", "rollout", "node", "npu-0005", "--profile", "8cards", "--image", "IMAGE", "--yes"],
-    ["bake", "rollout", "node", "npu-0006", "--profile", "8cards", "--image", "IMAGE", "--yes"],
-  ]);
-});
+needs("buildkite-agent").test(
+  "the bake hands over the image of its record; a rollout goes on with its own journal alone",
+  () => {
+    const made = uploaded(examplePipeline());
+    expect(run(commandOf(made, "bake-2cards")).status).not.toBe(0);
+    mkdirSync(join(folder, "out/2cards-huaweicloud"), { recursive: true });
+    writeFileSync(
+      join(folder, "out/2cards-huaweicloud/image.json"),
+      `${JSON.stringify({ bakeId: "x", imageId: "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0", sourceImage: "y" }, null, 2)}\n`,
+    );
+    expect(run(commandOf(made, "bake-2cards"))).toEqual({
+      status: 0,
+      calls: [
+        ["bake", "image", "--profile", "2cards", "--target", "huaweicloud", "--frozen-lockfile"],
+        ["buildkite-agent", "meta-data", "set", "bake-image-2cards", "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"],
+      ],
+    });
+    const [{ bakeId } = { bakeId: "" }] = exampleProfiles;
+    const rollout = `build-77-${bakeId.slice(0, 10)}`;
+    expect(run(commandOf(made, "rollout-2cards")).calls.slice(1)).toEqual([
+      [
+        ...["buildkite-agent", "artifact", "download", `out/rollouts/${rollout}/journal.jsonl`, "."],
+        ...["--step", "rollout-2cards", "--include-retried-jobs"],
+      ],
+      [
+        ...["bake", "rollout", "run", "--profile", "2cards", "--rollout", rollout],
+        ...["--image", "IMAGE", "--to", "bake-profile=2cards", "--yes"],
+      ],
+    ]);
+    expect(run(commandOf(made, "soak-8cards-wave-2")).calls.slice(1)).toEqual([
+      ["sleep", "600"],
+      ["bake", "rollout", "node", "npu-0005", "--profile", "8cards", "--image", "IMAGE", "--yes"],
+      ["bake", "rollout", "node", "npu-0006", "--profile", "8cards", "--image", "IMAGE", "--yes"],
+    ]);
+  },
+);
 
 test("nobody's YAML reader sees anything else", () => {
   for (const pipeline of pipelines)

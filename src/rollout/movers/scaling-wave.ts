@@ -88,6 +88,8 @@ export const nextStep = (wave: ScalingWave, seen: SeenGroup, facts: WaveFacts): 
     return leaving ? { do: "wait", until: "the old members have gone" } : { do: "done" };
   }
   if (seen.isPaused) return { do: "stop", why: `the AS group ${seen.name} is paused: somebody did that` };
+  if (seen.members.some(({ state }) => state === "standby"))
+    return { do: "stop", why: `the AS group ${seen.name} has members in standby: somebody did that` };
   // A policy that fires takes members away, or adds some, while they are counted.
   const on = facts.policies.filter(({ isOn }) => isOn).map(({ id }) => id);
   if (on.length > 0) return { do: "switch policies", policies: on, on: false };
