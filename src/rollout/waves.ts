@@ -110,16 +110,10 @@ const nodeRefusals = ({ nodes, rollout, back, look, self, begunAt, group }: Plan
     ({ name, group: of }) => `${name}: ${of?.name ?? "its group is not known"}`,
     "Roll out the group, by its name or ID alone: --to GROUP. Its members are replaced by new ones.",
   );
-  const others = new Map(
-    nodes
-      .map(({ seen }) => seen.heldBy)
-      // What a group was before, its journal alone knows: without it even the same rollout cannot begin again.
-      .filter(
-        (holder): holder is string =>
-          holder !== undefined && (holder !== rollout || group !== undefined) && holder !== back,
-      )
-      .map((holder) => [holder, begunAt?.(holder)]),
-  );
+  // What a group was before, its journal alone knows: without it even the same rollout cannot begin again.
+  const passed = new Set([undefined, back, ...(group === undefined ? [rollout] : [])]);
+  const holders = nodes.flatMap(({ seen: { heldBy } }) => (heldBy === undefined || passed.has(heldBy) ? [] : [heldBy]));
+  const others = new Map(holders.map((holder) => [holder, begunAt?.(holder)]));
   refuse(
     "BK703",
     ({ seen }) => seen.heldBy !== undefined && others.has(seen.heldBy),
