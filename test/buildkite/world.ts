@@ -15,7 +15,7 @@ export interface EmulatedAgent {
   readonly hostname: string | null;
   readonly tags: readonly string[];
   readonly queue: string | undefined;
-  readonly connectedAt: number;
+  connectedAt: number;
   state: "connected" | "stopping" | "stopped" | "disconnected" | "lost";
   job: EmulatedJob | undefined;
   pausedUntil: number | undefined;
