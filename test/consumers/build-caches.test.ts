@@ -48,7 +48,8 @@ const startBuilder = async (name: string): Promise<Builder> => {
     toolPath("buildkitd"),
     [
       ...["--config", "/dev/null", "--root", join(home, "root"), "--addr", address],
-      ...["--oci-worker-snapshotter=native", "--containerd-worker=false"],
+      // Its default is one place for the machine: two of them at once would meet there.
+      ...["--otel-socket-path", join(home, "otel"), "--oci-worker-snapshotter=native", "--containerd-worker=false"],
     ],
     {
       env: { PATH: `${toolPath("docker")}/usr/sbin:${process.env["PATH"] ?? ""}`, HOME: home },

@@ -313,7 +313,7 @@ seq $(((used + free) * 62 / 100 - used)) | xargs touch`);
         file,
         [
           ...[...words, toolPath("buildkitd"), "--root", `${disk}/builder`, "--addr", socket],
-          ...["--oci-worker-snapshotter=native", "--containerd-worker=false"],
+          ...["--otel-socket-path", at("otel"), "--oci-worker-snapshotter=native", "--containerd-worker=false"],
         ],
         { env: env(), stdio: ["ignore", "ignore", "pipe"] },
       );

@@ -184,7 +184,7 @@ needs("root", "docker", "buildkitd", "buildctl", "docker-registry").describe("bu
       toolPath("buildkitd"),
       [
         ...["--config", config, "--root", join(folder, "buildkit"), "--addr", socket],
-        ...["--oci-worker-snapshotter=native", "--containerd-worker=false"],
+        ...["--otel-socket-path", join(folder, "otel"), "--oci-worker-snapshotter=native", "--containerd-worker=false"],
       ],
       {
         env: { PATH: `${tree}/usr/sbin:${tree}/usr/bin:${process.env["PATH"] ?? ""}`, HOME: folder },
