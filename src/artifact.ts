@@ -146,7 +146,8 @@ export interface LockedFile {
 }
 
 /** The digest of a text as registries write it. */
-export const ociDigest = (text: string): string => `sha256:${createHash("sha256").update(text).digest("hex")}`;
+export const ociDigest = (content: string | Uint8Array): string =>
+  `sha256:${createHash("sha256").update(content).digest("hex")}`;
 
 const hex = (digestOfBlob: string): string => digestOfBlob.slice("sha256:".length);
 

@@ -21,6 +21,7 @@ import { nodeReadiness } from "./ecs-ready.ts";
 import { endOf, makeHost } from "./host.ts";
 import { makeUserData, requireHostName } from "./node-user-data.ts";
 import { readAsked } from "./planned.ts";
+import { printJson } from "./print-json.ts";
 
 export interface CreateOptions {
   readonly profile: string;
@@ -179,7 +180,8 @@ export const create = async (options: CreateOptions): Promise<number> => {
   try {
     const told = await run(host, options);
     if (told === undefined) return 2;
-    process.stdout.write(options.json === true ? `${JSON.stringify(told.object, null, 2)}\n` : `${told.text}\n`);
+    if (options.json === true) printJson(told.object);
+    else process.stdout.write(`${told.text}\n`);
     return told.isLate === true ? 1 : 0;
   } catch (error) {
     return endOf(host, error);

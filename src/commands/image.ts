@@ -21,6 +21,7 @@ import { type Asked, type LockMaker, outFolder, planAsked, type Planned, readAsk
 import { imagePage, keepRecord, nodeOfImage, recordBefore, writeReport } from "./report-file.ts";
 import { secretsHere } from "./secrets-here.ts";
 import { exitCodeOf, formatImageReport, formatReport, imageResults, paintFor, reportObject } from "./report.ts";
+import { printJson } from "./print-json.ts";
 
 type Print = (text: string) => void;
 
@@ -83,7 +84,7 @@ export const image = async (options: ImageOptions, version: string): Promise<num
     const baked = await bake(options, real, version, (text) => void messages.write(`${text}\n`));
     if (baked === undefined) return 1;
     const { exitCode, object } = baked;
-    if (options.json === true) process.stdout.write(`${JSON.stringify({ ok: exitCode === 0, ...object }, null, 2)}\n`);
+    if (options.json === true) printJson({ ok: exitCode === 0, ...object });
     return exitCode;
   } catch (error) {
     return endOf(real.host, error);

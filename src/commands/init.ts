@@ -18,6 +18,7 @@ import { printDiagnostics, reportFailure } from "./profile-file.ts";
 import { answersFrom, type InitOptions } from "./init-answers.ts";
 import { openPrompt } from "./questions.ts";
 import { currentProcess } from "../host/process-identity.ts";
+import { printJson } from "./print-json.ts";
 
 /** What the host has. @throws BakeError BK511–BK516 */
 const readFrom = async (destination: string): Promise<HostReading> => {
@@ -160,11 +161,10 @@ export const init = async (name: string, options: InitOptions): Promise<number> 
     const beside = (await writeSchema())
       ? "with profile.schema.json beside it for editors"
       : "profile.schema.json beside it is not bake's and was left";
-    process.stdout.write(
-      options.json === true
-        ? `${JSON.stringify({ ok: true, profile: name, file, warnings: [...reading.warnings, ...warnings], notes: [...reading.notes, ...notes] }, null, 2)}\n`
-        : `${file}: written, ${beside}\nnext: bake validate ${name} --explain\n`,
-    );
+    if (options.json === true) {
+      const told = { warnings: [...reading.warnings, ...warnings], notes: [...reading.notes, ...notes] };
+      printJson({ ok: true, profile: name, file, ...told });
+    } else process.stdout.write(`${file}: written, ${beside}\nnext: bake validate ${name} --explain\n`);
     return 0;
   } catch (error) {
     if (error instanceof Error && error.name === "AbortError") {

@@ -29,6 +29,7 @@ import { reportStaleness } from "./planned.ts";
 import { forEachProfile, namesOf } from "./profiles.ts";
 import { rules } from "./rules.ts";
 import { printDiagnostics, type ProfileFile, readProfileFile, reportFailure, requireProfile } from "./profile-file.ts";
+import { printJson } from "./print-json.ts";
 
 export interface LockOptions {
   /** Names to ask for anew, or all. */
@@ -39,8 +40,6 @@ export interface LockOptions {
 }
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
-
-const printJson = (value: object): void => print(JSON.stringify(value, null, 2));
 
 /**
  * `bake lock`, or one of its questions: `--check`, `--outdated`.

@@ -12,6 +12,7 @@ import { shownHunks } from "./hunks.ts";
 import { outFolder, reportReview, reportStaleness } from "./planned.ts";
 import { readProfileFile, reportFailure, requireProfile } from "./profile-file.ts";
 import { forEachProfile, namesOf } from "./profiles.ts";
+import { printJson } from "./print-json.ts";
 
 export interface RenderOptions {
   readonly check?: boolean;
@@ -97,8 +98,7 @@ export const render = async (options: RenderOptions, named: readonly string[] | 
         return reportFailure(error);
       }
     });
-    if (options.json === true && (code === 0 || told.length > 0))
-      process.stdout.write(`${JSON.stringify({ ok: code === 0, rendered: told }, null, 2)}\n`);
+    if (options.json === true && (code === 0 || told.length > 0)) printJson({ ok: code === 0, rendered: told });
     return code;
   } catch (error) {
     return reportFailure(error);

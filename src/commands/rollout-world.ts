@@ -15,7 +15,7 @@ import { makeLiteServerMover } from "../rollout/movers/lite-server.ts";
 import { makeMemberMover, makeScalingGroup } from "../rollout/movers/scaling.ts";
 import type { Mover, SeenNode } from "../rollout/ports.ts";
 import { type KnownImage, lookAround, type World } from "../rollout/run.ts";
-import { type Look, lookOf } from "../rollout/look.ts";
+import type { Look } from "../rollout/look.ts";
 import type { RolloutState } from "../rollout/state.ts";
 import type { Self } from "../rollout/waves.ts";
 import { makeHttp } from "../store/http.ts";
@@ -143,10 +143,7 @@ export const groupMeant = async (
   );
 };
 
-export const look = async ({ world, host }: Pick<RolloutContext, "world" | "host">): Promise<Look> => {
-  const { at, nodes, agents, group } = await lookAround(world, host);
-  return lookOf(at, nodes, agents, group);
-};
+export const look = ({ world, host }: Pick<RolloutContext, "world" | "host">): Promise<Look> => lookAround(world, host);
 
 /** The image that a user means. @throws BakeError BK430 */
 export const imageOf = async ({ cloud, file }: RolloutContext, wanted: string): Promise<string> =>

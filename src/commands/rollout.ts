@@ -14,7 +14,7 @@ import {
   stepIdOf,
 } from "../rollout/journal.ts";
 import type { RolloutEvent } from "../rollout/journal-events.ts";
-import type { Look, LookedGroup } from "../rollout/look.ts";
+import type { Look } from "../rollout/look.ts";
 import { imageOfConfiguration } from "../rollout/movers/scaling.ts";
 import { groupNow, replaceable, type WantedGroup } from "../rollout/plan-group.ts";
 import { fold, hasFailed, type RolloutState } from "../rollout/state.ts";
@@ -94,36 +94,15 @@ const commonOf = async (
 
 const freshId = ({ now }: Pick<Host, "now">): string => newId(now(), randomName(3));
 
-/** The AS group of a context, and its members that can be replaced. */
-const lookAtGroup = async (context: RolloutContext): Promise<{ seen: Look; group: LookedGroup; image: string }> => {
-  const seen = await look(context);
-  if (seen.group === undefined) throw new Error("a group that was not looked at");
-  const image = await imageOfConfiguration(context.cloud, seen.group.seen.configuration);
-  return { seen, group: seen.group, image };
-};
-
-/** @param context Of the group. */
-const planGroupForward = async (
-  context: RolloutContext,
-  { image: to, ...asked }: Asked & { readonly image: string },
-  rollout: string,
-): Promise<Planned | undefined> => {
-  const { seen, group, image } = await lookAtGroup(context);
-  const nodes = replaceable(group).flatMap(({ id }) => {
-    const node = seen.nodes.get(id);
-    return node === undefined ? [] : [{ seen: node, to }];
-  });
-  const begun = await beganAt(nodes.flatMap((node) => node.seen.heldBy ?? []));
-  const found = planned({
-    ...(await commonOf(context, asked)),
-    rollout,
-    nodes,
-    look: seen,
-    begunAt: (id) => begun.get(id),
-    group: { looked: group, to, before: groupNow(group, image) },
-  });
-  return found === undefined ? undefined : { context, found };
-};
+/** The AS group that was looked at, if there is one, on its way to an image. */
+const groupTo = async (
+  { cloud }: RolloutContext,
+  { group: looked }: Look,
+  to: string,
+): Promise<WantedGroup | undefined> =>
+  looked === undefined
+    ? undefined
+    : { looked, to, before: groupNow(looked, await imageOfConfiguration(cloud, looked.seen.configuration)) };
 
 /** A plan, and what it is run in. */
 interface Planned {
@@ -132,23 +111,27 @@ interface Planned {
 }
 
 const planForward = async (
-  context: RolloutContext,
+  opened: RolloutContext,
   { image, to, ...asked }: Asked & { readonly image: string; readonly to: string },
-  rollout = freshId(context.host),
+  rollout = freshId(opened.host),
 ): Promise<Planned | undefined> => {
-  const wanted = await imageOf(context, image);
-  const seen = await look(context);
-  const group = await groupMeant(context, seen, to);
-  if (group !== undefined) return planGroupForward(withGroup(context, group), { ...asked, image: wanted }, rollout);
-  const nodes = nodesOf(seen, to).map((node) => ({ seen: node, to: wanted }));
-  const holders = nodes.flatMap((node) => node.seen.heldBy ?? []);
-  const begun = await beganAt(holders);
+  const wanted = await imageOf(opened, image);
+  const all = await look(opened);
+  const meant = await groupMeant(opened, all, to);
+  const context = meant === undefined ? opened : withGroup(opened, meant);
+  const seen = meant === undefined ? all : await look(context);
+  const group = await groupTo(context, seen, wanted);
+  const going =
+    group === undefined ? nodesOf(seen, to) : replaceable(group.looked).flatMap(({ id }) => seen.nodes.get(id) ?? []);
+  const nodes = going.map((node) => ({ seen: node, to: wanted }));
+  const begun = await beganAt(going.flatMap((node) => node.heldBy ?? []));
   const found = planned({
     ...(await commonOf(context, asked)),
     rollout,
     nodes,
     look: seen,
     begunAt: (id) => begun.get(id),
+    ...(group !== undefined && { group }),
   });
   return found === undefined ? undefined : { context, found };
 };
@@ -210,15 +193,15 @@ const beginPlanned = async (
 const groupBack = async (
   context: RolloutContext,
   { begun, status, nodes }: RolloutState,
-  { group: looked }: Look,
+  seen: Look,
 ): Promise<WantedGroup | undefined> => {
-  if (begun.group === undefined || looked === undefined) return undefined;
-  const { configuration, image: to, ...before } = begun.group.before;
-  const { image } = await lookAtGroup(context);
-  const now = groupNow(looked, image);
+  if (begun.group === undefined) return undefined;
+  const { configuration, image, ...before } = begun.group.before;
+  const now = await groupTo(context, seen, image);
+  if (now === undefined) return undefined;
   // One that failed or was ended has left more members than there were.
   const isPutBack = status === "done" && ![...nodes.values()].some(hasFailed);
-  return { looked, to, configuration, before: isPutBack ? now : { ...now, ...before } };
+  return { ...now, configuration, before: isPutBack ? now.before : { ...now.before, ...before } };
 };
 
 /** Goes back from a rollout. @returns the exit code. */

@@ -11,11 +11,10 @@ import { isStale } from "../host/process-identity.ts";
 import { readTemporary } from "../store/part.ts";
 import { sha256File, type Store } from "../store/store.ts";
 import { endOf, makeHost, storeOf } from "./host.ts";
+import { printJson } from "./print-json.ts";
 import { readProfileFile } from "./profile-file.ts";
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
-
-const printJson = (object: object): void => print(JSON.stringify(object, null, 2));
 
 interface StoredFile {
   readonly path: string;

@@ -8,6 +8,7 @@ import { makeUserData, type NodeOptions, requireHostName } from "./node-user-dat
 import { readAsked } from "./planned.ts";
 import { reportFailure } from "./profile-file.ts";
 import { randomName } from "../host/random-name.ts";
+import { printJson } from "./print-json.ts";
 
 export interface UserDataOptions extends NodeOptions {
   readonly profile: string;
@@ -95,7 +96,7 @@ export const userData = async (options: UserDataOptions): Promise<number> => {
     if (options.json === true) {
       const { output, format, node } = options;
       const about = { output, format, ...(node !== undefined && { node }), plain, compressed, limit: userDataLimit };
-      process.stdout.write(`${JSON.stringify({ ok: true, ...about, holdsSecrets, warnings }, null, 2)}\n`);
+      printJson({ ok: true, ...about, holdsSecrets, warnings });
       return 0;
     }
     say(

@@ -1,6 +1,10 @@
 /** Bytes in a GiB. Sizes of disks and memory are in binary units. */
 export const gib = 2 ** 30;
 
+/** `187.0 MiB`, `12.3 GiB`: of what lies on a disk. */
+export const formatBinary = (bytes: number): string =>
+  bytes < gib ? `${(bytes / 2 ** 20).toFixed(1)} MiB` : `${(bytes / gib).toFixed(1)} GiB`;
+
 /** `812 B`, `26.1 MB`, `1.20 GB`: decimal units, as hosts of releases show them. */
 export const formatBytes = (bytes: number): string => {
   const size = Math.abs(bytes);

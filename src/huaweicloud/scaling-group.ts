@@ -48,9 +48,10 @@ export const isGone = (error: unknown): boolean => error instanceof CloudError &
 /** Milliseconds between two tries, and until a busy group counts as stuck. */
 const [pause, longest] = [10_000, 20 * 60_000];
 
-/** @throws BakeError BK457 when it is busy for too long. */
+/** Milliseconds: that a member runs no job was seen before its removal, and has to be looked at anew. */
 const longestOfRemoval = 60_000;
 
+/** @throws BakeError BK457 when it is busy for `most` milliseconds. */
 const whenFree = async <T>(host: Waiting, group: string, work: () => Promise<T>, most = longest): Promise<T> => {
   for (const until = host.now() + most; ; ) {
     try {
@@ -110,7 +111,6 @@ export const actOnMembers = async (
       host,
       id,
       () => cloud.call("actOnScalingMembers", { parameters: { scaling_group_id: id }, body, answer: z.unknown() }),
-      // That they run no job was seen before this; it is looked at anew before the next try.
       action === "REMOVE" ? longestOfRemoval : longest,
     );
   }

@@ -1,5 +1,5 @@
 /** What a rollout over an AS group does next: from its state and a look to events and calls. Pure. */
-import { beginWave, type Decision, failureGate, gateStep, merged } from "./decide.ts";
+import { beginWave, type Decision, failureGate, gateStep, merged, stuckGate } from "./decide.ts";
 import type { GroupCall, PlannedGroup, RolloutEvent } from "./journal-events.ts";
 import { groupFacts, type GroupFacts } from "./group-facts.ts";
 import { stepMember } from "./group-member.ts";
@@ -21,7 +21,7 @@ const waiting = ({ group }: RolloutState, now: number, until: string): Decision 
   group?.waits === undefined ? { events: [{ event: "waits", at: now, until }], actions: [] } : idle;
 
 const failed = (records: readonly NodeRecord[], now: number, why: string): RolloutEvent[] =>
-  records.flatMap((record) => [...to(record, now, "not-ready", why).events]);
+  records.flatMap((record) => to(record, now, "not-ready", why).events);
 
 /** A configuration's name has no dots; an ID of a rollout may have some. */
 const configurationName = ({ begun }: RolloutState): string => `bake-${begun.rollout.replaceAll(".", "-")}`;
@@ -107,13 +107,6 @@ const stepWave = (context: Context, records: readonly NodeRecord[]): Decision =>
       return gateStep(now, "group", step.why);
     case "drain":
       return drain(context, step.members);
-    case "remove": {
-      // One that was asked for is not asked for again: what became of it, its own step finds out.
-      const members = step.members.filter((id) => state.nodes.get(id)?.state !== "changing");
-      return members.length > 0
-        ? groupCall({ do: "remove", members })
-        : waiting(state, now, "AS has settled what becomes of the old members");
-    }
     case "wait": {
       const limit = (state.settings.changeTimeout + state.settings.readyTimeout) * 1000;
       if (waits === undefined || now - waits.at < limit) return waiting(state, now, step.until);
@@ -160,8 +153,8 @@ const finish = ({ state, look, now, group, facts }: Context, isDone: boolean): D
     ({ id, heldBy }) => heldBy === state.begun.rollout && (state.nodes.get(id)?.troubles ?? 0) < mostTroubles,
   );
   if (held.length > 0) {
-    const actions = held.map(({ id }): Action => ({ call: "release", node: id }));
-    return { events: [], actions: actions.filter((action) => action.call !== "release" || facts.isFresh(action.node)) };
+    const fresh = held.filter(({ id }) => facts.isFresh(id));
+    return { events: [], actions: fresh.map(({ id }): Action => ({ call: "release", node: id })) };
   }
   const over = [...state.nodes.values()].filter((record) => isDone && record.state === "ready");
   return {
@@ -190,11 +183,7 @@ const close = (context: Context): Decision => {
   const { state, now } = context;
   const { closing } = state;
   const records = [...state.nodes.values()];
-  if (closing?.kind === "stop" && records.some(isUnderWay))
-    return stepWave(
-      context,
-      records.filter((record) => isUnderWay(record)),
-    );
+  if (closing?.kind === "stop" && records.some(isUnderWay)) return stepWave(context, records.filter(isUnderWay));
   if (records.some((record) => record.state === "changing")) return idle;
   if (closing?.kind !== "gate") return finish(context, false);
   return {
@@ -235,13 +224,10 @@ export const decideGroup = (state: RolloutState, look: Look, now: number): Decis
   const steps = records
     .filter((each) => !hasFailed(each) && each.troubles < mostTroubles)
     .map((each): Step => stepMember(each, { state, look, now, facts }));
-  const stuck = records.find(({ troubles }) => troubles >= mostTroubles);
   const gate =
     failureGate(state) ??
     steps.find((step) => step.gate !== undefined)?.gate ??
-    (stuck === undefined
-      ? undefined
-      : { kind: "api" as const, reason: `calls for ${stuck.plan.name} came to nothing ${stuck.troubles} times` }) ??
+    stuckGate(records.find(({ troubles }) => troubles >= mostTroubles)) ??
     (record.troubles < mostTroubles
       ? undefined
       : { kind: "group" as const, reason: `${group.name}: ${record.trouble ?? "calls came to nothing"}` });

@@ -54,8 +54,19 @@ export const merged = (actions: readonly Action[]): Action[] => {
   return [...others, ...of(false), ...of(true)];
 };
 
+interface Gate {
+  readonly kind: GateKind;
+  readonly reason: string;
+}
+
+/** The gate that a node closes whose calls come to nothing. */
+export const stuckGate = (stuck: NodeRecord | undefined): Gate | undefined =>
+  stuck === undefined
+    ? undefined
+    : { kind: "api", reason: `calls for ${stuck.plan.name} came to nothing ${stuck.troubles} times` };
+
 /** The gate that failures close. */
-export const failureGate = (state: RolloutState): { kind: GateKind; reason: string } | undefined => {
+export const failureGate = (state: RolloutState): Gate | undefined => {
   const failed = [...state.nodes.values()].filter(hasFailed);
   if (failed.length === 0) return undefined;
   if (failed.some(({ plan }) => plan.wave === 0) && state.wave <= 0) {
@@ -204,12 +215,7 @@ export const decide = (state: RolloutState, look: Look, now: number): Decision =
   }
   const events = steps.flatMap((step) => step.events);
   const actions = merged([...steps.flatMap((step) => step.actions), ...releases]);
-  const gate =
-    failureGate(state) ??
-    steps.find((step) => step.gate !== undefined)?.gate ??
-    (stuck === undefined
-      ? undefined
-      : { kind: "api" as const, reason: `calls for ${stuck.plan.name} came to nothing ${stuck.troubles} times` });
+  const gate = failureGate(state) ?? steps.find((step) => step.gate !== undefined)?.gate ?? stuckGate(stuck);
   if (gate !== undefined && state.closing?.kind !== "gate" && state.closing?.kind !== "abandon") {
     return gateStep(now, gate.kind, gate.reason);
   }

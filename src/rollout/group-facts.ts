@@ -16,6 +16,8 @@ export interface GroupFacts {
   readonly ready: ReadonlySet<string>;
   /** Nodes of the plan whose agents have gone. */
   readonly drained: ReadonlySet<string>;
+  /** Of them those whose removal was asked for: what became of it, their own step finds out. */
+  readonly removing: ReadonlySet<string>;
   /** Members that take jobs, from the old image or the new one. */
   readonly usable: number;
   readonly isUsable: (node: Expected) => boolean;
@@ -52,15 +54,16 @@ export const groupFacts = (state: RolloutState, group: PlannedGroup, look: Look)
     const node = expected(id);
     return node !== undefined && !(record !== undefined && isUnderWay(record)) && isUsable(look, node, known);
   };
+  const idsOf = (...states: readonly NodeRecord["state"][]): ReadonlySet<string> =>
+    new Set(records.filter(({ state: at }) => states.includes(at)).map(({ plan }) => plan.id));
   return {
     members,
     all,
     others,
     isNew,
     ready: new Set(members.filter(isReady).map(({ id }) => id)),
-    drained: new Set(
-      records.filter((record) => record.state === "drained" || record.state === "changing").map(({ plan }) => plan.id),
-    ),
+    drained: idsOf("drained", "changing"),
+    removing: idsOf("changing"),
     usable: members.filter(takes).length,
     isUsable: (node) => isUsable(look, node, known),
     wanted: (wave, going) => {

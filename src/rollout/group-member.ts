@@ -6,8 +6,8 @@ import {
   idleFor,
   isTakenOver,
   mostChanges,
+  type Seen,
   type Step,
-  type StepContext,
   stepDraining,
   stepPlanned,
   to,
@@ -16,7 +16,7 @@ import type { NodeRecord } from "./state.ts";
 
 const wait: Step = { events: [], actions: [] };
 
-type Context = Pick<StepContext, "state" | "look" | "now"> & { readonly facts: GroupFacts };
+type Context = Seen & { readonly facts: GroupFacts };
 
 /** What became of a removal. */
 const stepChanging = (record: NodeRecord, { state, look, now, facts }: Context): Step => {
@@ -38,17 +38,13 @@ export const stepMember = (record: NodeRecord, context: Context): Step => {
   if (look.group !== undefined && !facts.all.has(record.plan.id)) return to(record, now, "ready");
   const seen = look.nodes.get(record.plan.id);
   const closing = state.closing?.kind;
-  if (record.state === "planned") {
-    return closing === undefined
-      ? stepPlanned(record, seen, { ...context, mayStop: () => true, bakeIdOf: () => "" })
-      : wait;
-  }
+  if (record.state === "planned") return closing === undefined ? stepPlanned(record, seen, context) : wait;
   const other = seen?.heldBy;
   if (other !== undefined && other !== state.begun.rollout && !isTakenOver(state, other))
     return record.state === "changing" ? stepChanging(record, context) : heldByOther(record, other);
   if (record.state === "changing") return stepChanging(record, context);
   if (closing !== undefined && closing !== "stop") return wait;
-  if (record.state === "draining") return stepDraining(record, { ...context, mayStop: () => true, bakeIdOf: () => "" });
+  if (record.state === "draining") return stepDraining(record, context);
   // One of its agents registered again.
   return record.state === "drained" && agentsOf(look, record.plan.hostname).length > 0
     ? to(record, now, "draining")

@@ -20,11 +20,15 @@ export interface Step {
   readonly gate?: { readonly kind: GateKind; readonly reason: string };
 }
 
-export interface StepContext {
+/** What a step is decided from. */
+export interface Seen {
   readonly state: RolloutState;
   readonly look: Look;
   /** Milliseconds, by the journal's clock. */
   readonly now: number;
+}
+
+interface StepContext extends Seen {
   /** Whether this node's agents may stop now; counts it when they may. */
   readonly mayStop: (record: NodeRecord) => boolean;
   readonly bakeIdOf: (image: string) => string;
@@ -80,11 +84,7 @@ export const heldByOther = (record: NodeRecord, other: string): Step => ({
 
 const shownImage = (seen: SeenNode): string => seen.image ?? "unknown";
 
-export const stepPlanned = (
-  record: NodeRecord,
-  seen: SeenNode | undefined,
-  { state, look, now }: StepContext,
-): Step => {
+export const stepPlanned = (record: NodeRecord, seen: SeenNode | undefined, { state, look, now }: Seen): Step => {
   const { rollout } = state.begun;
   if (seen === undefined) return to(record, now, "change-failed", "the cloud does not list it any more");
   if (seen.heldBy === rollout) return to(record, now, "locked");
@@ -144,7 +144,7 @@ const stepLocked = (record: NodeRecord, seen: SeenNode, context: StepContext): S
   };
 };
 
-export const stepDraining = (record: NodeRecord, { state, look, now }: StepContext): Step => {
+export const stepDraining = (record: NodeRecord, { state, look, now }: Seen): Step => {
   const { settings } = state;
   const agents = agentsOf(look, record.plan.hostname);
   const job = agents.map((agent) => agent.job).find((link) => link !== undefined);

@@ -10,7 +10,7 @@ import type { Outcome, PlannedNode, RolloutEvent } from "./journal-events.ts";
 import { type Look, type LookedGroup, lookOf } from "./look.ts";
 import { performStep } from "./movers/scaling-wave.ts";
 import type { Action } from "./node-step.ts";
-import type { Agents, Mover, ScalingGroup, SeenAgent, SeenNode } from "./ports.ts";
+import type { Agents, Mover, ScalingGroup } from "./ports.ts";
 import { apply, type RolloutState } from "./state.ts";
 
 /** An image as the catalogue has it. */
@@ -64,18 +64,11 @@ const lookAtGroup = async (group: ScalingGroup | undefined): Promise<LookedGroup
   return { seen, policies };
 };
 
-interface Around {
-  readonly at: number;
-  readonly nodes: readonly SeenNode[];
-  readonly agents: readonly SeenAgent[];
-  readonly group: LookedGroup | undefined;
-}
-
 /** All nodes, all agents: one look. */
 export const lookAround = async (
   { movers, agents, group }: Pick<World, "movers" | "agents" | "group">,
   host: Pick<Host, "now">,
-): Promise<Around> => {
+): Promise<Look> => {
   const started = host.now();
   const [nodes, seen, looked] = await Promise.all([
     Promise.all(movers.map((mover) => mover.look())),
@@ -83,7 +76,7 @@ export const lookAround = async (
     lookAtGroup(group),
   ]);
   // The clock's difference is known by the answer.
-  return { at: started + (agents.clockSkew() ?? 0), nodes: nodes.flat(), agents: seen, group: looked };
+  return lookOf(started + (agents.clockSkew() ?? 0), nodes.flat(), seen, looked);
 };
 
 /**
@@ -283,10 +276,7 @@ export const runRollout = async ({ state, append, world, host, stopRequested, sh
     const { kind } = state.closing ?? {};
     if (kind !== "stop" && kind !== "abandon" && (await stopRequested())) await tell({ event: "stopping", at: now() });
     if (state.status === "paused") return;
-    const look = await seeing(async () => {
-      const { at, nodes, agents, group } = await lookAround(world, host);
-      return lookOf(at, nodes, agents, group);
-    });
+    const look = await seeing(() => lookAround(world, host));
     const pausing = look === undefined ? state.settings.interval * 1000 : await follow(look);
     if (fatal !== undefined) {
       await pause(messageOf(fatal));

@@ -1,6 +1,6 @@
 /** A trial's build cache: what an export of BuildKit leaves in a folder, of a step that no build has. Pure. */
-import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
+import { ociDigest } from "../artifact.ts";
 import { toTar } from "../formats/tar.ts";
 import { trialVersions } from "./substitutions.ts";
 
@@ -10,14 +10,12 @@ interface CacheFile {
   readonly content: Buffer;
 }
 
-const digestOf = (content: Buffer | string): string => `sha256:${createHash("sha256").update(content).digest("hex")}`;
-
 /** All files of its folder. */
 export const trialCache = (): CacheFile[] => {
   const folder = `caches/${trialVersions.buildCache}`;
   const files: CacheFile[] = [];
   const blob = (mediaType: string, content: Buffer) => {
-    const digest = digestOf(content);
+    const digest = ociDigest(content);
     files.push({ path: `${folder}/blobs/${digest.replace(":", "/")}`, content });
     return { mediaType, digest, size: content.length };
   };
@@ -25,13 +23,13 @@ export const trialCache = (): CacheFile[] => {
   const tar = Buffer.from(toTar([{ path: "tiny", content: "This is no step of a build: a trial has none.\n" }]));
   const layer = {
     ...blob("application/vnd.oci.image.layer.v1.tar+gzip", gzipSync(tar)),
-    annotations: { "containerd.io/uncompressed": digestOf(tar) },
+    annotations: { "containerd.io/uncompressed": ociDigest(tar) },
   };
   const config = blob(
     "application/vnd.buildkit.cacheconfig.v0",
     json({
       layers: [{ blob: layer.digest, parent: -1 }],
-      records: [{ digest: digestOf("a step of a trial"), layers: [{ layer: 0, createdAt: "2000-01-01T00:00:00Z" }] }],
+      records: [{ digest: ociDigest("a step of a trial"), layers: [{ layer: 0, createdAt: "2000-01-01T00:00:00Z" }] }],
     }),
   );
   const mediaType = "application/vnd.oci.image.index.v1+json";

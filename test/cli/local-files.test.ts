@@ -83,6 +83,15 @@ test("on the command line: explained with its digest, shown when it changed, and
   expect(explained.stdout).toContain("sha256");
   expect((await runBake(["render", "site"], options)).status).toBe(0);
   expect(readFileSync(at("out/site/node/opt/site/tool"))).toEqual(binary);
+  writeFileSync(
+    at("profiles/other.yaml"),
+    `extends: site.yaml\nfiles: [{ from: tool, path: /opt/site/tool, mode: "0755" }]\n`,
+  );
+  writeFileSync(at("profiles/tool"), Buffer.from([...binary].toReversed()));
+  const compared = await runBake(["diff", "site", "other"], options);
+  expect(compared.stdout, compared.stderr).toMatch(
+    /-no text, sha256 [0-9a-f]{64}\n\s*\+no text, sha256 [0-9a-f]{64}$/m,
+  );
   writeFileSync(at("profiles/site/files/tool"), "now a text\n");
   const { status, stdout } = await runBake(["render", "site", "--check"], options);
   expect(status).toBe(1);

@@ -1,6 +1,6 @@
 /** `bake rollout` over an AS group as a user runs it, against the emulated cloud and the emulated Buildkite. */
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
@@ -8,17 +8,19 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { root } from "../../src/host/root.ts";
 import { type BuildkiteEmulator, startBuildkite } from "../buildkite/emulator.ts";
 import { type Emulator, startEmulator } from "../huaweicloud/emulator.ts";
+import { fleetServer, scalingGroup, type ScalingGroup as Group, type Server } from "../huaweicloud/world.ts";
 import {
-  bakedImage,
-  fleetServer,
-  scalingGroup,
-  type ScalingGroup as Group,
-  type Server,
-} from "../huaweicloud/world.ts";
-import { runBake, userIn } from "./run-bake.ts";
+  connect as connectAgents,
+  fresh,
+  imagesOf,
+  old,
+  rollOut,
+  token,
+  twoImages,
+  userOf,
+  writeProfile,
+} from "./fleet.ts";
 
-const old = "aaaaaaaa-0000-4000-8000-000000000001";
-const fresh = "aaaaaaaa-0000-4000-8000-000000000002";
 const size = 4;
 
 let folder = "";
@@ -27,17 +29,7 @@ let buildkite: BuildkiteEmulator;
 let group: Group;
 let isBroken = false;
 
-const connect = ({ name, imageId }: Server): void => {
-  const image = cloud.world.images.find(({ id }) => id === imageId);
-  for (const index of [1, 2]) {
-    buildkite.connect({
-      name: `${name}-${index}`,
-      hostname: name,
-      queue: "ascend",
-      tags: [`bake-id=${image?.tags["bake-id"] ?? ""}`],
-    });
-  }
-};
+const connect = (server: Server): void => connectAgents({ cloud, buildkite }, server);
 
 beforeEach(async () => {
   cloud = await startEmulator();
@@ -45,10 +37,7 @@ beforeEach(async () => {
   isBroken = false;
   const { world } = cloud;
   [world.takes.scale, world.takes.boot] = [300, 200];
-  world.images.push(
-    bakedImage(old, "Old", { tags: { "bake-promoted": "20261112T090000Z" } }),
-    bakedImage(fresh, "New", { tags: { "bake-promoted": "20261120T090000Z" } }),
-  );
+  world.images.push(...twoImages());
   world.onBooted = (server) => {
     if (!isBroken) connect(server);
   };
@@ -60,13 +49,9 @@ beforeEach(async () => {
   world.scalingGroups.push(group);
   world.scalingPolicies.push({ id: "p1", name: "shrink", groupId: "g1", isOn: true, change: -1 });
   folder = mkdtempSync(join(tmpdir(), "bake-rollout-group-"));
-  writeFileSync(
-    join(folder, "2cards.yaml"),
-    `extends: ${JSON.stringify(join(root, "test/golden/cloud/profile.yaml"))}
-agents: { queue: ascend, spawn: 2, cards: 4 }
-secrets: { agentToken: { env: AGENT_TOKEN } }
-rollout: { wave: 3, minHealthy: 100%, canarySoak: 1, soak: 0, interval: 1, readyTimeout: 10, changeTimeout: 10 }
-`,
+  writeProfile(
+    folder,
+    "wave: 3, minHealthy: 100%, canarySoak: 1, soak: 0, interval: 1, readyTimeout: 10, changeTimeout: 10",
   );
 });
 afterEach(async () => {
@@ -75,11 +60,10 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const token = "not-a-real-agent-token-for-tests";
-const user = () => userIn(folder, { AGENT_TOKEN: token, ...cloud.env, ...buildkite.env });
-const bake = (...args: readonly string[]) => runBake(["rollout", ...args], user());
+const user = () => userOf(folder, { cloud, buildkite });
+const bake = (...args: readonly string[]) => rollOut(user(), ...args);
 const ask = ["--profile", "2cards.yaml"] as const;
-const images = (): string[] => cloud.world.servers.map(({ imageId }) => (imageId === old ? "old" : "new"));
+const images = (): string[] => imagesOf(cloud);
 const changed = (): string[] => cloud.calls.filter((call) => /^(?:AS|ECS) (?:PUT|POST)/.test(call));
 const asBefore = { min: size, max: size, desired: size };
 

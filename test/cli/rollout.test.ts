@@ -1,17 +1,25 @@
 /** `bake rollout` as a user runs it, against the emulated cloud and the emulated Buildkite: ten nodes, one that fails, and back. */
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { root } from "../../src/host/root.ts";
 import { type BuildkiteEmulator, startBuildkite } from "../buildkite/emulator.ts";
-import { runBake, userIn } from "./run-bake.ts";
+import {
+  connect as connectAgents,
+  fresh,
+  imagesOf,
+  old,
+  rollOut,
+  token,
+  twoImages,
+  userOf,
+  writeProfile,
+} from "./fleet.ts";
 import { type Emulator, startEmulator } from "../huaweicloud/emulator.ts";
-import { bakedImage, fleetServer, type Server } from "../huaweicloud/world.ts";
+import { fleetServer, type Server } from "../huaweicloud/world.ts";
 
-const old = "aaaaaaaa-0000-4000-8000-000000000001";
-const fresh = "aaaaaaaa-0000-4000-8000-000000000002";
 const count = 10;
 
 let folder = "";
@@ -20,27 +28,10 @@ let buildkite: BuildkiteEmulator;
 /** Nodes whose agents do not come back. */
 const broken = new Set<string>();
 
-const connect = ({ name, imageId }: Server): void => {
-  const image = cloud.world.images.find(({ id }) => id === imageId);
-  for (const index of [1, 2]) {
-    buildkite.connect({
-      name: `${name}-${index}`,
-      hostname: name,
-      queue: "ascend",
-      tags: [`bake-id=${image?.tags["bake-id"] ?? ""}`],
-    });
-  }
-};
+const connect = (server: Server): void => connectAgents({ cloud, buildkite }, server);
 
 const profile = (minHealthy: number): void =>
-  writeFileSync(
-    join(folder, "2cards.yaml"),
-    `extends: ${JSON.stringify(join(root, "test/golden/cloud/profile.yaml"))}
-agents: { queue: ascend, spawn: 2, cards: 4 }
-secrets: { agentToken: { env: AGENT_TOKEN } }
-rollout: { wave: 5, minHealthy: ${minHealthy}, canarySoak: 1, soak: 0, interval: 1, readyTimeout: 10 }
-`,
-  );
+  writeProfile(folder, `wave: 5, minHealthy: ${minHealthy}, canarySoak: 1, soak: 0, interval: 1, readyTimeout: 10`);
 
 beforeEach(async () => {
   cloud = await startEmulator();
@@ -49,10 +40,7 @@ beforeEach(async () => {
   cloud.world.takes.stop = 200;
   cloud.world.takes.boot = 500;
   cloud.world.quotas.volumes = [0, 1000];
-  cloud.world.images.push(
-    bakedImage(old, "Old", { tags: { "bake-promoted": "20261112T090000Z" } }),
-    bakedImage(fresh, "New", { tags: { "bake-promoted": "20261120T090000Z" } }),
-  );
+  cloud.world.images.push(...twoImages());
   cloud.world.onBooted = (server) => {
     if (!broken.has(server.name)) connect(server);
   };
@@ -71,11 +59,10 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const token = "not-a-real-agent-token-for-tests";
-const user = () => userIn(folder, { AGENT_TOKEN: token, ...cloud.env, ...buildkite.env });
-const bake = (...args: readonly string[]) => runBake(["rollout", ...args], user());
+const user = () => userOf(folder, { cloud, buildkite });
+const bake = (...args: readonly string[]) => rollOut(user(), ...args);
 
-const images = (): string[] => cloud.world.servers.map(({ imageId }) => (imageId === old ? "old" : "new"));
+const images = (): string[] => imagesOf(cloud);
 const journalOf = (): string => {
   const [id = ""] = readdirSync(join(folder, "out/rollouts")).toSorted();
   return readFileSync(join(folder, "out/rollouts", id, "journal.jsonl"), "utf8");
@@ -179,6 +166,12 @@ test("with an ID of its own a rollout is gone on with, and once it is done it is
   expect([again.status, again.stdout, changed().length]).toEqual([
     0,
     expect.stringContaining("build-7-Newxxxxxxx: done"),
+    before,
+  ]);
+  const other = await bake(...own.map((word) => (word === fresh ? old : word)));
+  expect([other.status, other.stderr, changed().length]).toEqual([
+    2,
+    expect.stringMatching(/BK714[^]*build-7-Newxxxxxxx was begun to the image a{8}-0000-4000-8000-0{11}2, not to/),
     before,
   ]);
   expect(images().slice(0, 4)).toEqual(["old", "new", "new", "old"]);

@@ -2,7 +2,7 @@
  * Build caches with those who write and read them: two real buildkitd, of which the second has never built anything. They are
  * locked by bake's resolver, laid by bake-caches as it is rendered, and read from an agent's folder as CI's script does.
  */
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   chmodSync,
@@ -26,14 +26,15 @@ import { planFor } from "../../src/commands/plan.ts";
 import { buildCache } from "../../src/lock/sources/build-cache.ts";
 import { Store } from "../../src/store/store.ts";
 import { substitute } from "../../src/trial/substitutions.ts";
-import { needs, toolPath } from "../needs.ts";
+import { type Buildkitd, startBuildkitd } from "../buildkitd.ts";
+import { needs } from "../needs.ts";
 import { readProfile, render, trialLock } from "../plan-of.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "bake-caches-"));
 const at = (...path: string[]): string => join(folder, ...path);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const started: ChildProcess[] = [];
+const started: Buildkitd[] = [];
 
 interface Builder {
   /** Progress of a build of this context, with these options. */
@@ -41,47 +42,15 @@ interface Builder {
 }
 
 const startBuilder = async (name: string): Promise<Builder> => {
-  const home = at(name);
-  mkdirSync(home);
-  const address = `unix://${join(home, "sock")}`;
-  const child = spawn(
-    toolPath("buildkitd"),
-    [
-      ...["--config", "/dev/null", "--root", join(home, "root"), "--addr", address],
-      // Its default is one place for the machine: two of them at once would meet there.
-      ...["--otel-socket-path", join(home, "otel"), "--oci-worker-snapshotter=native", "--containerd-worker=false"],
-    ],
-    {
-      env: { PATH: `${toolPath("docker")}/usr/sbin:${process.env["PATH"] ?? ""}`, HOME: home },
-      stdio: ["ignore", "ignore", "pipe"],
-    },
-  );
-  started.push(child);
-  let output = "";
-  child.stderr.on("data", (data: Buffer) => (output += data.toString()));
-  const buildctl = async (...words: readonly string[]): Promise<string> => {
-    const { stdout, stderr } = await promisify(execFile)(toolPath("buildctl"), ["--addr", address, ...words], {
-      timeout: 60_000,
-    });
-    return `${stdout}${stderr}`;
+  const buildkitd = await startBuildkitd(at(name));
+  started.push(buildkitd);
+  return {
+    build: (context, ...options) =>
+      buildkitd.buildctl(
+        ...["build", "--progress=plain", "--frontend", "dockerfile.v0", "--local", `context=${context}`],
+        ...["--local", `dockerfile=${context}`, "--output", `type=oci,dest=${at(name, "out.tar")}`, ...options],
+      ),
   };
-  for (let tries = 0; tries < 300 && child.exitCode === null; tries++) {
-    if (
-      await buildctl("debug", "workers").then(
-        () => true,
-        () => false,
-      )
-    )
-      return {
-        build: (context, ...options) =>
-          buildctl(
-            ...["build", "--progress=plain", "--frontend", "dockerfile.v0", "--local", `context=${context}`],
-            ...["--local", `dockerfile=${context}`, "--output", `type=oci,dest=${join(home, "out.tar")}`, ...options],
-          ),
-      };
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  throw new Error(`buildkitd did not start:\n${output}`);
 };
 
 /** A context of two steps. */
@@ -176,12 +145,7 @@ needs("root", "docker", "buildkitd", "buildctl").describe("build caches", () => 
     caches = [await locked("one"), await locked("two")];
   }, 90_000);
   afterAll(async () => {
-    for (const child of started) {
-      if (child.exitCode !== null) continue;
-      const exited = once(child, "exit");
-      child.kill("SIGTERM");
-      await exited;
-    }
+    for (const buildkitd of started) await buildkitd.stop();
   });
 
   it("every agent has the cache, its blobs once on the disk, and a builder that never built finds every step", async () => {

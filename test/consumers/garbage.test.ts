@@ -10,6 +10,7 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { environmentFile } from "../../src/formats/lines.ts";
 import { root } from "../../src/host/root.ts";
+import { type Buildkitd, startBuildkitd } from "../buildkitd.ts";
 import { type DockerDaemon, startDockerDaemon } from "../docker-daemon.ts";
 import { needs, toolPath } from "../needs.ts";
 
@@ -177,6 +178,29 @@ df --output=pcent ${disk} | tail -n 1`);
     expect(collect()).toBe("");
   }, 60_000);
 
+  it("a name that a job gives to another image meanwhile is not taken", async () => {
+    await image("oldest:1", 700);
+    const before = await image("built:1", 600);
+    fill(61);
+    put(
+      "bin/docker",
+      `#!/bin/sh
+if [ "$1 $2 $3" = "image rm oldest:1" ]; then head -c 1000 ${at("layer/file")} | tar -C ${at("layer")} -cf - . | ${toolPath("docker")}/usr/bin/docker import - built:1 >/dev/null; fi
+exec ${toolPath("docker")}/usr/bin/docker "$@"
+`,
+      0o755,
+    );
+    try {
+      limits({ GARBAGE_LOW: "1" });
+      expect(collect()).toContain("image oldest:1, ");
+    } finally {
+      rmSync(at("bin/docker"));
+    }
+    const now = await daemon.docker("image", "inspect", "--format", "{{.Id}}", "built:1");
+    expect(now).not.toBe(before);
+    expect(await imagesLeft()).toContain("built:1");
+  }, 60_000);
+
   it("nearly full: whatever may go goes, what the lock names stays under any name, and it says what stays", async () => {
     const locked = await image("locked:1", 900);
     const nameless = await image("", 900);
@@ -293,8 +317,8 @@ seq $(((used + free) * 62 / 100 - used)) | xargs touch`);
   }, 60_000);
 
   needs("root", "docker", "buildkitd", "buildctl", "buildx").describe("build caches", () => {
-    let buildkitd: ChildProcess | undefined;
-    const socket = `unix://${at("buildkitd.sock")}`;
+    let buildkitd: Buildkitd | undefined;
+    const socket = `unix://${at("buildkitd/sock")}`;
     const build = (name: string, ...more: string[]): string => {
       mkdirSync(at(`context-${name}`), { recursive: true });
       put(`context-${name}/Dockerfile`, `FROM scratch\nCOPY file-${name} /\n`);
@@ -308,27 +332,13 @@ seq $(((used + free) * 62 / 100 - used)) | xargs touch`);
     const blobs = (cache: string): number => Number(shell(`ls ${cache}/blobs/sha256 | wc -l`));
 
     beforeAll(async () => {
-      const [file = "", ...words] = inside;
-      buildkitd = spawn(
-        file,
-        [
-          ...[...words, toolPath("buildkitd"), "--root", `${disk}/builder`, "--addr", socket],
-          ...["--otel-socket-path", at("otel"), "--oci-worker-snapshotter=native", "--containerd-worker=false"],
-        ],
-        { env: env(), stdio: ["ignore", "ignore", "pipe"] },
-      );
-      let output = "";
-      buildkitd.stderr?.on("data", (data: Buffer) => (output += data.toString()));
-      const answers = (): boolean =>
-        spawnSync(toolPath("buildctl"), ["--addr", socket, "debug", "workers"], { stdio: "ignore" }).status === 0;
-      while (buildkitd.exitCode === null && !answers()) await new Promise((resolve) => setTimeout(resolve, 100));
-      expect(buildkitd.exitCode, output).toBeNull();
+      buildkitd = await startBuildkitd(at("buildkitd"), {
+        state: `${disk}/builder`,
+        run: (command) => [...inside, ...command],
+      });
     }, 60_000);
     afterAll(async () => {
-      if (buildkitd === undefined || buildkitd.exitCode !== null) return;
-      const exited = once(buildkitd, "exit");
-      buildkitd.kill("SIGTERM");
-      await exited;
+      await buildkitd?.stop();
     }, 30_000);
 
     it("of an exported cache goes what its index does not name, and a build still hits it", () => {
@@ -364,6 +374,20 @@ echo data >${disk}/docker-cache2/blobs/sha256/${"a".repeat(64)}; touch -d '3 hou
       expect(build("two", `--import-cache type=local,src=${cache}`, `--output type=oci,dest=${at("out.tar")}`)).toMatch(
         /COPY file-two \/\n(#\d+ .*\n)*?#\d+ CACHED\n/,
       );
+      // Whoever lays caches links blobs first, and writes the index last.
+      shell(`mkdir -p ${disk}/.bake/caches; mv ${cache} ${disk}/docker-cache3; cp -r ${disk}/docker-cache3 ${cache}
+echo data >${cache}/blobs/sha256/${"b".repeat(64)}; find ${cache} -exec touch -d '3 hours ago' {} +`);
+      const laid = blobs(cache);
+      expect(
+        shell(`flock ${disk}/.bake/caches/lock ${at("opt/bake/bin/bake-garbage")}; rm ${disk}/.bake/caches/lock`),
+      ).toContain("bake-garbage: bake-caches is at work: build caches are left to the next look\n");
+      expect(blobs(cache)).toBe(laid);
+      // What a link leads to is another's.
+      shell(`rm -rf ${disk}/docker-cache2; mkdir ${disk}/docker-cache2; cp ${cache}/index.json ${disk}/docker-cache2
+mv ${cache}/blobs ${disk}/elsewhere; ln -s ${disk}/elsewhere ${disk}/docker-cache2/blobs; ln -s ${disk}/elsewhere ${cache}/blobs`);
+      expect(collect()).toContain(`bake-garbage: ${disk}/docker-cache2 is left alone: `);
+      expect(blobs(cache)).toBe(laid);
+      shell(`rm -rf ${cache} ${disk}/docker-cache2; mv ${disk}/docker-cache3 ${cache}; rm -rf ${disk}/elsewhere`);
       // An index that is no JSON: a person's, or one that an export is just writing.
       shell(
         `cp ${cache}/index.json ${at("index.json")}; head -c 20 ${at("index.json")} >${cache}/index.json; find ${cache} -exec touch -d '3 hours ago' {} +`,

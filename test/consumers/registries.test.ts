@@ -1,18 +1,17 @@
 /** Mirrors and registries without TLS, as Docker and BuildKit themselves read what bake writes. */
-import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { createServer, type Server } from "node:https";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { planFor } from "../../src/commands/plan.ts";
 import { lockSources } from "../../src/profile/registries.ts";
 import type { Profile } from "../../src/profile/schema.ts";
 import { type DockerDaemon, startDockerDaemon } from "../docker-daemon.ts";
 import { certificatesFor } from "../huaweicloud/certificates.ts";
+import { type Buildkitd, startBuildkitd } from "../buildkitd.ts";
 import { needs, toolPath } from "../needs.ts";
 import { readProfile, render } from "../plan-of.ts";
 import { makeArchive, push, startRegistry, type TestRegistry } from "../registry.ts";
@@ -118,20 +117,14 @@ needs("root", "docker").describe("dockerd", () => {
 
 needs("root", "docker", "buildkitd", "buildctl", "docker-registry").describe("buildkitd", () => {
   let registry: TestRegistry | undefined;
-  let buildkitd: ChildProcess | undefined;
+  let buildkitd: Buildkitd | undefined;
   let tls: Server | undefined;
-  const socket = `unix://${join(folder, "buildkitd.sock")}`;
-  let output = "";
   // No loopback by its name, so that BuildKit asks by https unless it is told otherwise, and reaches the registry all the same.
   let insecure = "";
   let unlisted = "";
 
-  const buildctl = async (...args: string[]): Promise<string> => {
-    const { stdout, stderr } = await promisify(execFile)(toolPath("buildctl"), ["--addr", socket, ...args], {
-      timeout: 60_000,
-    });
-    return `${stdout}${stderr}`;
-  };
+  const buildctl = (...args: string[]): Promise<string> =>
+    buildkitd === undefined ? Promise.reject(new Error("buildkitd was not started")) : buildkitd.buildctl(...args);
   const buildFrom = (image: string): Promise<string> => {
     const context = mkdtempSync(join(folder, "context-"));
     writeFileSync(join(context, "Dockerfile"), `FROM ${image}\n`);
@@ -148,7 +141,6 @@ needs("root", "docker", "buildkitd", "buildctl", "docker-registry").describe("bu
     const archive = makeArchive(join(folder, "image"), { layers: ["one"] });
     for (const path of ["team/image:1.0", "hub/library/small:1.0"]) await push(archive, `${registry.host}/${path}`);
     const config = join(folder, "buildkitd.toml");
-    mkdirSync(join(folder, "buildkit"));
     // The same registry by TLS, signed by the site's own authority.
     const { authority, key, certificate } = certificatesFor(hostname());
     tls = createServer({ key, cert: certificate }, (asked, response) => {
@@ -179,37 +171,10 @@ needs("root", "docker", "buildkitd", "buildctl", "docker-registry").describe("bu
         "/etc/bake/buildkitd.toml",
       ).replaceAll('"/etc/bake/ca.pem"', JSON.stringify(join(folder, "ca.pem"))),
     );
-    const tree = toolPath("docker");
-    buildkitd = spawn(
-      toolPath("buildkitd"),
-      [
-        ...["--config", config, "--root", join(folder, "buildkit"), "--addr", socket],
-        ...["--otel-socket-path", join(folder, "otel"), "--oci-worker-snapshotter=native", "--containerd-worker=false"],
-      ],
-      {
-        env: { PATH: `${tree}/usr/sbin:${tree}/usr/bin:${process.env["PATH"] ?? ""}`, HOME: folder },
-        stdio: ["ignore", "ignore", "pipe"],
-      },
-    );
-    buildkitd.stderr?.on("data", (data: Buffer) => (output += data.toString()));
-    for (let tries = 0; tries < 300 && buildkitd.exitCode === null; tries++) {
-      if (
-        await buildctl("debug", "workers").then(
-          () => true,
-          () => false,
-        )
-      )
-        return;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-    throw new Error(`buildkitd did not start:\n${output}`);
+    buildkitd = await startBuildkitd(join(folder, "buildkitd"), { config });
   }, 90_000);
   afterAll(async () => {
-    if (buildkitd !== undefined && buildkitd.exitCode === null) {
-      const exited = once(buildkitd, "exit");
-      buildkitd.kill("SIGTERM");
-      await exited;
-    }
+    await buildkitd?.stop();
     tls?.close();
     await registry?.stop();
   });

@@ -212,7 +212,7 @@ export const beginGroup = async (
   const looked = around.group;
   if (looked === undefined) throw new Error("no group");
   const to = group.to ?? "new";
-  const nodes = around.nodes.filter(({ id }) => replaceable(looked).some((member) => member.id === id));
+  const nodes = replaceable(looked).flatMap(({ id }) => around.nodes.get(id) ?? []);
   return begin(world, to, {
     settings: settingsOf({ wave: 3, minHealthy: "100%", ...settings }),
     nodes: nodes.map((seen) => ({ seen, to })),

@@ -2,7 +2,6 @@
 import { BakeError } from "../../src/errors.ts";
 import type { RolloutEvent } from "../../src/rollout/journal-events.ts";
 import { lineOf, readLine } from "../../src/rollout/journal-events.ts";
-import { lookOf } from "../../src/rollout/look.ts";
 import { lookAround, runRollout } from "../../src/rollout/run.ts";
 import { fold, type RolloutState } from "../../src/rollout/state.ts";
 import { planRollout, type PlanRequest, type RolloutPlan } from "../../src/rollout/waves.ts";
@@ -16,16 +15,16 @@ export const requestOf = async (
   to: string,
   rest: Partial<PlanRequest> = {},
 ): Promise<PlanRequest> => {
-  const { at, nodes, agents, group } = await lookAround(world.world, world.host);
+  const look = await lookAround(world.world, world.host);
   return {
     rollout: "rollout-1",
     profile: "2cards",
     queue: "ascend",
     settings: settingsOf(),
     stopTimeout: 1500,
-    nodes: nodes.map((seen) => ({ seen, to })),
+    nodes: [...look.nodes.values()].map((seen) => ({ seen, to })),
     spawn: 4,
-    look: lookOf(at, nodes, agents, group),
+    look,
     images: world.images,
     self: { agentId: undefined, agentName: undefined, hostname: "runner" },
     ...rest,

@@ -1,7 +1,6 @@
 /** Rollouts over an AS group in memory: surge, drain, removal; with faults, and killed at every line of the journal. */
 import { describe, expect, test } from "vitest";
 import { groupWayBack } from "../../src/rollout/back.ts";
-import { lookOf } from "../../src/rollout/look.ts";
 import { groupNow } from "../../src/rollout/plan-group.ts";
 import { lookAround } from "../../src/rollout/run.ts";
 import { hasFailed, type RolloutState } from "../../src/rollout/state.ts";
@@ -29,9 +28,9 @@ const held = (world: TestWorld): string[] =>
 
 /** The way back, from where the rollout is. */
 const goBack = async (world: TestWorld, group: GroupInWorld, state: RolloutState): Promise<RolloutState> => {
-  const { at, nodes, agents, group: looked } = await lookAround(world.world, world.host);
+  const look = await lookAround(world.world, world.host);
+  const looked = look.group;
   if (looked === undefined || state.begun.group === undefined) throw new Error("no group");
-  const look = lookOf(at, nodes, agents, looked);
   const { configuration, image: to, ...before } = state.begun.group.before;
   const ways = groupWayBack(state, look, { looked, to });
   for (const { plan } of ways.held) await world.world.movers[0]?.release(plan.id, state.begun.rollout);
@@ -181,6 +180,33 @@ describe("gates and faults", () => {
     expect(group.policies[0]?.isOn).toBe(true);
   });
 
+  test("in two waves a new member is never ready, and two may fail: neither is counted again", async () => {
+    const { world, group } = worldOf(9);
+    group.nextFaults.push({}, {}, { neverBoots: true }, {}, {}, { neverBoots: true });
+    await beginGroup(world, { maxFailed: 2 });
+    const state = await goOn(world);
+    expect([state.status, world.violations]).toEqual(["done", []]);
+    expect(stateOf(state).filter((text) => text.endsWith("not-ready"))).toHaveLength(2);
+    expect(images(group)).toEqual([...all("new", 9), "old", "old"]);
+  });
+
+  test("a member that a person takes out of the group: its tag goes too", async () => {
+    const { world, group } = worldOf(5);
+    await beginGroup(world, { minHealthy: 0 });
+    let taken = "";
+    world.fault = (call) => {
+      const [, member] = group.members;
+      if (call === "group use" && taken === "" && member?.server.heldBy !== undefined) {
+        taken = member.server.name;
+        group.members.splice(1, 1);
+        group.sizes = { min: 4, max: 5, desired: 4 };
+      }
+      return undefined;
+    };
+    const state = await goOn(world);
+    expect([state.status, taken, held(world)], state.closing?.reason).toEqual(["done", "as-002", []]);
+  });
+
   test("ended after a gate: the old configuration and sizes, nothing removed; a member without NPUs of the quota is told", async () => {
     const { world, group } = worldOf(4);
     group.quota = 5;
@@ -302,6 +328,11 @@ describe("gates and faults", () => {
     const [first] = group.members;
     if (first !== undefined) first.server.heldBy = "other";
     await expect(beginGroup(world)).rejects.toBeInstanceOf(BakeError);
+    // By its own ID: what the group was before, the journal knows that is not here.
+    if (first !== undefined) first.server.heldBy = "rollout-1";
+    await expect(beginGroup(world)).rejects.toMatchObject({ code: "BK703" });
+    if (first !== undefined) [first.server.heldBy, first.state] = [undefined, "standby"];
+    await expect(beginGroup(world)).rejects.toMatchObject({ code: "BK713" });
   });
 });
 

@@ -2,7 +2,6 @@
 import { describe, expect, test } from "vitest";
 import type { BakeError } from "../../src/errors.ts";
 import { wayBack } from "../../src/rollout/back.ts";
-import { lookOf } from "../../src/rollout/look.ts";
 import { lookAround } from "../../src/rollout/run.ts";
 import { fold } from "../../src/rollout/state.ts";
 import { planRollout, type PlanRequest, type RolloutPlan } from "../../src/rollout/waves.ts";
@@ -222,8 +221,7 @@ describe("the way back", () => {
     const state = await goOn(world);
     expect(state.status).toBe("paused");
     first(world, 3).faults = {};
-    const { at, nodes, agents } = await lookAround(world.world, world.host);
-    const look = lookOf(at, nodes, agents);
+    const look = await lookAround(world.world, world.host);
     const old = fold(world.journal);
     if (old === undefined) throw new Error("no rollout");
     const back = wayBack(old, look);
@@ -252,10 +250,10 @@ describe("the way back", () => {
     first(world, 2).faults = {};
     first(world, 3).faults = {};
     first(world, 2).agents = [];
-    const { at, nodes, agents } = await lookAround(world.world, world.host);
+    const look = await lookAround(world.world, world.host);
     const old = fold(world.journal);
     if (old === undefined) throw new Error("no rollout");
-    const back = wayBack(old, lookOf(at, nodes, agents));
+    const back = wayBack(old, look);
     await begin(world, "old", { ...back, settings, rollout: "rollout-2", back: "rollout-1" });
     expect((await goOn(world)).status).toBe("done");
     expect(world.violations).toEqual([]);

@@ -52,6 +52,7 @@ test("a wave: another configuration, more members, protected, the old ones remov
   ]);
   const configuration = await group.configure({ image: fresh, userData: "#cloud-config\n" }, "bake-r1");
   expect(await group.configure({ image: fresh, userData: "#cloud-config\n" }, "bake-r1")).toBe(configuration);
+  expect((await failing(group.configure({ image: old, userData: "#cloud-config\n" }, "bake-r1"))).code).toBe("BK713");
   const made = emulator.world.scalingConfigurations.find(({ id }) => id === configuration);
   expect(made).toMatchObject({ imageId: fresh, rest: { key_name: "ops", security_groups: [{ id: "sg" }] } });
   expect(gunzipSync(Buffer.from(String(made?.rest?.["user_data"]), "base64")).toString()).toBe("#cloud-config\n");

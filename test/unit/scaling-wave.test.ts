@@ -58,7 +58,7 @@ const run = async (
     const [seen, policies] = [await group.look(), await group.policies()];
     const step = isOver
       ? lastStep(of.before, seen, policies, of.configuration)
-      : nextStep(of, seen, { policies, ready, drained });
+      : nextStep(of, seen, { policies, ready, drained, removing: new Set() });
     if (step.do === "done" && isLast && !isOver) {
       isOver = true;
       continue;
@@ -137,6 +137,26 @@ test("new members that never take jobs: nothing old is touched; a group that a p
   expect(images()).toEqual({ [old]: size, [fresh]: 12 });
   inWorld.status = "PAUSED";
   expect((await run(wave())).at(-1)).toBe("stop");
+});
+
+test("a removal that was asked for is not asked for again; members in standby stop the wave", async () => {
+  const seen = await group.look();
+  const [first, second] = [fleetServer(1).id, fleetServer(2).id];
+  const before = { sizes: { min: 0, max: size, desired: size }, policies: [], protected: [] };
+  const of = wave({ configuration: "c1", old: [first, second], wanted: 0, before });
+  const members = seen.members.map((member) => ({ ...member, isProtected: !of.old.includes(member.id) }));
+  const asked = (removing: readonly string[], state = members) =>
+    nextStep(
+      of,
+      { ...seen, members: state, sizes: { min: size - 2, max: size, desired: size } },
+      { policies: [], ready: new Set(), drained: new Set(of.old), removing: new Set(removing) },
+    );
+  expect(asked([])).toEqual({ do: "remove", members: [first, second] });
+  expect(asked([first])).toEqual({ do: "remove", members: [second] });
+  expect(asked([first, second])).toEqual({ do: "wait", until: "AS has settled what becomes of the old members" });
+  expect(
+    asked([], [...members.slice(1), ...members.slice(0, 1).map((each) => ({ ...each, state: "standby" as const }))]).do,
+  ).toBe("stop");
 });
 
 test("an answer that is lost: the next step is decided by what there is", async () => {

@@ -5,8 +5,6 @@ import type { Profile } from "../../profile/schema.ts";
 export interface CacheFacts {
   readonly name: string;
   readonly locked?: {
-    /** sha256 of its manifest, as hex. */
-    readonly digest: string;
     readonly blobs: number;
     readonly bytes: number;
   };
@@ -37,7 +35,6 @@ export const cacheFacts = (profile: Profile, locked: readonly Artifact[] | undef
       : {
           name,
           locked: {
-            digest: cache.manifest.digest.slice("sha256:".length),
             blobs: cache.blobs.length + 1,
             bytes: cacheBytes([cache]),
           },

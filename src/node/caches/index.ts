@@ -1,6 +1,6 @@
 /** Build caches: each blob once on the data disk, and in each agent's folder the cache made of them (guide rows G26, G27). */
 import { filesOf } from "../../artifact.ts";
-import { gib } from "../../formats/bytes.ts";
+import { formatBinary } from "../../formats/bytes.ts";
 import { environmentFile, tsv } from "../../formats/lines.ts";
 import { shellWord } from "../../formats/shell.ts";
 import { artifactMirror } from "../artifact-mirror.ts";
@@ -52,13 +52,10 @@ const checksOf = ({ caches, agents }: Facts): Check[] => [
   }),
 ];
 
-const sizeOf = (bytes: number): string =>
-  bytes < gib ? `${(bytes / 2 ** 20).toFixed(1)} MiB` : `${(bytes / gib).toFixed(1)} GiB`;
-
 const consequences = ({ caches, agents }: Facts, bytes: number | undefined): Consequence[] => [
   ...caches.map(({ name, locked }, index) => ({
     what: `build cache ${name}`,
-    value: locked === undefined ? "in the image" : `${sizeOf(locked.bytes)}, ${locked.blobs} blobs, in the image`,
+    value: locked === undefined ? "in the image" : `${formatBinary(locked.bytes)}, ${locked.blobs} blobs, in the image`,
     because: [`caches[${index}]`],
     order: 77,
   })),
@@ -67,7 +64,7 @@ const consequences = ({ caches, agents }: Facts, bytes: number | undefined): Con
     : [
         {
           what: "build caches",
-          value: `${sizeOf(bytes)} on the data disk, once for all agents; in ${agents.each.map(({ dockerCache }) => dockerCache).join(", ")}`,
+          value: `${formatBinary(bytes)} on the data disk, once for all agents; in ${agents.each.map(({ dockerCache }) => dockerCache).join(", ")}`,
           because: ["caches", "agents.spawn"],
           order: 78,
         },

@@ -1,5 +1,5 @@
 /** Models: once each on the data disk, and for each agent a view that its jobs may write to (guide rows G26, G28). */
-import { gib } from "../../formats/bytes.ts";
+import { formatBinary } from "../../formats/bytes.ts";
 import { environmentFile, tsv } from "../../formats/lines.ts";
 import { shellWord } from "../../formats/shell.ts";
 import { hubOf } from "../../profile/schema.ts";
@@ -107,9 +107,6 @@ const checksOf = ({ models, agents }: Facts, isLocked: boolean): Check[] =>
         ),
       ];
 
-const sizeOf = (bytes: number): string =>
-  bytes < gib ? `${(bytes / 2 ** 20).toFixed(1)} MiB` : `${(bytes / gib).toFixed(1)} GiB`;
-
 const wayOf = { image: "in the image", mirror: "from the mirror, at the first boot" } as const;
 
 const consequences = (
@@ -122,7 +119,7 @@ const consequences = (
         ...models.map((model, index) => ({
           what: `model ${model.name}`,
           value: [
-            ...(model.locked === undefined ? [] : [sizeOf(model.locked.bytes), `${model.locked.files} files`]),
+            ...(model.locked === undefined ? [] : [formatBinary(model.locked.bytes), `${model.locked.files} files`]),
             wayOf[model.from],
           ].join(", "),
           because: [`models[${index}]`],
@@ -133,7 +130,7 @@ const consequences = (
           : [
               {
                 what: "models",
-                value: `${sizeOf(bytes.all)} on the data disk, once for all agents; ${sizeOf(bytes.image)} of them in the image`,
+                value: `${formatBinary(bytes.all)} on the data disk, once for all agents; ${formatBinary(bytes.image)} of them in the image`,
                 because: ["models", "agents.spawn"],
                 order: 76,
               },

@@ -31,6 +31,8 @@ export interface WaveFacts {
   readonly ready: ReadonlySet<string>;
   /** Servers whose agents have gone, their jobs ended. */
   readonly drained: ReadonlySet<string>;
+  /** Of them those whose removal was asked for. */
+  readonly removing: ReadonlySet<string>;
 }
 
 /** A call that changes the group as it is. */
@@ -113,7 +115,8 @@ export const nextStep = (wave: ScalingWave, seen: SeenGroup, facts: WaveFacts): 
   const drained = old.filter(({ state }) => state === "in service");
   const kept = drained.filter(({ isProtected }) => isProtected).map(({ id }) => id);
   if (kept.length > 0) return { do: "protect", members: kept, isProtected: false };
-  const going = drained.map(({ id }) => id);
+  // One that was asked for is not asked for again at once.
+  const going = drained.map(({ id }) => id).filter((id) => !facts.removing.has(id));
   return going.length > 0
     ? free(seen, { do: "remove", members: going.slice(0, mostAtOnce) })
     : { do: "wait", until: "AS has settled what becomes of the old members" };
