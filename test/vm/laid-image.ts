@@ -1,6 +1,6 @@
 /** A golden image with some files of another node laid in: another image without another bake. */
 import { execFileSync } from "node:child_process";
-import { rmSync, writeFileSync } from "node:fs";
+import { chmodSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { NodePlan } from "../../src/plan/node-plan.ts";
 import type { Templates } from "../../src/render/templates.ts";
@@ -9,6 +9,8 @@ import { renderTree } from "../../src/render/tree.ts";
 interface FileOfNode {
   readonly path: string;
   readonly content: string;
+  /** Octal. The gate looks at the modes of some. */
+  readonly mode: string;
 }
 
 /**
@@ -22,13 +24,17 @@ export const differingFiles = (
 ): FileOfNode[] => {
   const filesOf = (each: NodePlan): FileOfNode[] => {
     const { nodeFiles, bakeId = "" } = renderTree(each, templates);
-    return nodeFiles.map(({ path, content }) => ({
+    return nodeFiles.map(({ path, content, mode }) => ({
       path,
+      mode,
       content: sameId ? content.replaceAll(bakeId, "<bake id>") : content,
     }));
   };
-  const here = new Map(filesOf(local).map(({ path, content }) => [path, content]));
-  return filesOf(other).filter(({ path, content }) => here.get(path) !== content);
+  const here = new Map(filesOf(local).map((file) => [file.path, file]));
+  return filesOf(other).filter(({ path, content, mode }) => {
+    const same = here.get(path);
+    return same?.content !== content || same.mode !== mode;
+  });
 };
 
 /**
@@ -43,14 +49,23 @@ export const layInto = (golden: string, image: string, files: readonly FileOfNod
   };
   const [largest] = partitiontable.partitions.toSorted((a, b) => b.size - a.size);
   if (largest === undefined) throw new Error(`${golden} has no partition`);
-  const commands = files.flatMap(({ path, content }, index) => {
-    const file = join(folder, `file-${index}`);
-    writeFileSync(file, content, { mode: 0o644 });
+  const fileSystem = `${raw}?offset=${largest.start * 512}`;
+  const local = files.map((_, index) => join(folder, `file-${index}`));
+  const commands = files.flatMap(({ path, content, mode }, index) => {
+    const file = local[index] ?? "";
+    writeFileSync(file, content);
+    // debugfs gives the new file this mode; the umask has no say here.
+    chmodSync(file, Number.parseInt(mode, 8));
     return [`rm ${path}`, `write ${file} ${path}`];
   });
   const script = join(folder, "debugfs");
   writeFileSync(script, `${commands.join("\n")}\n`);
-  execFileSync("debugfs", ["-w", "-f", script, `${raw}?offset=${largest.start * 512}`], { stdio: "pipe" });
+  execFileSync("debugfs", ["-w", "-f", script, fileSystem], { stdio: "pipe" });
+  // It ends with 0 whatever came of its commands.
+  for (const { path, content } of files) {
+    const laid = execFileSync("debugfs", ["-R", `cat ${path}`, fileSystem], { encoding: "utf8", stdio: "pipe" });
+    if (laid !== content) throw new Error(`${path} was not laid into ${image}`);
+  }
   execFileSync("qemu-img", ["convert", "-O", "qcow2", raw, image]);
   rmSync(raw);
 };
