@@ -67,12 +67,14 @@ say(`two images: ${golden.bakeId.slice(0, 10)} and ${nextBakeId.slice(0, 10)}`);
 
 const { publicKey: operatorKey } = await makeSshKey(host, folder);
 writeFileSync(at("token"), `${agentToken}\n`, { mode: 0o600 });
-writeFileSync(
-  at("profiles/npu.yaml"),
-  `extends: ${JSON.stringify(join(root, "profiles/2cards.yaml"))}
+/** @param readyTimeout Seconds: how fast VMs boot here is known once the first have. */
+const writeProfile = (readyTimeout: number): void =>
+  writeFileSync(
+    at("profiles/npu.yaml"),
+    `extends: ${JSON.stringify(join(root, "profiles/2cards.yaml"))}
 ssh: { operatorKeys: [${JSON.stringify(operatorKey.trim())}] }
 secrets: { agentToken: { file: ${JSON.stringify(at("token"))} } }
-rollout: { wave: 5, canarySoak: 20, soak: 20, interval: 5, minHealthy: 4, readyTimeout: 600 }
+rollout: { wave: 5, canarySoak: 20, soak: 20, interval: 5, minHealthy: 4, readyTimeout: ${readyTimeout} }
 targets:
   huaweicloud:
     region: cn-north-4
@@ -83,7 +85,10 @@ targets:
     subnet: ${ids.subnet}
     securityGroup: ${ids.securityGroup}
 `,
-);
+  );
+/** Seconds that a boot may take while nobody knows how long one takes. */
+const unknownBoot = 1800;
+writeProfile(unknownBoot);
 
 const cloud = await startEmulator();
 const buildkite = await startBuildkite();
@@ -98,6 +103,8 @@ for (const [id, bakeId] of Object.entries(bakeIds)) {
 interface Node {
   readonly api: AgentApi;
   vm: StartedVm | undefined;
+  /** When its system was started, in milliseconds: who registered before is gone. */
+  bootedAt: number;
   /** Buildkite's ID of each agent that is connected, else `gone`, by name and registration. */
   readonly agents: Map<string, string>;
 }
@@ -134,6 +141,7 @@ const bootVm = async (server: Server, node: Node): Promise<void> => {
   say(`    VM ${server.name}: boots ${server.imageId === imageIds.old ? "the old" : "the next"} image`);
   const keepIn = at(`${server.name}-${++boots}`);
   mkdirSync(keepIn, { mode: 0o700 });
+  node.bootedAt = Date.now();
   node.vm = await startVm(
     host,
     { ...golden, image: files[server.imageId as keyof typeof files] },
@@ -149,6 +157,7 @@ const bootVm = async (server: Server, node: Node): Promise<void> => {
 /** Carries over what the agents of a VM did. */
 const follow = (name: string, node: Node): void => {
   for (const { name: agent, at: since, state, request } of node.api.registrations()) {
+    if (since < node.bootedAt) continue;
     const key = `${agent} ${since}`;
     const id = node.agents.get(key);
     if (state === "connected" && id === undefined && node.vm !== undefined) {
@@ -226,6 +235,15 @@ const expect = (what: string, right: boolean): void => {
   if (!right) process.exitCode = 1;
 };
 
+/** What a VM says of itself: why its agents do not come. */
+const askVm = async (name: string, { vm }: Node): Promise<void> => {
+  const command = "bake-status; systemctl --failed --no-legend; journalctl -b -u bake-ready -n 20 --no-pager";
+  const answer = await vm?.vm
+    .ssh(command, { allowFailure: true, timeout: 60_000 })
+    .then(({ stdout, stderr }) => stdout + stderr, String);
+  for (const line of (answer ?? "it does not run").trimEnd().split("\n")) say(`    VM ${name}: ${line}`);
+};
+
 const connectedOn = (name: string, bakeId: string): number =>
   [...buildkite.world.agents.values()].filter(
     ({ hostname, state, tags }) => hostname === name && state === "connected" && tags.includes(`bake-id=${bakeId}`),
@@ -251,42 +269,53 @@ try {
         tags: ["queue=ascend"],
       },
     });
-    nodes.set(name, { api, vm: undefined, agents: new Map() });
+    nodes.set(name, { api, vm: undefined, bootedAt: 0, agents: new Map() });
   }
-  for (const name of servers) {
-    if (vmNames.includes(name)) {
-      const create = ["--image", imageIds.old, "--name", name, "--flavor", "s6.large.2", "--no-npus", "--yes"];
-      if ((await bake(["ecs", "create", "--profile", "npu", ...create])) !== 0) throw new Error(`${name} was not made`);
-    } else {
-      world.servers.push(emulated(name));
-    }
+  // Side by side: the last that is made is waited for, the others boot meanwhile.
+  for (const name of vmNames.toReversed()) {
+    const create = ["--image", imageIds.old, "--name", name, "--flavor", "s6.large.2", "--no-npus", "--yes"];
+    const waiting = name === vmNames[0] ? [] : ["--no-wait"];
+    const made = await bake(["ecs", "create", "--profile", "npu", ...create, ...waiting]);
+    if (made !== 0) throw new Error(`${name} was not made`);
   }
+  for (const name of servers.filter((each) => !vmNames.includes(each))) world.servers.push(emulated(name));
   for (const server of world.servers.filter(({ name }) => !vmNames.includes(name))) connectAll(server);
   for (const name of vmNames) {
     await nodes.get(name)?.api.waitForAgents(20 * 60_000);
     await sleep(2000);
     expect(`${name} runs the old image, with four agents`, connectedOn(name, golden.bakeId) === 4);
   }
+  // They booted side by side, as two never do from here on. The node that does not come back is waited for as long.
+  const slowest = Math.max(...[...nodes.values()].map(({ bootedAt }) => Date.now() - bootedAt)) / 1000;
+  const readyTimeout = Math.ceil(Math.max(300, 1.5 * slowest) / 10) * 10;
+  writeProfile(readyTimeout);
+  say(`two nodes took ${Math.round(slowest)} s to boot: readyTimeout is ${readyTimeout} s`);
   const to = ["--to", servers.join(",")];
   await bake(["rollout", "plan", "--profile", "npu", "--image", imageIds.next, ...to]);
   const ran = await bake(["rollout", "run", "--profile", "npu", "--image", imageIds.next, ...to, "--yes"]);
   expect("the rollout stopped at a gate", ran === 1);
-  for (const name of vmNames)
-    expect(
-      `${name} is a VM whose four agents connected anew, from the next image`,
-      connectedOn(name, nextBakeId) === 4,
-    );
+  for (const name of vmNames) {
+    const isNew = connectedOn(name, nextBakeId) === 4;
+    expect(`${name} is a VM whose four agents connected anew, from the next image`, isNew);
+    const node = nodes.get(name);
+    if (!isNew && node !== undefined) await askVm(name, node);
+  }
   await bake(["rollout", "status"]);
   const back = await bake(["rollout", "run", "--profile", "npu", "--back", "--yes"]);
   expect("the way back was walked to its end", back === 0);
   for (const name of servers) expect(`${name} is what it was`, connectedOn(name, golden.bakeId) === 4);
+} catch (error) {
+  say(`it ended early: ${String(error)}`);
+  process.exitCode = 1;
 } finally {
   clearInterval(ticking);
+  if (process.exitCode === 1) for (const [name, node] of nodes) await askVm(name, node);
   for (const node of nodes.values()) {
     await stopVm(node);
     await node.api.close();
   }
   await buildkite.close();
   await cloud.close();
-  rmSync(folder, { recursive: true, force: true });
+  if (process.exitCode === 1) say(`journals and consoles: ${folder}`);
+  else rmSync(folder, { recursive: true, force: true });
 }
