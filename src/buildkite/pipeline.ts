@@ -205,8 +205,12 @@ const stepsOf = (profile: PipelineProfile, options: PipelineOptions): PipelineFi
       commands: [
         readImage(name),
         `rollout=build-"$BUILDKITE_BUILD_NUMBER"-${word(bakeId.slice(0, 10))}`,
-        // What an earlier try of this step had begun: its journal says what was done. Others of this checkout are not looked at.
-        `buildkite-agent artifact download "out/rollouts/$rollout/journal.jsonl" . --step ${word(key)} --include-retried-jobs || true`,
+        // What an earlier try of this step had begun: its journal says what was done. Others of this checkout are not looked at. Each try
+        // left one of the same path: the last that was uploaded goes on from those before it. The agent makes no line end of `\\n` in a format.
+        `journal="out/rollouts/$rollout/journal.jsonl"`,
+        `found="$(buildkite-agent artifact search "$journal" --step ${word(key)} --include-retried-jobs --allow-empty-results --format '%c %j,')"`,
+        `last="$(printf '%s' "$found" | tr , '\\n' | sort | tail -n 1)"`,
+        `test -z "$last" || buildkite-agent artifact download "$journal" . --step "\${last##* }" --include-retried-jobs`,
         `bake rollout run ${named}${kind} --rollout "$rollout" --image "$image" --to ${word(profile.to.selector)} --yes`,
       ],
       retry: retriesOf(130),

@@ -18,7 +18,7 @@ export const addPipeline = (program: Command): void => {
     .addOption(
       repeatable(
         "--to <nodes>",
-        "TAG=VALUE, or NODE,NODE: what is rolled out; PROFILE:… where there are several profiles",
+        "TAG=VALUE, an AS GROUP, or NODE,NODE: what is rolled out; PROFILE:… where there are several profiles",
       ),
     )
     .option("--key-pair <name>", "key pair of the cloud for that server, and for nodes whose kind wants one")

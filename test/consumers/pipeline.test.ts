@@ -1,8 +1,12 @@
 /** Who reads the pipeline: Buildkite's own schema, its agent, which replaces variables, and the shell that runs its commands. */
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFile, execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { Ajv } from "ajv";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import * as YAML from "yaml";
@@ -153,10 +157,11 @@ needs("buildkite-agent").test(
     });
     const [{ bakeId } = { bakeId: "" }] = exampleProfiles;
     const rollout = `build-77-${bakeId.slice(0, 10)}`;
+    // No earlier try: nothing is downloaded.
     expect(run(commandOf(made, "rollout-2cards")).calls.slice(1)).toEqual([
       [
-        ...["buildkite-agent", "artifact", "download", `out/rollouts/${rollout}/journal.jsonl`, "."],
-        ...["--step", "rollout-2cards", "--include-retried-jobs"],
+        ...["buildkite-agent", "artifact", "search", `out/rollouts/${rollout}/journal.jsonl`],
+        ...["--step", "rollout-2cards", "--include-retried-jobs", "--allow-empty-results", "--format", "%c %j,"],
       ],
       [
         ...["bake", "rollout", "run", "--profile", "2cards", "--rollout", rollout],
@@ -168,6 +173,84 @@ needs("buildkite-agent").test(
       ["bake", "rollout", "node", "npu-0005", "--profile", "8cards", "--image", "IMAGE", "--yes"],
       ["bake", "rollout", "node", "npu-0006", "--profile", "8cards", "--image", "IMAGE", "--yes"],
     ]);
+  },
+);
+
+/** Artifacts of a build as the agent's API has them: one journal a try, all of one path, the oldest first. */
+const serveJournals = async (tries: readonly { job: string; at: string; text: string }[]) => {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
+    const base = `http://${request.headers.host ?? ""}`;
+    const scope = searchParams.get("scope");
+    const text = tries.find(({ job }) => pathname === `/files/${job}`)?.text;
+    if (text !== undefined) return void response.end(text);
+    if (!/^\/v3\/builds\/[^/]+\/artifacts\/search$/.test(pathname)) return void response.writeHead(404).end();
+    asked.push(`${scope ?? ""} ${searchParams.get("include_retried_jobs") ?? ""}`);
+    const found = tries.filter(({ job }) => scope === "rollout-2cards" || scope === job);
+    response.setHeader("content-type", "application/json");
+    response.end(
+      JSON.stringify(
+        found.map(({ job, at, text: content }) => ({
+          id: `artifact-${job}`,
+          job_id: job,
+          path: searchParams.get("query"),
+          file_size: content.length,
+          sha1sum: createHash("sha1").update(content).digest("hex"),
+          sha256sum: createHash("sha256").update(content).digest("hex"),
+          created_at: at,
+          url: `${base}/files/${job}`,
+        })),
+      ),
+    );
+  });
+  await new Promise<void>((done) => void server.listen(0, "127.0.0.1", done));
+  const { port } = server.address() as AddressInfo;
+  return { asked, endpoint: `http://127.0.0.1:${port}/v3`, close: () => void server.close() };
+};
+
+needs("buildkite-agent").test(
+  "a third try goes on from the journal of the second, whatever the order of the answer",
+  async () => {
+    const second = { job: "00000000-0000-4000-8000-000000000002", at: "2026-11-27T03:10:00Z", text: "begun\nsecond\n" };
+    const first = { job: "00000000-0000-4000-8000-000000000009", at: "2026-11-27T02:50:00Z", text: "begun\n" };
+    const command = commandOf(uploaded(examplePipeline()), "rollout-2cards");
+    const [{ bakeId } = { bakeId: "" }] = exampleProfiles;
+    const journal = join(folder, `out/rollouts/build-77-${bakeId.slice(0, 10)}/journal.jsonl`);
+    const bin = join(folder, "bin");
+    mkdirSync(bin);
+    writeFileSync(
+      join(bin, "buildkite-agent"),
+      `#!/bin/sh\n[ "$1" = artifact ] || { echo IMAGE; exit; }\nexec ${toolPath("buildkite-agent")} "$@"\n`,
+      { mode: 0o755 },
+    );
+    writeFileSync(join(bin, "bake"), '#!/bin/sh\necho "$@"\n', { mode: 0o755 });
+    const runStep = (endpoint: string) =>
+      promisify(execFile)("/bin/bash", ["-e", "-c", command], {
+        cwd: folder,
+        env: {
+          PATH: `${bin}:${process.env["PATH"]}`,
+          HOME: folder,
+          BUILDKITE_BUILD_NUMBER: "77",
+          BUILDKITE_BUILD_ID: "b",
+          BUILDKITE_AGENT_ACCESS_TOKEN: "t",
+          BUILDKITE_AGENT_ENDPOINT: endpoint,
+        },
+      });
+    for (const tries of [[first, second], [second, first], [second]]) {
+      rmSync(join(folder, "out"), { recursive: true, force: true });
+      const api = await serveJournals(tries);
+      const { stdout } = await runStep(api.endpoint);
+      api.close();
+      expect(stdout).toContain("rollout run --profile 2cards");
+      expect(readFileSync(journal, "utf8")).toBe(second.text);
+      expect(api.asked).toEqual(["rollout-2cards true", `${second.job} true`]);
+    }
+    const none = await serveJournals([]);
+    rmSync(join(folder, "out"), { recursive: true });
+    expect((await runStep(none.endpoint)).stdout).toContain("rollout run --profile 2cards");
+    expect(existsSync(journal)).toBe(false);
+    none.close();
   },
 );
 

@@ -89,6 +89,19 @@ describe("steps", () => {
     expect(text).not.toContain("--resume");
   });
 
+  test("a word alone is an AS group, or one node: the cloud says which when it is rolled out, in one step with a journal", () => {
+    for (const [to, word] of [
+      ["2cards:builders", "'builders'"],
+      ["2cards:as-group-编译", "'as-group-编译'"],
+    ] as const) {
+      const { steps } = examplePipeline({}, [to]);
+      const step = steps.find((each) => "key" in each && each.key === "rollout-2cards");
+      expect(step).toMatchObject({ concurrency: 1, artifact_paths: "out/rollouts/*/journal.jsonl" });
+      expect(JSON.stringify(step)).toContain(`--to ${word} --yes`);
+      expect(steps.some((each) => "matrix" in each)).toBe(false);
+    }
+  });
+
   test("waves: one node, then the others; the next only after the last soaked", () => {
     const { steps } = examplePipeline();
     const waves = steps.filter((step) => "matrix" in step);
@@ -155,13 +168,14 @@ describe("refused", () => {
       ).toMatch(/^BK461 /);
     }
     expect(codeOf(() => readTargets(["x=1", "2cards:y=1"], names))).toMatch(/^BK461 --to says twice/);
-    expect(codeOf(() => readTargets(["a,b"], names))).toMatch(/^BK461 the node a would get the images of two profiles/);
-    expect(codeOf(() => readTargets(["2cards:a", "8cards:b,a"], names))).toMatch(/^BK461 the node a/);
+    expect(codeOf(() => readTargets(["a,b"], names))).toMatch(/^BK461 a would get the images of two profiles/);
+    expect(codeOf(() => readTargets(["2cards:a", "8cards:b,a"], names))).toMatch(/^BK461 a would get/);
     expect(readTargets(["2cards:x=1", "8cards:b, a"], names)).toEqual(
       new Map<string, unknown>([
         ["2cards", { selector: "x=1" }],
         ["8cards", { nodes: ["b", "a"] }],
       ]),
     );
+    expect(codeOf(() => readTargets(["builders"], names))).toMatch(/^BK461 builders would get/);
   });
 });
