@@ -64,9 +64,9 @@ export const ${identifier}: Concern = {
   steps.push(
     `src/node/${name}.ts: say what it is, and what it contributes`,
     `src/node/index.ts: move ${identifier} behind what it depends on; its checks run there`,
-    "src/profile/schema/: its settings, when it has any; test/golden/everything/profile.yaml sets them",
-    "templates/systemd/ and templates/node/: its units and scripts, by the names that it gives",
-    `npm test -- -u: writes test/golden/concerns/${name}.yaml, and the pages that are made from code`,
+    "src/profile/schema/: its settings, when it has any; test/golden/everything/profile.yaml sets them, test/unit/schema.test.ts has defaults",
+    "templates/systemd/ and templates/node/: its units and scripts, by the names that it gives; values through writers, {{comment header}} first",
+    `npx vitest run --project fast test/golden test/docs -u: writes test/golden/concerns/${name}.yaml, and the pages that are made from code`,
   );
 } else {
   const code = Array.from({ length: 100 }, (_, index) => `BK${100 + index}`).find(
