@@ -8,6 +8,7 @@ import type { RolloutEvent } from "../rollout/journal-events.ts";
 import { runRollout } from "../rollout/run.ts";
 import { apply, type RolloutState } from "../rollout/state.ts";
 import { reportFailure } from "./profile-file.ts";
+import { annotations } from "./rollout-annotation.ts";
 import { formatEnd, formatMoment, formatRows, rolloutObject } from "./rollout-text.ts";
 import { contextOf, look, type RolloutContext, type WorldOptions } from "./rollout-world.ts";
 
@@ -17,6 +18,7 @@ export interface RolloutOptions extends WorldOptions {
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
+/** Prints one of both: text for people, or the object of `--json`. */
 export const print = (options: { readonly json?: boolean }, text: string, object: object): void =>
   say(options.json === true ? JSON.stringify(object, null, 2) : text);
 
@@ -55,6 +57,7 @@ export const go = async (
   const { host, world } = context;
   const journal = await openJournal(id);
   const live = process.stderr.isTTY === true && !host.env["CI"];
+  const page = annotations(host, id);
   try {
     await journal.append(events);
     let last = "";
@@ -71,6 +74,7 @@ export const go = async (
             if (live) update(moment, formatRows(now, at));
             else if (moment !== last) update(moment);
             last = moment;
+            page.follow(now, at);
           },
         });
       })
@@ -79,6 +83,7 @@ export const go = async (
         if (host.signal.aborted || !(error instanceof BakeError)) throw error;
         reportFailure(error);
       });
+    await page.end(state, host.now());
     print(options, formatEnd(id, state), rolloutObject(id, state, false));
     return state.status === "done" ? 0 : 1;
   } catch (error) {
@@ -91,6 +96,7 @@ export const go = async (
   }
 };
 
+/** @throws BakeError BK711 for a rollout that has ended. */
 export const requireOpen = ({ id, state }: FoundRollout): void => {
   if (state.status !== "done" && state.status !== "stopped") return;
   throw new BakeError(
@@ -100,6 +106,7 @@ export const requireOpen = ({ id, state }: FoundRollout): void => {
   );
 };
 
+/** @throws BakeError BK709 for a rollout of another profile, or of another kind of nodes. */
 export const requireProfileOf = ({ id, state }: FoundRollout, { file, world }: RolloutContext): void => {
   const missing = state.begun.nodes.find(
     ({ kind }) => kind !== "as" && !world.movers.some((mover) => mover.kind === kind),

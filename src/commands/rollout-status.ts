@@ -1,6 +1,8 @@
 /** `bake rollout status`: where a rollout stands, by its journal alone. */
 import { acquireLock } from "../host/lock-file.ts";
 import { findRollout, listRollouts, lockOf } from "../rollout/journal.ts";
+import { makeHost } from "./host.ts";
+import { annotate } from "./rollout-annotation.ts";
 import { formatEnd, formatRows, rolloutObject } from "./rollout-text.ts";
 import { reportFailure } from "./profile-file.ts";
 
@@ -15,6 +17,10 @@ export const status = async (named: string | undefined, options: { readonly json
     const lock = await acquireLock(lockOf(id));
     const running = typeof lock === "number";
     if (typeof lock !== "number") await lock();
+    if (process.env["BUILDKITE"] === "true") {
+      const { host } = await makeHost(process.stderr);
+      await annotate(host, id, state, host.now());
+    }
     if (options.json === true) {
       process.stdout.write(`${JSON.stringify(rolloutObject(id, state, running), null, 2)}\n`);
       return 0;
