@@ -186,6 +186,16 @@ describe("change", () => {
     expect((await failing(mover.change(server.id, { image: fresh, userData }))).message).toContain("powering-off");
   });
 
+  test("a system that starts with its old user-data has the new image all the same: nothing depends on the new one", async () => {
+    const server = add(1);
+    server.userData = "T1dO";
+    emulator.fail(changeCall, { instead: { oldUserData: true } });
+    await mover.change(server.id, { image: fresh, userData });
+    emulator.advance(400_000);
+    expect(await only()).toMatchObject({ image: fresh, power: "active", task: undefined });
+    expect(server.bootedWith).toBe("T1dO");
+  });
+
   test("a job that succeeds with the wrong image, and one that fails, are seen as such", async () => {
     const server = add(1);
     emulator.fail(changeCall, { instead: { image: old } });

@@ -227,6 +227,51 @@ describe("gates", () => {
     expect(changes(world)).toEqual([1, 1, 1, 1]);
   });
 
+  test("an image that is not shared any more is one that is gone", async () => {
+    const world = fleet(4);
+    await start(world);
+    world.fault = (call) => {
+      if (call === "change") world.images.splice(0, 1, { ...world.images[0], id: "old", bakeId: "x", usable: false });
+      return undefined;
+    };
+    const state = await goOn(world);
+    expect([state.status, state.closing?.gate]).toEqual(["paused", "image"]);
+  });
+
+  test.each([429, 500])("%i at each call, twice: it goes on, and nothing is done twice", async (status) => {
+    for (const call of ["look", "agents", "images", "queues", "hold", "stop", "change", "release", "ask"]) {
+      const world = fleet(4);
+      // A change takes longer than that: the cloud is asked about it.
+      await start(world, { minHealthy: 0, changeTimeout: 100 });
+      let left = 2;
+      world.fault = (each) => {
+        if (each !== call || left === 0) return undefined;
+        left -= 1;
+        return ["agents", "stop", "queues"].includes(call) ? buildkiteDown() : cloudError(status);
+      };
+      expect([call, (await goOn(world)).status, left]).toEqual([call, "done", 0]);
+      expect([call, changes(world)]).toEqual([call, [1, 1, 1, 1]]);
+      expect(world.violations).toEqual([]);
+    }
+  });
+
+  test("a quota of disks below a wave: those that it lets through are new, the others are told; with more of it, gone on with", async () => {
+    const world = fleet(6);
+    await start(world, { wave: 5, minHealthy: 0 });
+    let room = 3;
+    world.fault = (call) => (call === "change" && room-- <= 0 ? cloudError(403) : undefined);
+    const state = await goOn(world);
+    expect([state.status, state.closing?.gate]).toEqual(["paused", "failures"]);
+    expect(changes(world).toSorted()).toEqual([0, 0, 0, 1, 1, 1]);
+    expect([...state.nodes.values()].filter(hasFailed).map((each) => [each.state, each.why])).toEqual(
+      Array.from({ length: 3 }, () => ["change-failed", expect.stringContaining("403")]),
+    );
+    world.fault = () => undefined;
+    expect((await goOn(world, { resume: {} })).status).toBe("done");
+    expect(changes(world)).toEqual([1, 1, 1, 1, 1, 1]);
+    expect(world.violations).toEqual([]);
+  });
+
   test("Buildkite or the cloud is down for long: paused, not failed", async () => {
     for (const what of ["agents", "look"]) {
       const world = fleet(3);
