@@ -18,6 +18,7 @@ export interface PreflightReport {
   readonly lines: readonly Line[];
 }
 
+/** Writes what the preflight found, whole or not at all. @throws NodeJS.ErrnoException */
 export const writeReport = (folder: string, report: PreflightReport): Promise<void> =>
   writeFileAtomic(join(folder, reportName), `${JSON.stringify(report, null, 2)}\n`);
 

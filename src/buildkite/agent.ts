@@ -107,6 +107,7 @@ const momentOf = (...texts: readonly (string | null | undefined)[]): number => {
   return Number.isNaN(moment) ? 0 : moment;
 };
 
+/** An agent as GraphQL tells of it. Pure. */
 export const fromGraphql = (agent: z.infer<typeof graphqlAgent>): Agent => ({
   id: agent.uuid,
   name: agent.name,
@@ -118,6 +119,7 @@ export const fromGraphql = (agent: z.infer<typeof graphqlAgent>): Agent => ({
   job: agent.isRunningJob ? (agent.job?.url ?? hiddenJob) : undefined,
 });
 
+/** An agent as REST tells of it, which does not say whether it is paused. Pure. */
 export const fromRest = (agent: z.infer<typeof restAgents>[number], paused: boolean): Agent => ({
   id: agent.id,
   name: agent.name,

@@ -33,6 +33,7 @@ export interface Reach {
 
 const hasNext = ({ headers }: Answer): boolean => /;\s*rel="?next"?/i.test(headers["link"] ?? "");
 
+/** The two APIs as one: GraphQL where the token may use it, REST else; what is missing is said once. */
 export const makeReach = (api: Api, progress: Host["progress"], organization: string): Reach => {
   let graphqlWorks = true;
   let clusters: readonly string[] | undefined;

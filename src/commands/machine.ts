@@ -1,10 +1,11 @@
 /** What `bake doctor` looks at on this machine: what a local bake needs, before it takes its time. It only looks. */
-import { access, constants, readFile, statfs } from "node:fs/promises";
+import { access, constants, readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { Architecture } from "../artifact.ts";
 import { formatBytes } from "../formats/bytes.ts";
 import { parseImageReference } from "../formats/image-reference.ts";
 import type { Host } from "../host/host.ts";
+import { freeBytes } from "../host/disk-space.ts";
 import { exists } from "../host/exists.ts";
 import type { Line as CloudLine } from "../huaweicloud/preflight/index.ts";
 import { lockSources } from "../profile/registries.ts";
@@ -111,8 +112,7 @@ const nearest = async (folder: string): Promise<string> =>
 
 const diskLine = async (id: string, title: string, folder: string): Promise<Line> => {
   const place = await nearest(resolve(folder));
-  const { bavail, bsize } = await statfs(place);
-  const free = bavail * bsize;
+  const free = await freeBytes(place);
   const writable = await access(place, constants.W_OK).then(
     () => true,
     () => false,

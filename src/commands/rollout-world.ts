@@ -143,6 +143,7 @@ export const groupMeant = async (
   );
 };
 
+/** All nodes and agents, and the AS group, once. @throws BakeError of the API that does not answer. */
 export const look = ({ world, host }: Pick<RolloutContext, "world" | "host">): Promise<Look> => lookAround(world, host);
 
 /** The image that a user means. @throws BakeError BK430 */

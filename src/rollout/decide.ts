@@ -32,6 +32,7 @@ const countUsable = (state: RolloutState, look: Look, bakeIds: ReadonlySet<strin
 const bakeIdTable = ({ begun }: RolloutState): Map<string, string> =>
   new Map(begun.images.map(({ id, bakeId }) => [id, bakeId]));
 
+/** A gate that closes, and nothing else. Pure. */
 export const gateStep = (at: number, gate: GateKind, reason: string): Decision => ({
   events: [{ event: "gate", at, gate, reason }],
   actions: [],
@@ -103,6 +104,7 @@ const close = (state: RolloutState, look: Look, now: number): Decision => {
   return releaseAll(records, look) ?? { events: [{ event: "stopped", at: now }], actions: [] };
 };
 
+/** The next wave begins, unless an image is gone or the queue paused; asks for extras first. Pure. */
 export const beginWave = (state: RolloutState, look: Look, now: number): Decision => {
   if (look.extras === undefined) return { events: [], actions: [], needsExtras: true };
   const { missing, pausedQueues } = look.extras;

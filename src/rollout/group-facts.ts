@@ -27,6 +27,7 @@ export interface GroupFacts {
   readonly isFresh: (id: string) => boolean;
 }
 
+/** What a look says of a group: who is old, new, coming, right; by the journal. Pure. */
 export const groupFacts = (state: RolloutState, group: PlannedGroup, look: Look): GroupFacts => {
   const { nodes } = state;
   const records = [...nodes.values()];

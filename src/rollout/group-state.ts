@@ -16,6 +16,7 @@ export interface GroupRecord {
   waits: { readonly at: number; readonly until: string } | undefined;
 }
 
+/** What is known of a group before anything was called. Pure. */
 export const beginGroup = ({ configuration }: PlannedGroup): GroupRecord => ({
   configuration,
   actedAt: 0,

@@ -41,7 +41,9 @@ export const stepIdOf = (rollout: string, node: string): string => {
 
 const folderOf = (id: string): string => join(rolloutsFolder, requireId(id));
 
+/** Held by the process that runs a rollout. @throws BakeError BK709 */
 export const lockOf = (id: string): string => join(folderOf(id), "lock");
+/** Its being there asks a rollout to end. @throws BakeError BK709 */
 export const stopFileOf = (id: string): string => join(folderOf(id), "stop");
 
 /**

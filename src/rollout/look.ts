@@ -27,6 +27,7 @@ export interface Look {
   readonly group: LookedGroup | undefined;
 }
 
+/** @param at When the look began, in milliseconds by the journal's clock. Pure. */
 export const lookOf = (
   at: number,
   nodes: readonly SeenNode[],
@@ -45,6 +46,7 @@ export const lookOf = (
 
 const none: readonly SeenAgent[] = [];
 
+/** Agents of a host, connected or stopping; none where Buildkite shows none. */
 export const agentsOf = (look: Pick<Look, "agents">, hostname: string): readonly SeenAgent[] =>
   look.agents.get(hostname) ?? none;
 

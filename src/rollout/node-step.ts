@@ -56,6 +56,7 @@ const nothing: Step = { events: [], actions: [] };
 
 const wait = nothing;
 
+/** The node comes to a state, with the reason where there is one. Pure. */
 export const to = ({ plan }: NodeRecord, at: number, state: NodeState, why?: string, job?: string): Step => ({
   events: [
     {
@@ -77,6 +78,7 @@ const call = (record: NodeRecord, name: "hold" | "release" | "change" | "ask"): 
 
 const seconds = (milliseconds: number): string => `${Math.round(milliseconds / 1000)} s`;
 
+/** The gate of a node that another rollout holds. Pure. */
 export const heldByOther = (record: NodeRecord, other: string): Step => ({
   ...nothing,
   gate: { kind: "held", reason: `${record.plan.name} is held by the rollout ${other}` },
@@ -84,6 +86,7 @@ export const heldByOther = (record: NodeRecord, other: string): Step => ({
 
 const shownImage = (seen: SeenNode): string => seen.image ?? "unknown";
 
+/** A node that is not held yet: its tag is written, then read back. Pure. */
 export const stepPlanned = (record: NodeRecord, seen: SeenNode | undefined, { state, look, now }: Seen): Step => {
   const { rollout } = state.begun;
   if (seen === undefined) return to(record, now, "change-failed", "the cloud does not list it any more");
@@ -101,6 +104,7 @@ export const stepPlanned = (record: NodeRecord, seen: SeenNode | undefined, { st
 /** The rollout whose way back this is has ended: its tags are ours. */
 export const isTakenOver = ({ begun }: RolloutState, holder: string): boolean => holder === begun.back;
 
+/** Agents of a node that are asked to stop, none without agents. Pure. */
 export const stopOf = (record: NodeRecord, agents: readonly SeenAgent[], killJobs: boolean): Action[] =>
   agents.length === 0
     ? []
@@ -144,6 +148,7 @@ const stepLocked = (record: NodeRecord, seen: SeenNode, context: StepContext): S
   };
 };
 
+/** A node whose agents stop: waits for their jobs, within the limit, and asks those that come again. Pure. */
 export const stepDraining = (record: NodeRecord, { state, look, now }: Seen): Step => {
   const { settings } = state;
   const agents = agentsOf(look, record.plan.hostname);

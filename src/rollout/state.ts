@@ -59,6 +59,7 @@ export interface RolloutState {
 
 const failedStates: ReadonlySet<NodeState> = new Set(["drain-timeout", "change-failed", "not-ready"]);
 
+/** Whether a node is at an end that is none of the good ones. */
 export const hasFailed = ({ state }: NodeRecord): boolean => failedStates.has(state);
 
 /** Whether a node is on its way: it takes no jobs on purpose. */
