@@ -334,6 +334,7 @@ export const makingRoutes: Routes = {
         minDisk: server.diskSize,
         createdAt: new Date(asked.now).toISOString(),
         description: wanted.description ?? "",
+        size: 3_221_225_472,
         tags: Object.fromEntries((wanted.image_tags ?? []).map(({ key, value }) => [key, value])),
       };
       world.images.push(image);
