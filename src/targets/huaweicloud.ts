@@ -30,6 +30,9 @@ export const defaultName = (profile: string): string =>
 /** Tags that bake sets itself: three in a bake, two on images of the catalogue. The cloud takes ten; five are the profile's. */
 export const ownTags = ["bake-id", "bake-lock", "bake-profile", "bake-promoted", "bake-verified"] as const;
 
+/** GiB of a system disk from which on it is worth a word that its free space is overwritten. */
+export const largeDisk = 100;
+
 /** Of a server's name that many letters are the bake id's, and 64 are all that the cloud takes. */
 const [idLetters, mostLetters] = [10, 64];
 
@@ -111,7 +114,18 @@ export const huaweicloud: Target<HuaweiCloudTarget> = {
   },
   concern: {
     name: "huaweicloud",
-    contribute: ({ header }) => ({
+    contribute: ({ header, target }) => ({
+      ...(target.name === "huaweicloud" &&
+        target.diskSize >= largeDisk && {
+          explain: [
+            {
+              what: "hygiene",
+              value: `overwrites the free space of ${target.diskSize} GiB: on ext4 what was ever used of it, elsewhere all of it`,
+              because: ["targets.huaweicloud.diskSize"],
+              order: 91,
+            },
+          ],
+        }),
       files: [...datasourceFiles(header, ["OpenStack", "ConfigDrive"])],
       needsLock: [{ what: "the tags bake-id and bake-lock in packer/huaweicloud.pkr.hcl", order: 70 }],
     }),

@@ -1,6 +1,6 @@
 /**
  * A user's whole way in the cloud, by the program itself: preflight, bake, promotion, a server with user-data attached that becomes
- * ready, and nothing left over. The fast tests run it with an emulated server, `bin/bench cloud` with a VM.
+ * ready, and nothing left over.
  */
 import { gunzipSync } from "node:zlib";
 
@@ -16,29 +16,17 @@ export interface SessionStep {
   readonly ended: Ended;
 }
 
-export interface SessionOptions {
+interface SessionOptions {
   readonly profile: string;
   /** Name of the server. */
   readonly node: string;
   readonly flavor: string;
   readonly zone: string;
-  /** Further words for `bake ecs create`. */
-  readonly create?: readonly string[];
   readonly run: (args: readonly string[]) => Promise<Ended>;
-  /** Told before each step. */
-  readonly onStep?: (args: readonly string[]) => void;
 }
 
 /** Runs it to its end, or to the first step that does not end with 0. */
-export const cloudSession = async ({
-  profile,
-  node,
-  flavor,
-  zone,
-  create = [],
-  run,
-  onStep,
-}: SessionOptions): Promise<SessionStep[]> => {
+export const cloudSession = async ({ profile, node, flavor, zone, run }: SessionOptions): Promise<SessionStep[]> => {
   const of = ["--profile", profile];
   const words: readonly (readonly string[])[] = [
     ["doctor", ...of, "--target", "huaweicloud"],
@@ -46,11 +34,7 @@ export const cloudSession = async ({
     ["catalog", "ls", ...of],
     // Filled in from what `ls` says: people copy it from there.
     ["catalog", "promote", ...of, "", "--yes"],
-    [
-      ...["ecs", "create", ...of, "--image", "current", "--name", node, "--flavor", flavor, "--zone", zone],
-      ...create,
-      "--yes",
-    ],
+    [...["ecs", "create", ...of, "--image", "current", "--name", node, "--flavor", flavor, "--zone", zone], "--yes"],
     ["catalog", "ls", ...of],
     ["catalog", "leftovers", ...of, "--older-than", "0"],
   ];
@@ -58,7 +42,6 @@ export const cloudSession = async ({
   let bakeId = "";
   for (const word of words) {
     const args = word.map((each) => (each === "" ? bakeId : each));
-    onStep?.(args);
     const ended = await run(args);
     steps.push({ args, ended });
     if (ended.status !== 0) break;
