@@ -444,6 +444,14 @@ export const errorCodes = {
     title: "there is no such project in the cloud",
     text: "Each region has a project of its own name; others are named by `HW_PROJECT_NAME` or `HW_PROJECT_ID`.",
   },
+  BK437: {
+    title: "there is no such bucket",
+    text: "An import of an image needs a bucket of the object storage in the image's region: `targets.huaweicloud.bucket`, or `--bucket`.",
+  },
+  BK438: {
+    title: "an image's file cannot be brought into the cloud",
+    text: "What it is, its size, its format and its system are compared with the service's limits before anything is uploaded; each part that is uploaded with its digest. The same command goes on where it was cut off.",
+  },
   BK440: {
     title: "nobody said how to ask Buildkite",
     text: "An API access token and the organisation's slug, by the variables of Buildkite's own command line. Nothing was asked or changed.",

@@ -2,6 +2,7 @@
  * What Packer's plugin for Huawei Cloud says while it builds: it tells IDs on lines of their own, and nothing else does. Pure.
  * (packer-plugin-huaweicloud 1.2.2, builder/ecs)
  */
+import { largeDisk } from "../targets/huaweicloud.ts";
 
 /** What the build is at. `server`: nothing that costs money is known to be there yet. */
 export type Stage = "server" | "reach" | "provision" | "stop" | "image" | "clean-up";
@@ -70,9 +71,6 @@ const allIdle = Object.values(idleSeconds).reduce((sum, seconds) => sum + second
 /** MB/s at which a disk of each type is overwritten, for estimates: what the cloud promises at most for small ones. */
 const writes: Readonly<Record<string, number>> = { SAS: 100, GPSSD: 130, SSD: 170, ESSD: 200 };
 
-/** GiB from which on the overwriting of free space is worth a line. */
-const largeDisk = 100;
-
 /** What a bake takes besides its work, for a person who waits. */
 export const estimate = ({
   diskSize,
@@ -86,7 +84,7 @@ export const estimate = ({
   ...(diskSize < largeDisk
     ? []
     : [
-        `hygiene overwrites the free space of ${diskSize} GiB: about ${Math.ceil((diskSize * 1074) / (writes[diskType] ?? 100) / 60)} minutes; targets.huaweicloud.diskSize makes it shorter, a node's disk may be larger than its image's`,
+        `hygiene overwrites the free space of ${diskSize} GiB: on ext4 what was ever used of it, elsewhere all of it, about ${Math.ceil((diskSize * 1074) / (writes[diskType] ?? 100) / 60)} minutes; it says how much; targets.huaweicloud.diskSize makes it shorter, a node's disk may be larger than its image's`,
       ]),
 ];
 

@@ -1,6 +1,8 @@
 /** The commands of `bake catalog`, for the command table: it loads commander alone. */
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { CatalogOptions, ChangeOptions, CopyOptions } from "./catalog.ts";
+import type { CopyOptions } from "./catalog.ts";
+import type { CatalogOptions, ChangeOptions } from "./catalog-context.ts";
+import type { ImportOptions } from "./catalog-import.ts";
 
 const number = (text: string): number => {
   if (!/^\d{1,4}$/.test(text)) throw new InvalidArgumentError("a number from 0 on is wanted");
@@ -19,7 +21,7 @@ export const addCatalog = (program: Command, profileOption: readonly [string, st
   const catalog = program
     .command("catalog")
     .description(
-      "images of a profile in Huawei Cloud: what there is, promote, share, copy, remove, and what bakes left",
+      "images of a profile in Huawei Cloud: what there is, promote, share, copy, import, remove, and what bakes left",
     );
   const add = (name: string, description: string): Command =>
     catalog
@@ -71,20 +73,29 @@ export const addCatalog = (program: Command, profileOption: readonly [string, st
       const { copy } = await import("./catalog.ts");
       process.exitCode = await copy(image, options);
     });
+  change("import", "make an image of one that was baked in a local VM: uploads it, registers it, and waits for it")
+    .argument("<folder>", "where bake image left it, such as out/2cards")
+    .option("--bucket <name>", "another bucket than the profile's, in the same region")
+    .option("--os-version <name>", 'what the image service calls the system, such as "openEuler 22.03 64bit"')
+    .action(async (folder: string, options: ImportOptions) => {
+      const { importFolder } = await import("./catalog-import.ts");
+      process.exitCode = await importFolder(folder, options);
+    });
   change("prune", "remove images that nobody needs; current, previous, the newest, shared and used ones stay")
     .option("--keep <number>", "how many of the newest stay", number, 3)
     .action(async (options: ChangeOptions & { keep: number }) => {
       const { prune } = await import("./catalog.ts");
       process.exitCode = await prune(options);
     });
-  change("leftovers", "servers, addresses, key pairs and disks that bakes left; exit 1 when there are some")
+  change("leftovers", "servers, addresses, key pairs, disks and uploads that were left; exit 1 when there are some")
     .option("--bake-id <id>", "of this bake alone")
+    .option("--bucket <name>", "bucket of imports, where it is not the profile's")
     .option(
       "--older-than <hours>",
       "what is younger stays, since its bake may run: 3 hours, and those that its image may take",
       number,
     )
-    .action(async (options: ChangeOptions & { bakeId?: string; olderThan?: number }) => {
+    .action(async (options: ChangeOptions & { bakeId?: string; olderThan?: number; bucket?: string }) => {
       const { leftovers } = await import("./catalog.ts");
       process.exitCode = await leftovers(options);
     });

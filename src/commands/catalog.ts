@@ -1,78 +1,30 @@
 /** `bake catalog`: images that bakes of a profile made in the cloud. What changes or removes is only shown without `--yes`. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { openBucket } from "../bake/cloud-bucket.ts";
 import { openCloud } from "../bake/cloud-project.ts";
 import { BakeError } from "../errors.ts";
-import type { Host } from "../host/host.ts";
 import { copyImage, type CopyRequest, lookForCopy } from "../huaweicloud/catalog/copy.ts";
 import { findImage, listCatalog, membersOf, usageOf } from "../huaweicloud/catalog/look.ts";
 import { promote as promoteImage, requireActive, requireTagRoom } from "../huaweicloud/catalog/promote.ts";
 import { idsIn, lookForPrune, prune as pruneImages } from "../huaweicloud/catalog/prune.ts";
 import { requireProjects, share as shareImage, shareChange } from "../huaweicloud/catalog/share.ts";
 import type { Stated } from "../huaweicloud/catalog/states.ts";
-import type { Cloud } from "../huaweicloud/client.ts";
-import { findLeftovers, formatLeftovers, onlyOlder, removeLeftovers } from "../huaweicloud/leftovers.ts";
+import { uploadPrefix } from "../huaweicloud/catalog/import.ts";
+import { CloudError } from "../huaweicloud/client.ts";
+import {
+  findLeftovers,
+  formatLeftovers,
+  type Leftovers,
+  onlyOlder,
+  removeLeftovers,
+} from "../huaweicloud/leftovers.ts";
+import type { Bucket } from "../huaweicloud/obs/bucket.ts";
+import { findUploads, removeUpload } from "../huaweicloud/obs/leftovers.ts";
 import { rolloutsFolder } from "../rollout/journal.ts";
-import { requireCloudTarget, serverName, serverPrefix, tagValue } from "../targets/huaweicloud.ts";
+import { serverName, serverPrefix } from "../targets/huaweicloud.ts";
+import { type CatalogOptions, type ChangeOptions, withCatalog } from "./catalog-context.ts";
 import { formatCatalog, formatImage, formatJudged, imageObject, type Shown } from "./catalog-text.ts";
-import { endOf, makeHost } from "./host.ts";
-import { readProfileFile, requireProfile } from "./profile-file.ts";
-
-export interface CatalogOptions {
-  readonly profile: string;
-  /** Another one than the profile's. */
-  readonly region?: string;
-  readonly json?: boolean;
-}
-
-export interface ChangeOptions extends CatalogOptions {
-  readonly yes?: boolean;
-}
-
-interface Context {
-  readonly host: Host;
-  readonly cloud: Cloud;
-  readonly name: string;
-  readonly profileTag: string;
-  /** Of the profile's settings for the cloud. */
-  readonly target: {
-    readonly region: string;
-    readonly enterpriseProject?: string | undefined;
-    readonly imageTimeout: number;
-  };
-  /** Prints lines for people, or the object for programs. */
-  readonly tell: (text: string, object: object) => void;
-}
-
-const withCatalog = async (options: CatalogOptions, work: (context: Context) => Promise<number>): Promise<number> => {
-  const { host } = await makeHost(process.stderr);
-  try {
-    const file = await readProfileFile(options.profile);
-    const profile = requireProfile(file);
-    if (profile === undefined) return 2;
-    const target = requireCloudTarget(
-      profile,
-      file.file,
-      "The catalogue is the cloud's: it needs the target's region.",
-    );
-    const region = options.region ?? target.region;
-    return await work({
-      host,
-      cloud: await openCloud(host, { region, home: region === target.region }),
-      name: file.name,
-      profileTag: tagValue(file.name),
-      target,
-      tell: (text, object) =>
-        void process.stdout.write(
-          options.json === true
-            ? `${JSON.stringify({ profile: file.name, region, ...object }, null, 2)}\n`
-            : `${text}\n`,
-        ),
-    });
-  } catch (error) {
-    return endOf(host, error);
-  }
-};
 
 const again = "; add --yes to do it";
 
@@ -296,14 +248,26 @@ export const prune = (options: ChangeOptions & { readonly keep: number }): Promi
 /** Hours that a bake may take besides what its image does. */
 const bakeHours = 3;
 
+const nothing: Leftovers = { found: [], notLookedAt: [] };
+
+/** Uploads that imports left. A bucket that may not be looked at, or is not there, is told as such. @throws CloudError BK420 */
+const uploadsIn = async (bucket: Bucket, prefix: string, bakeId: string | undefined): Promise<Leftovers> => {
+  try {
+    return { found: await findUploads(bucket, prefix, bakeId), notLookedAt: [] };
+  } catch (error) {
+    if (!(error instanceof CloudError) || error.code === "BK420") throw error;
+    return { found: [], notLookedAt: [{ kind: "object", message: error.message }] };
+  }
+};
+
 /**
  * `bake catalog leftovers`.
  * @returns the exit code: 0 when nothing of ours is left, 1 when something is, 2 when something could not be looked at.
  */
 export const leftovers = (
-  options: ChangeOptions & { readonly bakeId?: string; readonly olderThan?: number },
+  options: ChangeOptions & { readonly bakeId?: string; readonly olderThan?: number; readonly bucket?: string },
 ): Promise<number> =>
-  withCatalog(options, async ({ host, cloud, name, target, tell }) => {
+  withCatalog(options, async ({ host, cloud, name, profileTag, target, tell }) => {
     const { bakeId } = options;
     const hours = options.olderThan ?? bakeHours + Math.ceil(target.imageTimeout / 60);
     const all = await findLeftovers(
@@ -312,9 +276,21 @@ export const leftovers = (
         ? { serverName: serverPrefix(name), anyBake: true }
         : { serverName: serverName(name, bakeId) },
     );
-    const left = onlyOlder(all, host.now() + (cloud.clockSkew() ?? 0) - hours * 3_600_000);
+    const bucketName = options.bucket ?? target.bucket;
+    const bucket = bucketName === undefined ? undefined : openBucket(host, cloud.region, bucketName);
+    const uploads = bucket === undefined ? nothing : await uploadsIn(bucket, uploadPrefix(profileTag), bakeId);
+    const both = {
+      found: [...all.found, ...uploads.found],
+      notLookedAt: [...all.notLookedAt, ...uploads.notLookedAt],
+    };
+    const left = onlyOlder(both, host.now() + (cloud.clockSkew() ?? 0) - hours * 3_600_000);
     const ours = left.found.filter(({ ours: own }) => own);
-    const removals = options.yes === true ? await removeLeftovers(cloud, host, left) : [];
+    const removals =
+      options.yes === true
+        ? await removeLeftovers(cloud, host, left, (upload) =>
+            bucket === undefined ? Promise.resolve() : removeUpload(bucket, upload),
+          )
+        : [];
     const kept = options.yes === true ? removals.filter(({ outcome }) => outcome === "left") : ours;
     const ending =
       ours.length === 0

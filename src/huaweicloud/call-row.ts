@@ -8,7 +8,7 @@ type Purpose = (typeof purposes)[number];
 
 export interface CallRow {
   readonly service: Service;
-  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** Parameters in braces; `project_id` is the client's own. */
   readonly path: `/${string}`;
   /** Words behind "may", for people. */

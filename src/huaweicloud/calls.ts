@@ -277,6 +277,22 @@ export const calls = {
     for: ["catalog"],
     idempotent: true,
   },
+  listSystems: {
+    service: "ims",
+    method: "GET",
+    path: "/v1/cloudimages/os_version",
+    what: "see which systems an image from a file may be called",
+    rights: ["ims:images:list"],
+    for: ["catalog"],
+  },
+  importImage: {
+    service: "ims",
+    method: "POST",
+    path: "/v2/cloudimages/action",
+    what: "make an image of an uploaded file",
+    rights: ["ims:serverImages:create"],
+    for: ["catalog"],
+  },
   updateImage: {
     service: "ims",
     method: "PATCH",

@@ -10,6 +10,7 @@ import { backoffAfter, retry, retryAfter } from "../store/retry.ts";
 import type { CallRow } from "./call-row.ts";
 import { type CallName, calls, type ParametersOf } from "./calls.ts";
 import type { Endpoints } from "./endpoints.ts";
+import type { ObsCallName } from "./obs/calls.ts";
 import { adviceFor, type Reason, reasonOf } from "./reason.ts";
 import { authorization, type Credentials, escapedPath, escapedQuery, sdkDate } from "./sign.ts";
 
@@ -25,7 +26,7 @@ const largestAnswer = 64 << 20;
 
 /** A call that came to nothing, with what the cloud said of it. */
 export class CloudError extends BakeError {
-  readonly call: CallName;
+  readonly call: CallName | ObsCallName;
   /** Undefined when no answer came. */
   readonly status: number | undefined;
   readonly reason: Reason;
@@ -34,7 +35,7 @@ export class CloudError extends BakeError {
     code: ConstructorParameters<typeof BakeError>[0],
     message: string,
     help: string | undefined,
-    { call, status, reason = {} }: { call: CallName; status?: number; reason?: Reason },
+    { call, status, reason = {} }: { call: CallName | ObsCallName; status?: number; reason?: Reason },
   ) {
     super(code, message, help);
     this.call = call;

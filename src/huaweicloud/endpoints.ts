@@ -12,6 +12,7 @@ const hosts = {
   as: "as",
   bms: "bms",
   modelarts: "modelarts",
+  obs: "obs",
 } as const;
 
 export type Service = keyof typeof hosts;

@@ -20,9 +20,9 @@ export interface LeftoverQuery {
   readonly addressIds?: readonly string[];
 }
 
-type Kind = "server" | "address" | "key pair" | "disk";
+type Kind = "server" | "address" | "key pair" | "disk" | "object" | "upload";
 
-interface Leftover {
+export interface Leftover {
   readonly kind: Kind;
   /** A key pair's is its name. */
   readonly id: string;
@@ -284,18 +284,21 @@ const deletionTime = 10 * 60_000;
 /**
  * Removes what is ours for certain: servers first, with their disks, then what hung on them. One that the cloud keeps is told,
  * and with it what hangs on it; the others go.
+ * @param removeUpload Of a bucket.
  * @throws CloudError BK420; the signal's reason.
  */
 export const removeLeftovers = async (
   cloud: Cloud,
   host: Pick<Host, "now" | "sleep" | "signal">,
   { found }: Leftovers,
+  removeUpload: (leftover: Leftover) => Promise<void> = () => Promise.resolve(),
 ): Promise<Removal[]> => {
-  const order: readonly Kind[] = ["server", "address", "key pair", "disk"];
+  const order: readonly Kind[] = ["server", "address", "key pair", "disk", "object", "upload"];
   const going = found.filter(({ ours }) => ours).toSorted((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
   const kept = new Set<string>();
   const removed = new Set<string>();
-  const remove = async ({ kind, id }: Leftover): Promise<void> => {
+  const remove = async (leftover: Leftover): Promise<void> => {
+    const { kind, id } = leftover;
     switch (kind) {
       case "server": {
         const body = { servers: [{ id }], delete_publicip: false, delete_volume: true };
@@ -311,6 +314,10 @@ export const removeLeftovers = async (
         return;
       case "disk":
         await cloud.call("deleteVolume", { parameters: { volume_id: id }, answer: Anything });
+        return;
+      case "object":
+      case "upload":
+        await removeUpload(leftover);
         return;
       default:
         return kind;

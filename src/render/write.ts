@@ -17,6 +17,8 @@ const asideName = "kept";
 /** What a bake leaves beside the rendered files. */
 const results = new Set([
   ...["image.qcow2", "image.json", "previous-image.json", "provenance.json", "preflight.json", "report.html", "log"],
+  // Of an image that was imported into the cloud.
+  "huaweicloud",
 ]);
 
 const topOf = (path: string): string => path.split("/")[0] ?? "";

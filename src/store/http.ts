@@ -22,7 +22,8 @@ export interface HttpResponse {
 export interface HttpOptions {
   /** Default GET. Only that and HEAD follow redirects: any other would do something elsewhere. */
   readonly method?: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
-  readonly body?: string;
+  /** A stream needs `content-length` among the headers. */
+  readonly body?: string | Readable;
   /** Whether redirects are followed. Default yes: a redirect that is not followed is an answer. */
   readonly follow?: boolean;
   /** For the URL's own origin: to another one only those go along that hold no credential. */

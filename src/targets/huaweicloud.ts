@@ -1,9 +1,9 @@
 /** A server in Huawei Cloud, of which an image is made. */
 import { BakeError } from "../errors.ts";
-import { toYaml } from "../formats/yaml.ts";
-import { type HuaweiCloudTarget, metadataAddress } from "../node/target.ts";
+import type { HuaweiCloudTarget } from "../node/target.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import type { Profile } from "../profile/schema.ts";
+import { datasourceFiles } from "./datasources.ts";
 import type { Target } from "./target.ts";
 
 /** Its name among a profile's targets. */
@@ -24,11 +24,14 @@ export const requireCloudTarget = (
 };
 
 /** What the cloud takes as a name, whatever the profile's file is called. */
-const defaultName = (profile: string): string =>
+export const defaultName = (profile: string): string =>
   `bake-${profile.replace(/[^A-Za-z0-9._-]+/g, "-")}`.slice(0, 63).replace(/[^A-Za-z0-9]+$/, "");
 
 /** Tags that bake sets itself: three in a bake, two on images of the catalogue. The cloud takes ten; five are the profile's. */
 export const ownTags = ["bake-id", "bake-lock", "bake-profile", "bake-promoted", "bake-verified"] as const;
+
+/** GiB of a system disk from which on it is worth a word that its free space is overwritten. */
+export const largeDisk = 100;
 
 /** Of a server's name that many letters are the bake id's, and 64 are all that the cloud takes. */
 const [idLetters, mostLetters] = [10, 64];
@@ -47,20 +50,39 @@ export const serverName = (profile: string, bakeId: string | undefined): string 
 /** A tag's value, a name: what the cloud does not take in one becomes a hyphen. */
 export const tagValue = (text: string): string => text.replace(/[^A-Za-z0-9._-]/g, "-").slice(0, 43);
 
-/** Tags of the profile and bake's own, by name. */
+/** Tags of the profile and bake's own. Pure. @param tags The profile's. */
+export const imageTags = (
+  tags: Readonly<Record<string, string>>,
+  { profile, lockDigest }: { readonly profile: string; readonly lockDigest?: string | undefined },
+  bakeId: string | undefined,
+): Record<string, string> => ({
+  ...tags,
+  "bake-profile": tagValue(profile),
+  ...(bakeId !== undefined && { "bake-id": bakeId }),
+  ...(lockDigest !== undefined && { "bake-lock": lockDigest }),
+});
+
+/** The same by name, as the template has them. */
 const tagsOf = (
   { tags }: HuaweiCloudTarget,
-  { profile, lockDigest }: NodePlan,
+  node: NodePlan,
   bakeId: string | undefined,
 ): { name: string; value: string }[] =>
-  Object.entries({
-    ...tags,
-    "bake-profile": tagValue(profile),
-    ...(bakeId !== undefined && { "bake-id": bakeId }),
-    ...(lockDigest !== undefined && { "bake-lock": lockDigest }),
-  })
+  Object.entries(imageTags(tags, node, bakeId))
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, value]) => ({ name, value }));
+
+/** An image's description as the service takes it: no line breaks, no angle brackets. Pure. */
+export const describeImage = (header: string, bakeId: string | undefined, lockDigest: string | undefined): string =>
+  [
+    header,
+    ...(bakeId === undefined ? [] : [`Bake id ${bakeId}.`]),
+    ...(lockDigest === undefined ? [] : [`Lock ${lockDigest}.`]),
+  ]
+    .join(" ")
+    .replace(/[^\x20-\x7e]|[<>]/g, "")
+    // Room for what a bake adds: the service takes 1024 characters.
+    .slice(0, 600);
 
 type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
 
@@ -79,7 +101,8 @@ const addressValues = ({ publicIp }: HuaweiCloudTarget): object =>
 export const huaweicloud: Target<HuaweiCloudTarget> = {
   plan: (profileName, { targets }) => {
     if (targets.huaweicloud === undefined) return undefined;
-    const { system: _system, imageName = defaultName(profileName), ...rest } = targets.huaweicloud;
+    // Of an import alone: no bake reads it.
+    const { system: _system, bucket: _bucket, imageName = defaultName(profileName), ...rest } = targets.huaweicloud;
     const { spot, dataDisks, ...settings } = rest;
     return {
       name: "huaweicloud",
@@ -91,35 +114,19 @@ export const huaweicloud: Target<HuaweiCloudTarget> = {
   },
   concern: {
     name: "huaweicloud",
-    contribute: ({ header }) => ({
-      files: [
-        {
-          // Where cloud-init is told its datasources. Named, not searched for: a search may find nothing in this cloud
-          // (facts: ds-identify). Lite Servers and bare metal may have a config drive instead of a metadata service. It
-          // comes second: a volume of that label on a disk that jobs write to says nothing to a server of the cloud.
-          path: "/etc/cloud/cloud.cfg.d/90_bake.cfg",
-          content: `# ${header}\n${toYaml({
-            datasource_list: ["OpenStack", "ConfigDrive"],
-            datasource: {
-              OpenStack: {
-                metadata_urls: [`http://${metadataAddress}`],
-                max_wait: 120,
-                timeout: 5,
-                // The network is the image's own, by DHCP.
-                apply_network_config: false,
-              },
+    contribute: ({ header, target }) => ({
+      ...(target.name === "huaweicloud" &&
+        target.diskSize >= largeDisk && {
+          explain: [
+            {
+              what: "hygiene",
+              value: `overwrites the free space of ${target.diskSize} GiB: on ext4 what was ever used of it, elsewhere all of it`,
+              because: ["targets.huaweicloud.diskSize"],
+              order: 91,
             },
-          })}`,
-          bakeOnly: true,
-          order: 165,
-        },
-        {
-          // With more than one datasource cloud-init's detection would search after all, and may turn cloud-init off.
-          path: "/etc/cloud/ds-identify.cfg",
-          content: `# ${header}\npolicy: enabled\n`,
-          bakeOnly: true,
-        },
-      ],
+          ],
+        }),
+      files: [...datasourceFiles(header, ["OpenStack", "ConfigDrive"])],
       needsLock: [{ what: "the tags bake-id and bake-lock in packer/huaweicloud.pkr.hcl", order: 70 }],
     }),
   },
@@ -141,16 +148,7 @@ export const huaweicloud: Target<HuaweiCloudTarget> = {
     upload: plan.mirror === undefined,
     artifactsVariable: `BAKE_ARTIFACTS=${plan.mirror?.replace(/\/+$/, "") ?? "file:///var/tmp/bake/artifacts"}`,
     serverName: serverName(node.profile, bakeId),
-    // No line breaks and no angle brackets there.
-    imageDescription: [
-      node.header,
-      ...(bakeId === undefined ? [] : [`Bake id ${bakeId}.`]),
-      ...(node.lockDigest === undefined ? [] : [`Lock ${node.lockDigest}.`]),
-    ]
-      .join(" ")
-      .replace(/[^\x20-\x7e]|[<>]/g, "")
-      // Room for what a bake adds: the service takes 1024 characters.
-      .slice(0, 600),
+    imageDescription: describeImage(node.header, bakeId, node.lockDigest),
     imageTimeout: `${plan.imageTimeout}m`,
     tags: tagsOf(plan, node, bakeId),
   }),

@@ -4,6 +4,7 @@ import type { QemuTarget } from "../node/target.ts";
 import { documentedPassword } from "../profile/known-bases.ts";
 import type { Profile } from "../profile/schema.ts";
 import { buildKeyMarker } from "./build-key.ts";
+import { datasourceFiles, datasourcesPath } from "./datasources.ts";
 import { localMachines } from "./local-machine.ts";
 import type { Target } from "./target.ts";
 
@@ -52,15 +53,19 @@ export const qemu: Target<QemuTarget> = {
             },
           ],
         }),
-      files: [
-        {
-          // Where cloud-init is told its datasource. Named, not searched for.
-          path: "/etc/cloud/cloud.cfg.d/90_bake.cfg",
-          content: `# ${header}\ndatasource_list: [NoCloud, None]\n`,
-          bakeOnly: true,
-          order: 165,
-        },
-      ],
+      files:
+        profile.targets.huaweicloud === undefined
+          ? [
+              {
+                // Where cloud-init is told its datasource. Named, not searched for.
+                path: datasourcesPath,
+                content: `# ${header}\ndatasource_list: [NoCloud, None]\n`,
+                bakeOnly: true,
+                order: 165,
+              },
+            ]
+          : // The image may be imported there: without a local seed the cloud's metadata are asked.
+            datasourceFiles(header, ["NoCloud", "OpenStack", "ConfigDrive", "None"]),
       needsLock: [{ what: "the base's checksum in packer/qemu.pkr.hcl", order: 70 }],
     }),
   },

@@ -371,3 +371,69 @@ asRoot("what it cannot clean", () => {
     expect(readFileSync(at("opt/bake/keep"), "utf8")).toBe("stays\n");
   });
 });
+
+/**
+ * A disk of 1 GiB in groups of 8 MiB, with a canary that was written into each of many files and removed again. Trim is off, as it would
+ * hide what was overwritten.
+ */
+const usedDisk = (disk: string): string => `
+truncate -s 1G "${disk}"
+mkfs.ext4 -qF -b 1024 -N 4096 "${disk}"
+mkdir disk
+mount -o loop "${disk}" disk
+for folder in a b c d e f; do
+  mkdir "disk/$folder"
+  for file in 1 2 3; do yes "${canary}-$folder-$file" | head -c 1500000 >"disk/$folder/$file" || true; done
+done
+echo stays >disk/kept
+sync -f disk
+rm -r disk/[a-f]
+source=$(findmnt -nro SOURCE "$PWD/disk")
+: >"dev/\${source##*/}"
+mount --bind "$source" "dev/\${source##*/}"
+printf '#!/bin/sh\nexit 1\n' >no-trim
+chmod 0755 no-trim
+mount --bind no-trim "$(readlink -f usr/sbin/fstrim)"
+# Of this disk alone: what is written and removed before it would never reach it.
+cp /usr/bin/sync disk-sync
+printf '#!/bin/sh\nexec /disk-sync -f /disk\n' >sync-disk
+chmod 0755 sync-disk
+mount --bind sync-disk usr/bin/sync
+`;
+
+asRoot("free space", () => {
+  const machine = { "etc/passwd": "root:x:0:0::/root:/bin/bash\n", "etc/machine-id": "", "var/log/x": "" };
+  const count = (disk: string): number =>
+    Number(spawnSync("grep", ["-ac", canary, disk], { encoding: "utf8" }).stdout.trim());
+
+  test("of ext4 only what was ever used is overwritten, and nothing of it can be read", () => {
+    const disk = join(folder, "used.img");
+    const { code, output } = clean(machine, usedDisk(disk));
+    expect(code, output).toBe(0);
+    const [, written = "", free = ""] =
+      /^bake: hygiene: overwriting (\d+) of (\d+) MiB of free space on \/disk: the rest was never used$/m.exec(
+        output,
+      ) ?? [];
+    expect(Number(free), output).toBeGreaterThan(800);
+    expect(Number(written)).toBeGreaterThan(20);
+    expect(Number(written)).toBeLessThan(Number(free) / 2);
+    expect(output).toContain("its free space holds zeros");
+    expect(count(disk)).toBe(0);
+    // What was never used was never touched.
+    expect(statSync(disk).blocks * 512).toBeLessThan(600 * 1024 * 1024);
+    expect(spawnSync("e2fsck", ["-fn", disk], { encoding: "utf8" }).status).toBe(0);
+    expect(spawnSync("debugfs", ["-R", "cat /kept", disk], { encoding: "utf8" }).stdout).toBe("stays\n");
+  }, 240_000);
+
+  test("without the programs that tell it, all of it is", () => {
+    const disk = join(folder, "whole.img");
+    const { code, output } = clean(
+      machine,
+      `${usedDisk(disk)}mount --bind no-trim "$(readlink -f usr/sbin/dumpe2fs)"\n`,
+    );
+    expect(code, output).toBe(0);
+    expect(output).toMatch(/^bake: hygiene: overwriting \d+ MiB of free space on \/disk$/m);
+    expect(count(disk)).toBe(0);
+    expect(statSync(disk).blocks * 512).toBeGreaterThan(900 * 1024 * 1024);
+  }, 240_000);
+});

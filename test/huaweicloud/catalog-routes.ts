@@ -132,6 +132,20 @@ export const catalogRoutes: Routes = {
       return { status: 204 };
     },
   },
+  "IMS GET /v1/cloudimages/os_version": {
+    query: ["tag"],
+    answer: ({ world }) => {
+      const platforms = [...new Set(world.systems.map((name) => name.split(" ")[0] ?? ""))];
+      const lists = platforms.map((platform) => ({
+        platform,
+        version_list: world.systems
+          .filter((name) => name.startsWith(`${platform} `))
+          .map((name) => ({ platform, os_version_key: name, os_version: name, os_bit: 64, os_type: "Linux" })),
+      }));
+      // A list as it is, in no object.
+      return { status: 200, body: lists };
+    },
+  },
   "IMS PATCH /v2/cloudimages/{image_id}": {
     answer: ({ world, body, parameters }) => {
       const image = imageOf(world, parameters["image_id"]);

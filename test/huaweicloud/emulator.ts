@@ -10,6 +10,7 @@ import { addRegion, catalogRoutes } from "./catalog-routes.ts";
 import { lookingRoutes } from "./looking.ts";
 import { makingRoutes } from "./making.ts";
 import { nodeRoutes } from "./node-routes.ts";
+import { obsAnswer, obsRoute, obsRoutes, type ObsWire } from "./obs.ts";
 import { type Instead, Refusal, refusalBody, type Routes, type ServiceName } from "./route.ts";
 import { signatureProblem } from "./signature.ts";
 import { makeWorld, type Job, type World } from "./world.ts";
@@ -17,7 +18,8 @@ import { makeWorld, type Job, type World } from "./world.ts";
 const routes: Routes = { ...lookingRoutes, ...makingRoutes, ...catalogRoutes, ...nodeRoutes };
 
 const requireRoute = (name: string): string => {
-  if (routes[name] === undefined) throw new Error(`the emulator has no route ${name}`);
+  if (routes[name] === undefined && !obsRoutes.some((route) => route === name))
+    throw new Error(`the emulator has no route ${name}`);
   return name;
 };
 
@@ -127,7 +129,7 @@ export const startEmulator = async (clock: () => number = Date.now): Promise<Emu
   const worlds = [world, other];
   const domain = (region: string): string => `${region}.myhuaweicloud.com`;
   const { authority, key, certificate } = certificatesFor(
-    worlds.map(({ region }) => `*.${domain(region)}`).join(",DNS:"),
+    worlds.flatMap(({ region }) => [`*.${domain(region)}`, `*.obs.${domain(region)}`]).join(",DNS:"),
   );
   let moved = 0;
   const now = (): number => clock() + moved;
@@ -204,8 +206,49 @@ export const startEmulator = async (clock: () => number = Date.now): Promise<Emu
     );
   };
 
+  /** The object storage has words and signatures of its own. */
+  const storage = async (wire: ObsWire, request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const route = obsRoute(wire);
+    calls.push(route);
+    headers.push(request.headers);
+    const fault = faults.get(route)?.shift() ?? {};
+    await happenings.get(route)?.shift()?.();
+    const send = (status: number, content = "", more: Readonly<Record<string, string>> = {}): void => {
+      response.sendDate = false;
+      response.writeHead(status, {
+        date: new Date(now()).toUTCString(),
+        "x-obs-request-id": `obs-${calls.length}`,
+        ...more,
+      });
+      response.end(wire.method === "HEAD" ? undefined : content);
+    };
+    if (fault.delay !== undefined) await new Promise((done) => setTimeout(done, fault.delay));
+    if (forbidden.has(route))
+      return send(403, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>");
+    if (fault.status !== undefined)
+      return send(
+        fault.status,
+        fault.body ?? "<Error><Code>InternalError</Code><Message>As it was asked to.</Message></Error>",
+      );
+    const given = obsAnswer(world.buckets, world.keys, wire, now());
+    if (fault.lost === true) request.socket.destroy();
+    else send(given.status, given.body, given.headers);
+  };
+
   const gateway = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const body = await readAll(request);
+    const [bucket, inRegion] = /^([a-z0-9-]+)\.obs\.([a-z0-9-]+)\./.exec(request.headers.host ?? "")?.slice(1) ?? [];
+    if (bucket !== undefined && inRegion !== undefined) {
+      const wire = {
+        method: request.method ?? "",
+        bucket,
+        region: inRegion,
+        target: request.url ?? "",
+        headers: request.headers,
+        body,
+      };
+      return storage(wire, request, response);
+    }
     const [host = "", region = ""] = (request.headers.host ?? "").split(".");
     const at = worlds.find((each) => each.region === region) ?? world;
     const service = services[host];

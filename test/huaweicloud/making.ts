@@ -70,6 +70,22 @@ const CreateImage = z.strictObject({
   image_tags: z.array(Tag).max(10).optional(),
   enterprise_project_id: z.string().optional(),
 });
+const CreateFromFile = z.strictObject({
+  name: imageName,
+  description: z
+    .string()
+    .max(1024)
+    .regex(/^[^\n<>]*$/)
+    .optional(),
+  image_url: z.string().regex(/^[a-z0-9.-]{3,63}:\S+$/),
+  os_version: z.string().optional(),
+  min_disk: z.int().min(40).max(1024),
+  is_config: z.boolean().optional(),
+  type: z.enum(["ECS", "BMS", "FusionCompute", "Ironic"]).optional(),
+  architecture: z.enum(["x86", "arm"]).optional(),
+  image_tags: z.array(Tag).max(10).optional(),
+  enterprise_project_id: z.string().optional(),
+});
 const KeyPair = z.strictObject({ keypair: z.strictObject({ name: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) }) });
 const Address = z.strictObject({
   publicip: z.strictObject({ type: z.enum(["5_bgp", "5_sbgp"]) }),
@@ -203,6 +219,57 @@ export const serverOf = ({ servers }: World, id: string | undefined): Server => 
   return found;
 };
 
+/** Reads the file when the job comes to it, not when it is asked. */
+const createFromFile = (asked: Asked): Given => {
+  const { world, body, jobFailure } = asked;
+  const wanted = bodyOf(CreateFromFile, body, "IMG.0005");
+  const [bucketName = "", ...keyParts] = wanted.image_url.split(":");
+  const bucket = world.buckets.get(bucketName);
+  const object = bucket?.objects.get(keyParts.join(":"));
+  if (bucket?.region !== world.region || object === undefined)
+    throw new Refusal(400, "IMG.0160", "The image file does not exist, or is in another region.");
+  if (wanted.os_version !== undefined && !world.systems.includes(wanted.os_version))
+    throw new Refusal(400, "IMG.0116", "os_version is not supported.");
+  use(world.quotas.images, 1, "image", "IMG.0057");
+  const tags = Object.fromEntries((wanted.image_tags ?? []).map(({ key, value }) => [key, value]));
+  const image: World["images"][number] = {
+    id: newId(),
+    name: wanted.name,
+    type: "private",
+    status: "queued",
+    architecture: wanted.architecture ?? "x86",
+    minDisk: wanted.min_disk,
+    firmware: wanted.architecture === "arm" ? "uefi" : "bios",
+    environment: "FusionCompute",
+    platform: wanted.os_version?.split(" ")[0] ?? "Other",
+    osVersion: wanted.os_version ?? "",
+    createdAt: new Date(asked.now).toISOString(),
+    description: wanted.description ?? "",
+    size: object.bytes.length,
+    tags,
+  };
+  world.images.push(image);
+  world.quotas.images[0] += 1;
+  const isQcow2 = object.bytes.toString("latin1", 0, 4) === "QFI\xfb";
+  const job = startJob(
+    {
+      ...asked,
+      jobFailure:
+        jobFailure ?? (isQcow2 ? undefined : { code: "IMG.0161", reason: "The file format is not supported." }),
+    },
+    {
+      service: "ims",
+      type: "imsCreateImageByFile",
+      takes: world.takes.import,
+      entities: { image_id: image.id, image_name: image.name },
+      finish: () => {
+        image.status = jobFailure === undefined && isQcow2 ? "active" : "killed";
+      },
+    },
+  );
+  return { status: 200, body: { job_id: job } };
+};
+
 export const makingRoutes: Routes = {
   "ECS POST /v2.1/{project_id}/os-keypairs": {
     answer: ({ world, body }) => {
@@ -318,6 +385,7 @@ export const makingRoutes: Routes = {
   "IMS POST /v2/cloudimages/action": {
     answer: (asked) => {
       const { world, body, jobFailure } = asked;
+      if (typeof body === "object" && body !== null && "image_url" in body) return createFromFile(asked);
       const wanted = bodyOf(CreateImage, body, "IMG.0005");
       const server = serverOf(world, wanted.instance_id);
       if (!["ACTIVE", "SHUTOFF"].includes(server.status))
@@ -334,6 +402,7 @@ export const makingRoutes: Routes = {
         minDisk: server.diskSize,
         createdAt: new Date(asked.now).toISOString(),
         description: wanted.description ?? "",
+        size: 3_221_225_472,
         tags: Object.fromEntries((wanted.image_tags ?? []).map(({ key, value }) => [key, value])),
       };
       world.images.push(image);

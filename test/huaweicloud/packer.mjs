@@ -43,10 +43,24 @@ const message = (text) => process.stdout.write(`    huaweicloud-ecs.node: ${text
 
 /** A second of the plugin's, in milliseconds. */
 const second = Number(env.STAND_IN_SECOND ?? 1);
-const wait = (seconds) =>
-  new Promise((done) => {
+/** Seconds that it waited, and of them those in which it provisions. */
+const waited = { all: 0, provision: 0 };
+const wait = (seconds) => {
+  waited.all += seconds;
+  return new Promise((done) => {
     setTimeout(done, seconds * second);
   });
+};
+const started = process.hrtime.bigint();
+// For benchmarks: what of its time was waiting.
+if (env.STAND_IN_TIMES) {
+  process.on("exit", () =>
+    writeFileSync(
+      env.STAND_IN_TIMES,
+      JSON.stringify({ ...waited, took: Number(process.hrtime.bigint() - started) / 1e9 }),
+    ),
+  );
+}
 
 let cancelled = false;
 process.on("SIGTERM", () => {
@@ -293,7 +307,8 @@ const build = async () => {
   say(`Using SSH communicator to connect: ${host}`);
   say("Connected to SSH!");
   for (const step of ["wait-cloud-init", "install-artifacts"]) message(`bake: step ${step}`);
-  await wait(Number(env.STAND_IN_PROVISION ?? 1));
+  waited.provision = Number(env.STAND_IN_PROVISION ?? 1);
+  await wait(waited.provision);
   if (env.STAND_IN_FAIL) {
     say(`bake: failed ${env.STAND_IN_FAIL}`);
     throw new Error("Script exited with non-zero exit status: 1.");

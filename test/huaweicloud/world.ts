@@ -1,4 +1,5 @@
 /** What there is in the emulated cloud: one account with one project in one region. */
+import { makeBucket, type StoredBucket } from "./obs.ts";
 import type { KnownKey } from "./signature.ts";
 
 export interface Image {
@@ -131,6 +132,10 @@ export interface World {
   scalingConfigurations: { id: string; name: string; imageId: string; rest?: Record<string, unknown> }[];
   bareMetal: Server[];
   liteServers: LiteServer[];
+  /** Of the account, by name. */
+  buckets: Map<string, StoredBucket>;
+  /** Names of systems that an image from a file may have. */
+  systems: string[];
   scalingGroups: ScalingGroup[];
   /** What changes how many members a group wants, by itself. */
   scalingPolicies: { id: string; name: string; groupId: string; isOn: boolean; change: number }[];
@@ -165,6 +170,8 @@ export interface World {
     delete: number;
     share: number;
     copy: number;
+    /** Of an image from a file. */
+    import: number;
     /** From the stop to the start of the new system. */
     changeOs: number;
     boot: number;
@@ -274,6 +281,11 @@ export const makeWorld = (): World => ({
   scalingConfigurations: [],
   bareMetal: [],
   liteServers: [],
+  buckets: new Map([
+    ["ci-images", makeBucket()],
+    ["far-away", makeBucket("cn-south-1")],
+  ]),
+  systems: ["CentOS 7.9 64bit", "EulerOS 2.8 64bit", "openEuler 20.03 64bit", "openEuler 22.03 64bit"],
   scalingGroups: [],
   scalingPolicies: [],
   jobs: [],
@@ -300,6 +312,7 @@ export const makeWorld = (): World => ({
     delete: 8000,
     share: 6000,
     copy: 90_000,
+    import: 120_000,
     changeOs: 120_000,
     boot: 60_000,
     scale: 90_000,

@@ -2,31 +2,22 @@
  * Bakes in the emulated cloud that go wrong at each of their calls: Packer's stand-in makes the plugin's calls in the plugin's
  * order. What is left in the cloud is told with its ID, whatever happened.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { builtFrom } from "../../src/bake/built-from.ts";
 import { estimate, nothingMade, readLine, waitsFor } from "../../src/bake/cloud-lines.ts";
-import { huaweiCloudBaker } from "../../src/bake/huaweicloud.ts";
-import { planFor } from "../../src/commands/plan.ts";
 import { BakeError } from "../../src/errors.ts";
-import { type Host, runProcess } from "../../src/host/host.ts";
-import { root } from "../../src/host/root.ts";
-import { system } from "../../src/host/system.ts";
 import { describeJob } from "../../src/huaweicloud/job.ts";
-import { Store } from "../../src/store/store.ts";
 import { type Emulator, startEmulator } from "../huaweicloud/emulator.ts";
-import { layPacker } from "../huaweicloud/packer-stand-in.ts";
-import { ids } from "../huaweicloud/world.ts";
-import { readProfile, render, trialLock } from "../plan-of.ts";
+import { bakeOnce, callsOfPlugin, pluginOrder, readyForBake, type Run, thingsIn } from "../huaweicloud/one-bake.ts";
 
 let folder = "";
 let emulator: Emulator;
 beforeEach(async () => {
   emulator = await startEmulator();
-  Object.assign(emulator.world.images[0] ?? {}, { architecture: "x86", firmware: "bios" });
-  Object.assign(emulator.world.takes, { create: 5, stop: 5, image: 5, delete: 5, share: 5 });
+  readyForBake(emulator);
   folder = mkdtempSync(join(tmpdir(), "bake-cloud-faults-"));
 });
 afterEach(async () => {
@@ -34,131 +25,11 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-interface Run {
-  readonly env?: Readonly<Record<string, string>>;
-  readonly signal?: AbortSignal;
-  /** Called with each note of the progress. */
-  readonly onNote?: (line: string) => void;
-  /** Waited for before Packer starts. */
-  readonly gate?: () => Promise<void>;
-  readonly name?: string;
-}
-
-/** Bakes the cloud's profile, with a mirror and a public address. @returns what was said, and the error. */
-const bake = async ({ env = {}, signal = new AbortController().signal, onNote, gate, name = "a" }: Run = {}) => {
-  const at = join(folder, name);
-  mkdirSync(at, { recursive: true });
-  writeFileSync(
-    join(at, "site.yaml"),
-    // As what the lock of the trial is made for.
-    [
-      `extends: ${JSON.stringify(join(root, "test/golden/cloud/profile.yaml"))}`,
-      'builders: { image: "moby/buildkit:v0.26.1" }',
-      "targets:",
-      "  huaweicloud:",
-      "    architecture: x86_64",
-      "    flavor: s6.large.2",
-      "    mirror: http://mirror.example.com/",
-      "    publicIp: { bandwidth: 5 }",
-      "",
-    ].join("\n"),
-  );
-  const plan = planFor({
-    name: "site",
-    profile: readProfile(join(at, "site.yaml")),
-    target: "huaweicloud",
-    lock: trialLock,
-  });
-  const { files, bakeId = "" } = render(plan);
-  for (const { path, content } of files) {
-    mkdirSync(dirname(join(at, "out", path)), { recursive: true });
-    writeFileSync(join(at, "out", path), content);
-  }
-  const said: string[] = [];
-  const note = (line: string): void => {
-    said.push(line);
-    onNote?.(line);
-  };
-  const given = {
-    PATH: process.env["PATH"] ?? "",
-    STAND_IN_LOOKS: "1",
-    ...emulator.env,
-    HW_PROJECT_ID: ids.project,
-    ...env,
-  };
-  const host: Host = {
-    ...system,
-    run: runProcess(signal, given),
-    env: given,
-    cacheDir: join(at, "cache"),
-    signal,
-    progress: {
-      step: async (id, _title, work) => {
-        if (id === "packer") await gate?.();
-        return work(() => {});
-      },
-      note,
-    },
-  };
-  const work = huaweiCloudBaker.bake(host, {
-    folder: join(at, "out"),
-    plan,
-    bakeId,
-    files,
-    trial: false,
-    // All of the stand-in's own among them.
-    credentials: Object.fromEntries(Object.entries(given).filter(([each]) => /^(HW_|STAND_IN_)/.test(each))),
-    secrets: {},
-    store: new Store(join(at, "store")),
-    packer: { path: layPacker(join(at, "bin")), environment: {} },
-    fetch: async () => {},
-    recordStep: () => {},
-    steps: () => [],
-    provenance: () => "{}\n",
-    print: note,
-  });
-  const { image, error } = await work.then(
-    (baked): { image?: string; error?: unknown } => ({ image: baked.describe(1) }),
-    (thrown: unknown): { image?: string; error?: unknown } => ({ error: thrown }),
-  );
-  return {
-    image,
-    error,
-    bakeId,
-    text: [...said, error instanceof BakeError ? `${error.code} ${error.message}\n${error.help ?? ""}` : ""].join("\n"),
-    file: (file: string): Record<string, unknown> =>
-      JSON.parse(readFileSync(join(at, "out", file), "utf8")) as Record<string, unknown>,
-  };
-};
-
-/** What there is that costs something or lies about. */
-const things = (): string[] => {
-  const { servers, keyPairs, addresses } = emulator.world;
-  return [...servers.map(({ id }) => id), ...keyPairs, ...addresses.map(({ id }) => id)];
-};
-
-/** The plugin's calls, in the order that its users know from its source. */
-const order = [
-  "ECS GET /v2.1/{project_id}/os-availability-zone",
-  "ECS POST /v2.1/{project_id}/os-keypairs",
-  "VPC GET /v1/{project_id}/vpcs/{vpc_id}",
-  "VPC POST /v1/{project_id}/publicips",
-  "VPC GET /v1/{project_id}/publicips/{publicip_id}",
-  "ECS POST /v1/{project_id}/cloudservers",
-  "ECS GET /v1/{project_id}/jobs/{job_id}",
-  "ECS GET /v1/{project_id}/cloudservers/{server_id}/os-interface",
-  "ECS POST /v1/{project_id}/cloudservers/action",
-  "ECS GET /v1/{project_id}/cloudservers/{server_id}",
-  "IMS POST /v2/cloudimages/action",
-  "IMS GET /v1/{project_id}/jobs/{job_id}",
-  "ECS POST /v1/{project_id}/cloudservers/delete",
-  "ECS GET /v1/{project_id}/cloudservers/{server_id}",
-  "VPC DELETE /v1/{project_id}/publicips/{publicip_id}",
-  "ECS DELETE /v2.1/{project_id}/os-keypairs/{keypair_name}",
-];
-
-const byPlugin = (): string[] =>
-  emulator.calls.filter((_, at) => emulator.headers[at]?.["user-agent"]?.includes("packer") === true);
+/** Bakes the cloud's profile in this test's folder. */
+const bake = (run: Run = {}) => bakeOnce({ emulator, folder }, run);
+const things = (): string[] => thingsIn(emulator);
+const byPlugin = (): string[] => callsOfPlugin(emulator);
+const order = pluginOrder;
 
 test("the plugin's calls in the plugin's order: 33 with all that it looks at a server that is gone", async () => {
   const { text, image } = await bake({ env: { STAND_IN_LOOKS: "21" } });
@@ -350,7 +221,9 @@ test("estimates: what the plugin waits for nothing, and the zeros of a large dis
   expect(estimate({ diskSize: 40, diskType: "SSD" })).toEqual([
     "the plugin waits 285 s for nothing, 210 s of them after the server is gone",
   ]);
-  expect(estimate({ diskSize: 1024, diskType: "SAS" })[1]).toContain("free space of 1024 GiB: about 184 minutes");
+  expect(estimate({ diskSize: 1024, diskType: "SAS" })[1]).toContain(
+    "free space of 1024 GiB: on ext4 what was ever used of it, elsewhere all of it, about 184 minutes",
+  );
 });
 
 test("from where an image was built: what CI says, without logins, tokens or syntax", () => {

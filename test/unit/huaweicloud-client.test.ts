@@ -5,7 +5,8 @@ import { BakeError } from "../../src/errors.ts";
 import { CloudError } from "../../src/huaweicloud/client.ts";
 import { endpointsOf } from "../../src/huaweicloud/endpoints.ts";
 import { reasonOf } from "../../src/huaweicloud/reason.ts";
-import { cloudOf } from "../huaweicloud/cloud-of.ts";
+import { waitForJob } from "../../src/huaweicloud/job-wait.ts";
+import { cloudOf, hostOf } from "../huaweicloud/cloud-of.ts";
 import { type Emulator, startEmulator } from "../huaweicloud/emulator.ts";
 import { ids, key } from "../huaweicloud/world.ts";
 
@@ -64,6 +65,43 @@ test("temporary credentials send their token, signed; without it they are refuse
     cloudOf(emulator, { credentials: { accessKey, secretKey } }).call("serverLimits", { answer: Anything }),
   );
   expect(error.code).toBe("BK420");
+});
+
+test("temporary credentials that end between two calls: told once, and nothing is sent again", async () => {
+  const temporary = { accessKey: "TEMPORARY", secretKey: "T", securityToken: "TOKEN.EXAMPLE" };
+  emulator.world.keys.push({ ...temporary });
+  const cloud = cloudOf(emulator, { credentials: temporary });
+  await cloud.call("serverLimits", { answer: Anything });
+  emulator.world.keys.pop();
+  const error = await failing(cloud.call("serverLimits", { answer: Anything }));
+  expect([error.code, error.help]).toEqual(["BK420", expect.stringContaining("end after a day at most")]);
+  expect(await failing(cloud.call("listZones", { answer: Anything }))).toBe(error);
+  expect(emulator.calls).toHaveLength(2);
+});
+
+test("a job that never ends is told as such after the time that it may take; it goes on in the cloud", async () => {
+  emulator.world.takes.create = 48 * 3_600_000;
+  const cloud = cloudOf(emulator);
+  const { job_id: job } = await cloud.call("createServer", {
+    body: server(),
+    clientToken: token,
+    answer: z.object({ job_id: z.string() }),
+  });
+  const looks: number[] = [];
+  const error = await failing(
+    waitForJob(cloud, hostOf(emulator, cloud), "showJob", job, {
+      most: 600_000,
+      onLook: (seconds) => looks.push(seconds),
+    }),
+  );
+  expect([error.code, error.message, error.help]).toEqual([
+    "BK433",
+    `the ECS job ${job} is RUNNING after 10 minutes`,
+    "It goes on in the cloud: look again later.",
+  ]);
+  // Each 5 s, and no longer than that.
+  expect(looks.length).toBe(121);
+  expect(emulator.world.servers).toHaveLength(1);
 });
 
 test("IAM is asked without a project; what is found is used from then on", async () => {

@@ -139,6 +139,15 @@ const HuaweiCloud = z.strictObject({
     .max(128)
     .default([])
     .describe("Projects of other accounts that the image is shared with; each has to accept it."),
+  bucket: z
+    .string()
+    .regex(
+      /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/,
+      "expected the name of a bucket: 3 to 63 small letters, digits and hyphens, no dots",
+    )
+    .optional()
+    .meta({ examples: ["ci-images"] })
+    .describe("Bucket of the region that bake catalog import uploads an image to; what it uploads goes again."),
   imageTimeout: z
     .int()
     .min(10)

@@ -1,0 +1,218 @@
+/** Signed calls to one bucket of the object storage: repeated where that is safe, and never with credentials that were refused. */
+import type { Readable } from "node:stream";
+import { BakeError } from "../../errors.ts";
+import type { Host } from "../../host/host.ts";
+import type { Http, HttpResponse } from "../../store/http.ts";
+import { HttpError, isTransientStatus } from "../../store/http-error.ts";
+import { readText } from "../../store/read-text.ts";
+import { backoffAfter, retry, retryAfter } from "../../store/retry.ts";
+import type { CallRow } from "../call-row.ts";
+import { CloudError, type CloudSettings } from "../client.ts";
+import { escapedQuery } from "../sign.ts";
+import { obsCalls, type ObsCallName } from "./calls.ts";
+import { obsAuthorization } from "./sign.ts";
+import { elements } from "./xml.ts";
+
+const mostAttempts = 5;
+const firstPause = 1000;
+const longestPause = 60_000;
+const largestAnswer = 16 << 20;
+
+/** Codes that are about who asks: they are sent once, as repeated refusals lock the key. */
+const aboutCredentials = new Set([
+  "InvalidAccessKeyId",
+  "SignatureDoesNotMatch",
+  "RequestTimeTooSkewed",
+  "InvalidSecurity",
+  "InvalidToken",
+  "ExpiredToken",
+]);
+
+export interface ObsAnswer {
+  readonly status: number;
+  readonly headers: HttpResponse["headers"];
+  readonly text: string;
+}
+
+export interface ObsRequest {
+  readonly key?: string;
+  /** A parameter without a value is undefined. */
+  readonly query?: Readonly<Record<string, string | undefined>>;
+  /** Names in lower case. */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** In the place of `body`: made anew for each attempt. `md5` in base64. */
+  readonly stream?: { readonly open: () => Readable; readonly length: number; readonly md5: string };
+}
+
+export interface Bucket {
+  readonly name: string;
+  readonly region: string;
+  /** @throws CloudError; the signal's reason. */
+  readonly call: (name: ObsCallName, request?: ObsRequest) => Promise<ObsAnswer>;
+}
+
+class Busy extends Error {
+  readonly answer: ObsAnswer;
+
+  constructor(answer: ObsAnswer) {
+    super(`it answers ${answer.status}`);
+    this.answer = answer;
+  }
+}
+
+/**
+ * A bucket's name as it may be a part of a host's.
+ * @throws BakeError BK437: one with dots has no certificate, and other letters lead elsewhere.
+ */
+export const requireBucketName = (name: string): string => {
+  if (/^[a-z0-9](?:[a-z0-9-]{1,61}[a-z0-9])$/.test(name)) return name;
+  throw new BakeError(
+    "BK437",
+    `${JSON.stringify(name)} is no bucket that bake can use`,
+    "A name has 3 to 63 small letters, digits and hyphens; one with dots has no certificate.",
+  );
+};
+
+const shown = ({ service, method, path }: CallRow): string => `${service.toUpperCase()} ${method} ${path}`;
+
+const reasonIn = ({ text, headers }: ObsAnswer) => {
+  const [code = ""] = elements(text, "Code");
+  const [message = ""] = elements(text, "Message");
+  const requestId = headers["x-obs-request-id"] ?? elements(text, "RequestId")[0];
+  return {
+    ...(code !== "" && { code }),
+    ...(message !== "" && { message: message.replace(/\s+/g, " ").trim().slice(0, 400) }),
+    ...(requestId !== undefined && { requestId }),
+  };
+};
+
+/** @param host Its clock signs, its signal stops. @throws BakeError BK437 */
+export const openBucketOf = (
+  http: Http,
+  host: Pick<Host, "now" | "sleep" | "random" | "signal">,
+  { credentials, region, endpoints }: CloudSettings,
+  name: string,
+): Bucket => {
+  const endpoint = new URL(endpoints.obs);
+  endpoint.hostname = `${requireBucketName(name)}.${endpoint.hostname}`;
+  let refused: CloudError | undefined;
+
+  const send = async (row: CallRow, { key = "", query = {}, headers = {}, body, stream }: ObsRequest) => {
+    const signed = {
+      date: new Date(host.now()).toUTCString(),
+      ...headers,
+      ...(stream !== undefined && { "content-md5": stream.md5, "content-type": "application/octet-stream" }),
+      ...(body !== undefined && { "content-type": "application/xml" }),
+      ...(credentials.securityToken !== undefined && { "x-obs-security-token": credentials.securityToken }),
+    };
+    const { method } = row;
+    const search = Object.entries(query)
+      .map(([parameter, value]) => (value === undefined ? parameter : escapedQuery([[parameter, value]])))
+      .join("&");
+    const url = `${endpoint.origin}/${key}${search === "" ? "" : `?${search}`}`;
+    const response = await http(url, {
+      method,
+      follow: false,
+      headers: {
+        ...signed,
+        authorization: obsAuthorization({ method, bucket: name, key, query, headers: signed }, credentials),
+        "user-agent": "bake",
+        ...(stream !== undefined && { "content-length": String(stream.length) }),
+      },
+      ...(stream !== undefined ? { body: stream.open() } : body !== undefined && { body }),
+      signal: AbortSignal.any([host.signal]),
+    });
+    const text = await readText(response, { url, limit: largestAnswer, signal: host.signal });
+    return { status: response.status, headers: response.headers, text };
+  };
+
+  const failure = (call: ObsCallName, row: CallRow, answer: ObsAnswer): CloudError => {
+    const { status } = answer;
+    const reason = reasonIn(answer);
+    const words = [reason.code, reason.message].filter((text) => text !== undefined).join(": ");
+    const said = words === "" ? `it answers ${status} and says no more` : `${words} (${status})`;
+    const about = { call, status, reason };
+    const support = reason.requestId === undefined ? [] : [`For the cloud's support: request ${reason.requestId}.`];
+    const help = (...lines: readonly string[]): string | undefined => [...lines, ...support].join("\n") || undefined;
+    if (status === 401 || aboutCredentials.has(reason.code ?? "")) {
+      refused = new CloudError(
+        "BK420",
+        `Huawei Cloud refuses the credentials: ${said}`,
+        help(
+          "Look at HW_ACCESS_KEY and HW_SECRET_KEY, and at this machine's clock; temporary ones go with HW_SECURITY_TOKEN.",
+          "Nothing was tried again: repeated refusals lock the key.",
+        ),
+        about,
+      );
+      return refused;
+    }
+    if (status === 403) {
+      return new CloudError(
+        "BK421",
+        `${shown(row)} of the bucket ${name} is not allowed: ${said}`,
+        help(
+          `The user needs the right ${row.rights.join(" and ")}, and the bucket's own policy must not deny it: docs/huaweicloud-policy.md has the whole policy.`,
+        ),
+        about,
+      );
+    }
+    if (reason.code === "NoSuchBucket" || (call === "showBucket" && status === 404)) {
+      return new CloudError(
+        "BK437",
+        `there is no bucket ${name} in ${region}`,
+        help("Make one there, or name another: targets.huaweicloud.bucket, or --bucket."),
+        about,
+      );
+    }
+    if (isTransientStatus(status)) {
+      return new CloudError(
+        "BK423",
+        `${shown(row)}: the service is busy or broken: ${said}`,
+        help("Try again in a few minutes: what is uploaded stays."),
+        about,
+      );
+    }
+    return new CloudError("BK422", `${shown(row)} of the bucket ${name} is refused: ${said}`, help(), about);
+  };
+
+  const call = async (called: ObsCallName, request: ObsRequest = {}): Promise<ObsAnswer> => {
+    const row: CallRow = obsCalls[called];
+    const safe = row.method === "GET" || row.method === "HEAD" || row.idempotent === true;
+    let failures = 0;
+    const attempt = async (): Promise<ObsAnswer> => {
+      if (refused !== undefined) throw refused;
+      const answer = await send(row, request);
+      if (isTransientStatus(answer.status)) throw new Busy(answer);
+      return answer;
+    };
+    const pauseAfter = (error: unknown): number | undefined => {
+      failures += 1;
+      const asked = error instanceof Busy ? retryAfter(error.answer.headers, host.now()) : undefined;
+      const passes = error instanceof Busy || (error instanceof HttpError && error.transient);
+      const most = error instanceof HttpError && error.unreachable ? 3 : mostAttempts;
+      if (!safe || !passes || failures >= most) return undefined;
+      return Math.min(asked ?? backoffAfter(failures, firstPause, host.random()), longestPause);
+    };
+    let answer: ObsAnswer;
+    try {
+      answer = await retry(attempt, pauseAfter, host);
+    } catch (error) {
+      if (error instanceof Busy) throw failure(called, row, error.answer);
+      if (!(error instanceof HttpError)) throw error;
+      throw new CloudError(
+        "BK423",
+        `${shown(row)}: no answer from ${endpoint.origin}: ${error.message}`,
+        safe ? "Look at the region, at HTTPS_PROXY and at SSL_CERT_FILE." : "The same command looks what came of it.",
+        { call: called },
+      );
+    }
+    if (answer.status < 200 || answer.status > 299) throw failure(called, row, answer);
+    // What takes long begins its answer before it knows how it ends.
+    if (called === "completeUpload" && elements(answer.text, "Code").length > 0)
+      throw failure(called, row, { ...answer, status: 400 });
+    return answer;
+  };
+
+  return { name, region, call };
+};
