@@ -1,6 +1,6 @@
 /** A golden image with some files of another node laid in: another image without another bake. */
 import { execFileSync } from "node:child_process";
-import { rmSync, writeFileSync } from "node:fs";
+import { chmodSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { NodePlan } from "../../src/plan/node-plan.ts";
 import type { Templates } from "../../src/render/templates.ts";
@@ -9,6 +9,7 @@ import { renderTree } from "../../src/render/tree.ts";
 interface FileOfNode {
   readonly path: string;
   readonly content: string;
+  readonly mode: string;
 }
 
 /**
@@ -22,8 +23,9 @@ export const differingFiles = (
 ): FileOfNode[] => {
   const filesOf = (each: NodePlan): FileOfNode[] => {
     const { nodeFiles, bakeId = "" } = renderTree(each, templates);
-    return nodeFiles.map(({ path, content }) => ({
+    return nodeFiles.map(({ path, content, mode }) => ({
       path,
+      mode,
       content: sameId ? content.replaceAll(bakeId, "<bake id>") : content,
     }));
   };
@@ -33,9 +35,14 @@ export const differingFiles = (
 
 /**
  * Makes `image` from the golden one, with these files in its root file system. Nothing is booted.
- * @param folder For what is needed meanwhile.
+ * @param options `folder`: for what is needed meanwhile. `enable`: units of these files that the boot's end wants.
  */
-export const layInto = (golden: string, image: string, files: readonly FileOfNode[], folder: string): void => {
+export const layInto = (
+  golden: string,
+  image: string,
+  files: readonly FileOfNode[],
+  { folder, enable = [] }: { readonly folder: string; readonly enable?: readonly string[] },
+): void => {
   const raw = join(folder, "laid.raw");
   execFileSync("qemu-img", ["convert", "-O", "raw", golden, raw]);
   const { partitiontable } = JSON.parse(execFileSync("sfdisk", ["--json", raw], { encoding: "utf8" })) as {
@@ -43,11 +50,15 @@ export const layInto = (golden: string, image: string, files: readonly FileOfNod
   };
   const [largest] = partitiontable.partitions.toSorted((a, b) => b.size - a.size);
   if (largest === undefined) throw new Error(`${golden} has no partition`);
-  const commands = files.flatMap(({ path, content }, index) => {
+  const commands = files.flatMap(({ path, content, mode }, index) => {
     const file = join(folder, `file-${index}`);
-    writeFileSync(file, content, { mode: 0o644 });
+    writeFileSync(file, content);
+    // Whatever the umask; debugfs takes the mode of the file that it reads.
+    chmodSync(file, Number.parseInt(mode, 8));
     return [`rm ${path}`, `write ${file} ${path}`];
   });
+  const wants = "/etc/systemd/system/multi-user.target.wants";
+  for (const unit of enable) commands.push(`symlink ${wants}/${unit} /etc/systemd/system/${unit}`);
   const script = join(folder, "debugfs");
   writeFileSync(script, `${commands.join("\n")}\n`);
   execFileSync("debugfs", ["-w", "-f", script, `${raw}?offset=${largest.start * 512}`], { stdio: "pipe" });
