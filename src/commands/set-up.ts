@@ -31,7 +31,8 @@ const oldPrograms = {
   release: "bullseye",
   packages: [
     ...["bash", "coreutils", "util-linux", "mount", "fdisk", "e2fsprogs", "findutils", "grep", "sed", "tar", "gawk"],
-    ...["systemd", "git", "curl", "libcurl4", "libldap-2.4-2", "libssl1.1", "libpcre3", "libprocps8", "procps"],
+    ...["libext2fs2", "libcom-err2", "libblkid1", "libmount1", "libsmartcols1", "libfdisk1"],
+    ...["systemd", "git", "curl", "libcurl4", "libldap-2.4-2", "libssl1.1", "libpcre3"],
   ],
 } as const;
 

@@ -14,7 +14,7 @@ export const floor = {
   iproute2: "4.17",
 } as const;
 
-export interface NewerForm {
+interface NewerForm {
   readonly of: keyof typeof floor;
   /** The release that brought it. */
   readonly since: string;
@@ -25,12 +25,12 @@ export interface NewerForm {
 
 /** An option of a program, before the command's end. */
 const option = (program: string, name: string): RegExp =>
-  new RegExp(`(?<![\\w./-])${program}\\b[^\\n|;&#]*\\s${name}(?![\\w-])`);
+  new RegExp(`(?<![\\w./-])(?:${program})(?!\\w)[^\\n|;&#]*\\s${name}(?![\\w-])`);
 
 export const newerForms: readonly NewerForm[] = [
   { of: "bash", since: "5.0", pattern: /\$\{?EPOCH(SECONDS|REALTIME)\b/, example: "echo $EPOCHSECONDS" },
   { of: "bash", since: "5.0", pattern: /\$\{?BASH_ARGV0\b/, example: 'echo "$BASH_ARGV0"' },
-  { of: "bash", since: "5.0", pattern: /\bwait -\w*f/, example: "wait -f" },
+  { of: "bash", since: "5.0", pattern: /\bwait (-\w+ )*-\w*f\b/, example: "wait -f" },
   {
     of: "bash",
     since: "5.0",
@@ -38,7 +38,7 @@ export const newerForms: readonly NewerForm[] = [
     example: "shopt -s localvar_inherit",
   },
   { of: "bash", since: "5.1", pattern: /\$\{?SRANDOM\b/, example: "echo $SRANDOM" },
-  { of: "bash", since: "5.1", pattern: /\bwait -\w*p/, example: "wait -n -p pid" },
+  { of: "bash", since: "5.1", pattern: /\bwait (-\w+ )*-\w*p\b/, example: "wait -n -p pid" },
   { of: "bash", since: "5.1", pattern: /\$\{[\w@*[\]]+@[ULuK]\}/, example: '"${name@U}"' },
   { of: "bash", since: "5.2", pattern: /\$\{[\w@*[\]]+@k\}/, example: '"${map[@]@k}"' },
   { of: "bash", since: "5.3", pattern: /\$\{[ |][^}]*;\s*\}/, example: "${ echo one; }" },
@@ -58,7 +58,7 @@ export const newerForms: readonly NewerForm[] = [
   {
     of: "util-linux",
     since: "2.33",
-    pattern: /\blsblk\b[^\n|;&]*(-o|--output)\s*\S*\bPATH\b/,
+    pattern: /\blsblk\b[^\n|;&]*\s(-\w*o|--output)[ =]\s*\S*\bPATH\b/,
     example: "lsblk -no PATH /dev/sda",
   },
   { of: "util-linux", since: "2.34", pattern: option("lsblk", "(-M|--merge|--dedup|-E)"), example: "lsblk --merge" },
@@ -91,8 +91,18 @@ export const newerForms: readonly NewerForm[] = [
     pattern: /\bassume_storage_prezeroed\b/,
     example: "mke2fs -E assume_storage_prezeroed=1",
   },
-  { of: "e2fsprogs", since: "1.47", pattern: /(?<!\^)\borphan_file\b/, example: "mke2fs -O orphan_file" },
-  { of: "e2fsprogs", since: "1.46", pattern: /(?<!\^)\bstable_inodes\b/, example: "mke2fs -O stable_inodes" },
+  {
+    of: "e2fsprogs",
+    since: "1.47",
+    pattern: /\b(mke2fs|mkfs\.ext4|tune2fs)\b[^\n]*[\s,]orphan_file\b/,
+    example: "mke2fs -O orphan_file",
+  },
+  {
+    of: "e2fsprogs",
+    since: "1.46",
+    pattern: /\b(mke2fs|mkfs\.ext4|tune2fs)\b[^\n]*[\s,]stable_inodes\b/,
+    example: "mke2fs -O stable_inodes",
+  },
   { of: "git", since: "2.22", pattern: option("git", "--show-current"), example: "git branch --show-current" },
   {
     of: "git",

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import type { Host } from "../../src/host/host.ts";
 import { nodeSays, statusOnConsole } from "../../src/check/node-says.ts";
 import { lostConnection, patience, slowness, slownessNote, timedApart } from "../../src/check/patience.ts";
 
@@ -95,7 +96,7 @@ describe("what a node says", () => {
   });
 });
 
-test("an emulated machine of another processor is compared with its own kind alone", async () => {
+it("an emulated machine of another processor is compared with its own kind alone", async () => {
   const asked: string[] = [];
   const host = {
     progress: {
