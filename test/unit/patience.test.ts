@@ -98,6 +98,7 @@ describe("what a node says", () => {
 
 it("an emulated machine of another processor is compared with its own kind alone", async () => {
   const asked: string[] = [];
+  const last: Readonly<Record<string, number>> = { "boot-ssh": 95, "boot-ssh-aarch64": 400 };
   const host = {
     progress: {
       note: () => undefined,
@@ -105,7 +106,7 @@ it("an emulated machine of another processor is compared with its own kind alone
         asked.push(id);
         return work(() => undefined);
       },
-      lastTime: (id: string) => ({ "boot-ssh": 95, "boot-ssh-aarch64": 400 })[id],
+      lastTime: (id: string) => last[id],
     },
   } as unknown as Host;
   expect(timedApart(host, "x86_64")).toBe(host);
