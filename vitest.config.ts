@@ -32,7 +32,7 @@ export default defineConfig({
         test: {
           name: "fast",
           env,
-          include: ["test/{unit,golden,negative,consumers,cli,docs}/**/*.test.ts"],
+          include: ["test/{unit,golden,negative,consumers,cli,docs,floor}/**/*.test.ts"],
           testTimeout: 60_000,
           globalSetup: "test/run-folder.ts",
         },

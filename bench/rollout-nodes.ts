@@ -61,7 +61,7 @@ const nextPlan = planNode({
   locked: { base, artifacts, digest: lockDigest },
 });
 const nextBakeId = renderTree(nextPlan, golden.templates).bakeId ?? "";
-layInto(golden.image, at("next.qcow2"), differingFiles(nextPlan, golden, { sameId: false }), folder);
+layInto(golden.image, at("next.qcow2"), differingFiles(nextPlan, golden, { sameId: false }), { folder });
 const files = { [imageIds.old]: golden.image, [imageIds.next]: at("next.qcow2") };
 say(`two images: ${golden.bakeId.slice(0, 10)} and ${nextBakeId.slice(0, 10)}`);
 

@@ -28,6 +28,7 @@ const tools = {
   "Node.js 22": "BAKE_TEST_NODE_22",
   "Node.js 24": "BAKE_TEST_NODE_24",
   chromium: "BAKE_TEST_CHROMIUM",
+  "programs of Debian 11": "BAKE_TEST_OLD_PROGRAMS",
 } as const;
 
 export type Tool = keyof typeof tools;

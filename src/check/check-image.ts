@@ -19,7 +19,7 @@ import { checkoutJob, checkoutResult } from "./checkout/job.ts";
 import { type CheckoutSource, checkoutUrls, startCheckoutSource } from "./checkout/source.ts";
 import { checksOut, ciJob, devicesOf, missedMilestones } from "./ci-job.ts";
 import { nodeSays, saveLogs } from "./node-says.ts";
-import { lostConnection, type Pace, patience, slownessNote } from "./patience.ts";
+import { lostConnection, type Pace, patience, slownessNote, timedApart } from "./patience.ts";
 import type { JobResult } from "./agent-api/jobs.ts";
 import { type AgentApi, startAgentApi } from "./agent-api/server.ts";
 import { checkMetadataService } from "./metadata-check.ts";
@@ -169,7 +169,7 @@ export const checkImage = async (host: Host, input: CheckInput): Promise<CheckRe
         logDir,
       });
       try {
-        return await observe(host, input, vm, { api, source }, since);
+        return await observe(timedApart(host, input.accelerator.architecture), input, vm, { api, source }, since);
       } catch (error) {
         await saveLogs(vm.ssh, logDir);
         await input.inspect?.(vm.ssh).catch(() => undefined);

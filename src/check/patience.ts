@@ -1,4 +1,6 @@
 /** How long a check waits for a machine, by what that machine has shown. Pure. */
+import type { Architecture } from "../artifact.ts";
+import type { Host } from "../host/host.ts";
 import { formatSeconds } from "../host/progress.ts";
 
 const minute = 60_000;
@@ -56,3 +58,18 @@ export const lostConnection = (log: string): string | undefined =>
     .slice(-10)
     .findLast((line) => lost.test(line))
     ?.trim();
+
+/** The same host, whose steps are remembered apart: what another processor took, emulated, says nothing about this machine's pace. */
+export const timedApart = (host: Host, architecture: Architecture): Host => {
+  if (architecture === "x86_64") return host;
+  const { progress } = host;
+  const named = (id: string): string => `${id}-${architecture}`;
+  return {
+    ...host,
+    progress: {
+      note: (line) => progress.note(line),
+      step: (id, title, work) => progress.step(named(id), title, work),
+      lastTime: (id) => progress.lastTime?.(named(id)),
+    },
+  };
+};

@@ -12,19 +12,29 @@ import { unpackPackages } from "../trial/debian.ts";
 import { reportFailure } from "./profile-file.ts";
 
 /** Packages in a tree that only tests see, once. @returns the tree. */
-const unpacked = async (host: Host, name: string, packages: readonly string[]): Promise<string> => {
+const unpacked = async (host: Host, name: string, packages: readonly string[], release?: string): Promise<string> => {
   const folder = join(host.cacheDir, "test", name);
   const complete = join(folder, "complete");
   if (!(await exists(complete))) {
     await rm(folder, { recursive: true, force: true });
     await makeFolder(folder);
     await host.progress.step(`test-${name}`, `unpack ${packages.join(", ")}`, () =>
-      unpackPackages(host, packages, folder),
+      unpackPackages(host, packages, folder, release),
     );
     await writeFile(complete, "");
   }
   return join(folder, "tree");
 };
+
+/** Programs of Debian 11, the oldest that packages can be had of, with the libraries that newer systems have no more. */
+const oldPrograms = {
+  release: "bullseye",
+  packages: [
+    ...["bash", "coreutils", "util-linux", "mount", "fdisk", "e2fsprogs", "findutils", "grep", "sed", "tar", "gawk"],
+    ...["libext2fs2", "libcom-err2", "libblkid1", "libmount1", "libsmartcols1", "libfdisk1"],
+    ...["systemd", "git", "curl", "libcurl4", "libldap-2.4-2", "libssl1.1", "libpcre3"],
+  ],
+} as const;
 
 /** Clients of model hubs: one of the last that keep models as CI's images do, and the newest ones. */
 const modelClients = {
@@ -94,6 +104,7 @@ export const setUpForTests = async (): Promise<number> => {
     const registry = await unpacked(host, "docker-registry", ["docker-registry"]);
     const docker = await unpacked(host, "docker", ["docker.io", "docker-cli", "containerd", "runc"]);
     const buildx = await unpacked(host, "docker-buildx", ["docker-buildx"]);
+    const old = await unpacked(host, "debian-11", oldPrograms.packages, oldPrograms.release);
     const clients: Record<string, string> = {};
     for (const [name, requirement] of Object.entries(modelClients))
       clients[name] = await pythonPackages(host, requirement);
@@ -121,6 +132,7 @@ export const setUpForTests = async (): Promise<number> => {
         BAKE_TEST_BUILDX: join(buildx, "usr/libexec/docker/cli-plugins/docker-buildx"),
         BAKE_TEST_BUILDKITD: built.buildkitd,
         BAKE_TEST_BUILDCTL: built.buildctl,
+        BAKE_TEST_OLD_PROGRAMS: old,
       }),
     );
     return 0;

@@ -68,6 +68,7 @@ export const parseDebName = (fileName: string): { name: string; version: string 
 /**
  * Downloads packages with an apt of its own, which checks their signatures.
  * @param architecture Debian calls the two as Go does.
+ * @param release Of Debian, by its name.
  * @returns them by name, in the order of the alphabet.
  * @throws BakeError BK302 when apt fails, BK305 without a mirror or its keys.
  */
@@ -76,6 +77,7 @@ export const downloadPackages = async (
   names: readonly string[],
   folder: string,
   architecture: Architecture = "x86_64",
+  release = suite,
 ): Promise<DebianPackage[]> => {
   const debian = goArchitecture[architecture];
   await access(keyring).catch(() => {
@@ -87,7 +89,7 @@ export const downloadPackages = async (
   await writeFile(join(apt, "state/status"), "");
   await writeFile(
     join(apt, "etc/sources.list"),
-    `deb [arch=${debian} signed-by=${keyring}] ${await debianMirror(host)} ${suite} main\n`,
+    `deb [arch=${debian} signed-by=${keyring}] ${await debianMirror(host)} ${release} main\n`,
   );
   const settings = Object.entries({
     "Dir::State": join(apt, "state"),
@@ -134,8 +136,12 @@ export const downloadPackages = async (
  * @returns the tree.
  * @throws as `downloadPackages`.
  */
-export const unpackPackages = async (host: Host, names: readonly string[], folder: string): Promise<string> =>
-  unpack(host, await downloadPackages(host, names, folder), folder);
+export const unpackPackages = async (
+  host: Host,
+  names: readonly string[],
+  folder: string,
+  release = suite,
+): Promise<string> => unpack(host, await downloadPackages(host, names, folder, "x86_64", release), folder);
 
 /**
  * Unpacks packages into one tree below `folder`. No script of theirs runs.

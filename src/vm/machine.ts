@@ -37,6 +37,8 @@ export interface VmOptions {
   readonly hostAddress?: string;
   /** Where cloud-init finds user-data and metadata. Default: NoCloud. */
   readonly datasource?: Datasource;
+  /** What OpenStack's metadata service answers besides that, by path. */
+  readonly metadataFiles?: Readonly<Record<string, string>>;
   readonly userData: string;
   readonly metaData: string;
   readonly key: SshKey;
@@ -135,7 +137,7 @@ export const bootVm = async (host: Host, options: VmOptions): Promise<Vm> => {
   const { datasource = "NoCloud" } = options;
   const served =
     datasource === "OpenStack"
-      ? { forward: await metadataForward(workDir, openStackFiles(options)) }
+      ? { forward: await metadataForward(workDir, { ...openStackFiles(options), ...options.metadataFiles }) }
       : { seed: await writeSeed(host, workDir, datasource, options) };
   const metadata = options.metadata === undefined ? [] : await metadataService(workDir, options.metadata);
   const disks = await createDisks(host, {

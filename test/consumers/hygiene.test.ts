@@ -42,7 +42,8 @@ mount --make-rprivate /
 mount -t tmpfs none "$new"
 cp -a "$tree/." "$new/"
 mkdir -p "$new"/{usr,proc,dev/shm,run,tmp,var/tmp/bake}
-mount --rbind /usr "$new/usr"
+# Without what is mounted below it: that would not become read-only, and the script fills what it may write to.
+mount --bind /usr "$new/usr"
 mount -o remount,bind,ro "$new/usr"
 for link in bin sbin lib lib64; do ln -s "usr/$link" "$new/$link"; done
 [ ! -e /etc/alternatives ] || { mkdir -p "$new/etc"; cp -a /etc/alternatives "$new/etc/"; }

@@ -43,7 +43,7 @@ test("files laid into an image have the modes that the node's gate asks for, wha
   ];
   const before = process.umask(0o077);
   try {
-    layInto(makeGolden(folder), image, files, folder);
+    layInto(makeGolden(folder), image, files, { folder });
   } finally {
     process.umask(before);
   }
@@ -55,5 +55,5 @@ test("files laid into an image have the modes that the node's gate asks for, wha
 test("a file that could not be laid is an error", () => {
   const folder = mkdtempSync(join(tmpdir(), "bake-laid-"));
   const files = [{ path: "/no/such/folder", content: "new\n", mode: "0600" }];
-  expect(() => layInto(makeGolden(folder), join(folder, "next.qcow2"), files, folder)).toThrow(/was not laid/);
+  expect(() => layInto(makeGolden(folder), join(folder, "next.qcow2"), files, { folder })).toThrow(/was not laid/);
 });

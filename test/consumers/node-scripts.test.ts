@@ -166,6 +166,19 @@ test("bake-health starts a Docker that failed, and builders that do not run", ()
   expect(called()).not.toContain("bake-builders");
 });
 
+test("Docker's binaries are not on the node twice: agents are held back, and it says where to get them", () => {
+  expect(run("bake-ready").status).toBe(0);
+  // As when a job removes /usr/bin/docker: dockerd runs on, its client is gone.
+  goss([missing("docker-version"), missing("docker-binaries")].join("\n"));
+  run("bake-health");
+  const second = run("bake-health");
+  expect(second.stdout).toContain("copy it from another node of this image");
+  expect(second.stdout).toContain("where /usr/bin/docker is gone: see docker-binaries");
+  expect(called()).toContain("stop --no-block buildkite-agent.service");
+  expect(called()).not.toMatch(/start .*docker/);
+  expect(run("bake-gate").status).toBe(1);
+});
+
 test("what a prune took is brought back, and jobs go on: agents stop only when that does not help", () => {
   expect(run("bake-ready").status).toBe(0);
   goss([missing("image-1"), missing("image-2"), missing("bake-builder-image")].join("\n"));

@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import type { Host } from "../../src/host/host.ts";
 import { nodeSays, statusOnConsole } from "../../src/check/node-says.ts";
-import { lostConnection, patience, slowness, slownessNote } from "../../src/check/patience.ts";
+import { lostConnection, patience, slowness, slownessNote, timedApart } from "../../src/check/patience.ts";
 
 const minutes = (pace: Parameters<typeof patience>[0]): number => patience(pace) / 60_000;
 
@@ -93,4 +94,24 @@ describe("what a node says", () => {
       rmSync(folder, { recursive: true, force: true });
     }
   });
+});
+
+it("an emulated machine of another processor is compared with its own kind alone", async () => {
+  const asked: string[] = [];
+  const last: Readonly<Record<string, number>> = { "boot-ssh": 95, "boot-ssh-aarch64": 400 };
+  const host = {
+    progress: {
+      note: () => undefined,
+      step: (id: string, _title: string, work: (update: () => void) => Promise<number>) => {
+        asked.push(id);
+        return work(() => undefined);
+      },
+      lastTime: (id: string) => last[id],
+    },
+  } as unknown as Host;
+  expect(timedApart(host, "x86_64")).toBe(host);
+  const other = timedApart(host, "aarch64");
+  await other.progress.step("boot-ssh", "boot", () => Promise.resolve(1));
+  expect(asked).toEqual(["boot-ssh-aarch64"]);
+  expect(other.progress.lastTime?.("boot-ssh")).toBe(400);
 });

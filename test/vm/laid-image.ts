@@ -39,9 +39,14 @@ export const differingFiles = (
 
 /**
  * Makes `image` from the golden one, with these files in its root file system. Nothing is booted.
- * @param folder For what is needed meanwhile.
+ * @param options `folder`: for what is needed meanwhile. `enable`: units of these files that the boot's end wants.
  */
-export const layInto = (golden: string, image: string, files: readonly FileOfNode[], folder: string): void => {
+export const layInto = (
+  golden: string,
+  image: string,
+  files: readonly FileOfNode[],
+  { folder, enable = [] }: { readonly folder: string; readonly enable?: readonly string[] },
+): void => {
   const raw = join(folder, "laid.raw");
   execFileSync("qemu-img", ["convert", "-O", "raw", golden, raw]);
   const { partitiontable } = JSON.parse(execFileSync("sfdisk", ["--json", raw], { encoding: "utf8" })) as {
@@ -58,6 +63,8 @@ export const layInto = (golden: string, image: string, files: readonly FileOfNod
     chmodSync(file, Number.parseInt(mode, 8));
     return [`rm ${path}`, `write ${file} ${path}`];
   });
+  const wants = "/etc/systemd/system/multi-user.target.wants";
+  for (const unit of enable) commands.push(`symlink ${wants}/${unit} /etc/systemd/system/${unit}`);
   const script = join(folder, "debugfs");
   writeFileSync(script, `${commands.join("\n")}\n`);
   execFileSync("debugfs", ["-w", "-f", script, fileSystem], { stdio: "pipe" });

@@ -110,7 +110,7 @@ const checksOf = (
         rows: ["G15", "G19"],
         title: `Docker is ${version}`,
         live: true,
-        help: "systemctl status docker; journalctl -u docker",
+        help: "systemctl status docker; journalctl -u docker; where /usr/bin/docker is gone: see docker-binaries",
         repair: "docker",
       },
       asksDocker("version --format '{{.Server.Version}}'"),
@@ -122,7 +122,9 @@ const checksOf = (
         id: "docker-binaries",
         rows: ["G19"],
         title: "Docker's binaries are those in /usr/bin",
-        help: "bake a new image: the node does not keep the archive; type -a dockerd shows what shadows them",
+        // A job, or a package, may take them away at any moment. What the image was made of is not kept on the node.
+        live: true,
+        help: "type -a dockerd shows what shadows them; one that is gone: copy it from another node of this image (scp -p), or bake a new image, since the node does not keep the archive",
       },
       // One at a time: dash looks at the first name alone.
       "for name in containerd dockerd docker docker-proxy runc; do command -v $name; done",

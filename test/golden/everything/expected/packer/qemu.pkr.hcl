@@ -111,9 +111,11 @@ source "qemu" "node" {
   communicator         = "ssh"
   ssh_username         = "root"
   ssh_private_key_file = var.ssh_private_key_file
-  ssh_timeout          = "15m"
   shutdown_command     = "systemctl poweroff"
   shutdown_timeout     = "5m"
+
+  # Emulated, a boot takes minutes, and of another architecture or on a busy machine many of them.
+  ssh_timeout = var.accelerator == "kvm" ? "15m" : "60m"
 
   # Comes with sshd; a base may have no scp.
   ssh_file_transfer_method = "sftp"
