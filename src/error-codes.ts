@@ -575,7 +575,7 @@ export const errorCodes = {
   },
   BK605: {
     title: "stock user-data without a mirror",
-    text: "A stock image holds nothing of the node: it fetches everything by digest from a mirror that `bake fetch --to` has made.",
+    text: "A stock image holds nothing of the node: it fetches everything by digest from a mirror: a folder that `bake fetch --to` has made, behind a web server that the host reaches ([stock images](user-data.md#stock-images)). User-data without `--stock` is for a golden image and needs none.",
   },
   BK604: { title: "a wrong option of user-data", text: "A host name or a file of public keys that cannot be one." },
   BK701: {

@@ -39,7 +39,8 @@ test("lock without a network", () => {
       },
     },
   );
-  expect(status).toBe(1);
+  // A failure: nothing is said about the profile.
+  expect(status).toBe(2);
   const told = stderr.split("\n").filter((line) => !line.startsWith("  asking for "));
   expect(told.slice(0, 3)).toEqual([
     "error[BK230]: 2 hosts do not answer:",
