@@ -112,7 +112,8 @@ const after: Readonly<Record<string, After>> = {
     examples: [
       ["bake ecs create -p site --image current --name npu-0008 --flavor kc1.large.4", "shown; --yes makes it"],
     ],
-    exits: "0 made, shown or there already; 1 its agents did not come; 2 refused or failed, such as a profile with problems",
+    exits:
+      "0 made, shown or there already; 1 its agents did not come; 2 refused or failed, such as a profile with problems",
   },
   explain: {
     examples: [

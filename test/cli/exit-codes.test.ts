@@ -47,7 +47,17 @@ const looksAtSomethingElse: Readonly<Record<string, string>> = {
 };
 /** Or not at once: `store prune` reads the lock of a profile alone (json.test.ts), `rollout stop` first the journal of a rollout. */
 const takesNoProfile = [
-  ...["init", "ls", "store ls", "store verify", "store prune", "rollout status", "rollout stop", "explain", "completion"],
+  ...[
+    "init",
+    "ls",
+    "store ls",
+    "store verify",
+    "store prune",
+    "rollout status",
+    "rollout stop",
+    "explain",
+    "completion",
+  ],
 ];
 
 const words = (commands: Readonly<Record<string, string>>): string[] =>
@@ -57,10 +67,11 @@ test("every command is in one of the lists, and the page has the rule with these
   const { stdout } = await bake("completion", "bash");
   const all = [...stdout.matchAll(/^ {4}'([a-z][a-z -]*)'\)$/gm)].map(([, name = ""]) => name);
   expect(all.length).toBeGreaterThan(25);
-  expect([...new Set([...words(looksAtTheProfile), ...words(looksAtSomethingElse), ...takesNoProfile])].toSorted()).toEqual(
-    all.toSorted(),
-  );
-  const [, section = ""] = /\n## Exit codes\n([^]*?)\n## /.exec(readFileSync(join(root, "docs/errors.md"), "utf8")) ?? [];
+  expect(
+    [...new Set([...words(looksAtTheProfile), ...words(looksAtSomethingElse), ...takesNoProfile])].toSorted(),
+  ).toEqual(all.toSorted());
+  const [, section = ""] =
+    /\n## Exit codes\n([^]*?)\n## /.exec(readFileSync(join(root, "docs/errors.md"), "utf8")) ?? [];
   const named = (line: RegExp): string[] =>
     [...(line.exec(section)?.[0] ?? "").matchAll(/`([a-z-]+)`/g)].map(([, name = ""]) => name).toSorted();
   const verbs = (commands: Readonly<Record<string, string>>): string[] =>

@@ -205,7 +205,8 @@ test("every command of the pages is run: those that need nothing end well, of th
 test("the Buildkite example of many hosts runs: both files are written, the annotation is given, the step ends as the check does", () => {
   const folder = mkdtempSync(join(tmpdir(), "bake-step-"));
   try {
-    const [, example = ""] = /\n {4}steps:\n((?: {6}.*\n)+)/.exec(readFileSync(join(root, "docs/check.md"), "utf8")) ?? [];
+    const [, example = ""] =
+      /\n {4}steps:\n((?: {6}.*\n)+)/.exec(readFileSync(join(root, "docs/check.md"), "utf8")) ?? [];
     const { steps } = YAML.parse(`steps:\n${example}`) as { steps: { command: string; artifact_paths: string }[] };
     const [step] = steps;
     expect(step?.command).toMatch(/bake check site --host root@a --host root@b --junit checks\.xml/);
@@ -214,7 +215,10 @@ test("the Buildkite example of many hosts runs: both files are written, the anno
     symlinkSync(join(root, "bin/bake"), join(folder, "bin/bake"));
     writeFileSync(join(folder, "site.yaml"), "extends: 2cards\n");
     // The agent's upload makes one dollar of two. Nobody listens at these.
-    const command = (step?.command ?? "").replaceAll("$$", "$").replace("root@a", "root@127.0.0.1:1").replace("root@b", "root@127.0.0.1:2");
+    const command = (step?.command ?? "")
+      .replaceAll("$$", "$")
+      .replace("root@a", "root@127.0.0.1:1")
+      .replace("root@b", "root@127.0.0.1:2");
     const { status, stderr } = spawnSync("bash", ["--norc", "-ec", command], {
       cwd: folder,
       encoding: "utf8",
