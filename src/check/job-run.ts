@@ -10,7 +10,7 @@ export interface JobOutcome extends JobResult {
   readonly logFile?: string;
 }
 
-export interface JobRun {
+interface JobRun {
   readonly job: JobSpec;
   /** Gets what it printed, also when it does not end well. */
   readonly logFile: string;

@@ -49,7 +49,7 @@ const after: Readonly<Record<string, After>> = {
       ["bake lock --all --check", "in CI; touches no network"],
     ],
     exits:
-      "0 ok; 1 stale, --outdated found something, the profile has problems, or sources lack what it wants; 2 failure",
+      "0 ok; 1 stale, --outdated found something, the profile has problems, or a source did not give what it wants; 2 failure",
   },
   fetch: {
     examples: [

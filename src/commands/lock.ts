@@ -28,7 +28,7 @@ import { craneOf } from "./network.ts";
 import { reportStaleness } from "./planned.ts";
 import { forEachProfile, namesOf } from "./profiles.ts";
 import { rules } from "./rules.ts";
-import { printDiagnostics, type ProfileFile, readProfileFile, requireProfile } from "./profile-file.ts";
+import { printDiagnostics, type ProfileFile, readProfileFile, reportFailure, requireProfile } from "./profile-file.ts";
 import { printJson } from "./print-json.ts";
 
 export interface LockOptions {
@@ -92,16 +92,15 @@ const check = (
   return 0;
 };
 
-/**
- * Prints what no source could answer, at the lines that ask for it.
- * @throws BakeError with a line for each host that is silent: that is no finding about the profile.
- */
+/** Prints what no source could answer: hosts that are silent in a line each, all else at the lines that ask for it. */
 const reportUnanswered = (file: ProfileFile, unanswered: readonly Unanswered[]): void => {
   const { tree } = file;
   if (tree === undefined) return;
   const { unreachable, others } = bySilentHost(
     unanswered.map(({ requirement, error }) => ({ name: requirement.name, requirement, error })),
   );
+  if (unreachable !== undefined) reportFailure(unreachable);
+  if (others.length === 0) return;
   // One cause, such as a tool that cannot be had, at the first line that meets it.
   const told = others.filter(
     ({ error }, index) => others.findIndex((each) => each.error.message === error.message) === index,
@@ -116,7 +115,6 @@ const reportUnanswered = (file: ProfileFile, unanswered: readonly Unanswered[]):
     ]),
   );
   printDiagnostics({ diagnostics: sortDiagnostics(diagnostics, [...file.texts.keys()]), texts: file.texts });
-  if (unreachable !== undefined) throw unreachable;
 };
 
 /** @throws BakeError BK131 when `--update` names nothing of the profile. */
@@ -148,7 +146,7 @@ const trustLine = (artifacts: readonly Artifact[]): string | undefined => {
  * @param again Whether a requirement is asked for although the previous lock answers it.
  * @param tell Gets what a program wants to know, in the place of the lines for people.
  * @returns undefined after problems were printed; then nothing was written
- * @throws BakeError BK518 when the lock cannot be written, BK230 when hosts are silent, and what `makeLock` throws
+ * @throws BakeError BK518 when the lock cannot be written, and what `makeLock` throws
  */
 export const updateLock = async (
   anyHost: Host,

@@ -39,8 +39,7 @@ test("lock without a network", () => {
       },
     },
   );
-  // A failure: nothing is said about the profile.
-  expect(status).toBe(2);
+  expect(status).toBe(1);
   const told = stderr.split("\n").filter((line) => !line.startsWith("  asking for "));
   expect(told.slice(0, 3)).toEqual([
     "error[BK230]: 2 hosts do not answer:",

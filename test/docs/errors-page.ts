@@ -68,7 +68,7 @@ A warning does not stop anything.
 - \`check\`, \`doctor\`, \`diff\`, \`catalog\`, \`ecs\`, \`rollout\` and \`pipeline\` look at hosts, images, a cloud, Buildkite, or at what differs. Their 1 is about
   these alone, so that CI can tell a bad host from a bad profile: it ends them with 2, before anything else is looked at.
 
-A profile, a file or a network that is not there is 2 everywhere. Of several profiles the worst code counts. \`--help\` of each command says what its own codes are.
+A profile that is not there is 2 everywhere. What \`lock\` cannot get from its sources is told at the profile's lines: 1. Of several profiles the worst code counts. \`--help\` of each command says what its own codes are.
 
 ${sections.join("\n")}`;
 };
