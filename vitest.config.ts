@@ -46,7 +46,7 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
           testTimeout: 45 * 60_000,
           hookTimeout: 45 * 60_000,
-          globalSetup: "test/vm/prepare.ts",
+          globalSetup: ["test/run-folder.ts", "test/vm/prepare.ts"],
           // Two at a time on two cores took three times as long each: one is what they carry. BAKE_TEST_VMS=2 on larger machines.
           maxWorkers: Number(process.env["BAKE_TEST_VMS"] ?? 1),
         },
@@ -58,6 +58,7 @@ export default defineConfig({
           env,
           include: ["test/aarch64/*.test.ts"],
           sequence: { groupOrder: 2 },
+          globalSetup: "test/run-folder.ts",
           testTimeout: 240 * 60_000,
           hookTimeout: 240 * 60_000,
           maxWorkers: 1,

@@ -326,7 +326,10 @@ export const errorCodes = {
     title: "a command or a file of the host is missing",
     text: "What bake runs is not there. The message names it.",
   },
-  BK302: { title: "a command failed", text: "The command, how it ended, and the last lines of what it said." },
+  BK302: {
+    title: "a command failed",
+    text: "The command, how it ended, and the last lines of what it said. Where it said more, `log:` names the file with all of it, in the cache's folder `log`.",
+  },
   BK303: {
     title: "Go is missing or too old",
     text: "Tools without a reachable release are built from their pinned Go modules.",
@@ -530,15 +533,21 @@ export const errorCodes = {
   },
   BK501: {
     title: "a CI job ended badly",
-    text: "The job on the checked node did not run, failed, or did not end in time.",
+    text: "The job on the checked node did not run, failed, or did not end in time. Its last lines follow, and the folder with the logs of all jobs.",
   },
   BK502: {
     title: "agents did not register as expected",
     text: "Their names or their number are not what the plan says, or they did not come in time.",
   },
   BK503: { title: "the loopback agent API cannot listen", text: "Its port is taken." },
-  BK505: { title: "QEMU did not start, or ended", text: "Its own words follow, and the last lines of the console." },
-  BK506: { title: "the VM did not answer by ssh", text: "The last lines of its console follow." },
+  BK505: {
+    title: "QEMU did not start, or ended",
+    text: "The last lines of its own words and of the console follow, and the files with all of them.",
+  },
+  BK506: {
+    title: "the VM did not answer by ssh",
+    text: "The last lines of its console follow, and the file with all of it.",
+  },
   BK507: { title: "no free port for ssh to the VM", text: "Something takes every port; try again." },
   BK508: {
     title: "the VM could not be brought to a state",
@@ -574,7 +583,7 @@ export const errorCodes = {
   },
   BK605: {
     title: "stock user-data without a mirror",
-    text: "A stock image holds nothing of the node: it fetches everything by digest from a mirror that `bake fetch --to` has made.",
+    text: "A stock image holds nothing of the node: it fetches everything by digest from a mirror: a folder that `bake fetch --to` has made, behind a web server that the host reaches ([stock images](user-data.md#stock-images)). User-data without `--stock` is for a golden image and needs none.",
   },
   BK604: { title: "a wrong option of user-data", text: "A host name or a file of public keys that cannot be one." },
   BK701: {

@@ -1,12 +1,12 @@
 /**
- * The folder for temporary files of one run of the fast tests: TMPDIR of all of them. Workers are killed when their tests are done,
+ * The folder for temporary files of one run of the tests: TMPDIR of all of them. Workers are killed when their tests are done,
  * and a run may be cut: what is left in it goes at the run's end, and what a cut run left goes before the next, with processes
  * that still work there, mounts and loop devices.
  */
 import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { currentProcess, isStale } from "../src/host/process-identity.ts";
 import { mountsBelow } from "../src/host/work-folder.ts";
 
@@ -84,9 +84,11 @@ export const makeRunFolder = (parent: string): string => {
   return folder;
 };
 
-/** Called by vitest before its workers start. @returns what it calls at the end. */
+/** Called by vitest before its workers start, once for each kind of tests. @returns what it calls at the end. */
 export const setup = async (): Promise<() => void> => {
   const parent = tmpdir();
+  // Another kind of this run has made it.
+  if (basename(parent) === `${prefix}${currentProcess()}`) return () => undefined;
   await clearStale(parent);
   const folder = makeRunFolder(parent);
   process.env["TMPDIR"] = folder;

@@ -2,6 +2,7 @@
 import { targetOf } from "../targets/index.ts";
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { makeFolder } from "../host/make-folder.ts";
 import type { Accelerator } from "../vm/accelerator.ts";
 import { withWorkFolder } from "../host/work-folder.ts";
@@ -18,9 +19,9 @@ import { toYaml } from "../formats/yaml.ts";
 import { checkoutJob, checkoutResult } from "./checkout/job.ts";
 import { type CheckoutSource, checkoutUrls, startCheckoutSource } from "./checkout/source.ts";
 import { checksOut, ciJob, devicesOf, missedMilestones } from "./ci-job.ts";
-import { nodeSays, saveLogs } from "./node-says.ts";
+import { nodeSays, saveLogs, withLogs } from "./node-says.ts";
+import { type JobOutcome, runJob } from "./job-run.ts";
 import { lostConnection, type Pace, patience, slownessNote, timedApart } from "./patience.ts";
-import type { JobResult } from "./agent-api/jobs.ts";
 import { type AgentApi, startAgentApi } from "./agent-api/server.ts";
 import { checkMetadataService } from "./metadata-check.ts";
 import { createNullDevices } from "./null-devices.ts";
@@ -63,7 +64,7 @@ export interface BootReport {
   /** Names under which the agents registered, in order of their index. */
   readonly agents: readonly string[];
   /** One for each agent, in that order; after the reboot, and in a brief check, for the first one alone. */
-  readonly jobs: readonly JobResult[];
+  readonly jobs: readonly JobOutcome[];
   readonly results: readonly CheckResult[];
   readonly timeline: Timeline;
   /** Seconds from power-on (from the reboot), as seen from outside. */
@@ -173,7 +174,7 @@ export const checkImage = async (host: Host, input: CheckInput): Promise<CheckRe
       } catch (error) {
         await saveLogs(vm.ssh, logDir);
         await input.inspect?.(vm.ssh).catch(() => undefined);
-        throw error;
+        throw withLogs(error, logDir);
       } finally {
         await vm.kill();
       }
@@ -221,7 +222,7 @@ const observeBoot = async (
     } catch (error) {
       if (!(error instanceof BakeError)) throw error;
       const said = await nodeSays(vm.ssh, vm.consoleLog);
-      throw new BakeError(error.code, error.message, `${error.help ?? ""}\nthe node says:\n${said}\nlogs: ${logDir}`);
+      throw new BakeError(error.code, error.message, `${error.help ?? ""}\nthe node says:\n${said}`);
     }
   });
   const registered = since();
@@ -244,11 +245,13 @@ const observeBoot = async (
             timeoutMs: timeout("jobs"),
             ...(checksOut(agent) && checkoutJob(plan, source, hostFromGuest)),
           };
-          const first = await api.runJob(job, host.signal);
-          const lost = first.exitStatus === 0 ? undefined : lostConnection(first.log);
-          if (lost === undefined) return first;
-          progress.note(`  agent ${agent.index} could not reach its builder (${lost}): its job runs once more`);
-          return api.runJob(job, host.signal);
+          return runJob(api, {
+            job,
+            logFile: join(logDir, `job-${agent.index}-${name}.log`),
+            onSecond: (why) =>
+              progress.note(`  agent ${agent.index} could not reach its builder (${why}): its job runs once more`),
+            signal: host.signal,
+          });
         }),
       ),
   );

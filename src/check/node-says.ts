@@ -1,6 +1,7 @@
 /** What a node says of itself: kept in files, and told when its agents do not come, by whatever way it still answers. */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { BakeError } from "../errors.ts";
 import type { Ssh } from "../vm/ssh.ts";
 
 /** The last status that bake-ready wrote to the console. Pure. @returns an empty text when there is none. */
@@ -61,3 +62,11 @@ export const saveLogs = async (ssh: Ssh, logDir: string): Promise<void> => {
   await keep("status.json", "cat /run/bake/status.json");
   await keep("status.txt", "cat /run/bake/status.txt");
 };
+
+/** A failure that also says where the logs of the boot and of its jobs are, whole. Pure. */
+export const withLogs = (error: unknown, logDir: string): unknown =>
+  error instanceof BakeError
+    ? new BakeError(error.code, error.message, `${error.help === undefined ? "" : `${error.help}\n`}logs: ${logDir}`, {
+        cause: error,
+      })
+    : error;

@@ -164,7 +164,8 @@ const withoutFiles = (item: Item | undefined): Omit<Item, "files"> | undefined =
 export const diff = async (a: string, b: string, options: { json?: boolean; names?: boolean }): Promise<number> => {
   try {
     const [from, to] = [await sideOf(a), await sideOf(b)];
-    if (from === undefined || to === undefined) return 1;
+    // 1 says that something differs.
+    if (from === undefined || to === undefined) return 2;
     const artifacts =
       from.items === undefined || to.items === undefined
         ? undefined

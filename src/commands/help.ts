@@ -33,14 +33,14 @@ const after: Readonly<Record<string, After>> = {
       ["bake render site", "to out/site/"],
       ["bake render --all --check", "in CI: what differs, and exit 1"],
     ],
-    exits: "0 ok; 1 a profile has problems, or out/ is not up to date; 2 failure",
+    exits: "0 ok; 1 a profile has problems, or with --check out/ is not up to date; 2 failure",
   },
   image: {
     examples: [
       ["bake image 2cards --trial", "a whole bake from stand-in sources"],
       ["bake image site --frozen-lockfile", "in CI"],
     ],
-    exits: "0 baked and checked, 1 a check failed, 2 failure, 130 or 143 stopped",
+    exits: "0 baked and checked, 1 a check failed or the profile has problems, 2 failure, 130 or 143 stopped",
   },
   lock: {
     examples: [
@@ -48,20 +48,30 @@ const after: Readonly<Record<string, After>> = {
       ["bake lock site --update docker", "asks anew for one"],
       ["bake lock --all --check", "in CI; touches no network"],
     ],
-    exits: "0 ok, 1 stale, or --outdated found something, 2 failure",
+    exits:
+      "0 ok; 1 stale, --outdated found something, the profile has problems, or a source did not give what it wants; 2 failure",
   },
   fetch: {
     examples: [
       ["bake fetch site", "into the store"],
       ["bake fetch site --to /srv/mirror", "and a mirror of it"],
     ],
+    exits: "0 ok, 1 the profile has problems, 2 failure",
+  },
+  store: {
+    examples: [
+      ["bake store ls", "what is in it"],
+      ["bake store verify", "reads it all again"],
+      ["bake store prune --keep site", "what no lock names; --yes removes it"],
+    ],
+    exits: "0 ok, 1 verify found a file that was changed, 2 failure",
   },
   diff: {
     examples: [
       ["bake diff out/site profiles/site.lock.json", "what the next bake would change"],
       ["bake diff 2cards 4cards --names", "which files differ"],
     ],
-    exits: "0 the same, 1 something differs, 2 failure",
+    exits: "0 the same, 1 something differs, 2 failure, such as a profile with problems",
   },
   check: {
     examples: [
@@ -70,26 +80,40 @@ const after: Readonly<Record<string, After>> = {
       ["bake check site --host root@a --report checks.html", "and a page to look at"],
       ["bake check 2cards --trial --image", "boots the trial's image"],
     ],
-    exits: "0 no row failed, 1 findings, 2 could not check",
+    exits: "0 no row failed, 1 findings, 2 could not check, such as a profile with problems",
   },
   doctor: {
     examples: [
       ["bake doctor", "this machine"],
       ["bake doctor site", "what a bake of this profile needs: its sources, or its cloud"],
     ],
-    exits: "0 ok, 1 something is wrong, 2 could not check",
+    exits: "0 ok, 1 something is wrong, 2 could not check, such as a profile with problems",
   },
   "user-data": {
     examples: [
       ["bake user-data site --node npu-0008", "to standard output"],
       ["bake user-data site --format base64 --output site.b64", "as the API takes it, mode 0600"],
+      ["bake user-data site --stock --mirror http://mirror.example.com", "a stock image, by what bake fetch --to made"],
     ],
+    exits: "0 ok, 1 the profile has problems, 2 failure",
+  },
+  catalog: {
+    examples: [
+      ["bake catalog ls --profile site", "its images in the cloud"],
+      ["bake catalog promote 7PrBz4 --profile site", "from now on the current one"],
+    ],
+    exits: "0 ok, 1 leftovers found some, 2 refused or failed, such as a profile with problems",
+  },
+  pipeline: {
+    examples: [["bake pipeline site --queue images --flavor kc1.large.4", "for buildkite-agent pipeline upload"]],
+    exits: "0 printed; 2 failure, such as a profile with problems",
   },
   ecs: {
     examples: [
       ["bake ecs create -p site --image current --name npu-0008 --flavor kc1.large.4", "shown; --yes makes it"],
     ],
-    exits: "0 made, shown or there already; 1 the profile has problems; 2 refused or failed",
+    exits:
+      "0 made, shown or there already; 1 its agents did not come; 2 refused or failed, such as a profile with problems",
   },
   explain: {
     examples: [

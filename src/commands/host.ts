@@ -2,6 +2,7 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { type Host, runProcess, type RunOptions, type RunResult } from "../host/host.ts";
+import { outputFolder } from "../host/program-output.ts";
 import { system } from "../host/system.ts";
 import { Store } from "../store/store.ts";
 import { reportFailure } from "./profile-file.ts";
@@ -78,7 +79,7 @@ export const makeHost = async (messages: NodeJS.WriteStream = process.stdout): P
     system.now,
     await readDurations(durations),
   );
-  const run = runProcess(signal, env);
+  const run = runProcess(signal, env, outputFolder(cacheDir));
   return {
     host: { ...system, run: isVerbose() ? told(run) : run, env, cacheDir, signal, progress },
     progress,

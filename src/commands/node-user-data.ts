@@ -82,7 +82,11 @@ const stockOf = async (asked: Asked, given: string | undefined): Promise<Writing
       mirror === undefined
         ? "a stock image becomes a node from a mirror, and none is named"
         : `${JSON.stringify(withoutSecretShapes(mirror))} is no mirror's URL`,
-      "Give --mirror http://host/path, or targets.huaweicloud.mirror. bake fetch --to makes a mirror.",
+      [
+        `1. bake fetch --profile ${asked.file.name} --to FOLDER makes one: a folder for any web server that the host reaches.`,
+        `2. bake user-data --profile ${asked.file.name} --stock --mirror http://SERVER/PATH; or targets.huaweicloud.mirror in the profile.`,
+        "Without --stock user-data is for a golden image, which needs no mirror.",
+      ].join("\n"),
     );
   }
   if (!asked.trial && asked.lock === undefined) {

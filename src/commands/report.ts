@@ -1,6 +1,6 @@
 /** What `bake image` and `bake check` print of results: the table by guide row, failed checks, totals; or all of it as JSON. */
 import pc from "picocolors";
-import type { JobResult } from "../check/agent-api/jobs.ts";
+import type { JobOutcome } from "../check/job-run.ts";
 import type { CheckReport } from "../check/check-image.ts";
 import type { CheckResult, Outcome, Subject } from "../check/results.ts";
 import { summarize } from "../check/results.ts";
@@ -110,9 +110,9 @@ const tail = (log: string, lines: number): string =>
     .map((line) => `    | ${line.trimEnd()}`)
     .join("\n");
 
-const formatJob = ({ agent, exitStatus, seconds, log }: JobResult): string => {
+const formatJob = ({ agent, exitStatus, seconds, log, logFile }: JobOutcome): string => {
   const line = `  ${agent}: exit ${exitStatus} in ${formatSeconds(seconds)}, second build of a fresh builder: ${cachedSteps(log)} steps CACHED`;
-  return exitStatus === 0 ? line : `${line}\n${tail(log, 20)}`;
+  return exitStatus === 0 ? line : `${line}\n${tail(log, 20)}${logFile === undefined ? "" : `\n    log: ${logFile}`}`;
 };
 
 /**

@@ -2,6 +2,8 @@
 import { execa } from "execa";
 import { BakeError } from "../errors.ts";
 import { withoutSecrets } from "../secrets/names.ts";
+import { tellOutput } from "./program-output.ts";
+import { system } from "./system.ts";
 
 export interface RunOptions {
   readonly cwd?: string;
@@ -64,16 +66,15 @@ export interface Host {
   readonly progress: Progress;
 }
 
-const lastLines = (text: string, count: number): string => text.trimEnd().split("\n").slice(-count).join("\n");
-
 /**
  * The real process runner.
  * @param signal Stops every process once it is aborted.
  * @param env The host's environment: what it has of secrets is not passed on.
+ * @param outputs Folder that keeps what failed programs said; without it their last lines are told alone.
  * @returns `Host.run`, which throws as it says there, and the signal's reason.
  */
 export const runProcess =
-  (signal: AbortSignal, env: Host["env"] = process.env): Host["run"] =>
+  (signal: AbortSignal, env: Host["env"] = process.env, outputs?: string): Host["run"] =>
   async (file, args, options = {}) => {
     const withheld = Object.fromEntries((options.withhold ?? []).map((name) => [name, undefined]));
     const child = execa(file, args, {
@@ -106,7 +107,8 @@ export const runProcess =
     const exitCode = result.exitCode ?? 128;
     if (exitCode !== 0 && options.allowFailure !== true) {
       const why = result.timedOut ? "timed out" : result.exitCode === undefined ? "was stopped" : `exited ${exitCode}`;
-      throw new BakeError("BK302", `${file} ${args.join(" ")}: ${why}`, lastLines(result.stderr || result.stdout, 12));
+      const help = await tellOutput({ folder: outputs, now: system.now() }, [file, ...args], result);
+      throw new BakeError("BK302", `${file} ${args.join(" ")}: ${why}`, help);
     }
     return { exitCode, stdout: result.stdout, stderr: result.stderr };
   };

@@ -18,9 +18,9 @@ export const assignedIn = (text: string, variable: string): string | undefined =
     ?.slice(1)
     .find((group) => group !== undefined);
 
-/** What git said last, or how it ended. */
+/** What git said last, or how it ended; not where all of it is kept. */
 const reasonOf = ({ message, help = "" }: BakeError): string =>
-  lastWordOf(help) || lastWordOf(message.split(": ").at(-1) ?? "");
+  lastWordOf(help.replace(/\nlog: .*$/, "")) || lastWordOf(message.split(": ").at(-1) ?? "");
 
 /**
  * Fetches the branch's last commit alone, with as little of it as the server gives.

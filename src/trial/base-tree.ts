@@ -6,6 +6,7 @@ import { makeFolder } from "../host/make-folder.ts";
 import { BakeError } from "../errors.ts";
 import { shellWord } from "../formats/shell.ts";
 import type { Host } from "../host/host.ts";
+import { saidBy } from "../host/program-output.ts";
 import { suite } from "./debian.ts";
 import { noRegistration, runningForeign } from "./foreign.ts";
 
@@ -235,14 +236,14 @@ export const bootstrap = async (
     throw new BakeError(
       "BK306",
       `this host cannot run programs for ${architecture}, which the stand-in base is bootstrapped by`,
-      `${result.stderr.trim()}\nIts kernel has to take registrations in binfmt_misc, as root outside of a container. A host for ${architecture} needs none.`,
+      `${await saidBy(host, ["mmdebstrap", suite, mirror], result)}\nIts kernel has to take registrations in binfmt_misc, as root outside of a container. A host for ${architecture} needs none.`,
     );
   }
   if (result.exitCode !== 0) {
     throw new BakeError(
       "BK306",
       "the stand-in base could not be bootstrapped",
-      `${`${result.stdout}${result.stderr}`.trim().split("\n").slice(-10).join("\n")}\nNothing was kept; run it again when packages can be fetched.`,
+      `${await saidBy(host, ["mmdebstrap", suite, mirror], result)}\nNothing was kept; run it again when packages can be fetched.`,
     );
   }
   for (const [path, content] of Object.entries(filesOf(without))) {

@@ -11,6 +11,10 @@ export const panicsIn = (console: string): string[] =>
     // The end of the report says it again.
     .filter((words) => !words.endsWith("]---"));
 
-/** The last lines of a console's log, for messages. @returns an empty text when there is none. */
-export const consoleTail = async (file: string, lines: number): Promise<string> =>
-  (await readFile(file, "utf8").catch(() => "")).trimEnd().split("\n").slice(-lines).join("\n");
+/** The last lines of a console's log, and where it is, for messages. */
+export const consoleSays = async (file: string, lines: number): Promise<string> => {
+  const said = (await readFile(file, "utf8").catch(() => "")).trimEnd();
+  return said === ""
+    ? "nothing on the serial console"
+    : `serial console, last lines (${file}):\n${said.split("\n").slice(-lines).join("\n")}`;
+};

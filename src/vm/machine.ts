@@ -7,8 +7,9 @@ import { join } from "node:path";
 import { type Accelerator, machineArguments } from "./accelerator.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
+import { saidBy } from "../host/program-output.ts";
 import { localMachines } from "../targets/local-machine.ts";
-import { consoleTail } from "./console.ts";
+import { consoleSays } from "./console.ts";
 import { blockNode, createDisks, type DataDisk, type Disks, type DiskFile, type Snapshot } from "./disks.ts";
 import { freePort, sendsBanner } from "./loopback.ts";
 import { type Datasource, openStackFiles, writeSeed } from "./datasource.ts";
@@ -152,13 +153,14 @@ export const bootVm = async (host: Host, options: VmOptions): Promise<Vm> => {
     freePorts: options.freePorts ?? 0,
   });
 
+  const program = localMachines[options.accelerator.architecture].qemu;
   const powerOn = async (): Promise<{ qemu: QemuProcess; sshPort: number }> => {
     disks.powerOn();
     for (let attempt = 0; attempt < 3; attempt++) {
       const sshPort = await freePort();
       const qemu = await startQemu(
         host,
-        localMachines[options.accelerator.architecture].qemu,
+        program,
         qemuArguments(options, { consoleLog, disks, ...served, sshPort, metadata }),
       );
       if (qemu !== "port taken") return { qemu, sshPort };
@@ -184,7 +186,7 @@ export const bootVm = async (host: Host, options: VmOptions): Promise<Vm> => {
         throw new BakeError(
           "BK505",
           "the VM ended while it booted",
-          `${ended.stderr}\n${await consoleTail(consoleLog, 12)}`,
+          `${await saidBy(host, [program], { stdout: "", stderr: ended.stderr })}\n${await consoleSays(consoleLog, 12)}`,
         );
       }
       host.signal.throwIfAborted();
@@ -199,7 +201,7 @@ export const bootVm = async (host: Host, options: VmOptions): Promise<Vm> => {
     throw new BakeError(
       "BK506",
       `the VM did not answer by ssh within ${Math.round(timeout / 1000)} s`,
-      `serial console, last lines (${consoleLog}):\n${await consoleTail(consoleLog, 16)}`,
+      await consoleSays(consoleLog, 16),
     );
   };
   const kill = async (): Promise<void> => {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
+import { saidBy } from "../host/program-output.ts";
 import { connectQmp, type Qmp } from "./qmp.ts";
 
 export interface QemuProcess {
@@ -68,5 +69,9 @@ export const startQemu = async (
   }
   const stderr = ended?.stderr ?? "";
   if (/Could not set up host forwarding rule/.test(stderr)) return "port taken";
-  throw new BakeError("BK505", "QEMU did not start", stderr.trim().split("\n").slice(-8).join("\n"));
+  throw new BakeError(
+    "BK505",
+    "QEMU did not start",
+    await saidBy(host, [program, ...qemuArguments], { stdout: "", stderr }),
+  );
 };

@@ -357,6 +357,7 @@ test.each([
     "unable to access 'https://example.com/r.git?…': Could not resolve host: example.com",
   ],
   ["a token by itself", "remote: ghp_EXAMPLE0000 is no token", "remote: *** is no token"],
+  ["with the file that has all of it", "remote: one\nremote: two\nlog: /cache/log/git-1.log", "remote: two"],
   ["nothing", "", "timed out"],
 ])("git's reason is kept: %s", async (_, said, reason) => {
   const answers = (_file: string, args: readonly string[]) =>

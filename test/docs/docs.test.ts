@@ -8,11 +8,13 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { expect, test } from "vitest";
+import * as YAML from "yaml";
 import { errorCodes } from "../../src/error-codes.ts";
 import { profileSchema } from "../../src/profile/json-schema.ts";
 import { root } from "../../src/host/root.ts";
@@ -130,7 +132,7 @@ test("every command and option in the pages is one that bake has", () => {
 
 /** Indented lines of a page that call bake or its tests, without their comments. */
 const commandsOf = (page: string): string[] =>
-  [...readFileSync(join(root, page), "utf8").matchAll(/^ {4}((?:\.\/bin\/)?(?:bake|test)\b[^\n#]*)/gm)].map(
+  [...readFileSync(join(root, page), "utf8").matchAll(/^ {4}((?:\.\/bin\/)?(?:bake|test|npm|npx)\b[^\n#]*)/gm)].map(
     ([, line = ""]) => line.trim(),
   );
 
@@ -199,6 +201,37 @@ test("every command of the pages is run: those that need nothing end well, of th
     rmSync(folder, { recursive: true, force: true });
   }
 }, 240_000);
+
+test("the Buildkite example of many hosts runs: both files are written, the annotation is given, the step ends as the check does", () => {
+  const folder = mkdtempSync(join(tmpdir(), "bake-step-"));
+  try {
+    const [, example = ""] =
+      /\n {4}steps:\n((?: {6}.*\n)+)/.exec(readFileSync(join(root, "docs/check.md"), "utf8")) ?? [];
+    const { steps } = YAML.parse(`steps:\n${example}`) as { steps: { command: string; artifact_paths: string }[] };
+    const [step] = steps;
+    expect(step?.command).toMatch(/bake check site --host root@a --host root@b --junit checks\.xml/);
+    mkdirSync(join(folder, "bin"));
+    writeFileSync(join(folder, "bin/buildkite-agent"), '#!/bin/sh\necho "$@" >told\ncat >shown\n', { mode: 0o755 });
+    symlinkSync(join(root, "bin/bake"), join(folder, "bin/bake"));
+    writeFileSync(join(folder, "site.yaml"), "extends: 2cards\n");
+    // The agent's upload makes one dollar of two. Nobody listens at these.
+    const command = (step?.command ?? "")
+      .replaceAll("$$", "$")
+      .replace("root@a", "root@127.0.0.1:1")
+      .replace("root@b", "root@127.0.0.1:2");
+    const { status, stderr } = spawnSync("bash", ["--norc", "-ec", command], {
+      cwd: folder,
+      encoding: "utf8",
+      env: { ...process.env, PATH: `${join(folder, "bin")}:${process.env["PATH"] ?? ""}` },
+    });
+    expect(status, stderr).toBe(2);
+    expect(readFileSync(join(folder, "told"), "utf8")).toBe("annotate --style error --context bake\n");
+    expect(readFileSync(join(folder, "shown"), "utf8")).toContain("root@127.0.0.1:2");
+    expect(readFileSync(join(folder, step?.artifact_paths ?? ""), "utf8").match(/<testsuite /g)).toHaveLength(2);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
 
 test("the example of a site's own authorities, files and git rules is right as it stands", () => {
   const [, example = ""] =

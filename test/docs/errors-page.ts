@@ -51,7 +51,24 @@ looks like a secret is starred out everywhere.
 Every command with \`--json\` that ends badly before it told anything prints one line to standard output, of one shape:
 \`{ "ok": false, "diagnostics": [...], "failure": { "code", "message", "help" } }\`; \`failure\` is absent where the profile's problems ended it.
 
-A warning does not stop anything. Exit codes: 1 when a profile has errors, 2 when something else stopped the command.
+A warning does not stop anything.
+
+## Exit codes
+
+| code | what |
+|---|---|
+| 0 | ok |
+| 1 | findings: the answer is there, and it is not good |
+| 2 | failure: there is no answer, or nothing was done; wrong usage too |
+| 130, 143 | stopped by Ctrl-C, by SIGTERM |
+
+1 speaks of what the command looks at, so a profile with errors ends in one of two ways:
+
+- \`validate\`, \`render\`, \`lock\`, \`fetch\`, \`image\` and \`user-data\` look at the profile: its errors are findings, 1.
+- \`check\`, \`doctor\`, \`diff\`, \`catalog\`, \`ecs\`, \`rollout\` and \`pipeline\` look at hosts, images, a cloud, Buildkite, or at what differs. Their 1 is about
+  these alone, so that CI can tell a bad host from a bad profile: it ends them with 2, before anything else is looked at.
+
+A profile that is not there is 2 everywhere. What \`lock\` cannot get from its sources is told at the profile's lines: 1. Of several profiles the worst code counts. \`--help\` of each command says what its own codes are.
 
 ${sections.join("\n")}`;
 };

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { needs } from "../needs.ts";
-import { clearFolder, clearStale, makeRunFolder } from "../run-folder.ts";
+import { clearFolder, clearStale, makeRunFolder, setup } from "../run-folder.ts";
 import { ownerOf } from "../../src/host/process-identity.ts";
 import { root } from "../../src/host/root.ts";
 
@@ -16,6 +16,24 @@ afterAll(() => rmSync(parent, { recursive: true, force: true }));
 it("temporary files of this run lie in its own folder", () => {
   expect(tmpdir()).toMatch(/\/bt-[0-9a-f]{8}-\d+-\d+$/);
   expect(tmpdir().length).toBeLessThan(40);
+});
+
+it("several kinds of tests in one run share its folder", async () => {
+  const before = process.env["TMPDIR"];
+  process.env["TMPDIR"] = parent;
+  try {
+    const end = await setup();
+    const made = tmpdir();
+    expect(made).not.toBe(parent);
+    const endOfOther = await setup();
+    expect(tmpdir()).toBe(made);
+    endOfOther();
+    expect(existsSync(made)).toBe(true);
+    end();
+    expect(existsSync(made)).toBe(false);
+  } finally {
+    process.env["TMPDIR"] = before;
+  }
 });
 
 it("what belongs to a run that goes on stays, and so does what is somebody else's", async () => {

@@ -20,6 +20,8 @@ export interface JobSpec {
   readonly env?: Readonly<Record<string, string>>;
   /** Milliseconds from the call, so the time until the agent asks for work counts too. */
   readonly timeoutMs: number;
+  /** Called with what it printed, as plain text, when it ends or fails. */
+  readonly onEnd?: (log: string) => void;
 }
 
 export interface JobResult {
@@ -157,9 +159,14 @@ export const createJobQueue = (options: {
         bytes: 0,
         state: "scheduled",
         startedAt: since,
-        finish: resolve,
+        finish: (result) => {
+          spec.onEnd?.(result.log);
+          resolve(result);
+        },
         fail: (why) => {
-          const tail = logOf(job).trimEnd().split("\n").slice(-15).join("\n");
+          const log = logOf(job);
+          spec.onEnd?.(log);
+          const tail = log.trimEnd().split("\n").slice(-15).join("\n");
           reject(new BakeError("BK501", `The job on agent ${spec.agent} ${why}`, tail || "It had printed nothing."));
         },
       };
