@@ -56,6 +56,12 @@ const after: Readonly<Record<string, After>> = {
       ["bake fetch site --to /srv/mirror", "and a mirror of it"],
     ],
   },
+  cache: {
+    examples: [
+      ["bake cache harvest --host root@node --to caches/vllm-ci", "what that host's builds have made"],
+      ["bake cache build --file docker/Dockerfile.npu --to caches/vllm-ci", "built here"],
+    ],
+  },
   diff: {
     examples: [
       ["bake diff out/site profiles/site.lock.json", "what the next bake would change"],
