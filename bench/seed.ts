@@ -84,6 +84,7 @@ while not os.path.exists(work + "/measured"):
         except OSError:
             pass
     most = max(most, total)
+    open(work + "/measuring", "w").close()
     time.sleep(0.02)
 print("memory %.1f" % (most / 1024))
 `;
@@ -127,7 +128,9 @@ reading() { cat /opt/bake/seed/*.zst >"$work/packed"; "$work/slow/throttle" <"$w
 fresh; took throttled throttled
 took reading reading
 # As on a node of 64 processors.
-fresh; rm -f "$work/measured"; python3 "$work/memory.py" >&3 & sampler=$!
+fresh; rm -f "$work/measured" "$work/measuring"
+python3 "$work/memory.py" >&3 & sampler=$!
+until [ -e "$work/measuring" ]; do sleep 0.1; done
 (PATH=$work/many:$PATH; seeded); : >"$work/measured"; wait $sampler
 fresh; took load loaded
 kill "$(cat /run/b.pid)"; while [ -e /run/b.pid ]; do sleep 0.1; done
@@ -153,7 +156,7 @@ const run = (machine: SeedMachine, script: string): string => {
 
 /** The file system of a seed that fills 7 TB, and one that is made there. */
 const atSevenTerabytes = (machine: SeedMachine): Map<string, number[]> => {
-  const made = machine.makeSeed(2048, 1024);
+  const made = machine.makeSeed(4096, 1024);
   if (made.code !== 0) throw new Error(made.output);
   const say = (name: string): string =>
     `dumpe2fs -h "$disk" 2>/dev/null | sed -n 's/^Inode count: */${name}inodes /p; s/^\\(Total journal\\|Journal\\) size: *\\([0-9]*\\).*/${name}journal \\2/p'`;
@@ -232,7 +235,7 @@ try {
     process.stdout.write("at 7 TB\n");
     for (const what of ["inodes", "journal"])
       row(
-        over(`${what} of a seed of 2 GiB that grew`, "a fresh mkfs"),
+        over(`${what} of a seed of 4 GiB that grew`, "a fresh mkfs"),
         ((seven.get(`seed${what}`)?.[0] ?? 0) / (seven.get(`fresh${what}`)?.[0] ?? 0)).toFixed(3),
         "1.0 +- 0.01",
       );
