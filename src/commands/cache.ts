@@ -15,7 +15,7 @@ import { formatSshTarget, parseSshTarget, sshToHost } from "../vm/ssh.ts";
 import { endOf, makeHost } from "./host.ts";
 import { printJson } from "./print-json.ts";
 
-export interface CacheOptions {
+interface CacheOptions {
   /** The folder that is made. */
   readonly to: string;
   readonly json?: boolean;

@@ -6,10 +6,10 @@ import type { Blob } from "../artifact.ts";
 const cacheConfig = "application/vnd.buildkit.cacheconfig.v0";
 
 /** The tag that a build asks for when it is told none. */
-export const cacheTag = "latest";
+const cacheTag = "latest";
 
 /** Bytes of a manifest and of an index at the most; real ones have some KiB. */
-export const largestCacheText = 64 * 2 ** 20;
+const largestCacheText = 64 * 2 ** 20;
 
 const Descriptor = z.object({
   mediaType: z.string().min(1),
