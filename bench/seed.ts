@@ -1,14 +1,19 @@
 /**
  * A blank disk filled from the seed, over a plain write of the same bytes and over what it replaces: mkfs and `docker load` of the
- * same images. One run on a disk in memory, rounds interleaved, medians. Run it as root by `bin/bench seed`, after `bin/test fast` has
- * fetched Debian's Docker; takes some minutes and 4 GiB of memory.
+ * same images. One run, rounds interleaved, medians: on a disk in memory, on this machine's own, and from a system disk that reads
+ * 150 MiB a second. Then what else a seed is held to: memory, the geometry at 7 TB, models. Run it as root by `bin/bench seed`, after
+ * `bin/test fast` has fetched Debian's Docker; takes some minutes and 6 GiB of memory. BAKE_BENCH_TINY=1 shows in a minute or two
+ * that it runs, with sizes that mean nothing. BAKE_BENCH_DISK names a folder on the disk that is to count as this machine's own.
  */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { openSeedMachine } from "../test/seed-machine.ts";
+import { openSeedMachine, type SeedMachine } from "../test/seed-machine.ts";
+import { measureModels } from "./parts/models.ts";
 
-const rounds = 3;
+const tiny = (process.env["BAKE_BENCH_TINY"] ?? "") !== "";
+const rounds = tiny ? 1 : 3;
+const ownDisk = process.env["BAKE_BENCH_DISK"] ?? "/var/tmp";
 const tools = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "bake/test/tools.json");
 if (existsSync(tools)) Object.assign(process.env, JSON.parse(readFileSync(tools, "utf8")) as Record<string, string>);
 if (process.getuid?.() !== 0 || (process.env["BAKE_TEST_DOCKER"] ?? "") === "")
@@ -28,18 +33,61 @@ for index in range(${files}):
             file.write(b"".join(random.choice(words) for _ in range(86))[:4096])
 PY`;
 
-const payloads = [
-  { name: "few files", layers: [fill(20, 24_000)], loadAim: 3.5 },
-  { name: "many files", layers: [fill(40_000, 12)], loadAim: 7 },
-] as const;
+const payloads = tiny
+  ? ([
+      { name: "few files", layers: [fill(4, 2000)], loadAim: 3.5 },
+      { name: "many files", layers: [fill(500, 12)], loadAim: 7 },
+    ] as const)
+  : ([
+      { name: "few files", layers: [fill(20, 24_000)], loadAim: 3.5 },
+      { name: "many files", layers: [fill(40_000, 12)], loadAim: 7 },
+    ] as const);
 
 const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 
 const work = mkdtempSync("/dev/shm/bake-bench-");
+const own = mkdtempSync(join(ownDisk, "bake-bench-"));
 const row = (what: string, value: string, aim: string): void => {
-  process.stdout.write(`${what.padEnd(58)} ${value.padStart(9)}   ${aim}\n`);
+  process.stdout.write(`${what.padEnd(66)} ${value.padStart(9)}   ${aim}\n`);
 };
+const over = (what: string, rival: string): string => `  ${what} over ${rival}`;
+
+/** A disk that reads so many bytes a second, whoever reads: stands before a program that reads a file by its standard input. */
+const throttle = `#!/usr/bin/env python3
+import fcntl, os, sys, time
+rate = 150 * 1024 * 1024
+with open(os.environ["work"] + "/one-reader", "a") as lock:
+    while True:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        began = time.monotonic()
+        chunk = os.read(0, 1 << 20)
+        time.sleep(max(0, len(chunk) / rate - (time.monotonic() - began)))
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        if not chunk:
+            break
+        while chunk:
+            chunk = chunk[os.write(1, chunk):]
+`;
+
+/** The most that all processes of the seeding take at once, shared pages divided: MiB. Ends when told. */
+const memory = `import os, time
+work, most, own = os.environ["work"], 0, {str(os.getpid()), "1", str(os.getppid())}
+while not os.path.exists(work + "/measured"):
+    total = 0
+    for process in os.listdir("/proc"):
+        if not process.isdigit() or process in own:
+            continue
+        try:
+            with open("/proc/%s/smaps_rollup" % process) as file:
+                total += sum(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+        except OSError:
+            pass
+    most = max(most, total)
+    open(work + "/measuring", "w").close()
+    time.sleep(0.02)
+print("memory %.1f" % (most / 1024))
+`;
 
 /** Seconds of each way, per round. A disk in memory: what the file system and the programs cost, not a device. */
 const measure = `
@@ -51,7 +99,7 @@ took() { # took NAME COMMAND...
   "$@"
   echo "$name $(date +%s.%N) $began" | awk '{ printf "%s %.3f\\n", $1, $2 - $3 }' >&3
 }
-fresh() { [ -z "\${disk-}" ] || losetup -d "$disk"; rm -f "$file"; truncate -s 6G "$file"; disk=$(losetup --find --show "$file"); }
+fresh() { [ -z "\${disk-}" ] || losetup -d "$disk"; rm -f "$file"; truncate -s 6G "$file"; disk=$(losetup --find --show \${direct-} "$file"); }
 raw() { dd if="$work/bytes" of="$disk" bs=4M oflag=direct status=none; sync "$disk"; }
 seeded() { "$seed" write "$disk" >/dev/null; }
 # As a node without a seed: mkfs, mount, dockerd, its images, and all of it on the disk.
@@ -74,10 +122,60 @@ fresh; took seed seeded
 dd if=/dev/zero of="$disk" bs=1024 count=1 conv=notrunc status=none
 printf 'bake-seed 1 7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001 %s writing\\n' "$(sha256sum </opt/bake/seed/map.tsv | cut -d ' ' -f 1)" | dd of="$disk" conv=notrunc status=none; sync
 took again seeded
+# Its programs find another one first, which reads for them.
+throttled() { (export sha; sha=$(command -v sha256sum); PATH=$work/slow:$PATH; seeded); }
+reading() { cat /opt/bake/seed/*.zst >"$work/packed"; "$work/slow/throttle" <"$work/packed" >/dev/null; rm "$work/packed"; }
+fresh; took throttled throttled
+took reading reading
+# As on a node of 64 processors.
+fresh; rm -f "$work/measured" "$work/measuring"
+python3 "$work/memory.py" >&3 & sampler=$!
+until [ -e "$work/measuring" ]; do sleep 0.1; done
+(PATH=$work/many:$PATH; seeded); : >"$work/measured"; wait $sampler
 fresh; took load loaded
 kill "$(cat /run/b.pid)"; while [ -e /run/b.pid ]; do sleep 0.1; done
 umount /mnt; losetup -d "$disk"; rm -f "$file"
+# On this machine's own disk, past its cache.
+file=${own}/disk disk='' direct=--direct-io=on
+fresh; took ownraw raw
+fresh; took ownseed seeded
+losetup -d "$disk"; rm -f "$file"
 `;
+
+/** Numbers of a line each, by name. */
+const numbers = (output: string, times: Map<string, number[]>): void => {
+  for (const [, what = "", number] of output.matchAll(/^(\w+) ([\d.]+)$/gm))
+    times.set(what, [...(times.get(what) ?? []), Number(number)]);
+};
+
+const run = (machine: SeedMachine, script: string): string => {
+  const { code, output } = machine.run(script, 900_000);
+  if (code !== 0) throw new Error(output);
+  return output;
+};
+
+/** The file system of a seed that fills 7 TB, and one that is made there. */
+const atSevenTerabytes = (machine: SeedMachine): Map<string, number[]> => {
+  const made = machine.makeSeed(4096, 1024);
+  if (made.code !== 0) throw new Error(made.output);
+  const say = (name: string): string =>
+    `dumpe2fs -h "$disk" 2>/dev/null | sed -n 's/^Inode count: */${name}inodes /p; s/^\\(Total journal\\|Journal\\) size: *\\([0-9]*\\).*/${name}journal \\2/p'`;
+  const times = new Map<string, number[]>();
+  numbers(
+    run(
+      machine,
+      `mount -t tmpfs none /run; mkdir -p /run/bake
+truncate -s 7T "$work/seven"; disk=$(losetup --find --show "$work/seven")
+"$seed" write "$disk" >/dev/null; resize2fs -f "$disk" >/dev/null 2>&1; ${say("seed")}
+losetup -d "$disk"; rm "$work/seven"
+truncate -s 7T "$work/seven"; disk=$(losetup --find --show "$work/seven")
+mkfs.ext4 -qF -E nodiscard "$disk" 2>/dev/null; ${say("fresh")}
+losetup -d "$disk"; rm "$work/seven"`,
+    ),
+    times,
+  );
+  return times;
+};
 
 try {
   for (const { name, layers, loadAim } of payloads) {
@@ -85,37 +183,77 @@ try {
     mkdirSync(folder);
     const machine = openSeedMachine(folder);
     try {
+      const at = (...path: string[]): string => join(machine.folder, ...path);
+      for (const path of ["slow", "many"]) mkdirSync(at(path));
+      writeFileSync(at("slow/throttle"), throttle, { mode: 0o755 });
+      writeFileSync(at("slow/sha256sum"), '#!/bin/sh\n"$work/slow/throttle" | exec "$sha"\n', { mode: 0o755 });
+      writeFileSync(at("many/nproc"), "#!/bin/sh\necho 64\n", { mode: 0o755 });
+      writeFileSync(at("memory.py"), memory);
       machine.addImage("bench:1", layers, true);
+      // What the largest window saves, before the one that is measured.
+      const packedBy = (zstd: { level: number; windowMib: number }): number => {
+        const made = machine.makeSeed(4096, 64, zstd);
+        if (made.code !== 0) throw new Error(made.output);
+        return Number(run(machine, "cat /opt/bake/seed/*.zst | wc -c"));
+      };
+      const smallest = packedBy({ level: 12, windowMib: 128 });
       const made = machine.makeSeed(4096, 64);
       if (made.code !== 0) throw new Error(made.output);
-      const sizes = machine.run(
+      const sizes = run(
+        machine,
         "du -sb /opt/bake/seed | cut -f 1; cat /opt/bake/images/*/blobs.txt | while read -r blob; do stat -c %s \"$work/images/all/$blob\"; done | awk '{ n += $1 } END { print n }'",
       );
-      const [packed = 0, blobs = 1] = sizes.output.trim().split("\n").map(Number);
+      const [packed = 0, blobs = 1] = sizes.trim().split("\n").map(Number);
       const times = new Map<string, number[]>();
-      for (let round = 0; round < rounds; round++) {
-        const { code, output } = machine.run(measure, 600_000);
-        if (code !== 0) throw new Error(output);
-        for (const [, what = "", seconds] of output.matchAll(/^(raw|seed|again|load) ([\d.]+)$/gm))
-          times.set(what, [...(times.get(what) ?? []), Number(seconds)]);
-      }
-      const seconds = (what: string): number => median(times.get(what) ?? []);
+      for (let round = 0; round < rounds; round++) numbers(run(machine, measure), times);
+      const of = (what: string): number => median(times.get(what) ?? []);
+      const ratio = (what: string, rival: number): string => (of(what) / rival).toFixed(2);
       const mib = Number(/seed of (\d+) MiB/.exec(made.output)?.[1]);
       process.stdout.write(
         `${name}: ${mib} MiB written; seconds: ${[...times].map(([what, all]) => `${what} ${all.map((each) => each.toFixed(1)).join(" ")}`).join(", ")}\n`,
       );
-      row("  seed over a plain write of the same bytes", (seconds("seed") / seconds("raw")).toFixed(2), "<= 1.15");
-      row("  mkfs and docker load over the seed", (seconds("load") / seconds("seed")).toFixed(2), `>= ${loadAim}`);
+      row(over("seed", "a plain write of the same bytes"), ratio("seed", of("raw")), "<= 1.15");
+      row(over("mkfs and docker load", "the seed"), ratio("load", of("seed")), `>= ${loadAim}`);
+      row(over(`on ${ownDisk}: seed`, "a plain write of the same bytes"), ratio("ownseed", of("ownraw")), "<= 1.0");
       row(
-        "  comparing it whole (after a power cut) over writing it",
-        (seconds("again") / seconds("seed")).toFixed(2),
-        "",
+        over("source of 150 MiB/s: seed", "reading it, or a plain write"),
+        ratio("throttled", Math.max(of("reading"), of("raw"))),
+        "<= 1.1",
       );
-      row("  seed in the image over layers by gzip", (packed / blobs).toFixed(2), "<= 1.0");
+      row(over("comparing it whole (after a power cut)", "writing it"), ratio("again", of("seed")), "");
+      row(over("memory with 64 processors", "256 MiB"), ratio("memory", 256), "<= 1.0");
+      row(over("seed in the image", "layers by gzip"), (packed / blobs).toFixed(2), "<= 1.0");
+      row(over("the same by level 12, window 128 MiB", "layers by gzip"), (smallest / blobs).toFixed(2), "");
     } finally {
       machine.close();
     }
   }
+  const machine = openSeedMachine(work);
+  try {
+    machine.addImage("bench:1", ["echo 1 >one"]);
+    const seven = atSevenTerabytes(machine);
+    process.stdout.write("at 7 TB\n");
+    for (const what of ["inodes", "journal"])
+      row(
+        over(`${what} of a seed of 4 GiB that grew`, "a fresh mkfs"),
+        ((seven.get(`seed${what}`)?.[0] ?? 0) / (seven.get(`fresh${what}`)?.[0] ?? 0)).toFixed(3),
+        "1.0 +- 0.01",
+      );
+  } finally {
+    machine.close();
+  }
+  const models = await measureModels(tiny ? 2 : 64, rounds);
+  process.stdout.write(`models: ${models.mib} MiB in 8 files\n`);
+  const ratio = (a: readonly number[], b: readonly number[]): string => (median(a) / median(b)).toFixed(2);
+  row(over("from: mirror", "one curl of the same bytes"), ratio(models.fetch, models.curl), "<= 1.0");
+  row(
+    over("the same, 40 MiB/s a connection", "one curl of the same bytes"),
+    ratio(models.slowFetch, models.slowCurl),
+    "<= 1.0",
+  );
+  row(over("bytes for 16 agents", "bytes for one"), (models.used[1] / models.used[0]).toFixed(4), "<= 1.02");
+  row(over("seconds of a view", "0.2 s"), (models.view / 0.2).toFixed(2), "<= 1.0");
 } finally {
   rmSync(work, { recursive: true, force: true });
+  rmSync(own, { recursive: true, force: true });
 }

@@ -1,5 +1,6 @@
 /** The command table. Actions import what they need when they run: `bake --help` loads commander alone. */
 import { Argument, Command, CommanderError, Option } from "commander";
+import { addCache } from "./commands/cache-table.ts";
 import { addCatalog } from "./commands/catalog-table.ts";
 import { addEcs } from "./commands/ecs-table.ts";
 import { addRollout } from "./commands/rollout-table.ts";
@@ -196,6 +197,8 @@ store
     const { prune } = await import("./commands/store.ts");
     process.exitCode = await prune(options);
   });
+
+addCache(program);
 
 program
   .command("diff <from> <to>")

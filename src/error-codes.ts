@@ -294,6 +294,10 @@ export const errorCodes = {
     title: "a build cache that is not whole",
     text: "A blob is missing, or its bytes are not those of its name: an export was cut off, or a copy was made while one ran. Builds would fail for it.",
   },
+  BK249: {
+    title: "not a folder for a build cache",
+    text: "What `bake cache` copies goes into a folder that is empty, or that has a build cache already: nothing else is ever touched.",
+  },
   BK250: {
     title: "not the name of an image",
     text: "An image is named as `docker pull` takes it, always with a tag: images without one are deleted by the first `docker system prune -f`.",
@@ -321,6 +325,14 @@ export const errorCodes = {
   BK256: {
     title: "a registry's answer is not what its digest says",
     text: "Every manifest and configuration is hashed by bake itself. Nothing of it was used.",
+  },
+  BK258: {
+    title: "no build cache was exported",
+    text: "The build, or the command that builds, ended without writing a cache to the folder that was named. What it said last follows. A command that fails after its export is no error: its cache is whole.",
+  },
+  BK259: {
+    title: "a build cache changes while it is copied",
+    text: "Builds write to it. What was copied is kept, and the next run goes on from there.",
   },
   BK301: {
     title: "a command or a file of the host is missing",

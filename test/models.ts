@@ -99,7 +99,8 @@ const throttled = (bytes: Buffer, response: ServerResponse, rate: number): void 
   next();
 };
 
-const openMirror = async (): Promise<Mirror> => {
+/** An empty mirror on loopback. */
+export const openMirror = async (): Promise<Mirror> => {
   const contents = new Map<string, Buffer>();
   const faults = new Map<string, Fault>();
   const asked: string[] = [];
@@ -164,7 +165,7 @@ export interface ModelNode {
 }
 
 /** A node with an empty data disk. @param size Of that, as truncate takes it. */
-const openModelNode = (size = "256M"): ModelNode => {
+export const openModelNode = (size = "256M"): ModelNode => {
   const folder = mkdtempSync(join(tmpdir(), "bake-models-"));
   const mount = join(folder, "mnt");
   const disk = join(folder, "disk");

@@ -28,7 +28,7 @@ export interface SeedMachine {
   /** Lays an image where a bake lays it. `layers`: shell that fills the current, empty folder; `compressed`: by gzip, as registries have them. @returns its ID. */
   readonly addImage: (name: string, layers: readonly string[], compressed?: boolean) => string;
   /** Makes the seed of all images, in opt/bake/seed. @param mib Of its file system. @param journalMib Default 16. */
-  readonly makeSeed: (mib: number, journalMib?: number) => Ran;
+  readonly makeSeed: (mib: number, journalMib?: number, zstd?: { level?: number; windowMib?: number }) => Ran;
   /** Runs shell on it; `$seed` is bake-seed. Killed after `timeout`, by default a minute: it may hang where nothing else could end it. */
   readonly run: (script: string, timeout?: number) => Ran;
   /** As `run`, killed with all its processes after so many milliseconds. */
@@ -126,11 +126,11 @@ export const openSeedMachine = (parent: string): SeedMachine => {
     folder,
     addImage,
     run,
-    makeSeed: (mib, journalMib = 16) => {
+    makeSeed: (mib, journalMib = 16, { level = 3, windowMib = 8 } = {}) => {
       cpSync(at("images/all"), at("opt/bake/images"), { recursive: true });
       writeFileSync(
         at("upload/seed.env"),
-        `SEED_BYTES=${mib * 2 ** 20}\nSEED_UUID=${uuid}\nSEED_LABEL=bake-data\nSEED_JOURNAL_MIB=${journalMib}\nSEED_MOUNT=/mnt\nSEED_DATA_ROOT=${dataRoot}\nSEED_LEVEL=3\n`,
+        `SEED_BYTES=${mib * 2 ** 20}\nSEED_UUID=${uuid}\nSEED_LABEL=bake-data\nSEED_JOURNAL_MIB=${journalMib}\nSEED_MOUNT=/mnt\nSEED_DATA_ROOT=${dataRoot}\nSEED_LEVEL=${level}\nSEED_WINDOW_MIB=${windowMib}\n`,
       );
       return run('umount /mnt; bash "$work/upload/seed.sh" "$work/upload"', 600_000);
     },

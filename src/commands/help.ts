@@ -66,6 +66,12 @@ const after: Readonly<Record<string, After>> = {
     ],
     exits: "0 ok, 1 verify found a file that was changed, 2 failure",
   },
+  cache: {
+    examples: [
+      ["bake cache harvest --host root@node --to caches/vllm-ci", "what that host's builds have made"],
+      ["bake cache build --file docker/Dockerfile.npu --to caches/vllm-ci", "built here"],
+    ],
+  },
   diff: {
     examples: [
       ["bake diff out/site profiles/site.lock.json", "what the next bake would change"],

@@ -12,6 +12,8 @@ export interface RunOptions {
   /** Further variables that are not passed on. */
   readonly withhold?: readonly string[];
   readonly input?: string | Uint8Array;
+  /** Standard output goes to this file, byte by byte, and is empty in the result. */
+  readonly stdoutFile?: string;
   /** Called with every line as it comes. */
   readonly onLine?: (line: string, stream: "stdout" | "stderr") => void;
   /** Return the result of a command that exits non-zero instead of throwing. */
@@ -90,6 +92,7 @@ export const runProcess =
       env: { ...withoutSecrets(env), ...withheld, ...options.env },
       ...(options.input === undefined ? { stdin: "ignore" as const } : { input: options.input }),
       ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
+      ...(options.stdoutFile === undefined ? {} : { stdout: { file: options.stdoutFile } }),
     });
     const { onLine } = options;
     if (onLine !== undefined) {
@@ -104,11 +107,13 @@ export const runProcess =
       throw new BakeError("BK301", `${file}: command not found`, `Install ${file}, or put it on PATH.`);
     }
     if (signal.aborted) throw signal.reason;
+    if (options.stdoutFile !== undefined && result.code !== undefined && !result.timedOut)
+      throw new BakeError("BK302", `${file}: ${options.stdoutFile} cannot be written: ${result.code}`);
     const exitCode = result.exitCode ?? 128;
     if (exitCode !== 0 && options.allowFailure !== true) {
       const why = result.timedOut ? "timed out" : result.exitCode === undefined ? "was stopped" : `exited ${exitCode}`;
       const help = await tellOutput({ folder: outputs, now: system.now() }, [file, ...args], result);
       throw new BakeError("BK302", `${file} ${args.join(" ")}: ${why}`, help);
     }
-    return { exitCode, stdout: result.stdout, stderr: result.stderr };
+    return { exitCode, stdout: result.stdout ?? "", stderr: result.stderr };
   };

@@ -3,13 +3,12 @@ import type { Model } from "../artifact.ts";
 import { cachesShare } from "../node/builders/facts.ts";
 import { cacheBytes } from "../node/caches/facts.ts";
 import { modelBytes } from "../node/models/facts.ts";
+import { seedOverhead, storageFacts } from "../node/storage/facts.ts";
+import { unpacked } from "../node/unpacked.ts";
 import type { Problem } from "../profile/rules/rule.ts";
 import { hubOf, type Profile } from "../profile/schema.ts";
 import type { Lock } from "./lock.ts";
 import { gib } from "../formats/bytes.ts";
-
-/** How many times larger layers are once they are unpacked: an estimate, images of toolchains have two to three. */
-const unpacked = 2.5;
 
 /** Bytes of all layers for one architecture, packed as registries have them; those that images share once. */
 const layerBytes = ({ artifacts }: Lock): number => {
@@ -71,11 +70,15 @@ export interface DiskRoom {
   readonly caches: number;
   /** Must be free before the node takes jobs. */
   readonly minFree: number;
+  /** What the file system of a seed takes for itself. */
+  readonly fileSystem: number;
 }
 
 /** The room of the smallest data disk with what a lock names; undefined for an adopted one, which is taken whatever its size. Pure. */
-export const diskRoom = ({ agents, builders, storage }: Profile, lock: Lock): DiskRoom | undefined =>
-  "adopt" in storage.disk
+export const diskRoom = (profile: Profile, lock: Lock): DiskRoom | undefined => {
+  const { agents, builders, storage } = profile;
+  const { seed } = storageFacts(profile);
+  return "adopt" in storage.disk
     ? undefined
     : {
         size: storage.minSize,
@@ -87,15 +90,17 @@ export const diskRoom = ({ agents, builders, storage }: Profile, lock: Lock): Di
             ? Math.ceil((storage.minSize * cachesShare) / 100)
             : builders.maxCacheSize * agents.spawn,
         minFree: storage.minFree,
+        fileSystem: seed === undefined ? 0 : Math.ceil(seedOverhead(seed) / gib),
       };
+};
 
 /** What of images, models, caches and free room does not fit. Pure. */
 export const roomProblems = (profile: Profile, lock: Lock): Problem[] => {
   const { storage } = profile;
   const room = diskRoom(profile, lock);
   if (room === undefined) return [];
-  const { images, models, buildCaches, caches } = room;
-  const needed = images + models + buildCaches + caches + storage.minFree;
+  const { images, models, buildCaches, caches, fileSystem } = room;
+  const needed = images + models + buildCaches + caches + storage.minFree + fileSystem;
   const inSeed = modelsSize(lock, ({ hub, name }) =>
     profile.models.some((model) => {
       const named = hubOf(model);
@@ -110,7 +115,7 @@ export const roomProblems = (profile: Profile, lock: Lock): Problem[] => {
       path: ["storage", "minSize"],
       orAt: [models > images ? "models" : "images"],
       severity: "warning",
-      message: `images (about ${images} GiB unpacked), ${models === 0 ? "" : `models (${models} GiB), `}${buildCaches === 0 ? "" : `build caches (${buildCaches} GiB), `}caches of builders (${caches} GiB) and storage.minFree (${storage.minFree} GiB) do not fit into storage.minSize (${storage.minSize} GiB)`,
+      message: `images (about ${images} GiB unpacked), ${models === 0 ? "" : `models (${models} GiB), `}${buildCaches === 0 ? "" : `build caches (${buildCaches} GiB), `}${fileSystem === 0 ? "" : `the file system itself (${fileSystem} GiB), `}caches of builders (${caches} GiB) and storage.minFree (${storage.minFree} GiB) do not fit into storage.minSize (${storage.minSize} GiB)`,
       label: "the smallest disk would run full",
       help: "raise storage.minSize, so that no smaller disk is taken",
     },

@@ -136,6 +136,7 @@ const diskMap = (disk: DiskRoom): Html => {
     ["build caches of the lock", disk.buildCaches, "two"],
     ["caches of builders, at most", disk.caches, "three"],
     ["kept free before jobs are taken", disk.minFree, "four"],
+    ["the file system itself", disk.fileSystem, "four"],
   ];
   const used = parts.reduce((sum, [, size]) => sum + size, 0);
   const whole = Math.max(disk.size, used);

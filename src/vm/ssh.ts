@@ -25,7 +25,7 @@ export const makeSshKey = async (host: Host, folder: string): Promise<SshKey> =>
 
 export type Ssh = (
   command: string,
-  options?: Pick<RunOptions, "allowFailure" | "timeout" | "input">,
+  options?: Pick<RunOptions, "allowFailure" | "timeout" | "input" | "stdoutFile">,
 ) => Promise<RunResult>;
 
 /** The socket of the connection that all commands share. */

@@ -2,7 +2,7 @@
  * The seed, with the programs that a node has: made by a real dockerd on a real ext4, written to disks full of old data, cut off,
  * damaged, and handed over to a Docker that is in use.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { tmpdir } from "node:os";
@@ -153,6 +153,42 @@ ls /mnt/.bake; kill $own; wait $own || true; umount /mnt`);
     expect(code).toBe(0);
   }, 120_000);
 
+  it("profile A, B and A again on one kept disk: what A lacks comes back from its seed each time, and a user's image stays", () => {
+    writeFileSync(join(machine.folder, "systemctl"), "#!/bin/sh\nexit 0\n", { mode: 0o755 });
+    const { code, output } = machine.run(
+      `truncate -s 2500M "$work/turns"
+${oldDisk("turns")}
+PATH=$work:$PATH
+mkfs.ext4 -qF "$disk" 2>/dev/null; mount "$disk" /mnt
+dockerd --host unix:///run/own.sock --exec-root /run/own --pidfile /run/own.pid --iptables=false --ip6tables=false >/run/own.log 2>&1 &
+own=$!
+export DOCKER_HOST=unix:///run/own.sock
+until docker version >/dev/null 2>&1; do kill -0 $own; sleep 0.1; done
+tar -c -C /opt/bake/bin . | docker import - theirs:1 >/dev/null
+cp /opt/bake/images.tsv "$work/a.tsv"; grep ^two "$work/a.tsv" >"$work/b.tsv"; cp /etc/bake/images.env "$work/images.env"
+for profile in a b a; do
+  cp "$work/$profile.tsv" /opt/bake/images.tsv
+  { cat "$work/images.env"; echo IMAGES_REMOVE_OTHERS=true; } >/etc/bake/images.env
+  /opt/bake/bin/bake-images >"$work/said-$profile"
+  echo "$profile: $(docker image ls --no-trunc --format '{{.Repository}}:{{.Tag}} {{.ID}}' | sort | tr '\\n' ' ')"
+done
+cp "$work/images.env" /etc/bake/images.env
+# Of both images each byte can be read.
+docker save one:1 two:2 >/dev/null && echo readable
+kill $own; wait $own || true; umount /mnt`,
+      180_000,
+    );
+    const [one, two] = [`one:1 ${ids[0]}`, `two:2 ${ids[1]}`];
+    const turns = output.split("\n").filter((line) => /^[ab]: /.test(line));
+    expect(turns.map((line) => line.replace(/theirs:1 sha256:[0-9a-f]{64}/, "theirs").trimEnd())).toEqual([
+      `a: ${one} theirs ${two}`,
+      `b: theirs ${two}`,
+      `a: ${one} theirs ${two}`,
+    ]);
+    expect(output).toMatch(/^readable$/m);
+    expect(code).toBe(0);
+  }, 240_000);
+
   it("unpacked beside the data it can be read, and is gone when it is closed", () => {
     const { output } = machine.run(`truncate -s 2500M "$work/beside"
 ${oldDisk("beside")}
@@ -175,8 +211,8 @@ root=$("$seed" unpack 2>/dev/null); ls -A "$root"; "$seed" close; ls -A /mnt /mn
 mount -t tmpfs none /run; install -d /run/bake; export zstd=$(command -v zstd)
 (PATH=$work:$PATH; "$seed" write "$disk" >"$work/said") & writer=$!
 while kill -0 $writer 2>/dev/null; do
-  if [ -e /run/bake/status.json ]; then { stat -c %Y.%i /run/bake/status.json; cat /run/bake/status.json; echo; } >>"$work/statuses" || true; fi
-  if [ -e /run/bake/seed-progress ]; then cat /run/bake/seed-progress >>"$work/lines" || true; fi
+  if [ -e /run/bake/status.json ]; then { stat -c %Y.%i /run/bake/status.json; cat /run/bake/status.json; echo; } >>"$work/statuses" 2>/dev/null || true; fi
+  if [ -e /run/bake/seed-progress ]; then cat /run/bake/seed-progress >>"$work/lines" 2>/dev/null || true; fi
   sleep 0.1
 done
 wait $writer
@@ -212,9 +248,71 @@ echo '"checkedAt"' >/run/bake/status.json
     expect(output.trimEnd().split("\n").at(-1)).toBe('"checkedAt"');
   }, 180_000);
 
+  it("unpacks as many ranges at a time as the memory of their windows lets it, and never more than there are processors", () => {
+    mkdirSync(join(machine.folder, "counted"));
+    for (const [name, script] of [
+      ["xargs", 'echo "$*" >>"$work/asked"; exec "$xargs" "$@"'],
+      ["nproc", 'echo "${processors:-64}"'],
+    ] as const)
+      writeFileSync(join(machine.folder, "counted", name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    const { output, code } = machine.run(
+      `${oldDisk("windows")}
+export xargs=$(command -v xargs)
+grep -P '^window\\t' /opt/bake/seed/map.tsv
+for window in 8 16 32 64 128 none; do
+  rm -rf "$work/window-seed"; cp -r /opt/bake/seed "$work/window-seed"
+  if [ $window = none ]; then sed -i '/^window/d' "$work/window-seed/map.tsv"; else sed -i "s/^window.*/window\\t$window/" "$work/window-seed/map.tsv"; fi
+  (PATH=$work/counted:$PATH; SEED_FOLDER=$work/window-seed "$seed" write "$disk" >/dev/null)
+done
+(PATH=$work/counted:$PATH; export processors=2; "$seed" write "$disk" >/dev/null)
+sed 's/ -L.*//' "$work/asked" | tr '\\n' ' '`,
+      120_000,
+    );
+    expect({ output: output.trim(), code }).toEqual({
+      output: "window\t8\n-P 10 -P 7 -P 4 -P 2 -P 1 -P 10 -P 2",
+      code: 0,
+    });
+  }, 150_000);
+
   it("grows no file system that fills its disk", () => {
     const { output, code } = machine.run(`${oldDisk("fills", 300)}
 mkfs.ext4 -qF "$disk" 2>/dev/null; mount "$disk" /mnt; "$seed" grow; umount /mnt`);
     expect({ output, code }).toEqual({ output: "", code: 0 });
   });
+
+  // It makes another seed: nothing comes after it.
+  it("packed with another level and window it is the same file system; an image of which no container can be made ends the bake", () => {
+    const packed = () => Number(machine.run("du -sb /opt/bake/seed | cut -f 1").output);
+    const before = packed();
+    const { code, output } = machine.makeSeed(mib, 16, { level: 6, windowMib: 64 });
+    expect(code, output).toBe(0);
+    // 30 MiB of it are noise.
+    expect(packed()).toBeLessThanOrEqual(before * 1.02);
+    const whole = machine.run(`${oldDisk("other")}
+grep -P '^window\\t' /opt/bake/seed/map.tsv
+zstd -lv /opt/bake/seed/*.zst 2>/dev/null | grep -m 1 -o 'Window Size: [0-9.]* MiB'
+"$seed" write "$disk" >/dev/null; e2fsck -fn "$disk" >/dev/null 2>&1 && echo clean${look}`);
+    expect(whole.output).toMatch(/^window\t64\n/);
+    expect(whole.output).toContain("clean\n");
+    expect(whole.output).toContain(`one:1 ${ids[0]}\ntwo:2 ${ids[1]}\n`);
+    mkdirSync(join(machine.folder, "failing"));
+    writeFileSync(
+      join(machine.folder, "failing/docker"),
+      '#!/bin/sh\ncase "$*" in *"cp "*) [ "$FAILS" != cp ] || exit 1 ;; "create "*two:2*) [ "$FAILS" != create ] || { echo "no such layer" >&2; exit 1; } ;; esac\nexec "$docker" "$@"\n',
+      { mode: 0o755 },
+    );
+    for (const [fails, image] of [
+      ["create", "two:2"],
+      ["cp", "one:1"],
+    ]) {
+      const refused = machine.run(
+        `umount /mnt; cp -r "$work/images/all/." /opt/bake/images; export docker=$(command -v docker) FAILS=${fails}; PATH=$work/failing:$PATH
+bash "$work/upload/seed.sh" "$work/upload"`,
+        120_000,
+      );
+      expect(refused.output).toContain(`bake: no container can be made of ${image} in the seed\n`);
+      expect(refused.output).toContain("bake: failed images could not be put into the seed\n");
+      expect(refused.code).toBe(1);
+    }
+  }, 240_000);
 });

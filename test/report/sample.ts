@@ -143,7 +143,7 @@ export const imageReport: Report = {
       panics: [],
     },
   ],
-  disk: { size: 500, images: 17, models: 2, buildCaches: 3, caches: 150, minFree: 50 },
+  disk: { size: 500, images: 17, models: 2, buildCaches: 3, caches: 150, minFree: 50, fileSystem: 5 },
   steps: [
     { id: "fetch", title: "compare 17 files with their digests", seconds: 3, last: 3.2 },
     { id: "packer:start-vm", title: "in the VM: start the build VM", seconds: 93, last: 88.4 },

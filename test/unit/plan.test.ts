@@ -88,7 +88,7 @@ describe("what builders keep", () => {
         path: ["storage", "minSize"],
         severity: "warning",
         message:
-          "images (about 35 GiB unpacked), models (1 GiB), build caches (1 GiB), caches of builders (60 GiB) and storage.minFree (10 GiB) do not fit into storage.minSize (100 GiB)",
+          "images (about 35 GiB unpacked), models (1 GiB), build caches (1 GiB), the file system itself (2 GiB), caches of builders (60 GiB) and storage.minFree (10 GiB) do not fit into storage.minSize (100 GiB)",
       },
     ]);
   });

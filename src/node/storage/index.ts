@@ -7,6 +7,7 @@ import type { Concern, Page } from "../concern.ts";
 import type { StorageFacts } from "./facts.ts";
 import { freeSpace } from "./free-space-rule.ts";
 import { mountRule } from "./mount-rule.ts";
+import { seedCost } from "./seed-cost.ts";
 import { gib } from "../../formats/bytes.ts";
 
 const checksOf = (storage: StorageFacts): Check[] => {
@@ -161,8 +162,9 @@ When bake-storage refused a disk and that was put right (so that \`${storage.mou
 export const storage: Concern = {
   name: "storage",
   rules: [freeSpace, mountRule],
-  contribute: ({ facts: { storage: disk, docker }, header }) => {
-    const { dataRoot } = docker;
+  contribute: ({ profile, facts, locked, header }) => {
+    const { storage: disk } = facts;
+    const { dataRoot } = facts.docker;
     const fileSystemTools = disk.filesystem === "xfs" ? "xfsprogs" : "e2fsprogs";
     return {
       files: [
@@ -217,6 +219,7 @@ export const storage: Concern = {
                   SEED_MOUNT: disk.mount,
                   SEED_DATA_ROOT: dataRoot,
                   SEED_LEVEL: String(disk.seed.level),
+                  SEED_WINDOW_MIB: String(disk.seed.windowMib),
                 }),
               },
             ]),
@@ -261,6 +264,7 @@ export const storage: Concern = {
           because: ["storage.disk", "storage.mount", "storage.filesystem", "storage.uuid"],
           order: 70,
         },
+        ...seedCost(profile, facts, locked?.artifacts),
       ],
       page: pageOf(disk),
     };

@@ -1,11 +1,28 @@
-import { fleetUuid } from "../schema/storage.ts";
+import { fleetUuid, seedDefaults } from "../schema/storage.ts";
 import type { Problem, Rule } from "./rule.ts";
 
 /** A setting that another one makes void: whoever wrote it believes in something that does not happen. */
 export const withoutEffect: Rule = {
   code: "BK151",
-  reads: ["storage.disk", "storage.uuid", "network.metadata", "files", "pins", "secrets.basePassword", "targets"],
-  find: ({ storage: { disk, uuid }, network: { metadata }, files, pins, secrets, targets }): Problem[] => [
+  reads: [
+    "storage.disk",
+    "storage.uuid",
+    "storage.filesystem",
+    "storage.seed",
+    "network.metadata",
+    "files",
+    "pins",
+    "secrets.basePassword",
+    "targets",
+  ],
+  find: ({
+    storage: { disk, uuid, filesystem, seed },
+    network: { metadata },
+    files,
+    pins,
+    secrets,
+    targets,
+  }): Problem[] => [
     ...(secrets.basePassword !== undefined && targets.qemu === undefined
       ? [
           {
@@ -25,6 +42,18 @@ export const withoutEffect: Rule = {
             help: "remove it: it is for a file system that the node makes",
           },
         ]
+      : []),
+    ...("adopt" in disk || filesystem === "xfs"
+      ? (["level", "window"] as const)
+          .filter((key) => seed[key] !== seedDefaults[key])
+          .map(
+            (key): Problem => ({
+              path: ["storage", "seed", key],
+              message: `storage.seed.${key} has no effect ${"adopt" in disk ? "beside storage.disk.adopt" : "with xfs"}`,
+              label: "the image carries no seed then: images are loaded at the first boot",
+              help: "remove it, or let bake make an ext4 on a blank disk",
+            }),
+          )
       : []),
     ...(!metadata.closed && metadata.exceptUsers.length > 0
       ? [

@@ -5,6 +5,9 @@ import { absolutePath } from "./text.ts";
 /** Of every data disk, unless a profile says otherwise. */
 export const fleetUuid = "7bd92a4e-0f6b-4c0a-9d5e-2b1f4ba6e001";
 
+/** How the seed is packed, unless a profile says otherwise. */
+export const seedDefaults = { level: 3, window: 8 } as const;
+
 export const Storage = z.strictObject({
   disk: z
     .union([
@@ -61,9 +64,18 @@ export const Storage = z.strictObject({
         .int()
         .min(1)
         .max(19)
-        .default(3)
+        .default(seedDefaults.level)
         .describe(
           "Of zstd: a higher one makes a smaller image that bakes longer; first boots read less of the system disk.",
+        ),
+      window: z
+        .int()
+        .min(8)
+        .max(128)
+        .refine((mib) => Number.isInteger(Math.log2(mib)), "expected 8, 16, 32, 64 or 128")
+        .default(seedDefaults.window)
+        .describe(
+          "8, 16, 32, 64 or 128 MiB that zstd looks back, and that each range takes of a node's memory: a larger one makes a smaller image, and fewer ranges are unpacked at a time.",
         ),
     })
     .prefault({})

@@ -9,7 +9,7 @@ upload=$1
 [ -r "$upload/seed.env" ] || exit 0
 # shellcheck source=/dev/null
 . "$upload/seed.env"
-: "${SEED_BYTES:?}" "${SEED_UUID:?}" "${SEED_LABEL:?}" "${SEED_JOURNAL_MIB:?}" "${SEED_MOUNT:?}" "${SEED_DATA_ROOT:?}" "${SEED_LEVEL:?}"
+: "${SEED_BYTES:?}" "${SEED_UUID:?}" "${SEED_LABEL:?}" "${SEED_JOURNAL_MIB:?}" "${SEED_MOUNT:?}" "${SEED_DATA_ROOT:?}" "${SEED_LEVEL:?}" "${SEED_WINDOW_MIB:?}"
 seed=/opt/bake/seed
 range=$((256 << 20))
 
@@ -57,17 +57,28 @@ set -euo pipefail
 run=$1 work=$2
 ! command -v ip >/dev/null || ip link set lo up
 dockerd --config-file "$work/daemon.json" --host "unix://$run/sock" >"$work/dockerd.log" 2>&1 </dev/null &
+daemon=$!
 export DOCKER_HOST=unix://$run/sock HOME=/root
 while ! docker version >/dev/null 2>&1 </dev/null; do
-  kill -0 $! 2>/dev/null || {
+  kill -0 "$daemon" 2>/dev/null || {
     tail -n 5 "$work/dockerd.log" >&2
     exit 1
   }
   sleep 0.2
 done
 /opt/bake/bin/bake-images </dev/null
-kill -TERM $!
-wait $! || true
+# A container of each image: Docker mounts its layers over each other, and a folder that every container has is read through
+# them. Nothing of the image runs.
+while IFS=$'\t' read -r reference _; do
+  container=$(docker create --network none "$reference" / </dev/null) &&
+    docker cp "$container:/etc" - </dev/null | tar -t >/dev/null &&
+    docker rm --volumes "$container" </dev/null >/dev/null || {
+    echo "bake: no container can be made of $reference in the seed" >&2
+    exit 1
+  }
+done </opt/bake/images.tsv
+kill -TERM "$daemon"
+wait "$daemon" || true
 SH
 rm -rf "$run"
 # What makes a daemon this one daemon, and what it makes anew.
@@ -131,15 +142,20 @@ pack() {
   awk -v range="$1" '$1 == range' "$work/extents" | while read -r index offset length; do
     dd if="$disk" bs=1M iflag=skip_bytes,count_bytes,fullblock skip="$offset" count="$length" status=none || exit 1
     fallocate --punch-hole --offset "$offset" --length "$length" "$disk" 2>/dev/null || true
-  done | zstd -q -"$SEED_LEVEL" -o "$seed/$1.zst"
+  done | zstd -q -"$SEED_LEVEL" ${long:+"$long"} -o "$seed/$1.zst"
 }
 export -f pack
-export work disk seed SEED_LEVEL
+# zstd wants the window's exponent. No level looks back further than 8 MiB by itself.
+long=''
+for exponent in 24 25 26 27; do
+  [ $((1 << (exponent - 20))) -gt "$SEED_WINDOW_MIB" ] || long=--long=$exponent
+done
+export work disk seed SEED_LEVEL long
 head -c 4096 "$disk" >"$seed/superblock"
 cut -d ' ' -f 1 "$work/extents" | uniq | xargs -P "$(nproc)" -I{} bash -c 'set -euo pipefail; pack {}' ||
   fail "the seed cannot be packed: $(df -h --output=avail "$seed" | tail -n 1) free"
 {
-  printf 'format\t1\nbytes\t%s\n' "$SEED_BYTES"
+  printf 'format\t1\nbytes\t%s\nwindow\t%s\n' "$SEED_BYTES" "$SEED_WINDOW_MIB"
   printf 'superblock\t%s\n' "$(sha256sum <"$seed/superblock" | cut -d ' ' -f 1)"
   while read -r index offset length; do
     if [ "$index" != "${last-}" ]; then
