@@ -23,6 +23,7 @@ const shown = (steps: readonly SessionStep[], ids: ReadonlyMap<string, string>):
     .join("\n")
     .replace(passing, "")
     .replace(/\b\d{8}T\d{6}Z\b/g, "20261126T130000Z")
+    .replace(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/g, "2026-11-26T19:00:00Z")
     .replace(/(?<=[( ])(?:\d+ min )?\d+(?:\.\d+)? s(?=\)|$)/gm, "1 s")
     .replace(/\b\d+ (?=bytes of)/g, "4000 ")
     // A minute under load.
