@@ -63,7 +63,7 @@ const table: readonly (readonly [what: string, StageName, Partial<Parameters<typ
   ["agents.environment", "node", set({ agents: { ...agents, environment: { A: "b" } } })],
   ["builders.maxCacheSize", "node", set({ builders: { ...builders, maxCacheSize: 7 } })],
   ["checks.interval", "node", set({ checks: { ...checks, interval: checks.interval + 1 } })],
-  ["network.gitProxy", "node", set({ network: { ...network, gitProxy: undefined } as Profile["network"] })],
+  ["network.gitProxy", "node", set({ network: { ...network, gitProxy: undefined } })],
   ["storage.minFree", "node", set({ storage: { ...storage, minFree: storage.minFree + 1 } })],
   ["targets.qemu.memory", "node", set({ targets: { ...targets, qemu: { ...qemu, memory: qemu.memory + 1 } } })],
 ];
@@ -128,9 +128,8 @@ describe("what is laid in a stage", () => {
     expect(
       listed("files.tsv")
         .filter(([stage]) => stage === "runtime")
-        .map(([, , path]) => path)
-        .toSorted(),
-    ).toEqual(["/etc/docker/daemon.json", "/etc/systemd/system/docker.service"]);
+        .map(([, , path]) => path),
+    ).toEqual(["/etc/systemd/system/docker.service", "/etc/docker/daemon.json"]);
     expect(
       listed("artifacts.tsv")
         .map(([stage, kind]) => `${stage} ${kind}`)
