@@ -126,6 +126,7 @@ takesProfile(program.command("image"))
   .option("--offline", "touch no network: everything is in the store already")
   .option("--mirror <folder or url>", "take artifacts from there alone: files by digest, as bake fetch --to makes them")
   .option("--no-check", "do not boot the image and check it")
+  .option("--no-cache", "make every stage anew, also where layers of an earlier bake would do")
   .option("--json", "what was baked and what its check found, as JSON; how it goes to standard error")
   .action(
     withProfile(async (options: ImageOptions) => {

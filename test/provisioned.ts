@@ -192,7 +192,10 @@ export const openWorkshop = async (real: "real" | "stand-in" = "stand-in"): Prom
         files.map(({ path, content }) => [`var/tmp/bake/${path.replace(/^provision\//, "")}`, content]),
       ),
     );
-    writeFileSync(join(base, "var/tmp/bake/artifacts.tsv"), artifact ?? `docker-static\tdocker\t${sha256}\t-\t-\n`);
+    writeFileSync(
+      join(base, "var/tmp/bake/artifacts.tsv"),
+      artifact ?? `runtime\tdocker-static\tdocker\t${sha256}\t-\t-\n`,
+    );
     const there = [...wanted(family).filter(({ name }) => !missing.includes(name)), ...installed];
     if (family === "apt") {
       write(base, {

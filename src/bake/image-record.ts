@@ -1,9 +1,10 @@
 /** image.json: what is kept about an image that was baked. */
-import { readFile, stat } from "node:fs/promises";
+import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { digestOf } from "../artifact.ts";
 import type { StepTime } from "../host/progress.ts";
+import { stageNames } from "../node/concern.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { sha256File } from "../store/store.ts";
 
@@ -29,6 +30,17 @@ export const recordedParts = ({ artifacts = [] }: NodePlan, steps: readonly Step
   madeAt: new Date(now).toISOString(),
 });
 
+/** The stages that the image was made in, each from a layer or anew. */
+const Stages = z.array(
+  z.strictObject({
+    name: z.enum(stageNames),
+    id: z.string(),
+    reused: z.boolean(),
+    seconds: z.number().optional(),
+    madeAt: z.string().optional(),
+  }),
+);
+
 const ImageRecord = z.strictObject({
   bakeId: z.string(),
   profile: z.string(),
@@ -41,6 +53,8 @@ const ImageRecord = z.strictObject({
   base: z.strictObject({ name: z.string(), sha256: z.string() }),
   artifacts: recordParts.artifacts,
   accelerator: z.string(),
+  /** Absent in records of before there were stages. */
+  stages: Stages.optional(),
   steps: recordParts.steps,
   madeAt: recordParts.madeAt,
 });
@@ -62,6 +76,7 @@ const AnyRecord = z.object({
   imageName: z.string().optional(),
   sourceImage: z.string().optional(),
   artifacts: z.array(z.object({ name: z.string(), version: z.string(), sha256: z.string() })).default([]),
+  stages: Stages.optional(),
   steps: recordParts.steps.default([]),
 });
 export type AnyRecord = z.infer<typeof AnyRecord>;
@@ -75,8 +90,29 @@ export const readRecord = async (file: string): Promise<AnyRecord | undefined> =
   }
 };
 
+/** Beside an image: how its file looked when its bytes were last compared with its digest. */
+const seenName = join("log", "seen.json");
+
+/** What changes when somebody writes to a file, or puts another one in its place; undefined where there is none. */
+const looksOf = async (file: string, sha256: string): Promise<string | undefined> => {
+  const found = await stat(file, { bigint: true }).catch(() => undefined);
+  if (found === undefined) return undefined;
+  const { dev, ino, size, mtimeNs, ctimeNs } = found;
+  return `${JSON.stringify([sha256, ...[dev, ino, size, mtimeNs, ctimeNs].map(String)])}\n`;
+};
+
+/** Notes that the image in `folder` has just been read, and has this digest: it is not read again while its file stays untouched. */
+export const noteImage = async (
+  folder: string,
+  { file, sha256 }: Pick<ImageRecord, "file" | "sha256">,
+): Promise<void> => {
+  const looks = await looksOf(join(folder, file), sha256);
+  // Without the note, it is read once more.
+  if (looks !== undefined) await writeFile(join(folder, seenName), looks).catch(() => undefined);
+};
+
 /**
- * The record of the image in `folder`. The image is read and compared with its digest.
+ * The record of the image in `folder`. The image is read and compared with its digest, unless its file is as it was then.
  * @returns undefined when it is not whole, or was baked from other inputs.
  */
 export const currentImage = async (folder: string, bakeId: string): Promise<ImageRecord | undefined> => {
@@ -96,7 +132,11 @@ export const currentImage = async (folder: string, bakeId: string): Promise<Imag
     () => undefined,
   );
   if (size !== record.data.size) return undefined;
-  return (await sha256File(file)).sha256 === record.data.sha256 ? record.data : undefined;
+  const seen = await readFile(join(folder, seenName), "utf8").catch(() => undefined);
+  if (seen !== undefined && seen === (await looksOf(file, record.data.sha256))) return record.data;
+  if ((await sha256File(file)).sha256 !== record.data.sha256) return undefined;
+  await noteImage(folder, record.data);
+  return record.data;
 };
 
 /** provenance.json of what was made; times in milliseconds since the epoch. */

@@ -1,30 +1,17 @@
 /** Bakes in a local VM: a rendered tree, artifacts and a base → a golden image, a file with a sha256. */
-import { readFile, rm } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { makeFolder } from "../host/make-folder.ts";
 import { knownSecrets, withholdSecrets } from "../check/known-secrets.ts";
 import { describeFinding, type ScanResult, scanImage } from "../check/scan-image.ts";
 import { BakeError, listed } from "../errors.ts";
 import type { Host } from "../host/host.ts";
-import type { StepTime } from "../host/progress.ts";
 import { withWorkFolder } from "../host/work-folder.ts";
 import { sha256File } from "../store/store.ts";
-import type { PreparedBake } from "./targets.ts";
-import type { Accelerator } from "../vm/accelerator.ts";
-import { panicsIn } from "../vm/console.ts";
-import { makeSshKey } from "../vm/ssh.ts";
 import { baseDisk } from "./base-disk.ts";
-import { type ImageRecord, recordedParts } from "./image-record.ts";
+import { type BakeInput, buildDisk } from "./build-disk.ts";
+import { type ImageRecord, noteImage, recordedParts } from "./image-record.ts";
 import { lockedInputs, neededBytes, requireSpace, verifyInputs } from "./inputs.ts";
-import { runPacker } from "./packer.ts";
 import { publishImage } from "./publish.ts";
-
-/** A bake in a local VM. */
-export interface BakeInput extends PreparedBake {
-  readonly accelerator: Accelerator;
-  /** Times of phases that are not steps of `host.progress`. */
-  readonly onPhase: (phase: StepTime) => void;
-}
 
 /** Findings that a message lists. */
 const mostListed = 20;
@@ -91,43 +78,10 @@ export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageR
     const needed = neededBytes(inputs, plan.facts.storage.seed !== undefined);
     await requireSpace(workFolder, needed);
     await requireSpace(folder, needed);
-    const key = await makeSshKey(host, workFolder);
-    const output = join(workFolder, "packer");
-    const build = (): Promise<void> =>
-      host.progress.step("packer", `Packer builds the image (${accelerator.accel})`, (update) =>
-        runPacker(host, {
-          packer: input.packer.path,
-          environment: input.packer.environment,
-          template: join(folder, "packer"),
-          source: "qemu.node",
-          variables: {
-            base: base.path,
-            base_checksum: `sha256:${base.sha256}`,
-            artifacts: store.root,
-            output,
-            log: resolve(logDir),
-            ssh_private_key_file: key.privateKeyFile,
-            ssh_public_key: key.publicKey,
-            accelerator: accelerator.accel,
-            cpu_model: accelerator.cpuModel,
-            ...(accelerator.firmware !== undefined && { firmware: accelerator.firmware }),
-          },
-          ...(input.basePassword !== undefined && { sensitive: { root_password: input.basePassword } }),
-          logDir,
-          onPhase: input.onPhase,
-          update,
-        }),
-      );
-    await build().catch(async (error: unknown) => {
-      const console = await readFile(join(logDir, "console.log"), "utf8").catch(() => "");
-      if (accelerator.accel !== "tcg" || panicsIn(console).length === 0) throw error;
-      host.progress.note("  emulation panicked the build VM's kernel: once more");
-      await rm(output, { recursive: true, force: true });
-      await build();
-    });
+    const { disk, stages, keep } = await buildDisk(host, input, { workFolder, logDir, base });
     const fresh = join(workFolder, "image.qcow2");
     await host.progress.step("flatten", "flatten and compress the image", async () => {
-      await host.run("qemu-img", ["convert", "-c", "-W", "-m", "4", "-O", "qcow2", join(output, "image.qcow2"), fresh]);
+      await host.run("qemu-img", ["convert", "-c", "-W", "-m", "4", "-O", "qcow2", disk, fresh]);
     });
     await searchForSecrets(host, input, fresh, workFolder);
     const { sha256, size } = await host.progress.step("hash-image", "hash the image", () => sha256File(fresh));
@@ -144,11 +98,15 @@ export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageR
       base: { name: base.name, sha256: base.sha256 },
       artifacts,
       accelerator: accelerator.accel,
+      ...(stages.length > 0 && { stages: [...stages] }),
       steps,
       madeAt,
     };
     const statement = input.provenance({ name: record.file, digest: { sha256 } }, { started, finished: host.now() });
     await publishImage(folder, fresh, { record, statement });
+    await noteImage(folder, record);
+    // Not before the image was found clean: layers hold nothing that was not searched for in it.
+    await keep();
     return record;
   });
 };

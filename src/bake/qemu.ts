@@ -4,18 +4,20 @@ import { formatSeconds } from "../host/progress.ts";
 import { planTarget } from "../targets/index.ts";
 import { bakeNeeds, installPackages } from "../toolchain/packages.ts";
 import { ensurePacker } from "../toolchain/packer.ts";
-import { chooseAccelerator } from "../vm/accelerator.ts";
+import { type Accelerator, chooseAccelerator } from "../vm/accelerator.ts";
 import { baseDisk } from "./base-disk.ts";
+import { describeStages } from "./build-disk.ts";
 import { bakeImage } from "./image.ts";
 import { currentImage, type ImageRecord } from "./image-record.ts";
 import type { Baker } from "./targets.ts";
 
-const describe = (folder: string, record: ImageRecord, seconds: number): string =>
+const describe = (folder: string, record: ImageRecord, stages: readonly string[], seconds: number): string =>
   [
     `  file    ${join(folder, record.file)}`,
     `  sha256  ${record.sha256}`,
     `  size    ${(record.size / 2 ** 20).toFixed(0)} MiB`,
     `  bake id ${record.bakeId}`,
+    ...stages,
     `  this run ${formatSeconds(seconds)} without the boot`,
   ].join("\n");
 
@@ -28,25 +30,31 @@ export const qemuBaker: Baker = {
   },
   bake: async (host, request) => {
     const { folder, plan, bakeId, store, print, recordStep } = request;
+    const chosen = async (): Promise<Accelerator> => {
+      const { architecture } = plan.target;
+      const { path: image } = await baseDisk(host, store, plan.base);
+      const accelerator = await chooseAccelerator({ host, architecture, image });
+      print(`  accelerator ${accelerator.accel}: ${accelerator.reason}`);
+      return accelerator;
+    };
+    const current = request.noCache === true ? undefined : await currentImage(folder, bakeId);
+    if (current !== undefined) {
+      print(`  up to date: nothing to bake (made ${current.madeAt})`);
+      return {
+        describe: (seconds) => describe(folder, current, [], seconds),
+        bootable: { image: join(folder, current.file), accelerator: chosen },
+      };
+    }
     await request.fetch();
-    const accelerator = await chooseAccelerator({
-      host,
-      architecture: plan.target.architecture,
-      image: (await baseDisk(host, store, plan.base)).path,
+    const accelerator = await chosen();
+    const record = await bakeImage(host, {
+      ...request,
+      accelerator,
+      onPhase: ({ id, title, seconds }) => recordStep({ id: `packer:${id}`, title: `in the VM: ${title}`, seconds }),
     });
-    print(`  accelerator ${accelerator.accel}: ${accelerator.reason}`);
-    const current = await currentImage(folder, bakeId);
-    const record =
-      current ??
-      (await bakeImage(host, {
-        ...request,
-        accelerator,
-        onPhase: ({ id, title, seconds }) => recordStep({ id: `packer:${id}`, title: `in the VM: ${title}`, seconds }),
-      }));
-    if (current !== undefined) print(`  up to date: nothing to bake (made ${current.madeAt})`);
     return {
-      describe: (seconds) => describe(folder, record, seconds),
-      bootable: { image: join(folder, record.file), accelerator },
+      describe: (seconds) => describe(folder, record, describeStages(record.stages ?? []), seconds),
+      bootable: { image: join(folder, record.file), accelerator: () => Promise.resolve(accelerator) },
     };
   },
 };

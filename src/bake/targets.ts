@@ -4,6 +4,7 @@ import type { Host } from "../host/host.ts";
 import type { StepTime } from "../host/progress.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import type { Line } from "../huaweicloud/preflight/index.ts";
+import type { Stage } from "../render/stages.ts";
 import type { RenderedFile } from "../render/tree.ts";
 import type { SecretSources } from "../check/known-secrets.ts";
 import { type Profile, type TargetName, targetNames } from "../profile/schema.ts";
@@ -21,6 +22,10 @@ export interface PreparedBake {
   /** With a lock, for this target. */
   readonly plan: NodePlan;
   readonly bakeId: string;
+  /** Absent where no layers are kept. */
+  readonly stages?: readonly Stage[];
+  /** Every stage is made anew, and the image too when nothing has changed. */
+  readonly noCache?: boolean;
   readonly trial: boolean;
   /** Where the profile's secrets come from: those that are on this machine are searched for in the image. */
   readonly secrets: SecretSources;
@@ -51,7 +56,7 @@ interface Baked {
   /** For the user. @param seconds What this run took. */
   readonly describe: (seconds: number) => string;
   /** What is booted and checked next. Absent where only the cloud has the image. */
-  readonly bootable?: { readonly image: string; readonly accelerator: Accelerator };
+  readonly bootable?: { readonly image: string; readonly accelerator: () => Promise<Accelerator> };
 }
 
 export interface Baker {

@@ -31,6 +31,8 @@ export interface ImageOptions {
   /** Without it the first that the profile has. */
   readonly target?: TargetName;
   readonly check: boolean;
+  /** False: every stage is made anew. */
+  readonly cache?: boolean;
   /** A missing or stale lock is an error; so it is in CI. */
   readonly frozenLockfile?: boolean;
   /** Touches no network. */
@@ -158,7 +160,7 @@ const bake = async (
   const packer = await baker.setUp(host, asked.profile, { offline });
 
   const planned = await planAsked(host, store, asked, target);
-  const { plan, templates, files, bakeId } = planned;
+  const { plan, templates, files, bakeId, stages } = planned;
   if (bakeId === undefined) throw new Error("a plan with a lock has a bake id");
   const folder = trial ? asked.folder : outFolder(file, target);
   await makeFolder(dirname(folder));
@@ -172,6 +174,8 @@ const bake = async (
     folder,
     plan,
     bakeId,
+    ...(stages !== undefined && { stages }),
+    ...(options.cache === false && { noCache: true }),
     files,
     trial,
     credentials,
@@ -202,13 +206,15 @@ const bake = async (
   if (bootable === undefined || !options.check) return { exitCode: 0, object: await object(await tell([]), null) };
 
   print("\ncheck");
+  const accelerator = await bootable.accelerator();
   let checked: CheckReport;
   try {
     checked = await checkImage(host, {
       plan,
       templates,
       bakeId,
-      ...bootable,
+      image: bootable.image,
+      accelerator,
       dataDisk: dataDiskFor(plan),
       logDir: join(folder, "log", "check"),
     });
@@ -222,9 +228,7 @@ const bake = async (
   }
   await saveDurations();
   const results = imageResults(checked);
-  print(
-    `\n${formatImageReport(checked, bootable.accelerator.accel)}\n\n${formatReport(results, paintFor(process.stdout))}`,
-  );
+  print(`\n${formatImageReport(checked, accelerator.accel)}\n\n${formatReport(results, paintFor(process.stdout))}`);
   const page = await tell([nodeOfImage(folder, checked)]);
   if (trial) print("This was a TRIAL: the image is made from stand-in sources.");
   const exitCode = exitCodeOf(results, false);

@@ -87,6 +87,13 @@ const imageOf = (record: AnyRecord, former: AnyRecord | undefined, plan: NodePla
       ...item,
       ...locked.find(({ name, digest }) => name === item.name && digest === item.digest),
     })),
+    ...(record.stages !== undefined && {
+      stages: record.stages.map(({ name, id, reused, seconds, madeAt }) => ({
+        ...{ name, id },
+        ...(reused && { reusedFrom: madeAt === undefined ? "" : shownTime(madeAt) }),
+        ...(seconds !== undefined && { seconds }),
+      })),
+    }),
     ...(former !== undefined && {
       changes: {
         bakeId: former.bakeId,

@@ -2,6 +2,7 @@
 import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { baseDisks } from "../bake/base-disk.ts";
+import { allLayers, isMadeOf, referredLayers, removeLayer } from "../bake/layers.ts";
 import { formatBytes } from "../formats/bytes.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
@@ -139,6 +140,22 @@ const unpacked = async (host: Host): Promise<Leftover[]> => {
   return found;
 };
 
+interface StoredLayer extends StoredFile {
+  readonly layer: string;
+}
+
+/** Layers that no image came from any more, or of a base that is named no more. */
+const unusedLayers = async (host: Host, named: ReadonlySet<string>): Promise<StoredLayer[]> => {
+  const referred = await referredLayers(host.cacheDir);
+  const found: StoredLayer[] = [];
+  for (const layer of await allLayers(host.cacheDir)) {
+    if (referred.has(layer.name) && isMadeOf(layer, named)) continue;
+    const file = await lookAt(layer.disk);
+    if (file !== undefined) found.push({ ...file, layer: layer.name });
+  }
+  return found;
+};
+
 /** Digests that a lock names: of the profiles to keep, of trials, of bases that bake made. @throws BakeError BK204 */
 const namedDigests = async (host: Host, keep: readonly string[]): Promise<ReadonlySet<string>> => {
   const named = new Set<string>();
@@ -174,11 +191,13 @@ export const prune = ({
 }): Promise<number> =>
   withStore(json, async (host, store) => {
     const named = await namedDigests(host, keep);
-    const unnamed = [
+    const all: (StoredFile & { readonly key?: string | undefined; readonly layer?: string })[] = [
+      ...(await unusedLayers(host, named)),
       ...(await stored(store)).map((file) => ({ ...file, key: file.sha256 })),
       ...(await leftovers(store)),
       ...(await unpacked(host)),
-    ].filter(({ key }) => key === undefined || !named.has(key));
+    ];
+    const unnamed = all.filter(({ key }) => key === undefined || !named.has(key));
     const isFresh = ({ used }: StoredFile): boolean => host.now() - Date.parse(used) <= fresh;
     const going: StoredFile[] = [];
     for (const file of unnamed.filter((each) => !isFresh(each))) {
@@ -186,7 +205,8 @@ export const prune = ({
       // It may have come into use while this list was made.
       const now = await lookAt(path);
       if (now === undefined || isFresh(now)) continue;
-      if (yes) await rm(path, { force: true });
+      if (yes && file.layer !== undefined) await removeLayer(host.cacheDir, file.layer);
+      else if (yes) await rm(path, { force: true });
       if (!json) print(`${yes ? "removed" : "would go"}: ${path} (${formatBytes(size)})`);
       going.push(file);
     }

@@ -10,7 +10,11 @@ export const caCertificates: Concern = {
     if (certificates.length === 0) return {};
     return {
       files: [
-        ...certificates.map((content, index) => ({ path: `${caFolder}/${index + 1}.crt`, content })),
+        ...certificates.map((content, index) => ({
+          path: `${caFolder}/${index + 1}.crt`,
+          content,
+          stage: "base" as const,
+        })),
         { path: caFile, content: certificates.join("") },
       ],
       checks: [

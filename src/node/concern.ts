@@ -21,7 +21,20 @@ export interface Ordered {
   readonly order?: number;
 }
 
-export interface NodeFile extends Ordered {
+/**
+ * When in a bake something is laid. A local bake keeps the disk as a layer behind each stage but the last, so a stage is made
+ * anew when anything of it or before it changes (src/render/stages.ts). What a stage reads has to be of it, or of one before.
+ */
+export const stageNames = ["base", "runtime", "payload", "node"] as const;
+export type StageName = (typeof stageNames)[number];
+
+/** What belongs to a stage. */
+interface Staged {
+  /** Default `node`, the last. */
+  readonly stage?: Exclude<StageName, "node">;
+}
+
+export interface NodeFile extends Ordered, Staged {
   /** On the node. */
   readonly path: string;
   /** Default `0644`. */
@@ -37,7 +50,7 @@ export interface NodeFile extends Ordered {
 }
 
 /** A list or a text that provision.sh reads while the image is made; it does not stay on the node. */
-export interface ProvisionFile {
+export interface ProvisionFile extends Staged {
   /** Name below provision/. */
   readonly name: string;
   readonly content: string;
@@ -49,7 +62,7 @@ export interface Directory extends Ordered {
   readonly mode?: string;
 }
 
-export interface Unit extends Ordered {
+export interface Unit extends Ordered, Staged {
   /** A template of this name lies in templates/systemd/. */
   readonly name: string;
   /** Values of that template, besides `header`. */
@@ -58,7 +71,7 @@ export interface Unit extends Ordered {
   readonly startedByOthers?: true;
 }
 
-export interface Script extends Ordered {
+export interface Script extends Ordered, Staged {
   /** Of templates/node/; on the node it lies in /opt/bake/bin. */
   readonly name: string;
 }
@@ -129,7 +142,7 @@ export interface LoginKey {
 }
 
 /** Bytes of a locked artifact, and what provision.sh does with them. */
-export interface Install {
+export interface Install extends Staged {
   readonly artifact: Artifact;
   /** Kind, name, sha256, place and mode; `-` where provision.sh knows the place itself. */
   readonly rows: readonly (readonly [kind: string, name: string, sha256: string, path: string, mode: string])[];

@@ -15,9 +15,17 @@ const localFiles = (profile: Profile) =>
     return [{ ...file, bytes, sha256: createHash("sha256").update(bytes).digest("hex") }];
   });
 
+/** A site's own repositories, and the keys that their packages are signed with: packages may come from them. */
+const ofPackages = /^\/etc\/(?:yum\.repos\.d|pki\/rpm-gpg|apt\/sources\.list\.d|apt\/keyrings)\//;
+
 /** They are laid down as every other file of the node, and told with their digests. */
 const told = (local: ReturnType<typeof localFiles>): Contribution => ({
-  files: local.map(({ path, mode, bytes }) => ({ path, mode, ...textOfBytes(bytes) })),
+  files: local.map(({ path, mode, bytes }) => ({
+    path,
+    mode,
+    ...textOfBytes(bytes),
+    ...(ofPackages.test(path) && { stage: "base" as const }),
+  })),
   explain: local.map(({ path, from, bytes, sha256 }) => ({
     what: path,
     value: `${formatBytes(bytes.length)} of ${from}, sha256 ${sha256}`,

@@ -1,11 +1,10 @@
 /** How a host with a stock image becomes the node: the node's files as one archive, and user-data that fetch it. Pure. */
 import { createHash } from "node:crypto";
-import { tsv } from "../formats/lines.ts";
 import { toTar } from "../formats/tar.ts";
 import type { Instance } from "../node/concern.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { renderTemplate, template, type Templates } from "./templates.ts";
-import type { Rendered } from "./tree.ts";
+import { filesTsv, type Rendered } from "./tree.ts";
 import { stockRetry, stockUserData } from "./user-data.ts";
 
 /**
@@ -22,7 +21,12 @@ export const nodeArchive = ({ files, nodeFiles }: Pick<Rendered, "files" | "node
       .map(({ path, content, encoding }) => ({
         ...(encoding !== undefined && { encoding }),
         path: path.replace(/^provision\//, ""),
-        content: path === "provision/files.tsv" ? tsv(laid.map((file) => [file.mode, file.path])) : content,
+        content:
+          path === "provision/files.tsv"
+            ? filesTsv(
+                laid.map(({ stage, mode, path: at }) => ({ mode, path: at, ...(stage !== "node" && { stage }) })),
+              )
+            : content,
       })),
   );
 };

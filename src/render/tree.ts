@@ -2,7 +2,7 @@
 import { tsv } from "../formats/lines.ts";
 import { toYaml } from "../formats/yaml.ts";
 import { checkLevels } from "../node/check.ts";
-import { type Instance, kernelSettingsFile, type NodeFile } from "../node/concern.ts";
+import { type Instance, kernelSettingsFile, type NodeFile, type StageName } from "../node/concern.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { inOrder } from "../plan/order.ts";
 import { targetOf } from "../targets/index.ts";
@@ -11,6 +11,7 @@ import { bakeIdOf, type Identified } from "./bake-id.ts";
 import { gossFile } from "./goss.ts";
 import { nodePage } from "./node-page.ts";
 import { sbom } from "./sbom.ts";
+import { type Stage, type StagePart, stagesOf } from "./stages.ts";
 import { startedElsewhere } from "./unit-programs.ts";
 import { renderTemplate, template, type Templates } from "./templates.ts";
 import { buildUserData, goldenUserData } from "./user-data.ts";
@@ -28,6 +29,7 @@ interface RenderedNodeFile extends RenderedFile {
   /** On the node. */
   readonly path: string;
   readonly mode: string;
+  readonly stage: StageName;
   /** Not laid on a host with a stock image. */
   readonly bakeOnly: boolean;
 }
@@ -41,6 +43,8 @@ export interface Rendered {
   readonly leftOut: readonly string[];
   /** Absent without a lock. */
   readonly bakeId?: string;
+  /** Absent without a lock, and where no layers are kept. */
+  readonly stages?: readonly Stage[];
 }
 
 const unitTemplate = (name: string): string => `templates/systemd/${name}.hbs`;
@@ -48,7 +52,29 @@ const scriptTemplate = (name: string): string => `templates/node/${name}`;
 const packerTemplate = (plan: NodePlan): string => `packer/${targetOf(plan.target).template}`;
 
 /** Read by whoever provisions, from the same folder. */
-const provisionScripts = ["provision.sh", "base-leftovers.sh", "daemon-json.py", "seed.sh", "hygiene.sh"] as const;
+const provisionScripts = [
+  "provision.sh",
+  "stages.sh",
+  "base-leftovers.sh",
+  "daemon-json.py",
+  "seed.sh",
+  "hygiene.sh",
+] as const;
+
+const buildUserDataPath = "user-data/build.yaml";
+
+/** The stage that reads what no concern wrote, below provision/ and beside it; the last one has no need of a list. */
+const readBy: Readonly<Record<string, StageName>> = {
+  [buildUserDataPath]: "base",
+  "provision/provision.sh": "base",
+  "provision/stages.sh": "base",
+  "provision/packages.tsv": "base",
+  "provision/base-leftovers.sh": "runtime",
+  "provision/daemon-json.py": "runtime",
+  // The seed has those that lie on the data disk.
+  "provision/directories.tsv": "payload",
+  "provision/seed.sh": "payload",
+};
 
 const cloudInit = {
   golden: "templates/cloud-init/golden.yaml.hbs",
@@ -101,20 +127,21 @@ const generalFiles = ({ header, kernelSettings, units, checks }: NodePlan): Node
  * A unit of the node. SELinux, which openEuler enforces, lets systemd start no program from a place that others may write to.
  * @throws RangeError when it names one.
  */
-const unitOf = (plan: NodePlan, templates: Templates, { name, values }: NodePlan["units"][number]): NodeFile => {
+const unitOf = (plan: NodePlan, templates: Templates, { name, values, stage }: NodePlan["units"][number]): NodeFile => {
   const content = renderTemplate(name, template(templates, unitTemplate(name)), { header: plan.header, ...values });
   const [wrong] = startedElsewhere(content);
   if (wrong !== undefined) throw new RangeError(`${name} starts ${wrong}: SELinux refuses systemd that place`);
-  return { path: `/etc/systemd/system/${name}`, content };
+  return { path: `/etc/systemd/system/${name}`, content, ...(stage !== undefined && { stage }) };
 };
 
 /** Units, scripts, then everything else: with `bakeId` undefined, all but what only a bake has. */
 const nodeFilesOf = (plan: NodePlan, templates: Templates, hasBakeId: boolean): NodeFile[] => [
   ...plan.units.map((unit) => unitOf(plan, templates, unit)),
-  ...plan.scripts.map(({ name }) => ({
+  ...plan.scripts.map(({ name, stage }) => ({
     path: `/opt/bake/bin/${name}`,
     content: template(templates, scriptTemplate(name)),
     mode: "0755",
+    ...(stage !== undefined && { stage }),
   })),
   ...inOrder([...plan.files, ...generalFiles(plan)]).filter(({ ofBake }) => hasBakeId || ofBake !== true),
 ];
@@ -129,12 +156,15 @@ const packageRows = ({ packages }: NodePlan): string[][] =>
     ),
   );
 
-/** Everything that the node is provisioned with, each file once. */
-const artifactRows = ({ installs }: NodePlan): (readonly string[])[] => {
+/** Of what says nothing of its stage. */
+const lastStage: StageName = "node";
+
+/** Everything that the node is provisioned with, each file once, behind its stage. */
+const artifactRows = ({ installs }: NodePlan): (readonly [StageName, ...string[]])[] => {
   const seen = new Set<string>();
   return installs
-    .flatMap(({ rows }) => rows)
-    .filter(([kind, name, sha256, path]) => {
+    .flatMap(({ rows, stage = lastStage }) => rows.map((row) => [stage, ...row] as const))
+    .filter(([, kind, name, sha256, path]) => {
       // Images share blobs.
       const place = path === "-" ? `${kind} ${name}` : `${sha256} ${path}`;
       return seen.has(place) ? false : (seen.add(place), true);
@@ -159,7 +189,7 @@ const otherFiles = (plan: NodePlan, templates: Templates, node: readonly NodeFil
   const packer = packerTemplate(plan);
   const enabled = plan.units.filter(({ startedByOthers }) => startedByOthers !== true);
   const provision: [name: string, content: string][] = [
-    ["files.tsv", tsv(node.map(({ path, mode }) => [mode ?? defaultMode, path]))],
+    ["files.tsv", filesTsv(node)],
     ["directories.tsv", tsv(plan.directories.map(({ path, mode }) => [mode ?? "0755", path]))],
     ["units.txt", `${enabled.map(({ name }) => name).join("\n")}\n`],
     ["packages.tsv", tsv(packageRows(plan))],
@@ -170,7 +200,7 @@ const otherFiles = (plan: NodePlan, templates: Templates, node: readonly NodeFil
   return [
     ...provision.map(([name, content]) => ({ path: `provision/${name}`, content, ofImage: true })),
     {
-      path: "user-data/build.yaml",
+      path: buildUserDataPath,
       content: buildUserData(header, template(templates, cloudInit.build), target.buildKeys),
       ofImage: true,
     },
@@ -193,6 +223,49 @@ const otherFiles = (plan: NodePlan, templates: Templates, node: readonly NodeFil
 
 const defaultMode = "0644";
 
+/** The list by which files are laid. Pure. */
+export const filesTsv = (files: readonly Pick<NodeFile, "stage" | "mode" | "path">[]): string =>
+  tsv(files.map(({ stage = lastStage, mode = defaultMode, path }) => [stage, mode, path]));
+
+/** What the stages before the last one read. @throws Error when a bake id stands in it: it follows from what comes later. */
+const stageParts = (
+  plan: NodePlan,
+  node: readonly NodeFile[],
+  identified: readonly Identified[],
+  origin: Readonly<Record<string, string>>,
+): StagePart[] => {
+  const own = new Map(plan.provision.map(({ name, stage }) => [`provision/${name}`, stage]));
+  const plain = (path: string, content: NodeFile["content"]): string => {
+    if (typeof content !== "string") throw new Error(`${path} has the bake id in it: only the last stage can lay it`);
+    return content;
+  };
+  return [
+    ...Object.entries(origin).map(([name, content]): StagePart => ({ stage: "base", name, content })),
+    ...node.flatMap(({ path, content, encoding, stage, mode = defaultMode }): StagePart[] =>
+      stage === undefined
+        ? []
+        : [
+            {
+              stage,
+              name: `${mode} ${path}`,
+              content: plain(path, content),
+              ...(encoding !== undefined && { encoding }),
+            },
+          ],
+    ),
+    ...artifactRows(plan).map(
+      ([stage, ...row]): StagePart => ({ stage, name: `artifact ${row.join(" ")}`, content: "" }),
+    ),
+    ...identified.flatMap(({ path, content }): StagePart[] => {
+      const stage = readBy[path] ?? own.get(path);
+      if (stage === undefined) return [];
+      const text = plain(path, content);
+      // Its head names the profile, and nobody in the VM reads that.
+      return [{ stage, name: path, content: path === buildUserDataPath ? text.replaceAll(/^# .*\n/gm, "") : text }];
+    }),
+  ];
+};
+
 /**
  * Pure.
  * @throws RangeError when a value cannot be written in the format that it lands in; Error when a template was not loaded.
@@ -210,12 +283,12 @@ export const renderTree = (plan: NodePlan, templates: Templates): Rendered => {
     })),
     ...otherFiles(plan, templates, node),
   ].toSorted((a, b) => (a.path < b.path ? -1 : 1));
-  const bakeId = identifiable
-    ? bakeIdOf(identified, {
-        base: target.source(plan.target, plan.base),
-        target: `${plan.target.name} ${plan.target.architecture}`,
-      })
-    : undefined;
+  const origin = {
+    base: target.source(plan.target, plan.base),
+    target: `${plan.target.name} ${plan.target.architecture}`,
+  };
+  const bakeId = identifiable ? bakeIdOf(identified, origin) : undefined;
+  const disk = target.disk(plan.target);
   const finished = (content: NodeFile["content"]): string => (typeof content === "string" ? content : content(bakeId));
   const files = [
     ...identified.map(({ path, content, encoding }) => ({
@@ -232,15 +305,18 @@ export const renderTree = (plan: NodePlan, templates: Templates): Rendered => {
   ]).map(({ what }) => what);
   return {
     files,
-    nodeFiles: node.map(({ path, content, encoding, mode = defaultMode, bakeOnly = false }) => ({
+    nodeFiles: node.map(({ path, content, encoding, mode = defaultMode, stage = lastStage, bakeOnly = false }) => ({
       path,
       content: finished(content),
       ...(encoding !== undefined && { encoding }),
       mode,
+      stage,
       bakeOnly,
     })),
     leftOut: bakeId === undefined ? leftOut : [],
     ...(bakeId !== undefined && { bakeId }),
+    ...(bakeId !== undefined &&
+      disk !== undefined && { stages: stagesOf(stageParts(plan, node, identified, { ...origin, disk }), bakeId) }),
   };
 };
 

@@ -57,6 +57,21 @@ const changesOf = ({ changes, base }: ReportedImage): string => {
   }.`;
 };
 
+/** Which stages came out of a layer; nothing where no layers are kept. */
+const stagesOf = ({ stages = [] }: ReportedImage): Child =>
+  stages.length === 0
+    ? []
+    : table(
+        "Stages of the bake",
+        [{ head: "stage" }, { head: "came from" }, { head: "seconds", kind: "number" }, { head: "id", kind: "digest" }],
+        stages.map(({ name, id, reusedFrom, seconds }) => [
+          name,
+          reusedFrom === undefined ? "made anew" : `the layer of ${reusedFrom}`,
+          seconds === undefined ? "" : String(seconds),
+          digest(id),
+        ]),
+      );
+
 /** What was baked. */
 export const imageOf = (image: ReportedImage): Html => {
   const { base, items, changes } = image;
@@ -67,6 +82,7 @@ export const imageOf = (image: ReportedImage): Html => {
     "What was baked",
     factList(image.facts),
     element("p", {}, changesOf(image)),
+    stagesOf(image),
     table(
       "What the image holds",
       [

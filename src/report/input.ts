@@ -16,6 +16,15 @@ export interface ReportedStep {
   readonly last?: number;
 }
 
+/** A stage of a bake. */
+interface ReportedStage {
+  readonly name: string;
+  readonly id: string;
+  /** When the layer was made that it came out of; absent where it was made anew. */
+  readonly reusedFrom?: string;
+  readonly seconds?: number;
+}
+
 /** An image that was baked. */
 export interface ReportedImage {
   readonly facts: readonly Fact[];
@@ -23,6 +32,8 @@ export interface ReportedImage {
   readonly size?: number;
   readonly base: { readonly name: string; readonly digest?: string; readonly before?: string };
   readonly items: readonly Item[];
+  /** Stages of a local bake, in order. */
+  readonly stages?: readonly ReportedStage[];
   /** Against the image before; absent where there was none. */
   readonly changes?: {
     readonly bakeId: string;

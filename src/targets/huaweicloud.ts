@@ -131,6 +131,8 @@ export const huaweicloud: Target<HuaweiCloudTarget> = {
     }),
   },
   source: ({ sourceImage }) => sourceImage,
+  // An image of a stage would cost a server, its image and minutes for each.
+  disk: () => undefined,
   needsBase: false,
   template: "huaweicloud.pkr.hcl",
   templateValues: (plan, node, bakeId) => ({

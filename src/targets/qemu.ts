@@ -70,6 +70,7 @@ export const qemu: Target<QemuTarget> = {
     }),
   },
   source: (_plan, base) => base?.sha256 ?? "",
+  disk: ({ diskSize, passwordLogin }) => `${diskSize} GB${passwordLogin ? ", entered by a password" : ""}`,
   needsBase: true,
   template: "qemu.pkr.hcl",
   templateValues: ({ architecture, diskSize, cpus, memory, passwordLogin }, { base }) => {

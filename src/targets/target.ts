@@ -12,6 +12,8 @@ export interface Target<P extends TargetPlan> {
   readonly concern: Concern;
   /** What the image is made from, as a part of the bake id. */
   readonly source: (plan: P, base: Base | undefined) => string;
+  /** What the disk of the build follows from, besides that; undefined where no layers are kept. */
+  readonly disk: (plan: P) => string | undefined;
   /** Whether the lock holds what it bakes from: without that there is no bake id. */
   readonly needsBase: boolean;
   /** Packer's template, below packer/ without `.hbs`. */

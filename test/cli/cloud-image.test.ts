@@ -103,7 +103,7 @@ test("a whole bake: preflight, zone, uploads, the image with its tags; the same 
   const wanted = tsv
     .trimEnd()
     .split("\n")
-    .map((line) => storePath(line.split("\t")[2] ?? ""));
+    .map((line) => storePath(line.split("\t")[3] ?? ""));
   expect(wanted.length).toBeGreaterThan(6);
   // The manifests of images go along, the base does not.
   expect(lines.filter((line) => line.startsWith("sha256/"))).toEqual(expect.arrayContaining(wanted));

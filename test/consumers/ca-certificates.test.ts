@@ -74,7 +74,8 @@ needs("root").describe("provision.sh", () => {
   const after = `mkdir -p /etc/bake/ca; cp /var/tmp/bake/node/etc/bake/ca/1.crt /etc/bake/ca/
 if sh -c ${JSON.stringify(check).replaceAll("$", "\\$")}; then echo trusted; fi
 stat -L -c %a /etc/bake/ca-bundle.pem
-rm -rf /var/tmp/bake/node/etc/bake/ca; BAKE_ARTIFACTS=none bash -c "$(sed '/^step packages/,$d' /var/tmp/bake/provision.sh)" provision /var/tmp/bake
+rm -rf /var/tmp/bake/node/etc/bake/ca; BAKE_ARTIFACTS=none bash -c "$(sed '/^stage_base/,$d' /var/tmp/bake/provision.sh)
+trust_authorities" provision /var/tmp/bake
 grep -c . /etc/bake/ca-bundle.pem >/dev/null && ! grep -qxF "$(sed -n 3p /var/tmp/one.crt)" /etc/bake/ca-bundle.pem && echo gone`;
   const tree = { "var/tmp/bake/node/etc/bake/ca/1.crt": pem, "var/tmp/one.crt": pem };
 

@@ -292,7 +292,7 @@ needs("root").describe("kernel settings", () => {
     const file = planned.nodeFiles.find(({ path }) => path.startsWith("/etc/sysctl.d/"));
     expect(file?.path).toBe("/etc/sysctl.d/99-zz-bake.conf");
     const provision = readFileSync(join(root, "templates/node/provision.sh"), "utf8");
-    const block = /^if \[ -e \/etc\/sysctl\.conf \]; then\n[^]*?^fi\n/m.exec(provision)?.[0] ?? "";
+    const block = /^ {2}if \[ -e \/etc\/sysctl\.conf \]; then\n[^]*?^ {2}fi\n/m.exec(provision)?.[0] ?? "";
     // Of this network alone: the other settings are the machine's.
     put("sysctl/node/etc/sysctl.d/99-zz-bake.conf", (file?.content ?? "").replace(/^kernel\..*\n/gm, ""));
     put(

@@ -104,7 +104,7 @@ quiet install kernel-headers; quiet install kernel-devel; quiet install kernel`,
           "etc/yum.repos.d/site.repo": "",
           "var/tmp/bake/node/etc/yum.repos.d/own.repo": "[own]\nname=own\nbaseurl=file:///test/repository\nenabled=1\n",
         },
-        before: "printf '0644\\t/etc/yum.repos.d/own.repo\\n' >>/var/tmp/bake/files.tsv",
+        before: "printf 'base\\t0644\\t/etc/yum.repos.d/own.repo\\n' >>/var/tmp/bake/files.tsv",
         after: "rpm -q git; stat -c '%a %U' /etc/yum.repos.d/own.repo",
       });
       expect(code, output).toBe(0);

@@ -18,7 +18,7 @@ needs("root").test(
       const sha256 = createHash("sha256").update("what was locked").digest("hex");
       const { code, output } = await workshop.provision({
         manager: "apt-get",
-        artifact: `docker-static\tthe-docker\t${sha256}\t-\t-\n`,
+        artifact: `runtime\tdocker-static\tthe-docker\t${sha256}\t-\t-\n`,
         after: "ls /usr/bin/dockerd",
       });
       expect(output).toContain(`bake: failed artifact the-docker does not match its digest: expected sha256 ${sha256}`);

@@ -39,6 +39,10 @@ const record = (
     base: { name: "debian-trixie-stand-in", sha256: "b".repeat(64) },
     artifacts: artifacts.map(change),
     accelerator: "tcg",
+    stages: [
+      { name: "payload", id: "p".repeat(43), reused: true, madeAt: "2026-11-27T01:00:00.000Z" },
+      { name: "node", id: bakeId, reused: false, seconds: 81.5 },
+    ],
     ...rest,
   })}\n`;
 };
@@ -115,4 +119,13 @@ test("a place that cannot be written is an error with a code", async () => {
   await expect(writeReport(join(folder, "no/such/report.html"), nodesPage(about, []))).rejects.toMatchObject({
     code: "BK518",
   });
+});
+
+test("says which stages were made anew, and from when the layers of the others are", async () => {
+  lay(record("a".repeat(43)));
+  const page = await pageOf();
+  expect(page).toContain("Stages of the bake");
+  expect(page).toMatch(/payload<\/th><td[^>]*>the layer of 2026-11-27/);
+  expect(page).toMatch(/node<\/th><td[^>]*>made anew<\/td><td[^>]*>81.5/);
+  expect(page).toContain("p".repeat(43));
 });

@@ -18,6 +18,7 @@ import { root } from "../../src/host/root.ts";
 import { storePath } from "../../src/store/store.ts";
 import { bake, cache, goldenFolder, goldenLock, startBake, takeLock } from "./golden-image.ts";
 import { until } from "./node/power-cuts.ts";
+import { needs } from "../needs.ts";
 import { planTrial } from "./trial.ts";
 import { expectWholeRun } from "./whole-run.ts";
 
@@ -37,7 +38,8 @@ const bakeAndCheck = async (): Promise<{ readonly code: number; readonly output:
   try {
     mkdirSync(folder, { recursive: true });
     rmSync(result, { recursive: true, force: true });
-    const running = startBake(folder, ["image", "--profile", "2cards", "--trial"]);
+    // All of it: without layers that an earlier run has left.
+    const running = startBake(folder, ["image", "--profile", "2cards", "--trial", "--no-cache"]);
     await running.said(/^check$/m);
     await release();
     return await running.ended;
@@ -82,6 +84,58 @@ describe("bake image --profile 2cards --trial", () => {
     expect(again.code, again.output).toBe(0);
     expect(again.output).toContain("up to date: nothing to bake");
     expect(again.output).toMatch(/ 0 changed/);
+  });
+});
+
+describe("a bake from layers", () => {
+  let scratch = "";
+  beforeAll(() => {
+    scratch = mkdtempSync(join(cache, "test/bake-layers-"));
+  });
+  afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+  const recordOf = (place: string) =>
+    JSON.parse(readFileSync(join(place, "image.json"), "utf8")) as {
+      readonly stages: readonly { readonly name: string; readonly reused: boolean }[];
+      readonly steps: readonly { readonly id: string }[];
+    };
+
+  /** Mode, owner and path of whatever is in the root file system of an image. */
+  const filesIn = (image: string, name: string): string[] => {
+    const raw = join(scratch, `${name}.raw`);
+    const mount = join(scratch, name);
+    mkdirSync(mount);
+    execFileSync("qemu-img", ["convert", "-O", "raw", image, raw]);
+    const { partitiontable } = JSON.parse(execFileSync("sfdisk", ["--json", raw], { encoding: "utf8" })) as {
+      partitiontable: { partitions: { start: number; size: number }[] };
+    };
+    const [largest] = partitiontable.partitions.toSorted((a, b) => b.size - a.size);
+    const script = `mount -o ro,noload,loop,offset=$3 "$1" "$2" && cd "$2" && find . -xdev -printf '%M %U:%G %p\\n' | sort`;
+    const offset = String((largest?.start ?? 0) * 512);
+    return execFileSync("unshare", ["--mount", "sh", "-c", script, "sh", raw, mount, offset], {
+      encoding: "utf8",
+      maxBuffer: 2 ** 28,
+    }).split("\n");
+  };
+
+  needs("root").test("another queue makes the last stage alone, and the image has the same files", async () => {
+    expect(recordOf(result).stages.map(({ name, reused }) => `${name} ${reused}`)).toEqual([
+      ...["base false", "runtime false", "payload false", "node false"],
+    ]);
+    // Of the same name: it stands in the first line of each file.
+    mkdirSync(join(scratch, "profiles"), { recursive: true });
+    const base = JSON.stringify(join(root, "profiles/2cards.yaml"));
+    writeFileSync(join(scratch, "profiles/2cards.yaml"), `extends: ${base}\nagents: { queue: another }\n`);
+    const { code, output } = await bake(scratch, ["image", "--profile", "2cards", "--trial", "--no-check"]);
+    expect(code, output).toBe(0);
+    for (const stage of ["base", "runtime", "payload"])
+      expect(output).toMatch(new RegExp(`^ +stage ${stage} +reused`, "m"));
+    expect(output).toMatch(/^ +stage node +made in /m);
+    expect(output).not.toContain("artifact docker");
+    expect(output).not.toContain("pack the seed");
+    const made = join(scratch, "out/2cards-trial");
+    expect(recordOf(made).steps.map(({ id }) => id)).not.toContain("packer:seed");
+    expect(filesIn(join(made, "image.qcow2"), "layered")).toEqual(filesIn(join(result, "image.qcow2"), "whole"));
   });
 });
 

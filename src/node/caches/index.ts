@@ -125,6 +125,7 @@ export const caches: Concern = {
             CACHES_AGENTS: agents.each.map(({ dockerCache }) => dockerCache).join(":"),
             CACHES_MIRROR: mirror ?? "",
           })}`,
+          stage: "payload",
         },
         ...(found === undefined
           ? []
@@ -142,11 +143,12 @@ export const caches: Concern = {
                   ),
                 ),
                 ofBake: true as const,
+                stage: "payload" as const,
               },
             ]),
       ],
       units: [{ name: "bake-caches.service", values: { mount: storage.mount }, order: 76 }],
-      scripts: [{ name: "bake-caches" }],
+      scripts: [{ name: "bake-caches", stage: "payload" }],
       checks: found === undefined ? [] : checksOf(facts),
       destinations:
         url === undefined

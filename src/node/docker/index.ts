@@ -237,7 +237,12 @@ export const docker: Concern = {
     const { dataRoot, version } = facts.docker;
     return {
       files: [
-        { path: "/etc/docker/daemon.json", content: `${JSON.stringify(daemon, null, 2)}\n`, order: 10 },
+        {
+          path: "/etc/docker/daemon.json",
+          content: `${JSON.stringify(daemon, null, 2)}\n`,
+          stage: "runtime",
+          order: 10,
+        },
         {
           path: "/etc/modules-load.d/bake-docker.conf",
           content: `# ${header}\noverlay\nbr_netfilter\n`,
@@ -245,14 +250,17 @@ export const docker: Concern = {
         },
       ],
       provision: [
-        { name: "docker-binaries.txt", content: `${binaries.join("\n")}\n` },
-        { name: "daemon-json.json", content: baseSettings(facts.httpProxy !== undefined) },
+        // Packages that own one of them go first of all.
+        { name: "docker-binaries.txt", content: `${binaries.join("\n")}\n`, stage: "base" },
+        { name: "daemon-json.json", content: baseSettings(facts.httpProxy !== undefined), stage: "runtime" },
       ],
       units: [
         { name: "containerd.service", values: { dataRoot }, order: 40 },
         { name: "docker.socket", order: 50 },
         {
+          // dockerd is asked with the options that it has there.
           name: "docker.service",
+          stage: "runtime",
           values: { dataRoot, proxyCredentials: profile.secrets.proxyCredentials !== undefined },
           order: 60,
         },
@@ -260,7 +268,7 @@ export const docker: Concern = {
       packages,
       // dockerd sets it too, once; whoever reads /etc/sysctl.conf later would set it back.
       kernelSettings: [{ name: "net.ipv4.ip_forward", value: 1 }],
-      installs: installRelease(locked, "docker-static"),
+      installs: installRelease(locked, "docker-static", "runtime"),
       checks: checksOf(facts.docker, daemon, profile.network.pypiCache !== undefined),
       explain: [
         { what: "Docker's data-root", value: dataRoot, because: ["docker.dataRoot"], order: 80 },

@@ -25,12 +25,14 @@ const loadFiles = (images: readonly ImageFacts[], artifacts: readonly ContainerI
             path: `${folder}/manifest.json`,
             content: dockerLoadManifest(image, references),
             ofBake: true,
+            stage: "payload",
             order: 190,
           },
           {
             path: `${folder}/blobs.txt`,
             content: `${dockerLoadMembers(image).join("\n")}\n`,
             ofBake: true,
+            stage: "payload",
             order: 190,
           },
         ];
@@ -47,6 +49,7 @@ const loadTimeout = (images: readonly ContainerImage[]): number =>
 /** Every blob but the manifest, which is written anew. */
 const blobs = (artifact: ContainerImage): Install => ({
   artifact,
+  stage: "payload",
   rows: filesOf(artifact)
     .filter(({ sha256 }) => !artifact.manifest.digest.endsWith(sha256))
     .map(({ name, sha256 }) => ["image-blob", name, sha256, `${imagesFolder}/${blobPath(`sha256:${sha256}`)}`, "0644"]),
@@ -89,6 +92,7 @@ export const images: Concern = {
             IMAGES_FOLDER: `${storage.stateFolder}/images`,
             IMAGES_REMOVE_OTHERS: String(profile.storage.removeOtherImages),
           })}`,
+          stage: "payload",
           order: 110,
         },
         {
@@ -99,12 +103,13 @@ export const images: Concern = {
             ),
           ),
           ofBake: true,
+          stage: "payload",
           order: 180,
         },
         ...loadFiles(planned, carried),
       ],
       units: [{ name: "bake-images.service", values: { loadTimeout: `${loadTimeout(carried)}s` }, order: 70 }],
-      scripts: [{ name: "bake-images", order: 40 }],
+      scripts: [{ name: "bake-images", stage: "payload", order: 40 }],
       installs: carried.map(blobs),
       checks: planned.map(({ reference, locked: found }, index) =>
         ofCommand(

@@ -218,6 +218,7 @@ export const models: Concern = {
             MODELS_PROGRESS_SECONDS: "10",
             MODELS_REMOVE_OTHERS: String(profile.storage.removeOtherModels),
           })}`,
+          stage: "payload",
         },
         {
           path: "/opt/bake/models.tsv",
@@ -227,17 +228,19 @@ export const models: Concern = {
             ),
           ),
           ofBake: true,
+          stage: "payload",
         },
         ...found.map(
           (model, index): NodeFile => ({
             path: `${modelLists}/${planned[index]?.locked?.id}.tsv`,
             content: modelList(model),
             ofBake: true,
+            stage: "payload",
           }),
         ),
       ],
       units: [{ name: "bake-models.service", values: { mount: storage.mount }, order: 75 }],
-      scripts: [{ name: "bake-models" }],
+      scripts: [{ name: "bake-models", stage: "payload" }],
       checks: checksOf(facts, locked !== undefined),
       destinations,
       explain: consequences(planned, { all: modelBytes(found), image: modelBytes(carried) }),

@@ -182,6 +182,7 @@ export const storage: Concern = {
             STORAGE_MOUNT: disk.mount,
             STORAGE_WAIT: "60",
           })}`,
+          stage: "payload",
           order: 100,
         },
         ...(disk.seed === undefined
@@ -211,6 +212,7 @@ export const storage: Concern = {
           : [
               {
                 name: "seed.env",
+                stage: "payload" as const,
                 content: environmentFile({
                   SEED_BYTES: String(disk.seed.bytes),
                   SEED_UUID: disk.uuid,
@@ -232,7 +234,7 @@ export const storage: Concern = {
       ],
       scripts: [
         { name: "bake-storage", order: 20 },
-        { name: "bake-seed", order: 25 },
+        { name: "bake-seed", stage: "payload", order: 25 },
       ],
       packages: [
         {

@@ -109,7 +109,7 @@ build {
   # Hashes are compared in there, wherever the bytes came from.
   provisioner "shell" {
     environment_vars = ["BAKE_ARTIFACTS=file:///var/tmp/bake/artifacts"]
-    inline           = ["bash /var/tmp/bake/provision.sh /var/tmp/bake", "bash /var/tmp/bake/seed.sh /var/tmp/bake"]
+    inline           = ["bash /var/tmp/bake/stages.sh /var/tmp/bake"]
   }
 
   # Last: the key of this build too, which the plugin would leave in the image.

@@ -1,6 +1,8 @@
 #!/bin/bash
 # Runs in the build VM: fetches every artifact by content address, compares its hash, installs it, lays the node's files
-# down and enables its units. Usage: provision.sh FOLDER, with BAKE_ARTIFACTS=http://… in the environment.
+# down and enables its units. Usage: provision.sh FOLDER [STAGE...], with BAKE_ARTIFACTS=http://… in the environment.
+# Stages are base, runtime, payload and node; without a name all of them, in this order. What a stage reads of FOLDER is what its
+# id is made of (src/render/stages.ts): a stage must not read more, since it may come out of a layer that another bake has made.
 set -euo pipefail
 upload=$1
 work=$(mktemp -d /var/tmp/bake-provision.XXXXXX)
@@ -121,61 +123,7 @@ trust_authorities() {
   fi
   "${update[@]}" >"$work/said" 2>&1
 }
-trust_authorities || echo "bake: the site's certificates wait for the package ca-certificates"
 
-step packages
-[ -r "$upload/packages.tsv" ] || fail "$upload/packages.tsv is not there"
-# A site's own repositories, and the keys that their packages are signed with: packages may come from them.
-while IFS=$'\t' read -r mode path; do
-  case $path in
-    /etc/yum.repos.d/* | /etc/pki/rpm-gpg/* | /etc/apt/sources.list.d/* | /etc/apt/keyrings/*)
-      install -D -o root -g root -m "$mode" "$upload/node$path" "$path"
-      ;;
-  esac
-done <"$upload/files.tsv"
-unwanted=()
-while read -r name; do
-  if installed "$name"; then unwanted+=("$name"); fi
-done < <(
-  # Under whatever name: who owns the files of the static archive would replace them at its next update.
-  { listed remove && while read -r binary; do owner "/usr/bin/$binary"; done <"$upload/docker-binaries.txt"; } | awk '!seen[$0]++'
-)
-if [ "${#unwanted[@]}" -gt 0 ]; then
-  mapfile -t along < <(dependents "${unwanted[@]}")
-  echo "bake: remove ${unwanted[*]}${along[*]+, and what needs them: ${along[*]}}"
-  for name in "${along[@]}"; do
-    case $name in
-      cloud-init | openssh-server | NetworkManager | network-scripts | initscripts | systemd* | kernel* | linux-image* | grub* | \
-        dnf* | yum | apt | dpkg | rpm | bash | sudo | selinux-policy* | Ascend* | ascend* | *npu-driver*)
-        fail "removing ${unwanted[*]} would take $name along, which the node needs: make the base without that dependency"
-        ;;
-    esac
-  done
-  # What they alone needed stays: some of it is needed by what comes.
-  "${manager[@]}" remove "${keep_requirements[@]}" "${unwanted[@]}" ||
-    fail "these packages could not be removed: ${unwanted[*]}"
-fi
-missing=()
-while read -r name; do
-  if ! installed "$name"; then missing+=("$name"); fi
-done < <(listed install)
-if [ "${#missing[@]}" -gt 0 ]; then
-  echo "bake: install ${missing[*]}"
-  # The base's own lists may do; fresh ones need a mirror.
-  if ! "${manager[@]}" install "${missing[@]}"; then
-    case $family in
-      apt) apt-get -q update && "${manager[@]}" install "${missing[@]}" ;;
-      dnf)
-        echo "bake: once more, without the excludes of the base"
-        "${manager[@]}" --disableexcludes=all install "${missing[@]}"
-        ;;
-    esac || fail "these packages could not be installed: ${missing[*]}"
-  fi
-fi
-trust_authorities ||
-  fail "the site's certificates could not be added: $(tail -n 3 "$work/said" 2>/dev/null | tr '\n' ' ')"
-# The drivers of the NPUs fit one kernel: no update may change it.
-mapfile -t held < <(listed hold)
 # hold_in FILE: in its [main]. Of several such lines the last one counts. kernel* would also hide what drivers are built with.
 hold_in() {
   local file=$1 line name add=""
@@ -195,86 +143,47 @@ hold_in() {
     sed -i --follow-symlinks "/^\[main\]/a exclude=${add# }" "$file"
   fi
 }
-case ${held[0]+$family} in
-  apt)
-    mapfile -t held < <(dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' "${held[@]}" 2>/dev/null | sed -n 's/^ii //p')
-    [ -z "${held[0]+there}" ] || apt-mark hold "${held[@]}" >/dev/null
-    ;;
-  dnf)
-    # One may be a link to the other.
-    for file in $(readlink -e /etc/dnf/dnf.conf /etc/yum.conf | sort -u || true); do hold_in "$file"; done
-    ;;
-esac
 
-step base-leftovers
-bash "$upload/base-leftovers.sh" "$upload" || exit 1
-
-step install-artifacts
-while IFS=$'\t' read -r kind name sha256 path mode; do
-  echo "bake: artifact $name"
-  if [ "$kind" = image-blob ] || [ "$kind" = file ]; then
-    # What an attempt before this one has fetched whole stays.
-    if [ -f "$path" ] && [ "$(sha256sum <"$path")" = "$sha256  -" ]; then
-      chmod "$mode" "$path"
+# lay_artifacts STAGE: each is compared with its digest first.
+lay_artifacts() {
+  local stage kind name sha256 path mode folder
+  while IFS=$'\t' read -r stage kind name sha256 path mode; do
+    [ "$stage" = "$1" ] || continue
+    echo "bake: artifact $name"
+    if [ "$kind" = image-blob ] || [ "$kind" = file ]; then
+      # What an attempt before this one has fetched whole stays.
+      if [ -f "$path" ] && [ "$(sha256sum <"$path")" = "$sha256  -" ]; then
+        chmod "$mode" "$path"
+        continue
+      fi
+      # A folder that is there keeps its mode.
+      folder=${path%/*}
+      [ -d "${folder:-/}" ] || install -d -m 0755 "$folder"
+      fetch "$name" "$sha256" "$path.new"
+      chmod "$mode" "$path.new"
+      mv "$path.new" "$path"
       continue
     fi
-    # A folder that is there keeps its mode.
-    folder=${path%/*}
-    [ -d "${folder:-/}" ] || install -d -m 0755 "$folder"
-    fetch "$name" "$sha256" "$path.new"
-    chmod "$mode" "$path.new"
-    mv "$path.new" "$path"
-    continue
-  fi
-  fetch "$name" "$sha256" "$work/artifact"
-  case $kind in
-    docker-static) install_docker_static "$work/artifact" ;;
-    buildx) install_buildx "$work/artifact" ;;
-    buildkite-agent) install_buildkite_agent "$work/artifact" ;;
-    goss) install_goss "$work/artifact" ;;
-    *) fail "no way to install artifact $name of kind $kind" ;;
-  esac
-  rm -f "$work/artifact"
-done <"$upload/artifacts.tsv"
+    fetch "$name" "$sha256" "$work/artifact"
+    case $kind in
+      docker-static) install_docker_static "$work/artifact" ;;
+      buildx) install_buildx "$work/artifact" ;;
+      buildkite-agent) install_buildkite_agent "$work/artifact" ;;
+      goss) install_goss "$work/artifact" ;;
+      *) fail "no way to install artifact $name of kind $kind" ;;
+    esac
+    rm -f "$work/artifact"
+  done <"$upload/artifacts.tsv"
+}
 
-step install-files
-# Keys that are already there stay, such as the runtimes of Ascend's installer; ours win (guide row G21).
-daemon_json=/etc/docker/daemon.json
-[ ! -d "$daemon_json" ] || fail "$daemon_json is a folder: remove it in the base"
-if [ -e "$daemon_json" ]; then
-  python3 "$upload/daemon-json.py" merge "$daemon_json" "$upload/node$daemon_json" "$upload/daemon-json.json" \
-    "$work/daemon.json" || exit 1
-  cp "$work/daemon.json" "$upload/node$daemon_json"
-fi
-while IFS=$'\t' read -r mode path; do
-  install -D -o root -g root -m "$mode" "$upload/node$path" "$path"
-done <"$upload/files.tsv"
-while IFS=$'\t' read -r mode path; do
-  install -d -o root -g root -m "$mode" "$path"
-done <"$upload/directories.tsv"
-# `sysctl -p`, `sysctl --system` and network scripts read /etc/sysctl.conf after all others: a line of the base that says otherwise
-# than the node's kernel settings would undo them while jobs run. That line alone is changed.
-if [ -e /etc/sysctl.conf ]; then
-  while IFS=' =' read -r name value; do
-    names=$name
-    # Two names of one setting.
-    [ "$name" != net.ipv4.ip_forward ] || names='net.ipv4.ip_forward|net.ipv4.conf.all.forwarding'
-    line="^([[:space:]]*-?[[:space:]]*(${names//./[./]})[[:space:]]*=[[:space:]]*)"
-    if other=$(grep -E "$line" /etc/sysctl.conf | grep -Ev "${line}${value}[[:space:]]*$"); then
-      echo "bake: /etc/sysctl.conf of the base says ${other//$'\n'/, }: it says $value now"
-      sed -Ei --follow-symlinks "s%$line.*%\\1$value%" /etc/sysctl.conf
-    fi
-  done < <(grep -v '^#' "$upload/node/etc/sysctl.d/99-zz-bake.conf")
-fi
-# What an operator types is on PATH, also under sudo.
-ln -sf /opt/bake/bin/bake-status /opt/bake/bin/bake-override /opt/bake/bin/bake-token /usr/bin/
-# One line for the data disk; a line of an earlier bake is replaced, every other line stays.
-# A new file in its place: a power cut leaves the old one or the new one, and a last line without an end is one all the same.
-[ -e /etc/fstab ] || : >/etc/fstab
-{ grep -v 'x-systemd.requires=bake-storage.service' /etc/fstab || true; } | cat - "$upload/fstab" >/etc/fstab.bake
-chmod --reference=/etc/fstab /etc/fstab.bake
-sync /etc/fstab.bake
-mv /etc/fstab.bake /etc/fstab
+# lay_files STAGE
+lay_files() {
+  local stage mode path
+  while IFS=$'\t' read -r stage mode path; do
+    [ "$stage" = "$1" ] || continue
+    install -D -o root -g root -m "$mode" "$upload/node$path" "$path"
+  done <"$upload/files.tsv"
+}
 
 # What is laid into a new folder has the label of the folder above it, which SELinux may not let systemd start or read.
 # Where SELinux is off this does nothing.
@@ -284,39 +193,183 @@ relabel() {
   {
     printf '%s\n' /etc/fstab /opt/bake
     sed 's|^|/usr/bin/|' "$upload/docker-binaries.txt"
-    cut -f 2 "$upload/files.tsv" "$upload/directories.tsv"
-    awk -F '\t' '$4 ~ /^\// { print $4 }' "$upload/artifacts.tsv"
+    cut -f 3 "$upload/files.tsv"
+    cut -f 2 "$upload/directories.tsv"
+    awk -F '\t' '$5 ~ /^\// { print $5 }' "$upload/artifacts.tsv"
   } | restorecon -i -f -
 }
-step relabel
-relabel || fail "labels of what was laid could not be restored: restorecon -Rv /opt/bake says why"
 
-step docker-settings
-# reason FILE...: on one line.
-reason() { cat "$@" 2>/dev/null | grep -vE 'level=(info|warning)' | tail -n 3 | tr '\n' ' ' || true; }
-# The merged settings, asked of the dockerd that will read them: with the options of its unit, and by a start. That one has
-# its data in memory, and processes, mounts and network of its own: a Docker that runs here is not touched.
-mapfile -t dockerd < <(sed -n 's/^ExecStart=//p' "$upload/node/etc/systemd/system/docker.service" | tr ' ' '\n')
-"${dockerd[@]}" --validate --config-file "$daemon_json" >"$work/said" 2>&1 ||
-  fail "dockerd refuses $daemon_json: remove from the base's what it names: $(reason "$work/said")"
-trial=$(mktemp -d /run/bake-dockerd.XXXXXX)
-trap 'rm -rf "$work" "$trial"' EXIT
-python3 "$upload/daemon-json.py" trial "$daemon_json" "$trial" "$work/trial.json"
-ended=0
-# The question is answered once it has started, and fails when it ends; what runs there ends with the first process.
-unshare --mount --net --pid --fork --mount-proc timeout 300 bash -s "$trial" "$work" >"$work/said" 2>&1 <<'SH' || ended=$?
+# The packages of the distribution.
+stage_base() {
+  local stage mode path
+  trust_authorities || echo "bake: the site's certificates wait for the package ca-certificates"
+
+  step packages
+  [ -r "$upload/packages.tsv" ] || fail "$upload/packages.tsv is not there"
+  # A site's own repositories, and the keys that their packages are signed with: packages may come from them.
+  while IFS=$'\t' read -r stage mode path; do
+    case $stage:$path in
+      base:/etc/bake/*) ;;
+      base:*) install -D -o root -g root -m "$mode" "$upload/node$path" "$path" ;;
+    esac
+  done <"$upload/files.tsv"
+  unwanted=()
+  while read -r name; do
+    if installed "$name"; then unwanted+=("$name"); fi
+  done < <(
+    # Under whatever name: who owns the files of the static archive would replace them at its next update.
+    { listed remove && while read -r binary; do owner "/usr/bin/$binary"; done <"$upload/docker-binaries.txt"; } | awk '!seen[$0]++'
+  )
+  if [ "${#unwanted[@]}" -gt 0 ]; then
+    mapfile -t along < <(dependents "${unwanted[@]}")
+    echo "bake: remove ${unwanted[*]}${along[*]+, and what needs them: ${along[*]}}"
+    for name in "${along[@]}"; do
+      case $name in
+        cloud-init | openssh-server | NetworkManager | network-scripts | initscripts | systemd* | kernel* | linux-image* | grub* | \
+          dnf* | yum | apt | dpkg | rpm | bash | sudo | selinux-policy* | Ascend* | ascend* | *npu-driver*)
+          fail "removing ${unwanted[*]} would take $name along, which the node needs: make the base without that dependency"
+          ;;
+      esac
+    done
+    # What they alone needed stays: some of it is needed by what comes.
+    "${manager[@]}" remove "${keep_requirements[@]}" "${unwanted[@]}" ||
+      fail "these packages could not be removed: ${unwanted[*]}"
+  fi
+  missing=()
+  while read -r name; do
+    if ! installed "$name"; then missing+=("$name"); fi
+  done < <(listed install)
+  if [ "${#missing[@]}" -gt 0 ]; then
+    echo "bake: install ${missing[*]}"
+    # The base's own lists may do; fresh ones need a mirror.
+    if ! "${manager[@]}" install "${missing[@]}"; then
+      case $family in
+        apt) apt-get -q update && "${manager[@]}" install "${missing[@]}" ;;
+        dnf)
+          echo "bake: once more, without the excludes of the base"
+          "${manager[@]}" --disableexcludes=all install "${missing[@]}"
+          ;;
+      esac || fail "these packages could not be installed: ${missing[*]}"
+    fi
+  fi
+  trust_authorities ||
+    fail "the site's certificates could not be added: $(tail -n 3 "$work/said" 2>/dev/null | tr '\n' ' ')"
+  # The drivers of the NPUs fit one kernel: no update may change it.
+  mapfile -t held < <(listed hold)
+  case ${held[0]+$family} in
+    apt)
+      mapfile -t held < <(dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' "${held[@]}" 2>/dev/null | sed -n 's/^ii //p')
+      [ -z "${held[0]+there}" ] || apt-mark hold "${held[@]}" >/dev/null
+      ;;
+    dnf)
+      # One may be a link to the other.
+      for file in $(readlink -e /etc/dnf/dnf.conf /etc/yum.conf | sort -u || true); do hold_in "$file"; done
+      ;;
+  esac
+  lay_files base
+}
+
+# Docker, and its settings.
+stage_runtime() {
+  step install-docker
+  bash "$upload/base-leftovers.sh" "$upload" runtime || exit 1
+  lay_artifacts runtime
+  # Keys that are already there stay, such as the runtimes of Ascend's installer; ours win (guide row G21).
+  daemon_json=/etc/docker/daemon.json
+  [ ! -d "$daemon_json" ] || fail "$daemon_json is a folder: remove it in the base"
+  if [ -e "$daemon_json" ]; then
+    python3 "$upload/daemon-json.py" merge "$daemon_json" "$upload/node$daemon_json" "$upload/daemon-json.json" \
+      "$work/daemon.json" || exit 1
+    cp "$work/daemon.json" "$upload/node$daemon_json"
+  fi
+  lay_files runtime
+  relabel || fail "labels of Docker could not be restored: restorecon -v /usr/bin/dockerd says why"
+
+  step docker-settings
+  # reason FILE...: on one line.
+  reason() { cat "$@" 2>/dev/null | grep -vE 'level=(info|warning)' | tail -n 3 | tr '\n' ' ' || true; }
+  # The merged settings, asked of the dockerd that will read them: with the options of its unit, and by a start. That one has
+  # its data in memory, and processes, mounts and network of its own: a Docker that runs here is not touched.
+  mapfile -t dockerd < <(sed -n 's/^ExecStart=//p' "$upload/node/etc/systemd/system/docker.service" | tr ' ' '\n')
+  "${dockerd[@]}" --validate --config-file "$daemon_json" >"$work/said" 2>&1 ||
+    fail "dockerd refuses $daemon_json: remove from the base's what it names: $(reason "$work/said")"
+  trial=$(mktemp -d /run/bake-dockerd.XXXXXX)
+  trap 'rm -rf "$work" "$trial"' EXIT
+  python3 "$upload/daemon-json.py" trial "$daemon_json" "$trial" "$work/trial.json"
+  ended=0
+  # The question is answered once it has started, and fails when it ends; what runs there ends with the first process.
+  unshare --mount --net --pid --fork --mount-proc timeout 300 bash -s "$trial" "$work" >"$work/said" 2>&1 <<'SH' || ended=$?
 trial=$1 work=$2
 ! command -v ip >/dev/null || ip link set lo up
 dockerd --config-file "$work/trial.json" --host "unix://$trial/sock" >"$work/dockerd.log" 2>&1 </dev/null &
 while [ ! -S "$trial/sock" ] && kill -0 $! 2>/dev/null; do sleep 0.2; done
 docker --host "unix://$trial/sock" info --format '{{.DockerRootDir}}' </dev/null
 SH
-[ "$ended" -ne 124 ] || fail "dockerd did not answer for 300 s: this machine is slow, try again"
-grep -qxF "$trial/data" "$work/said" ||
-  fail "dockerd does not start with $daemon_json: remove from the base's what it names: $(reason "$work/said" "$work/dockerd.log")"
-rm -rf "$trial"
+  [ "$ended" -ne 124 ] || fail "dockerd did not answer for 300 s: this machine is slow, try again"
+  grep -qxF "$trial/data" "$work/said" ||
+    fail "dockerd does not start with $daemon_json: remove from the base's what it names: $(reason "$work/said" "$work/dockerd.log")"
+  rm -rf "$trial"
+}
 
-step enable-units
-mapfile -t units <"$upload/units.txt"
-# The image is shut down next: nothing needs this manager to read the units again.
-systemctl --no-reload --quiet enable "${units[@]}"
+# Images, models and build caches: what the seed is made from.
+stage_payload() {
+  step install-payload
+  lay_artifacts payload
+  lay_files payload
+  relabel || fail "labels of what was laid could not be restored: restorecon -Rv /opt/bake says why"
+}
+
+# All that is small, or differs from node to node.
+stage_node() {
+  step base-leftovers
+  bash "$upload/base-leftovers.sh" "$upload" node || exit 1
+
+  step install-artifacts
+  lay_artifacts node
+
+  step install-files
+  lay_files node
+  while IFS=$'\t' read -r mode path; do
+    install -d -o root -g root -m "$mode" "$path"
+  done <"$upload/directories.tsv"
+  # `sysctl -p`, `sysctl --system` and network scripts read /etc/sysctl.conf after all others: a line of the base that says otherwise
+  # than the node's kernel settings would undo them while jobs run. That line alone is changed.
+  if [ -e /etc/sysctl.conf ]; then
+    while IFS=' =' read -r name value; do
+      names=$name
+      # Two names of one setting.
+      [ "$name" != net.ipv4.ip_forward ] || names='net.ipv4.ip_forward|net.ipv4.conf.all.forwarding'
+      line="^([[:space:]]*-?[[:space:]]*(${names//./[./]})[[:space:]]*=[[:space:]]*)"
+      if other=$(grep -E "$line" /etc/sysctl.conf | grep -Ev "${line}${value}[[:space:]]*$"); then
+        echo "bake: /etc/sysctl.conf of the base says ${other//$'\n'/, }: it says $value now"
+        sed -Ei --follow-symlinks "s%$line.*%\\1$value%" /etc/sysctl.conf
+      fi
+    done < <(grep -v '^#' "$upload/node/etc/sysctl.d/99-zz-bake.conf")
+  fi
+  # What an operator types is on PATH, also under sudo.
+  ln -sf /opt/bake/bin/bake-status /opt/bake/bin/bake-override /opt/bake/bin/bake-token /usr/bin/
+  # One line for the data disk; a line of an earlier bake is replaced, every other line stays.
+  # A new file in its place: a power cut leaves the old one or the new one, and a last line without an end is one all the same.
+  [ -e /etc/fstab ] || : >/etc/fstab
+  { grep -v 'x-systemd.requires=bake-storage.service' /etc/fstab || true; } | cat - "$upload/fstab" >/etc/fstab.bake
+  chmod --reference=/etc/fstab /etc/fstab.bake
+  sync /etc/fstab.bake
+  mv /etc/fstab.bake /etc/fstab
+
+  step relabel
+  relabel || fail "labels of what was laid could not be restored: restorecon -Rv /opt/bake says why"
+
+  step enable-units
+  mapfile -t units <"$upload/units.txt"
+  # The image is shut down next: nothing needs this manager to read the units again.
+  systemctl --no-reload --quiet enable "${units[@]}"
+}
+
+stages=("${@:2}")
+[ "${#stages[@]}" -gt 0 ] || stages=(base runtime payload node)
+for stage in "${stages[@]}"; do
+  case $stage in
+    base | runtime | payload | node) "stage_$stage" ;;
+    *) fail "there is no stage $stage" ;;
+  esac
+done

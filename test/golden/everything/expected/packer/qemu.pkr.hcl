@@ -50,6 +50,24 @@ variable "root_password" {
   description = "Password of root on the base, by PKR_VAR_root_password; the first step locks it."
 }
 
+variable "stages" {
+  type        = string
+  default     = "base runtime payload node"
+  description = "What is left to do: less than all of it where the base is a layer that bake kept."
+}
+
+variable "layers" {
+  type        = string
+  default     = ""
+  description = "Where below the artifacts bake answers once it has kept a layer; empty: no layers are kept."
+}
+
+variable "qmp" {
+  type        = string
+  default     = ""
+  description = "Socket of QEMU's machine protocol, by which bake keeps layers."
+}
+
 variable "accelerator" {
   type    = string
   default = "kvm"
@@ -92,11 +110,11 @@ source "qemu" "node" {
   # Without VNC there is no boot command to type, nor the ten seconds' wait before it.
   disable_vnc = true
   # Without the boot ROM of the network card: the firmware would look for a network to boot from.
-  qemuargs = [
+  qemuargs = concat([
     ["-serial", "file:${var.log}/console.log"],
     ["-netdev", "user,id=user.0,hostfwd=tcp:127.0.0.1:{{ .SSHHostPort }}-:22"],
     ["-global", "virtio-net-pci.romfile="],
-  ]
+  ], [for socket in compact([var.qmp]) : ["-qmp", "unix:${socket},server=on,wait=off"]])
 
   # file() starts from this folder, provisioners from the current one.
   cd_label = "cidata"
@@ -149,7 +167,7 @@ build {
       # Not there, or turned off.
       "if [ ! -d /run/cloud-init ] || [ -e /run/cloud-init/disabled ]; then",
       "  echo 'bake: cloud-init has no part in this boot'",
-      "  install -d -m 0700 /var/tmp/bake",
+      "  install -d -m 0700 /var/tmp/bake && find /var/tmp/bake -mindepth 1 -delete",
       "  exit 0",
       "fi",
       # Its last act in every version; 17.1 has no status, and 23.4 ends with 2 for a warning.
@@ -163,7 +181,8 @@ build {
       "fi",
       # Told, and no more: a module that this base cannot do is no fault of the bake, whose steps look after themselves.
       "grep -qs '\"errors\": \\[\\]' /run/cloud-init/result.json || { echo 'bake: cloud-init ended with errors:'; cat /run/cloud-init/result.json || true; }",
-      "install -d -m 0700 /var/tmp/bake",
+      # What another bake has uploaded, where this one starts from a layer of it.
+      "install -d -m 0700 /var/tmp/bake && find /var/tmp/bake -mindepth 1 -delete",
     ]
   }
 
@@ -178,8 +197,8 @@ build {
   }
 
   provisioner "shell" {
-    environment_vars = ["BAKE_ARTIFACTS=http://${build.PackerHTTPAddr}"]
-    inline           = ["bash /var/tmp/bake/provision.sh /var/tmp/bake", "bash /var/tmp/bake/seed.sh /var/tmp/bake"]
+    environment_vars = ["BAKE_ARTIFACTS=http://${build.PackerHTTPAddr}", "BAKE_LAYERS=${var.layers}", "BAKE_STAGES=${var.stages}"]
+    inline           = ["bash /var/tmp/bake/stages.sh /var/tmp/bake"]
   }
 
   # Not every system turns on what it installs. By the names of all versions.

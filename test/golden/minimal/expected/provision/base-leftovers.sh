@@ -1,8 +1,8 @@
 #!/bin/bash
 # Runs in the build VM, from provision.sh: what the base brings that would change what bake lays is set aside, left out, or
-# ends the bake; each is said. Usage: base-leftovers.sh FOLDER
+# ends the bake; each is said. Usage: base-leftovers.sh FOLDER runtime|node: what is about Docker alone, or the rest.
 set -euo pipefail
-upload=$1
+upload=$1 stage=$2
 work=$(mktemp -d /var/tmp/bake-provision.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 fail() {
@@ -18,17 +18,20 @@ set_aside() {
   mv "$1" "/opt/bake/base$1"
   echo "bake: $1 of the base is now /opt/bake/base$1: $2"
 }
+if [ "$stage" = runtime ]; then
+  set_aside /etc/containerd/config.toml "it would change where and how containerd keeps images"
+  while read -r binary; do
+    for folder in /usr/local/bin /usr/local/sbin; do
+      set_aside "$folder/$binary" "it would stand before the one in /usr/bin"
+    done
+  done <"$upload/docker-binaries.txt"
+  exit 0
+fi
 for unit in "$upload"/node/etc/systemd/system/*; do
   for folder in /etc/systemd/system.control /etc/systemd/system /usr/local/lib/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
     set_aside "$folder/${unit##*/}.d" "it would change a unit of bake"
   done
 done
-set_aside /etc/containerd/config.toml "it would change where and how containerd keeps images"
-while read -r binary; do
-  for folder in /usr/local/bin /usr/local/sbin; do
-    set_aside "$folder/$binary" "it would stand before the one in /usr/bin"
-  done
-done <"$upload/docker-binaries.txt"
 # Another value for what bake sets would count in one order of reading or another.
 for file in /etc/sysctl.conf /etc/sysctl.d/*.conf /usr/local/lib/sysctl.d/*.conf /usr/lib/sysctl.d/*.conf /lib/sysctl.d/*.conf; do
   if [ ! -f "$file" ] || [ -L "$file" ] || [ -e "$upload/node$file" ]; then continue; fi
