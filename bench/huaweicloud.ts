@@ -66,8 +66,8 @@ const signature = (header: string): string => /Signature=([0-9a-f]{64})/.exec(he
 if (signature(ours()) !== signature(theirs()))
   process.stdout.write("the first signatures differ: this is no comparison\n");
 
-const times = Array.from({ length: rounds }, () => [milliseconds(ours), milliseconds(theirs)] as const);
-const [own, sdk] = [median(times.map(([time]) => time)), median(times.map(([, time]) => time))];
+const rows = Array.from({ length: rounds }, () => [milliseconds(ours), milliseconds(theirs)] as const);
+const [own, sdk] = [median(rows.map(([time]) => time)), median(rows.map(([, time]) => time))];
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 say(
   `${each} signatures: ${own.toFixed(1)} ms, the official SDK's own signer ${sdk.toFixed(1)} ms: ${(own / sdk).toFixed(2)} (aim at most 1.0)`,
@@ -124,7 +124,7 @@ for (const when of ["before", "after"]) {
       left.kills += 1;
       left.all += things.length;
       left.told += things.filter((id) => text.includes(id)).length;
-      left.listed += things.filter((id) => found.some((each) => each.id === id)).length;
+      left.listed += things.filter((id) => found.some((listed) => listed.id === id)).length;
     });
   }
 }

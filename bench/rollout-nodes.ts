@@ -5,7 +5,7 @@
  * half an hour without KVM and 5 GiB of memory.
  */
 import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
@@ -62,7 +62,9 @@ const nextPlan = planNode({
 });
 const nextBakeId = renderTree(nextPlan, golden.templates).bakeId ?? "";
 layInto(golden.image, at("next.qcow2"), differingFiles(nextPlan, golden, { sameId: false }), { folder });
-const files = { [imageIds.old]: golden.image, [imageIds.next]: at("next.qcow2") };
+// Whoever bakes meanwhile replaces the golden image.
+copyFileSync(golden.image, at("old.qcow2"));
+const files = { [imageIds.old]: at("old.qcow2"), [imageIds.next]: at("next.qcow2") };
 say(`two images: ${golden.bakeId.slice(0, 10)} and ${nextBakeId.slice(0, 10)}`);
 
 const { publicKey: operatorKey } = await makeSshKey(host, folder);

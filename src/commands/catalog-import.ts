@@ -83,7 +83,7 @@ const describe = ({ name, system, minDisk, size, key }: ImportRequest, bucket: B
     .join("\n");
 
 /** @throws BakeError BK437 where nobody names a bucket. Pure. */
-export const bucketOf = (named: string | undefined, target: CatalogContext["target"]): string => {
+const bucketOf = (named: string | undefined, target: CatalogContext["target"]): string => {
   const name = named ?? target.bucket;
   if (name !== undefined) return name;
   throw new BakeError(

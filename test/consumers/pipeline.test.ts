@@ -184,8 +184,14 @@ const serveJournals = async (tries: readonly { job: string; at: string; text: st
     const base = `http://${request.headers.host ?? ""}`;
     const scope = searchParams.get("scope");
     const text = tries.find(({ job }) => pathname === `/files/${job}`)?.text;
-    if (text !== undefined) return void response.end(text);
-    if (!/^\/v3\/builds\/[^/]+\/artifacts\/search$/.test(pathname)) return void response.writeHead(404).end();
+    if (text !== undefined) {
+      response.end(text);
+      return;
+    }
+    if (!/^\/v3\/builds\/[^/]+\/artifacts\/search$/.test(pathname)) {
+      response.writeHead(404).end();
+      return;
+    }
     asked.push(`${scope ?? ""} ${searchParams.get("include_retried_jobs") ?? ""}`);
     const found = tries.filter(({ job }) => scope === "rollout-2cards" || scope === job);
     response.setHeader("content-type", "application/json");

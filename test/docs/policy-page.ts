@@ -16,9 +16,7 @@ const policy = (rights: readonly string[]): string =>
 const global = rightsOf(rows.filter(isGlobal));
 const regional = rightsOf(rows.filter((row) => !isGlobal(row)));
 
-const looking = rightsOf(
-  rows.filter((row) => !isGlobal(row) && row.for.some((purpose) => purpose === "doctor")),
-);
+const looking = rightsOf(rows.filter((row) => !isGlobal(row) && row.for.some((purpose) => purpose === "doctor")));
 
 const titles: Readonly<Record<(typeof purposes)[number], string>> = {
   doctor: "The preflight: it only looks",

@@ -76,8 +76,15 @@ const laidLibraries = (): string => {
 const script = `set -eu
 tree=$1 names=$2 above=$3 libraries=$4
 shift 4
-mount -t overlay overlay -o "lowerdir=$above:$libraries" "$libraries"
-lay() { target=$(readlink -f "$2") && mount --bind "$1" "$target" && mount -o remount,bind,ro "$target"; }
+# This machine's own \`mount\` does the laying: it needs its own libraries, which are no longer there for it.
+kept=/srv
+mount -t tmpfs -o mode=0700 tmpfs "$kept"
+mkdir "$kept/lib"
+cp "$(command -v mount)" "$kept/mount"
+mount --bind "$libraries" "$kept/lib"
+own_mount() { LD_LIBRARY_PATH="$kept/lib" "$kept/mount" "$@"; }
+own_mount -t overlay overlay -o "lowerdir=$above:$libraries" "$libraries"
+lay() { target=$(readlink -f "$2") && own_mount --bind "$1" "$target" && own_mount -o remount,bind,ro "$target"; }
 for name in $names; do
   for place in bin sbin usr/bin usr/sbin; do
     if [ -f "$tree/$place/$name" ] && [ -e "/$place/$name" ]; then
@@ -101,7 +108,6 @@ export const withOldPrograms = (
 ): { readonly status: number | null; readonly output: string } => {
   const { status, stdout, stderr, error } = spawnSync(
     "unshare",
-    // `mount` itself is laid over in the loop: the order of `names` does not matter, since a running program keeps its file.
     [
       ...["--mount", "--propagation", "private", "dash", "-c", script, "sh"],
       ...[tree, programs.join(" "), laidLibraries(), libraries(), ...command],

@@ -135,12 +135,12 @@ export const catalogRoutes: Routes = {
   "IMS GET /v1/cloudimages/os_version": {
     query: ["tag"],
     answer: ({ world }) => {
-      const platforms = [...new Set(world.systems.map((name) => name.split(" ")[0] ?? ""))];
+      const platforms = [...new Set(world.systems.map((called) => called.split(" ")[0] ?? ""))];
       const lists = platforms.map((platform) => ({
         platform,
         version_list: world.systems
-          .filter((name) => name.startsWith(`${platform} `))
-          .map((name) => ({ platform, os_version_key: name, os_version: name, os_bit: 64, os_type: "Linux" })),
+          .filter((called) => called.startsWith(`${platform} `))
+          .map((called) => ({ platform, os_version_key: called, os_version: called, os_bit: 64, os_type: "Linux" })),
       }));
       // A list as it is, in no object.
       return { status: 200, body: lists };

@@ -122,7 +122,7 @@ const complete = (bucket: StoredBucket, upload: Upload, body: string, now: numbe
   const wanted = [
     ...body.matchAll(/<Part><PartNumber>(\d+)<\/PartNumber><ETag>"?([0-9a-f]{32})"?<\/ETag><\/Part>/g),
   ].map(([, number, etag]) => ({ number: Number(number), etag }));
-  if (!/^<CompleteMultipartUpload>/.test(body) || wanted.length === 0)
+  if (!body.startsWith("<CompleteMultipartUpload>") || wanted.length === 0)
     return error(400, "MalformedXML", "The XML you provided was not well-formed.");
   if (wanted.some(({ number }, at) => number <= (wanted[at - 1]?.number ?? 0)))
     return error(400, "InvalidPartOrder", "Parts must be in ascending order.");

@@ -57,7 +57,7 @@ if (env.STAND_IN_TIMES) {
   process.on("exit", () =>
     writeFileSync(
       env.STAND_IN_TIMES,
-      JSON.stringify({ ...waited, took: Number(process.hrtime.bigint() - started) / 1e9 }),
+      JSON.stringify({ ...waited, took: Number((process.hrtime.bigint() - started) / 1000n) / 1e6 }),
     ),
   );
 }

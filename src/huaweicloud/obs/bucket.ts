@@ -28,13 +28,13 @@ const aboutCredentials = new Set([
   "ExpiredToken",
 ]);
 
-export interface ObsAnswer {
+interface ObsAnswer {
   readonly status: number;
   readonly headers: HttpResponse["headers"];
   readonly text: string;
 }
 
-export interface ObsRequest {
+interface ObsRequest {
   readonly key?: string;
   /** A parameter without a value is undefined. */
   readonly query?: Readonly<Record<string, string | undefined>>;
