@@ -8,7 +8,7 @@ import { checkedOutFile, checkoutCommit } from "./checkout/repository.ts";
 export type PlannedAgent = NodePlan["facts"]["agents"]["each"][number];
 
 /** Printed by the job when a step of it held, so that a reader of its log can tell how far it came. */
-const milestones = ["checked-out", "built", "cached", "images-start", "ran", "metadata-closed", "cleaned-up"] as const;
+const milestones = ["checked-out", "built", "cached", "ran", "metadata-closed", "cleaned-up"] as const;
 
 /** The line of a job's log that says so. Pure. */
 export const milestone = (name: (typeof milestones)[number]): string => `milestone ${name}`;
@@ -27,16 +27,6 @@ const asksMetadata = ({ facts }: NodePlan, { index }: PlannedAgent): boolean => 
 
 /** Whether this agent's job is in a checkout of `checkoutCommit`, as CI's are. One is enough: the agents share git's rules. */
 export const checksOut = ({ index }: PlannedAgent): boolean => index === 1;
-
-/** Whether this agent's job starts a container of each image of the lock. One is enough: they share Docker's store. */
-const startsImages = ({ index }: PlannedAgent): boolean => index === 1;
-
-/**
- * A command that starts a container of an image: its layers are mounted and a process runs in them. The process is Docker's own
- * init, which `--init` lays there: nothing of the image runs. Pure.
- */
-export const startOf = (image: string): string =>
-  `docker run --rm --init --pull never --network none --entrypoint /sbin/docker-init ${shellWord(image)} --version`;
 
 /**
  * A command that prints what the metadata service answers a container. Pure.
@@ -108,9 +98,6 @@ export const ciJob = (plan: NodePlan, agent: PlannedAgent): string => {
     "grep CACHED $work/second.log",
     '[ "$(grep -c CACHED $work/second.log)" -ge 2 ]',
     `echo "${milestone("cached")}"`,
-    ...(startsImages(agent)
-      ? [...plan.facts.images.map(({ reference }) => startOf(reference)), `echo "${milestone("images-start")}"`]
-      : []),
     // Docker makes the folders that are not there; jobs write into them.
     'mounts=(-v "$models:/root/.cache/modelscope" -v "$hf:/root/.cache/huggingface")',
     'ran=$(docker run --rm --network none "${mounts[@]}" "${devices[@]}" $tag sh -c "for cache in /root/.cache/*; do touch \\$cache/check && rm \\$cache/check || exit 1; done; cat /built; ls /dev")',
@@ -144,6 +131,5 @@ export const missedMilestones = (plan: NodePlan, agent: PlannedAgent, log: strin
     (name) =>
       (name !== "metadata-closed" || asksMetadata(plan, agent)) &&
       (name !== "checked-out" || checksOut(agent)) &&
-      (name !== "images-start" || startsImages(agent)) &&
       !log.split("\n").some((line) => line.trimEnd() === milestone(name)),
   );
