@@ -52,7 +52,7 @@ const readBaked = async (folder: string, name: string): Promise<Baked> => {
   if (record === undefined) {
     return refuse(
       `${folder} holds no image that is as its image.json says`,
-      known.target === "qemu"
+      known.file !== undefined
         ? "It is not whole, or was changed: bake it again."
         : "It was made in a cloud: it is there already.",
     );
