@@ -33,6 +33,15 @@ const refuse = (message: string, help: string): never => {
 
 const Plan = z.object({ lockDigest: z.string().optional() });
 
+/** @throws BakeError BK438 for a plan that was changed. */
+const lockDigestOf = (plan: string): string | undefined => {
+  try {
+    return Plan.parse(JSON.parse(plan)).lockDigest;
+  } catch {
+    return refuse("plan.json beside the image cannot be read", "It is not as bake wrote it: bake it again.");
+  }
+};
+
 interface Baked {
   readonly record: ImageRecord;
   readonly file: string;
@@ -67,8 +76,8 @@ const readBaked = async (folder: string, name: string): Promise<Baked> => {
       "Add targets.huaweicloud to the profile and bake it again: it then asks the cloud's metadata service too.",
     );
   }
-  const plan = Plan.safeParse(JSON.parse(await readFile(join(folder, "plan.json"), "utf8").catch(() => "{}")));
-  return { record, file: join(folder, record.file), lockDigest: plan.data?.lockDigest };
+  const text = await readFile(join(folder, "plan.json"), "utf8").catch(() => "{}");
+  return { record, file: join(folder, record.file), lockDigest: lockDigestOf(text) };
 };
 
 /** What would be made, for people. Pure. */

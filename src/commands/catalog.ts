@@ -11,15 +11,7 @@ import { idsIn, lookForPrune, prune as pruneImages } from "../huaweicloud/catalo
 import { requireProjects, share as shareImage, shareChange } from "../huaweicloud/catalog/share.ts";
 import type { Stated } from "../huaweicloud/catalog/states.ts";
 import { uploadPrefix } from "../huaweicloud/catalog/import.ts";
-import { CloudError } from "../huaweicloud/client.ts";
-import {
-  findLeftovers,
-  formatLeftovers,
-  type Leftovers,
-  onlyOlder,
-  removeLeftovers,
-} from "../huaweicloud/leftovers.ts";
-import type { Bucket } from "../huaweicloud/obs/bucket.ts";
+import { findLeftovers, formatLeftovers, onlyOlder, removeLeftovers } from "../huaweicloud/leftovers.ts";
 import { findUploads, removeUpload } from "../huaweicloud/obs/leftovers.ts";
 import { rolloutsFolder } from "../rollout/journal.ts";
 import { serverName, serverPrefix } from "../targets/huaweicloud.ts";
@@ -248,18 +240,6 @@ export const prune = (options: ChangeOptions & { readonly keep: number }): Promi
 /** Hours that a bake may take besides what its image does. */
 const bakeHours = 3;
 
-const nothing: Leftovers = { found: [], notLookedAt: [] };
-
-/** Uploads that imports left. A bucket that may not be looked at, or is not there, is told as such. @throws CloudError BK420 */
-const uploadsIn = async (bucket: Bucket, prefix: string, bakeId: string | undefined): Promise<Leftovers> => {
-  try {
-    return { found: await findUploads(bucket, prefix, bakeId), notLookedAt: [] };
-  } catch (error) {
-    if (!(error instanceof CloudError) || error.code === "BK420") throw error;
-    return { found: [], notLookedAt: [{ kind: "object", message: error.message }] };
-  }
-};
-
 /**
  * `bake catalog leftovers`.
  * @returns the exit code: 0 when nothing of ours is left, 1 when something is, 2 when something could not be looked at.
@@ -270,25 +250,24 @@ export const leftovers = (
   withCatalog(options, async ({ host, cloud, name, profileTag, target, tell }) => {
     const { bakeId } = options;
     const hours = options.olderThan ?? bakeHours + Math.ceil(target.imageTimeout / 60);
+    const bucketName = options.bucket ?? target.bucket;
+    const bucket = bucketName === undefined ? undefined : openBucket(host, cloud.region, bucketName);
     const all = await findLeftovers(
       cloud,
       bakeId === undefined
         ? { serverName: serverPrefix(name), anyBake: true }
         : { serverName: serverName(name, bakeId) },
+      bucket === undefined ? undefined : () => findUploads(bucket, uploadPrefix(profileTag), bakeId),
     );
-    const bucketName = options.bucket ?? target.bucket;
-    const bucket = bucketName === undefined ? undefined : openBucket(host, cloud.region, bucketName);
-    const uploads = bucket === undefined ? nothing : await uploadsIn(bucket, uploadPrefix(profileTag), bakeId);
-    const both = {
-      found: [...all.found, ...uploads.found],
-      notLookedAt: [...all.notLookedAt, ...uploads.notLookedAt],
-    };
-    const left = onlyOlder(both, host.now() + (cloud.clockSkew() ?? 0) - hours * 3_600_000);
+    const left = onlyOlder(all, host.now() + (cloud.clockSkew() ?? 0) - hours * 3_600_000);
     const ours = left.found.filter(({ ours: own }) => own);
     const removals =
       options.yes === true
-        ? await removeLeftovers(cloud, host, left, (upload) =>
-            bucket === undefined ? Promise.resolve() : removeUpload(bucket, upload),
+        ? await removeLeftovers(
+            cloud,
+            host,
+            left,
+            bucket === undefined ? undefined : (upload) => removeUpload(bucket, upload),
           )
         : [];
     const kept = options.yes === true ? removals.filter(({ outcome }) => outcome === "left") : ours;

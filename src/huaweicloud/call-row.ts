@@ -19,3 +19,6 @@ export interface CallRow {
   /** Done twice it is as if done once: the client may send it again. What looks is so anyway. */
   readonly idempotent?: true;
 }
+
+/** What is said of a call: the service, the method and the path as it stands in the table. Pure. */
+export const shownCall = ({ service, method, path }: CallRow): string => `${service.toUpperCase()} ${method} ${path}`;

@@ -6,8 +6,8 @@ import { withoutSecretShapes } from "../secrets/shapes.ts";
 import type { Http, HttpResponse } from "../store/http.ts";
 import { HttpError, isTransientStatus } from "../store/http-error.ts";
 import { readText } from "../store/read-text.ts";
-import { backoffAfter, retry, retryAfter } from "../store/retry.ts";
-import type { CallRow } from "./call-row.ts";
+import { lastAnswer } from "./attempts.ts";
+import { type CallRow, shownCall } from "./call-row.ts";
 import { type CallName, calls, type ParametersOf } from "./calls.ts";
 import type { Endpoints } from "./endpoints.ts";
 import type { ObsCallName } from "./obs/calls.ts";
@@ -16,10 +16,6 @@ import { authorization, type Credentials, escapedPath, escapedQuery, sdkDate } f
 
 /** Milliseconds that a clock may be off before signatures are refused (facts: Huawei Cloud, signing). */
 export const clockTolerance = 15 * 60_000;
-
-const mostAttempts = 5;
-const firstPause = 1000;
-const longestPause = 60_000;
 
 /** Bytes of an answer: a thousand servers are listed with their user-data, 32 KB each at most, in base64. */
 const largestAnswer = 64 << 20;
@@ -48,16 +44,6 @@ interface Answer {
   readonly status: number;
   readonly headers: HttpResponse["headers"];
   readonly body: string;
-}
-
-/** A busy or broken service: its answer is the last word when no attempt is left. */
-class Busy extends Error {
-  readonly answer: Answer;
-
-  constructor(answer: Answer) {
-    super(`it answers ${answer.status}`);
-    this.answer = answer;
-  }
 }
 
 export type CloudRequest<Name extends CallName, T> = ([ParametersOf<Name>] extends [never]
@@ -90,10 +76,13 @@ export interface Cloud {
   readonly useProject: (id: string) => void;
 }
 
-const minutes = (milliseconds: number): string => `${Math.round(Math.abs(milliseconds) / 60_000)} minutes`;
+/** Takes out of the cloud's words what nobody may read: these credentials, and whatever has a secret's shape. Pure. */
+export const cleaner = (credentials: Credentials): ((text: string) => string) => {
+  const literals = Object.values(credentials).filter((value): value is string => typeof value === "string");
+  return (text) => withoutSecretShapes(literals.reduce((shown, secret) => shown.replaceAll(secret, "***"), text));
+};
 
-/** What is said of a call: the service, the method and the path as it stands in the table. */
-const shown = ({ service, method, path }: CallRow): string => `${service.toUpperCase()} ${method} ${path}`;
+const minutes = (milliseconds: number): string => `${Math.round(Math.abs(milliseconds) / 60_000)} minutes`;
 
 const requestLine = ({ requestId }: Reason): string[] =>
   requestId === undefined ? [] : [`For the cloud's support: request ${requestId}.`];
@@ -121,9 +110,7 @@ export const makeCloud = (
   let skew: number | undefined;
   let refused: CloudError | undefined;
 
-  const literals = Object.values(credentials).filter((value): value is string => typeof value === "string");
-  const clean = (text: string): string =>
-    withoutSecretShapes(literals.reduce((shownText, secret) => shownText.replaceAll(secret, "***"), text));
+  const clean = cleaner(credentials);
 
   const send = async (row: CallRow, request: CloudRequest<CallName, unknown>): Promise<Answer> => {
     const endpoint = endpoints[row.service];
@@ -195,7 +182,7 @@ export const makeCloud = (
     if (status === 403) {
       return new CloudError(
         "BK421",
-        `${shown(row)} is not allowed: ${said}`,
+        `${shownCall(row)} is not allowed: ${said}`,
         [
           row.rights.length === 0
             ? "The user may not do this."
@@ -208,7 +195,7 @@ export const makeCloud = (
     if (isTransientStatus(status)) {
       return new CloudError(
         "BK423",
-        `${shown(row)}: the service is busy or broken: ${said}`,
+        `${shownCall(row)}: the service is busy or broken: ${said}`,
         [
           adviceFor(reason) ?? "Try again in a few minutes; the cloud's status page tells of outages.",
           ...requestLine(reason),
@@ -218,7 +205,7 @@ export const makeCloud = (
     }
     return new CloudError(
       "BK422",
-      `${shown(row)} is refused: ${said}`,
+      `${shownCall(row)} is refused: ${said}`,
       [...[adviceFor(reason)].filter((line) => line !== undefined), ...requestLine(reason)].join("\n") || undefined,
       about,
     );
@@ -228,30 +215,17 @@ export const makeCloud = (
     const row: CallRow = calls[name];
     // The token makes a call that makes something as safe as one that looks.
     const safe = row.method === "GET" || row.idempotent === true || request.clientToken !== undefined;
-    let failures = 0;
-    const attempt = async (): Promise<Answer> => {
-      if (refused !== undefined) throw refused;
-      const answer = await send(row, request as unknown as CloudRequest<CallName, unknown>);
-      if (isTransientStatus(answer.status)) throw new Busy(answer);
-      return answer;
-    };
-    const pauseAfter = (error: unknown): number | undefined => {
-      failures += 1;
-      const asked = error instanceof Busy ? retryAfter(error.answer.headers, host.now()) : undefined;
-      const passes = error instanceof Busy || (error instanceof HttpError && error.transient);
-      const most = error instanceof HttpError && error.unreachable ? 3 : mostAttempts;
-      if (!safe || !passes || failures >= most) return undefined;
-      return Math.min(asked ?? backoffAfter(failures, firstPause, host.random()), longestPause);
-    };
     let answer: Answer;
     try {
-      answer = await retry(attempt, pauseAfter, host);
+      answer = await lastAnswer(host, safe, async () => {
+        if (refused !== undefined) throw refused;
+        return send(row, request as unknown as CloudRequest<CallName, unknown>);
+      });
     } catch (error) {
-      if (error instanceof Busy) throw failure(name, row, error.answer);
       if (!(error instanceof HttpError)) throw error;
       throw new CloudError(
         "BK423",
-        `${shown(row)}: no answer from ${endpoints[row.service]}: ${error.message}`,
+        `${shownCall(row)}: no answer from ${endpoints[row.service]}: ${error.message}`,
         safe
           ? "Look at the region, at HTTPS_PROXY and at SSL_CERT_FILE."
           : "Nobody knows whether it was done: look into the cloud before it is tried again.",
@@ -270,7 +244,7 @@ export const makeCloud = (
     const [issue] = read.error.issues;
     throw new CloudError(
       "BK424",
-      `${shown(row)} answers what bake does not understand: ${content === undefined ? "no JSON" : `${issue?.path.join(".") || "all of it"}: ${issue?.message ?? ""}`}`,
+      `${shownCall(row)} answers what bake does not understand: ${content === undefined ? "no JSON" : `${issue?.path.join(".") || "all of it"}: ${issue?.message ?? ""}`}`,
       "Tell the makers of bake; a proxy in between may have answered.",
       { call: name, status: answer.status },
     );

@@ -214,11 +214,16 @@ const disksOf = async (cloud: Cloud, query: LeftoverQuery, own: readonly SeenSer
 
 /**
  * Looks for what a bake left. It only looks; a kind that the user may not list, or that does not answer, is told as such.
+ * @param uploads Those of imports, where there is a bucket.
  * @throws CloudError BK420 for credentials that are refused; the signal's reason.
  */
-export const findLeftovers = async (cloud: Cloud, query: LeftoverQuery): Promise<Leftovers> => {
+export const findLeftovers = async (
+  cloud: Cloud,
+  query: LeftoverQuery,
+  uploads: () => Promise<readonly Leftover[]> = () => Promise.resolve([]),
+): Promise<Leftovers> => {
   const notLookedAt: { kind: Kind; message: string }[] = [];
-  const tried = async <T>(kind: Kind, ask: () => Promise<T[]>): Promise<T[]> => {
+  const tried = async <T>(kind: Kind, ask: () => Promise<readonly T[]>): Promise<readonly T[]> => {
     try {
       return await ask();
     } catch (error) {
@@ -241,6 +246,7 @@ export const findLeftovers = async (cloud: Cloud, query: LeftoverQuery): Promise
       ...ownServers(own, query),
       // Without the servers nobody knows what is in use.
       ...rest.map((each) => (blind && each.ours ? { ...each, ours: false, why: "servers could not be listed" } : each)),
+      ...(await tried("object", uploads)),
     ],
     notLookedAt,
   };
@@ -291,7 +297,7 @@ export const removeLeftovers = async (
   cloud: Cloud,
   host: Pick<Host, "now" | "sleep" | "signal">,
   { found }: Leftovers,
-  removeUpload: (leftover: Leftover) => Promise<void> = () => Promise.resolve(),
+  removeUpload?: (leftover: Leftover) => Promise<void>,
 ): Promise<Removal[]> => {
   const order: readonly Kind[] = ["server", "address", "key pair", "disk", "object", "upload"];
   const going = found.filter(({ ours }) => ours).toSorted((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
@@ -317,6 +323,7 @@ export const removeLeftovers = async (
         return;
       case "object":
       case "upload":
+        if (removeUpload === undefined) throw new Error("an upload is removed from its bucket");
         await removeUpload(leftover);
         return;
       default:

@@ -28,7 +28,7 @@ const parsed = (body: string): unknown => {
 };
 
 /** Words for people, on one line, and not a page of HTML. */
-const oneLine = (text: string): string =>
+export const oneLine = (text: string): string =>
   text
     .replace(/<[^>]*>/g, " ")
     .replace(/[\s\0-\x1f\x7f]+/g, " ")

@@ -6,7 +6,7 @@ import { metadataAddress } from "../node/target.ts";
 type Datasource = "NoCloud" | "OpenStack" | "ConfigDrive" | "None";
 
 /** Whether the first file says that the cloud's metadata service is asked. */
-export const asksCloud = (content: string): boolean => content.includes("OpenStack");
+export const asksCloud = (content: string): boolean => content.replaceAll(/^#.*$/gm, "").includes("OpenStack");
 
 /** Path of the file that names them. */
 export const datasourcesPath = "/etc/cloud/cloud.cfg.d/90_bake.cfg";

@@ -113,6 +113,9 @@ test("shown, imported with a bake's tags, there already; nothing of the upload s
   const page = readFileSync(join(root, "docs/catalog.md"), "utf8");
   const lines = shown.stdout.trimEnd().replace(/\b[0-9a-f]{16}(?=\.qcow2)/, "0123456789abcdef");
   expect(page).toContain(lines.replace(/^/gm, "    "));
+  // A copy that encrypts it carries its tags and words, and is not it.
+  if (image !== undefined) image.description = `Copy of ${image.id} in cn-north-4 by key k. ${image.description}`;
+  expect((await importIt()).stdout).toContain(`an image of bake id ${bakeId} would be made in cn-north-4:`);
 }, 240_000);
 
 test("what is no image for the cloud is refused before anything is asked for", async () => {

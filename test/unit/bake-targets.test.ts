@@ -7,6 +7,7 @@ import { bakeTargets, chooseTarget, trialTarget } from "../../src/bake/targets.t
 import { root } from "../../src/host/root.ts";
 import type { TargetName } from "../../src/profile/schema.ts";
 import type { Profile } from "../../src/profile/schema.ts";
+import { asksCloud } from "../../src/targets/datasources.ts";
 
 /** A profile with these targets; nothing else of it is looked at. */
 const profile = (...targets: TargetName[]): Profile =>
@@ -133,4 +134,9 @@ describe("basePassword", () => {
       message: `the base cannot be entered: ${problem}`,
     });
   });
+});
+
+test("an image asks the cloud for its user-data by its datasources, whatever its profile is called", () => {
+  expect(asksCloud("# Baked of OpenStack-ci\ndatasource_list: [NoCloud, None]\n")).toBe(false);
+  expect(asksCloud("# Baked of 2cards\ndatasource_list:\n  - NoCloud\n  - OpenStack\n")).toBe(true);
 });

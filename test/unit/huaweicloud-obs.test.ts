@@ -244,6 +244,43 @@ test("the answer to the last call is lost: looking tells that it was done", asyn
   expect(stored(request.key)?.equals(request.bytes)).toBe(true);
 });
 
+test("an upload that nobody needs any more is gone, though the answer to its removal was lost", async () => {
+  const request = file(2);
+  const bucket = bucketNamed();
+  for (let count = 0; count < 2; count += 1)
+    await bucket.call("startUpload", {
+      key: request.key,
+      query: { uploads: undefined },
+      headers: { "x-obs-meta-sha256": request.sha256, "content-type": "application/octet-stream" },
+    });
+  emulator.fail("OBS DELETE /{key}?uploadId", { lost: true });
+  expect(await uploadFile(bucket, hostOf(), request)).toBe("uploaded");
+  expect(uploads()).toBe(0);
+  expect(emulator.calls.filter((call) => call.startsWith("OBS DELETE")).length).toBe(2);
+});
+
+test("the storage's words are told on one line, without secrets; a bucket of an address is none", async () => {
+  const words = `\u001b[2J${credentials.secretKey}\nbkct-${"a".repeat(40)} <b>no</b>`;
+  const answer = `<Error><Code>No\u001bSuch\nThing</Code><Message>${words.replaceAll("<", "&lt;")}</Message></Error>`;
+  emulator.fail("OBS GET /?prefix", { status: 400, body: answer });
+  const refused = (await bucketNamed()
+    .call("listObjects", { query: { prefix: "x" } })
+    .catch((error: unknown) => error)) as Error;
+  expect(refused.message).toContain("No Such Thing: ");
+  expect(refused.message).not.toContain(credentials.secretKey);
+  // What a terminal would act on.
+  expect([...refused.message].filter((letter) => letter < " ")).toEqual([]);
+  const at = (obs: string): Bucket =>
+    openBucketOf(
+      makeHttp({ env: {}, stall: 3000 }),
+      hostOf(),
+      { credentials, region: "cn-north-4", endpoints: { ...endpointsOf("cn-north-4"), obs } },
+      "ci-images",
+    );
+  for (const obs of ["https://10.0.0.5", "https://[fd00::5]"])
+    expect(() => at(obs), obs).toThrow(/HW_ENDPOINT_OBS names an address/);
+});
+
 test("an error within an answer of 200 is an error; what is there must be the file", async () => {
   const request = file(2);
   emulator.fail("OBS POST /{key}?uploadId", {

@@ -10,6 +10,7 @@ import { waitForJob } from "../job-wait.ts";
 import type { CatalogImage } from "./image.ts";
 import { listPrivate } from "./look.ts";
 import { writeTags } from "./promote.ts";
+import { isMaking, readiest, waitForImage } from "./wait.ts";
 
 /** Of a copy to another region (facts: Huawei Cloud, cross-region copy). */
 const largest = 128 * 1024 ** 3;
@@ -18,8 +19,6 @@ const longestDescription = 1024;
 
 /** Milliseconds. */
 const jobTime = 3 * 60 * 60_000;
-const pause = 10_000;
-const listTime = 60_000;
 
 export interface CopyRequest {
   readonly image: CatalogImage;
@@ -33,23 +32,23 @@ export interface CopyRequest {
   readonly enterpriseProject?: string;
 }
 
+const copyWords = "Copy of ";
+
+/** Whether it is a copy of another image. Pure. */
+export const isCopy = ({ description }: Pick<CatalogImage, "description">): boolean =>
+  description.startsWith(copyWords);
+
 /** What a copy's description begins with. Pure. */
 const markOf = ({ image, from, key }: CopyRequest): string =>
-  `Copy of ${image.id} in ${from.region}${key === undefined ? "" : ` by key ${key}`}.`;
+  `${copyWords}${image.id} in ${from.region}${key === undefined ? "" : ` by key ${key}`}.`;
 
 /** Tags of a copy: it is neither promoted nor verified. Pure. */
 const tagsOf = ({ tags }: CatalogImage): Record<string, string> =>
   Object.fromEntries(Object.entries(tags).filter(([name]) => name !== "bake-promoted" && name !== "bake-verified"));
 
-const isMaking = ({ status }: CatalogImage): boolean => ["queued", "saving", "importing"].includes(status);
-
 /** A copy that is there, or on its way. Pure. */
-const copyOf = (images: readonly CatalogImage[], request: CopyRequest): CatalogImage | undefined => {
-  const copies = images.filter(
-    (image) => image.description.startsWith(markOf(request)) && (image.status === "active" || isMaking(image)),
-  );
-  return copies.find(({ status }) => status === "active") ?? copies[0];
-};
+const copyOf = (images: readonly CatalogImage[], request: CopyRequest): CatalogImage | undefined =>
+  readiest(images.filter(({ description }) => description.startsWith(markOf(request))));
 
 const Resources = z.object({
   quotas: z.object({
@@ -73,7 +72,7 @@ const requireLimits = async ({ image, to, crossing }: CopyRequest, there: readon
         `image ${image.id} has ${image.size ?? 0} bytes: the cloud copies at most 128 GB to another region`,
         "Bake it there, with a profile for that region.",
       );
-    const running = there.filter((each) => isMaking(each) && each.description.startsWith("Copy of ")).length;
+    const running = there.filter((each) => isMaking(each) && isCopy(each)).length;
     if (running >= mostAtOnce)
       refuse(
         `${running} copies to ${to.region} are on their way: ${mostAtOnce} are all at a time`,
@@ -162,28 +161,23 @@ export const copyImage = async (
     }
     if (lost !== undefined && copyOf(await listPrivate(to), request) === undefined) throw lost;
   }
-  const started = host.now();
-  for (;;) {
-    const copy = copyOf(await listPrivate(to), request);
-    // A list may be some moments old.
-    if (copy === undefined && host.now() - started > listTime) {
-      throw new BakeError(
+  const copy = await waitForImage(host, {
+    look: async () => copyOf(await listPrivate(to), request),
+    most: jobTime,
+    gone: () =>
+      new BakeError(
         "BK431",
         `the copy of ${image.id} in ${to.region} has gone`,
         "Look into the cloud's list of private images.",
-      );
-    }
-    if (copy?.status === "active") {
-      await writeTags(to, copy.id, tagsOf(image));
-      return { id: copy.id, outcome: earlier === undefined ? "made" : "finished" };
-    }
-    if (copy !== undefined && host.now() - started > jobTime)
-      throw new BakeError(
+      ),
+    late: ({ id, status }) =>
+      new BakeError(
         "BK431",
-        `the copy ${copy.id} is ${copy.status} after three hours`,
+        `the copy ${id} is ${status} after three hours`,
         "It goes on in the cloud: the same command finishes it later.",
-      );
-    onLook(Math.round((host.now() - started) / 1000));
-    await host.sleep(pause, host.signal);
-  }
+      ),
+    onLook,
+  });
+  await writeTags(to, copy.id, tagsOf(image));
+  return { id: copy.id, outcome: earlier === undefined ? "made" : "finished" };
 };

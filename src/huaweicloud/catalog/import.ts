@@ -1,23 +1,21 @@
 /** Makes an image of the catalogue of a qcow2 file: uploads it, has the image service read it, and removes the upload. */
 import * as z from "zod";
 import { BakeError } from "../../errors.ts";
+import { gib } from "../../formats/bytes.ts";
 import type { Host } from "../../host/host.ts";
 import { type Cloud, CloudError } from "../client.ts";
 import { waitForJob } from "../job-wait.ts";
 import type { Bucket } from "../obs/bucket.ts";
 import { uploadFile } from "../obs/upload.ts";
+import { isCopy } from "./copy.ts";
 import type { CatalogImage } from "./image.ts";
 import { listPrivate } from "./look.ts";
 import { writeTags } from "./promote.ts";
 import type { Qcow2 } from "./qcow2.ts";
-
-const GiB = 1024 ** 3;
+import { readiest, waitForImage } from "./wait.ts";
 
 /** Of a file that is no raw one, and of a system disk (facts: Huawei Cloud, import). */
-const [largestFile, smallestDisk, largestDisk] = [128 * GiB, 40, 1024];
-
-/** Milliseconds between two looks at an image that an earlier command has begun, and for how long a list may be old. */
-const [pause, listTime] = [10_000, 60_000];
+const [largestFile, smallestDisk, largestDisk] = [128 * gib, 40, 1024];
 
 export interface ImportRequest {
   readonly file: string;
@@ -37,7 +35,6 @@ export interface ImportRequest {
   readonly key: string;
   /** Milliseconds. */
   readonly imageTime: number;
-  readonly partSize?: number;
 }
 
 /** What the keys of a profile's uploads begin with. */
@@ -49,7 +46,7 @@ export const uploadKey = (profileTag: string, bakeId: string, sha256: string): s
 
 /** GiB of a system disk that the image needs. Pure. @throws BakeError BK438 at the service's limits. */
 export const requireImportable = (file: string, size: number, { virtualSize }: Qcow2): number => {
-  const disk = Math.ceil(virtualSize / GiB);
+  const disk = Math.ceil(virtualSize / gib);
   if (size > largestFile) {
     throw new BakeError(
       "BK438",
@@ -67,7 +64,7 @@ export const requireImportable = (file: string, size: number, { virtualSize }: Q
   return Math.max(disk, smallestDisk);
 };
 
-/** @throws BakeError BK438 when the region has a bucket of this name elsewhere; CloudError, BK437 without one. */
+/** @throws BakeError BK437 when the bucket is in another region; CloudError, BK437 without one. */
 export const requireBucket = async (bucket: Bucket): Promise<void> => {
   const { headers } = await bucket.call("showBucket");
   const place = headers["x-obs-bucket-location"];
@@ -79,17 +76,15 @@ export const requireBucket = async (bucket: Bucket): Promise<void> => {
   );
 };
 
-const isMaking = ({ status }: CatalogImage): boolean => ["queued", "saving", "importing"].includes(status);
-
 /**
- * An image of this bake id: an active one, else one that is on its way.
+ * An image of this bake id: an active one, else one that is on its way. A copy carries the same tags and words, and is another.
  * @throws CloudError
  */
 export const importedImage = async (cloud: Cloud, bakeId: string): Promise<CatalogImage | undefined> => {
   const all = (await listPrivate(cloud)).filter(
-    (image) => image.bakeId === bakeId || image.description.includes(`Bake id ${bakeId}.`),
+    (image) => !isCopy(image) && (image.bakeId === bakeId || image.description.includes(`Bake id ${bakeId}.`)),
   );
-  return all.find(({ status }) => status === "active") ?? all.find(isMaking);
+  return readiest(all);
 };
 
 const Started = z.object({ job_id: z.string() });
@@ -153,27 +148,20 @@ export const importImage = async (
     const job = await register(cloud, bucket, request);
     if (job !== undefined) await waitForJob(cloud, host, "showImageJob", job, { most: imageTime, onLook });
   }
-  const started = host.now();
-  for (;;) {
-    const image = await importedImage(cloud, bakeId);
-    // A list may be some moments old.
-    if (image === undefined && host.now() - started > listTime) {
-      throw new BakeError("BK431", `the image of ${key} has gone`, "Look into the cloud's list of private images.");
-    }
-    if (image?.status === "active") {
-      const missing = Object.entries(tags).filter(([name, value]) => image.tags[name] !== value);
-      if (missing.length > 0) await writeTags(cloud, image.id, Object.fromEntries(missing));
-      await bucket.call("deleteObject", { key });
-      return { id: image.id, outcome: earlier === undefined ? "made" : "finished" };
-    }
-    if (host.now() - started > imageTime) {
-      throw new BakeError(
+  const image = await waitForImage(host, {
+    look: () => importedImage(cloud, bakeId),
+    most: imageTime,
+    gone: () => new BakeError("BK431", `the image of ${key} has gone`, "Look into the cloud's list of private images."),
+    late: ({ id, status }) =>
+      new BakeError(
         "BK431",
-        `the image ${image?.id ?? ""} is ${image?.status ?? "not there"} after ${Math.round(imageTime / 60_000)} minutes`,
+        `the image ${id} is ${status} after ${Math.round(imageTime / 60_000)} minutes`,
         "It goes on in the cloud: the same command finishes it later.",
-      );
-    }
-    onLook(Math.round((host.now() - started) / 1000));
-    await host.sleep(pause, host.signal);
-  }
+      ),
+    onLook,
+  });
+  const missing = Object.entries(tags).filter(([name, value]) => image.tags[name] !== value);
+  if (missing.length > 0) await writeTags(cloud, image.id, Object.fromEntries(missing));
+  await bucket.call("deleteObject", { key });
+  return { id: image.id, outcome: earlier === undefined ? "made" : "finished" };
 };

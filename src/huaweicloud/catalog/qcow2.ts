@@ -26,6 +26,9 @@ export const readQcow2 = async (path: string): Promise<Qcow2> => {
   if (header.readBigUInt64BE(8) !== 0n)
     refuse("holds only what differs from another file", "qemu-img convert -O qcow2 makes one of both.");
   if (header.readUInt32BE(32) !== 0)
-    refuse("is encrypted", "The image service cannot read it: import it as it is, with --encrypt later.");
+    refuse(
+      "is encrypted",
+      "The image service cannot read it. Import it unencrypted: bake catalog copy --encrypt encrypts it there.",
+    );
   return { virtualSize: Number(header.readBigUInt64BE(24)) };
 };

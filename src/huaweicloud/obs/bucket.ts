@@ -5,17 +5,15 @@ import type { Host } from "../../host/host.ts";
 import type { Http, HttpResponse } from "../../store/http.ts";
 import { HttpError, isTransientStatus } from "../../store/http-error.ts";
 import { readText } from "../../store/read-text.ts";
-import { backoffAfter, retry, retryAfter } from "../../store/retry.ts";
-import type { CallRow } from "../call-row.ts";
-import { CloudError, type CloudSettings } from "../client.ts";
+import { lastAnswer } from "../attempts.ts";
+import { type CallRow, shownCall } from "../call-row.ts";
+import { cleaner, CloudError, type CloudSettings } from "../client.ts";
+import { oneLine } from "../reason.ts";
 import { escapedQuery } from "../sign.ts";
 import { obsCalls, type ObsCallName } from "./calls.ts";
 import { obsAuthorization } from "./sign.ts";
 import { elements } from "./xml.ts";
 
-const mostAttempts = 5;
-const firstPause = 1000;
-const longestPause = 60_000;
 const largestAnswer = 16 << 20;
 
 /** Codes that are about who asks: they are sent once, as repeated refusals lock the key. */
@@ -52,15 +50,6 @@ export interface Bucket {
   readonly call: (name: ObsCallName, request?: ObsRequest) => Promise<ObsAnswer>;
 }
 
-class Busy extends Error {
-  readonly answer: ObsAnswer;
-
-  constructor(answer: ObsAnswer) {
-    super(`it answers ${answer.status}`);
-    this.answer = answer;
-  }
-}
-
 /**
  * A bucket's name as it may be a part of a host's.
  * @throws BakeError BK437: one with dots has no certificate, and other letters lead elsewhere.
@@ -74,20 +63,18 @@ export const requireBucketName = (name: string): string => {
   );
 };
 
-const shown = ({ service, method, path }: CallRow): string => `${service.toUpperCase()} ${method} ${path}`;
-
-const reasonIn = ({ text, headers }: ObsAnswer) => {
+const reasonIn = ({ text, headers }: ObsAnswer, clean: (words: string) => string) => {
   const [code = ""] = elements(text, "Code");
   const [message = ""] = elements(text, "Message");
   const requestId = headers["x-obs-request-id"] ?? elements(text, "RequestId")[0];
   return {
-    ...(code !== "" && { code }),
-    ...(message !== "" && { message: message.replace(/\s+/g, " ").trim().slice(0, 400) }),
-    ...(requestId !== undefined && { requestId }),
+    ...(code !== "" && { code: oneLine(code) }),
+    ...(message !== "" && { message: clean(oneLine(message)) }),
+    ...(requestId !== undefined && { requestId: oneLine(requestId) }),
   };
 };
 
-/** @param host Its clock signs, its signal stops. @throws BakeError BK437 */
+/** @param host Its clock signs, its signal stops. @throws BakeError BK437; BK425 for an endpoint that is an address */
 export const openBucketOf = (
   http: Http,
   host: Pick<Host, "now" | "sleep" | "random" | "signal">,
@@ -96,6 +83,15 @@ export const openBucketOf = (
 ): Bucket => {
   const endpoint = new URL(endpoints.obs);
   endpoint.hostname = `${requireBucketName(name)}.${endpoint.hostname}`;
+  // A bucket is a part of a host's name, and an address has none.
+  if (!endpoint.hostname.startsWith(`${name}.`)) {
+    throw new BakeError(
+      "BK425",
+      `HW_ENDPOINT_OBS names an address: ${endpoints.obs}`,
+      "A bucket is reached by the name of its host: https://obs.cn-north-4.myhuaweicloud.com",
+    );
+  }
+  const clean = cleaner(credentials);
   let refused: CloudError | undefined;
 
   const send = async (row: CallRow, { key = "", query = {}, headers = {}, body, stream }: ObsRequest) => {
@@ -129,7 +125,7 @@ export const openBucketOf = (
 
   const failure = (call: ObsCallName, row: CallRow, answer: ObsAnswer): CloudError => {
     const { status } = answer;
-    const reason = reasonIn(answer);
+    const reason = reasonIn(answer, clean);
     const words = [reason.code, reason.message].filter((text) => text !== undefined).join(": ");
     const said = words === "" ? `it answers ${status} and says no more` : `${words} (${status})`;
     const about = { call, status, reason };
@@ -150,7 +146,7 @@ export const openBucketOf = (
     if (status === 403) {
       return new CloudError(
         "BK421",
-        `${shown(row)} of the bucket ${name} is not allowed: ${said}`,
+        `${shownCall(row)} of the bucket ${name} is not allowed: ${said}`,
         help(
           `The user needs the right ${row.rights.join(" and ")}, and the bucket's own policy must not deny it: docs/huaweicloud-policy.md has the whole policy.`,
         ),
@@ -168,41 +164,28 @@ export const openBucketOf = (
     if (isTransientStatus(status)) {
       return new CloudError(
         "BK423",
-        `${shown(row)}: the service is busy or broken: ${said}`,
+        `${shownCall(row)}: the service is busy or broken: ${said}`,
         help("Try again in a few minutes: what is uploaded stays."),
         about,
       );
     }
-    return new CloudError("BK422", `${shown(row)} of the bucket ${name} is refused: ${said}`, help(), about);
+    return new CloudError("BK422", `${shownCall(row)} of the bucket ${name} is refused: ${said}`, help(), about);
   };
 
   const call = async (called: ObsCallName, request: ObsRequest = {}): Promise<ObsAnswer> => {
     const row: CallRow = obsCalls[called];
     const safe = row.method === "GET" || row.method === "HEAD" || row.idempotent === true;
-    let failures = 0;
-    const attempt = async (): Promise<ObsAnswer> => {
-      if (refused !== undefined) throw refused;
-      const answer = await send(row, request);
-      if (isTransientStatus(answer.status)) throw new Busy(answer);
-      return answer;
-    };
-    const pauseAfter = (error: unknown): number | undefined => {
-      failures += 1;
-      const asked = error instanceof Busy ? retryAfter(error.answer.headers, host.now()) : undefined;
-      const passes = error instanceof Busy || (error instanceof HttpError && error.transient);
-      const most = error instanceof HttpError && error.unreachable ? 3 : mostAttempts;
-      if (!safe || !passes || failures >= most) return undefined;
-      return Math.min(asked ?? backoffAfter(failures, firstPause, host.random()), longestPause);
-    };
     let answer: ObsAnswer;
     try {
-      answer = await retry(attempt, pauseAfter, host);
+      answer = await lastAnswer(host, safe, async () => {
+        if (refused !== undefined) throw refused;
+        return send(row, request);
+      });
     } catch (error) {
-      if (error instanceof Busy) throw failure(called, row, error.answer);
       if (!(error instanceof HttpError)) throw error;
       throw new CloudError(
         "BK423",
-        `${shown(row)}: no answer from ${endpoint.origin}: ${error.message}`,
+        `${shownCall(row)}: no answer from ${endpoint.origin}: ${error.message}`,
         safe ? "Look at the region, at HTTPS_PROXY and at SSL_CERT_FILE." : "The same command looks what came of it.",
         { call: called },
       );

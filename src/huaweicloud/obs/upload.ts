@@ -10,9 +10,8 @@ import { elements } from "./xml.ts";
 
 const MiB = 1024 * 1024;
 
-/** Of an object's parts, and bytes that each but the last must have (facts: OBS reference, uploading a part). */
+/** Of an object (facts: OBS reference, uploading a part). */
 const mostParts = 10_000;
-const leastPart = 100 * 1024;
 
 /** Parts that are on their way at a time: each is held in memory. */
 const atOnce = 3;
@@ -21,8 +20,7 @@ const atOnce = 3;
 const piece = 256 * 1024;
 
 /** Bytes of each part but the last. Pure. */
-export const partSizeFor = (size: number): number =>
-  Math.max(32 * MiB, Math.ceil(size / (mostParts - 1) / MiB) * MiB, leastPart);
+export const partSizeFor = (size: number): number => Math.max(32 * MiB, Math.ceil(size / (mostParts - 1) / MiB) * MiB);
 
 export interface UploadRequest {
   readonly file: string;
@@ -249,6 +247,9 @@ export const uploadFile = async (
     );
   }
   for (const { id } of (await listUploads(bucket, key)).filter((upload) => upload.key === key))
-    await bucket.call("abortUpload", { key, query: { uploadId: id } });
+    await bucket.call("abortUpload", { key, query: { uploadId: id } }).catch((error: unknown) => {
+      // Gone already: the list was old, or the answer to the first attempt was lost.
+      if (!(error instanceof CloudError) || error.status !== 404) throw error;
+    });
   return "uploaded";
 };
