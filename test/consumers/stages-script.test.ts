@@ -114,6 +114,14 @@ test("cloud-init that had no part in this boot has none in those from a layer", 
   expect(existsSync(at("etc/cloud/cloud-init.disabled"))).toBe(true);
 });
 
+test("cloud-init that a stage has installed counts as none too: the boot began without it", async () => {
+  rmSync(at("run/cloud-init"), { recursive: true });
+  writeFileSync(at("upload/provision.sh"), `mkdir -p ${at("run/cloud-init")}\n`);
+  const { code } = await run({ BAKE_LAYERS: "tmp/answer" });
+  expect(code).toBe(0);
+  expect(existsSync(at("etc/cloud/cloud-init.disabled"))).toBe(true);
+});
+
 test("a stage that fails ends it: there is no layer of it", async () => {
   const { code, lines } = await run({ BAKE_LAYERS: "tmp/answer", FAILS: "runtime" });
   expect(code).toBe(1);

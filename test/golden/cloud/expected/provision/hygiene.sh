@@ -254,7 +254,10 @@ overwrite_used() {
   fi
   # What it cannot take of the last blocks is filled after it.
   fallocate -l "$(($(stat -f -c '%f * %S' "$mount")))" "$fill" 2>/dev/null
-  used_pieces "$pieces.groups" "$fill" >"$pieces"
+  if ! used_pieces "$pieces.groups" "$fill" >"$pieces" || [ ! -s "$pieces" ]; then
+    rm -f "$pieces" "$pieces.groups"
+    return 1
+  fi
   while read -r bytes offset; do sum=$((sum + bytes)); done <"$pieces"
   echo "bake: hygiene: overwriting $((sum / 1048576)) of $free MiB of free space on $mount: the rest was never used"
   while read -r bytes offset; do

@@ -11,7 +11,7 @@ layer() {
   [ -n "${BAKE_LAYERS-}" ] || return 0
   # Whoever starts from the layer waits for cloud-init anew, or has none as this boot had.
   rm -f /var/lib/cloud/instance/boot-finished
-  if [ ! -d /run/cloud-init ] || [ -e /run/cloud-init/disabled ]; then
+  if [ "$cloud_init" = no ]; then
     install -d -m 0755 /etc/cloud
     : >/etc/cloud/cloud-init.disabled
   fi
@@ -27,6 +27,10 @@ layer() {
   # It may come yet, and would hold a part of what follows.
   echo "bake: no layer $1"
 }
+
+# Looked at before packages come: cloud-init that is installed meanwhile has made its folder, and no part in this boot.
+cloud_init=yes
+if [ ! -d /run/cloud-init ] || [ -e /run/cloud-init/disabled ]; then cloud_init=no; fi
 
 for stage in ${BAKE_STAGES:-base runtime payload node}; do
   echo "bake: stage $stage"
