@@ -1,5 +1,4 @@
 /** The disk of an image, as Packer builds it: from the base, or from the layers that another bake has left. */
-import { createHash } from "node:crypto";
 import { readFile, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Host } from "../host/host.ts";
@@ -8,8 +7,10 @@ import { type StageName, stageNames } from "../node/concern.ts";
 import { panicsIn } from "../vm/console.ts";
 import type { Accelerator } from "../vm/accelerator.ts";
 import { makeSshKey } from "../vm/ssh.ts";
+import type { ImageRecord } from "./image-record.ts";
 import { keepLayers } from "./keep-layers.ts";
 import {
+  allLayers,
   collectLayers,
   findLayers,
   type Layer,
@@ -31,16 +32,7 @@ export interface BakeInput extends PreparedBake {
 }
 
 /** What became of a stage. */
-interface StageResult {
-  readonly name: StageName;
-  readonly id: string;
-  /** Whether it came out of a layer. */
-  readonly reused: boolean;
-  /** What making it took. */
-  readonly seconds?: number | undefined;
-  /** When the layer was made that it came out of. */
-  readonly madeAt?: string | undefined;
-}
+type StageResult = NonNullable<ImageRecord["stages"]>[number];
 
 interface BuiltDisk {
   /** With everything below it, the whole disk. */
@@ -145,14 +137,14 @@ export const buildDisk = async (
     const results = stages.map(({ name, id }, index): StageResult => {
       const layer = from[index];
       if (layer !== undefined) return { name, id, reused: true, madeAt: layer.madeAt };
-      const until = started.get(stageNames[index + 1] ?? name) ?? ended;
+      const next = stageNames[index + 1];
+      const until = (next === undefined ? undefined : started.get(next)) ?? ended;
       const since = started.get(name);
-      const last = index === stages.length - 1;
       return {
         name,
         id,
         reused: false,
-        ...(since !== undefined && { seconds: Math.round(((last ? ended : until) - since) / 100) / 10 }),
+        ...(since !== undefined && { seconds: Math.round((until - since) / 100) / 10 }),
       };
     });
     return {
@@ -163,10 +155,11 @@ export const buildDisk = async (
         const inputs = input.plan.base === undefined ? [] : [input.plan.base.sha256];
         try {
           await host.progress.step("keep-layers", `keep ${taken.length} layers`, async () => {
+            // The disk was read since, and nobody noted that these are in use.
+            const there = new Set((await allLayers(host.cacheDir)).map(({ name }) => name));
+            if (!from.every(({ name }) => there.has(name))) throw new Error("a layer below them has gone");
             const layers = await publishLayers(host, wanted, { below: from, taken, inputs });
-            const folder = resolve(input.folder);
-            const name = createHash("sha256").update(folder).digest("hex").slice(0, 16);
-            await referToLayers(host.cacheDir, { folder, key: name, layers });
+            await referToLayers(host.cacheDir, { folder: resolve(input.folder), layers });
             await collectLayers(host);
           });
         } catch (error) {

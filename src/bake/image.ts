@@ -105,7 +105,7 @@ export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageR
     const statement = input.provenance({ name: record.file, digest: { sha256 } }, { started, finished: host.now() });
     await publishImage(folder, fresh, { record, statement });
     await noteImage(folder, record);
-    // Not before the image was found clean: layers hold nothing that was not searched for in it.
+    // Not before the image was found clean: what stages lay is in it too. What hygiene takes out is in layers alone (docs/layers.md).
     await keep();
     return record;
   });

@@ -3,6 +3,7 @@
  * same stages starts from the last of them. A layer is used as it was made or not at all: its file has a digest, and its folder
  * appears under its name when it is whole.
  */
+import { createHash } from "node:crypto";
 import { chmod, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
@@ -11,6 +12,7 @@ import { makeFolder } from "../host/make-folder.ts";
 import { currentProcess, isStale } from "../host/process-identity.ts";
 import { randomName } from "../host/random-name.ts";
 import { touch } from "../host/touch.ts";
+import { writeFileAtomic } from "../host/write-file-atomic.ts";
 import { type StageName, stageNames } from "../node/concern.ts";
 import type { Stage } from "../render/stages.ts";
 import { sha256File } from "../store/store.ts";
@@ -75,12 +77,20 @@ export const layerKey = async (host: Host): Promise<SshKey> => {
   const folder = join(layersFolder(host.cacheDir), "key");
   const privateKeyFile = join(folder, "id_ed25519");
   const read = (): Promise<string> => readFile(`${privateKeyFile}.pub`, "utf8");
-  const known = await Promise.all([read(), stat(privateKeyFile)]).catch(() => undefined);
-  if (known !== undefined) return { privateKeyFile, publicKey: known[0].trim() };
+  /** Undefined where there is none; after a power cut files may be empty. */
+  const known = async (): Promise<SshKey | undefined> => {
+    const found = await Promise.all([read(), stat(privateKeyFile)]).catch(() => undefined);
+    if (found === undefined || found[0].trim() === "" || found[1].size === 0) return undefined;
+    return { privateKeyFile, publicKey: found[0].trim() };
+  };
+  const before = await known();
+  if (before !== undefined) return before;
   await makeFolder(layersFolder(host.cacheDir));
   await chmod(layersFolder(host.cacheDir), 0o700);
-  // It comes whole: half a pair is a damaged one.
-  if ((await stat(folder).catch(() => undefined)) !== undefined) await rm(folder, { recursive: true, force: true });
+  // It comes whole: half a pair is a damaged one, unless another bake has just made it.
+  const meanwhile = await known();
+  if (meanwhile !== undefined) return meanwhile;
+  await rm(folder, { recursive: true, force: true });
   const fresh = `${folder}.new-${currentProcess()}`;
   await rm(fresh, { recursive: true, force: true });
   await makeFolder(fresh);
@@ -222,14 +232,14 @@ const Reference = z.strictObject({ folder: z.string(), layers: z.array(z.string(
 
 const referencesFolder = (cacheDir: string): string => join(layersFolder(cacheDir), "references");
 
-/** Notes which layers the image in `folder` came from: these stay while the folder is there. @param key A name for the folder. */
+/** Notes which layers the image in `folder` came from: these stay while the folder is there. @param folder Absolute. */
 export const referToLayers = async (
   cacheDir: string,
-  { folder, key, layers }: { readonly folder: string; readonly key: string; readonly layers: readonly Layer[] },
+  { folder, layers }: { readonly folder: string; readonly layers: readonly Layer[] },
 ): Promise<void> => {
-  await makeFolder(referencesFolder(cacheDir));
   const reference: z.infer<typeof Reference> = { folder, layers: layers.map(({ name }) => name) };
-  await writeFile(join(referencesFolder(cacheDir), `${key}.json`), `${JSON.stringify(reference)}\n`);
+  const name = createHash("sha256").update(folder).digest("hex").slice(0, 16);
+  await writeFileAtomic(join(referencesFolder(cacheDir), `${name}.json`), `${JSON.stringify(reference)}\n`);
 };
 
 /** Layers that an image came from whose folder is still there, and those below them. */
@@ -271,6 +281,10 @@ export const collectLayers = async (host: Host): Promise<string[]> => {
     const owner = /^(?:\.(?:new|old)-|key\.new-)(.*?)(?:-[0-9a-f]{12})?$/.exec(name)?.[1];
     const path = join(layersFolder(host.cacheDir), name);
     if (owner !== undefined && (await isStale(owner, path))) await rm(path, { recursive: true, force: true });
+    // One whose record cannot be read is no layer to anybody: after a power cut it may be empty.
+    const isBroken = /\.[0-9a-f]{16}$/.test(name) && (await readLayer(host.cacheDir, name)) === undefined;
+    if (isBroken && host.now() - (await usedAt({ disk: join(path, "disk.qcow2") })) > freshLayer)
+      await removeLayer(host.cacheDir, name);
   }
   return gone;
 };
