@@ -34,6 +34,7 @@ export const runJob = async (
     onSecond(lost);
     return { ...(await run()), logFile };
   } finally {
-    if (printed !== "") await writeFile(logFile, printed);
+    // What became of the job counts, and not that its log has no room.
+    if (printed !== "") await writeFile(logFile, printed).catch(() => undefined);
   }
 };

@@ -8,6 +8,7 @@ import { BakeError } from "../errors.ts";
 import { formatBinary } from "../formats/bytes.ts";
 import { toYaml } from "../formats/yaml.ts";
 import type { Host, RunResult } from "../host/host.ts";
+import { saidBy } from "../host/program-output.ts";
 import { readTemplates } from "../host/root.ts";
 import { withWorkFolder } from "../host/work-folder.ts";
 import { cacheInFolder, type CacheSource, takeCache } from "../lock/take-cache.ts";
@@ -118,11 +119,16 @@ const written = async (folder: string): Promise<string | undefined> =>
     () => undefined,
   );
 
-const noExport = (what: string, { exitCode, stdout, stderr }: RunResult, exports: string): BakeError =>
+/** @param program By its name alone: arguments of a build may be secrets. */
+const noExport = async (
+  host: Host,
+  { what, program, exports }: { readonly what: string; readonly program: string; readonly exports: string },
+  result: RunResult,
+): Promise<BakeError> =>
   new BakeError(
     "BK258",
-    `${what} ended with ${exitCode} and exported no build cache to ${exports}`,
-    `A builder of the driver docker-container exports one: docker buildx create. It said last:\n${`${stdout}\n${stderr}`.trim().split("\n").slice(-12).join("\n")}`,
+    `${what} ended with ${result.exitCode} and exported no build cache to ${exports}`,
+    `A builder of the driver docker-container exports one: docker buildx create. It said last:\n${await saidBy(host, [program], result)}`,
   );
 
 /** `bake cache build`: by docker on this machine, or by a command that exports one. @returns the exit code. */
@@ -148,7 +154,7 @@ export const build = async (options: BuildOptions): Promise<number> => {
       const failed = result.exitCode !== 0;
       // A build that failed exports nothing; what a command does after its build is its own affair.
       if (after === undefined || after === before || (failed && options.command === undefined))
-        throw noExport(what, result, exports);
+        throw await noExport(host, { what, program: file, exports }, result);
       if (failed)
         host.progress.note(
           `the command ended with ${result.exitCode} after it had exported its build cache: the cache counts`,

@@ -110,10 +110,11 @@ export const runProcess =
     if (options.stdoutFile !== undefined && result.code !== undefined && !result.timedOut)
       throw new BakeError("BK302", `${file}: ${options.stdoutFile} cannot be written: ${result.code}`);
     const exitCode = result.exitCode ?? 128;
+    const said = { stdout: result.stdout ?? "", stderr: result.stderr };
     if (exitCode !== 0 && options.allowFailure !== true) {
       const why = result.timedOut ? "timed out" : result.exitCode === undefined ? "was stopped" : `exited ${exitCode}`;
-      const help = await tellOutput({ folder: outputs, now: system.now() }, [file, ...args], result);
+      const help = await tellOutput({ folder: outputs, now: system.now() }, [file, ...args], said);
       throw new BakeError("BK302", `${file} ${args.join(" ")}: ${why}`, help);
     }
-    return { exitCode, stdout: result.stdout ?? "", stderr: result.stderr };
+    return { exitCode, ...said };
   };

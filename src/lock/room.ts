@@ -4,27 +4,24 @@ import { cachesShare } from "../node/builders/facts.ts";
 import { cacheBytes } from "../node/caches/facts.ts";
 import { modelBytes } from "../node/models/facts.ts";
 import { seedOverhead, storageFacts } from "../node/storage/facts.ts";
-import { unpacked } from "../node/unpacked.ts";
+import { layerBytes, unpacked } from "../node/unpacked.ts";
 import type { Problem } from "../profile/rules/rule.ts";
 import { hubOf, type Profile } from "../profile/schema.ts";
 import type { Lock } from "./lock.ts";
 import { gib } from "../formats/bytes.ts";
 
-/** Bytes of all layers for one architecture, packed as registries have them; those that images share once. */
-const layerBytes = ({ artifacts }: Lock): number => {
-  const byArchitecture = new Map<string, Map<string, number>>();
-  for (const artifact of artifacts) {
-    if (artifact.kind !== "container-image") continue;
-    const layers = byArchitecture.get(artifact.architecture ?? "") ?? new Map<string, number>();
-    for (const { digest, size } of artifact.layers) layers.set(digest, size);
-    byArchitecture.set(artifact.architecture ?? "", layers);
-  }
-  const sums = [...byArchitecture.values()].map((layers) => [...layers.values()].reduce((sum, size) => sum + size, 0));
-  return Math.max(0, ...sums);
+/** Bytes of all layers for one architecture. */
+const imageBytes = ({ artifacts }: Lock): number => {
+  const images = artifacts.filter((artifact) => artifact.kind === "container-image");
+  const architectures = [...new Set(images.map(({ architecture }) => architecture))];
+  return Math.max(
+    0,
+    ...architectures.map((each) => layerBytes(images.filter(({ architecture }) => architecture === each))),
+  );
 };
 
 /** GiB that the images of a lock take in Docker's store. */
-const imagesSize = (lock: Lock): number => Math.ceil((layerBytes(lock) * unpacked) / gib);
+const imagesSize = (lock: Lock): number => Math.ceil((imageBytes(lock) * unpacked) / gib);
 
 /** GiB of a base and of what is installed on it: an estimate. */
 const baseSize = 4;
@@ -32,7 +29,7 @@ const baseSize = 4;
 /** The system disks on which a seed does not fit while it is made: layers are there, and what Docker makes of them. */
 const seedProblems = ({ storage, targets }: Profile, lock: Lock, others: number): Problem[] => {
   if (storage.filesystem !== "ext4") return [];
-  const needed = baseSize + Math.ceil(layerBytes(lock) / gib) + imagesSize(lock) + others;
+  const needed = baseSize + Math.ceil(imageBytes(lock) / gib) + imagesSize(lock) + others;
   return (["qemu", "huaweicloud"] as const).flatMap((name) => {
     const diskSize = targets[name]?.diskSize;
     return diskSize === undefined || needed <= diskSize

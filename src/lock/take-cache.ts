@@ -106,9 +106,15 @@ export const takeCache = async (source: CacheSource, folder: string, { sleep, te
     if (/^[0-9a-f]{64}\./.test(name) && (await isStale(name.slice(65), join(ingest, name))))
       await rm(join(ingest, name), { force: true });
   let copied = 0;
+  /** Digests of blobs that were compared: another round reads them no more. */
+  const right = new Set<string>();
   const take = async (blob: Blob): Promise<void> => {
     const path = join(folder, cacheBlobPath(blob.digest));
-    if (await isRight(path, blob)) return;
+    if (right.has(blob.digest)) return;
+    if (await isRight(path, blob)) {
+      right.add(blob.digest);
+      return;
+    }
     const fresh = `${join(ingest, blob.digest.slice("sha256:".length))}.${currentProcess()}`;
     try {
       const wrong = !(await source.copy(blob.digest, fresh))
@@ -118,6 +124,7 @@ export const takeCache = async (source: CacheSource, folder: string, { sleep, te
           : `has other bytes: ${(await stat(fresh)).size} in the place of ${blob.size}, sha256 ${(await sha256File(fresh)).sha256}`;
       if (wrong !== undefined) throw new Doubtful("BK248", `${cacheBlobPath(blob.digest)} ${wrong}`);
       await rename(fresh, path);
+      right.add(blob.digest);
       copied++;
     } finally {
       await rm(fresh, { force: true });
@@ -138,12 +145,7 @@ export const takeCache = async (source: CacheSource, folder: string, { sleep, te
   };
   for (let count = 1; ; count++) {
     const before = await source.index();
-    if (before === undefined)
-      throw new BakeError(
-        "BK247",
-        `${source.name} is no build cache: its index.json is not there`,
-        "It is a folder to which builds export with --cache-to type=local,dest=FOLDER,mode=max.",
-      );
+    if (before === undefined) throw refusal(source, new Doubtful("BK247", "its index.json is not there"));
     const outcome = await round(before).catch((error: unknown) => {
       if (error instanceof Doubtful) return error;
       throw error;
@@ -165,7 +167,7 @@ export const takeCache = async (source: CacheSource, folder: string, { sleep, te
         "Run it again while no build does: what was copied is kept.",
       );
     tell("a build has written to it meanwhile: once more");
-    await sleep(pause);
+    if (!(outcome instanceof Doubtful)) await sleep(pause);
   }
 };
 

@@ -21,12 +21,7 @@ export const nodeArchive = ({ files, nodeFiles }: Pick<Rendered, "files" | "node
       .map(({ path, content, encoding }) => ({
         ...(encoding !== undefined && { encoding }),
         path: path.replace(/^provision\//, ""),
-        content:
-          path === "provision/files.tsv"
-            ? filesTsv(
-                laid.map(({ stage, mode, path: at }) => ({ mode, path: at, ...(stage !== "node" && { stage }) })),
-              )
-            : content,
+        content: path === "provision/files.tsv" ? filesTsv(laid) : content,
       })),
   );
 };

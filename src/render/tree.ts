@@ -224,8 +224,9 @@ const otherFiles = (plan: NodePlan, templates: Templates, node: readonly NodeFil
 const defaultMode = "0644";
 
 /** The list by which files are laid. Pure. */
-export const filesTsv = (files: readonly Pick<NodeFile, "stage" | "mode" | "path">[]): string =>
-  tsv(files.map(({ stage = lastStage, mode = defaultMode, path }) => [stage, mode, path]));
+export const filesTsv = (
+  files: readonly (Pick<NodeFile, "mode" | "path"> & { readonly stage?: StageName })[],
+): string => tsv(files.map(({ stage = lastStage, mode = defaultMode, path }) => [stage, mode, path]));
 
 /** What the stages before the last one read. @throws Error when a bake id stands in it: it follows from what comes later. */
 const stageParts = (
