@@ -259,7 +259,11 @@ export const leftovers = (
         : { serverName: serverName(name, bakeId) },
       bucket === undefined ? undefined : () => findUploads(bucket, uploadPrefix(profileTag), bakeId),
     );
-    const left = onlyOlder(all, host.now() + (cloud.clockSkew() ?? 0) - hours * 3_600_000);
+    // The cloud's clock is known to the second, and as old as an answer took. Zero means any age, and asks no clock.
+    const left = onlyOlder(
+      all,
+      hours === 0 ? Number.POSITIVE_INFINITY : host.now() + (cloud.clockSkew() ?? 0) - hours * 3_600_000,
+    );
     const ours = left.found.filter(({ ours: own }) => own);
     const removals =
       options.yes === true
