@@ -21,13 +21,9 @@ const qemuNeed = (name: string, architecture: Architecture): Need => ({
   why: "runs the build VM and the booted image",
 });
 
-/** What a VM of an architecture needs, and the boot loader of the base that stands in for one. */
+/** What a VM of an architecture needs. */
 const machineNeeds: Readonly<Record<Architecture, readonly Need[]>> = {
-  x86_64: [
-    qemuNeed("qemu-system-x86", "x86_64"),
-    { package: "grub-common", provides: "grub-mkimage", why: "makes the base's boot loader" },
-    { package: "grub-pc-bin", provides: "/usr/lib/grub/i386-pc/boot.img", why: "makes the base's boot loader" },
-  ],
+  x86_64: [qemuNeed("qemu-system-x86", "x86_64")],
   aarch64: [
     qemuNeed("qemu-system-arm", "aarch64"),
     {
@@ -36,15 +32,28 @@ const machineNeeds: Readonly<Record<Architecture, readonly Need[]>> = {
       or: localMachines.aarch64.firmware.slice(1),
       why: "is the firmware of these VMs",
     },
-    { package: "mtools", provides: "mformat", why: "makes the base's EFI system partition" },
   ],
 };
 
 /** What a bake runs that no release brings along, whatever the architecture. */
 const commonNeeds: readonly Need[] = [
-  { package: "qemu-utils", provides: "qemu-img", why: "makes and flattens disk images" },
   { package: "xorriso", provides: "xorriso", why: "makes the NoCloud seed" },
   { package: "openssh-client", provides: "ssh", why: "reaches the VMs" },
+  { package: "unzip", provides: "unzip", why: "unpacks Packer's release" },
+];
+
+/** What makes the boot loader of a trial's base. */
+const bootLoaderNeeds: Readonly<Record<Architecture, readonly Need[]>> = {
+  x86_64: [
+    { package: "grub-common", provides: "grub-mkimage", why: "makes the base's boot loader" },
+    { package: "grub-pc-bin", provides: "/usr/lib/grub/i386-pc/boot.img", why: "makes the base's boot loader" },
+  ],
+  aarch64: [{ package: "mtools", provides: "mformat", why: "makes the base's EFI system partition" }],
+};
+
+/** What makes the rest of a trial's base, and its artifacts. */
+const standInNeeds: readonly Need[] = [
+  { package: "qemu-utils", provides: "qemu-img", why: "makes and flattens disk images" },
   { package: "mmdebstrap", provides: "mmdebstrap", why: "bootstraps the stand-in base" },
   { package: "e2fsprogs", provides: "mke2fs", why: "makes the base's file system" },
   { package: "fdisk", provides: "sfdisk", why: "partitions the base's disk" },
@@ -54,7 +63,6 @@ const commonNeeds: readonly Need[] = [
     provides: "/usr/share/keyrings/debian-archive-keyring.gpg",
     why: "checks the packages of a trial",
   },
-  { package: "unzip", provides: "unzip", why: "unpacks Packer's release" },
 ];
 
 /** What runs the scripts of the base's packages where they are for other processors than the host's. */
@@ -65,10 +73,17 @@ const foreignNeeds = (architecture: Architecture, host: string): readonly Need[]
     : [{ package: "qemu-user-static", provides: userEmulator, why: "bootstraps a base for other processors" }];
 };
 
+/** What makes the artifacts and the base of a trial for nodes of an architecture, on this host. Pure. */
+export const trialNeeds = (architecture: Architecture, host: Pick<Host, "architecture">): readonly Need[] => [
+  ...bootLoaderNeeds[architecture],
+  ...foreignNeeds(architecture, host.architecture),
+  ...standInNeeds,
+];
+
 /** What a bake for nodes of an architecture runs on this host that no release brings along. Pure. */
 export const bakeNeeds = (architecture: Architecture, host: Pick<Host, "architecture">): readonly Need[] => [
   ...machineNeeds[architecture],
-  ...foreignNeeds(architecture, host.architecture),
+  ...trialNeeds(architecture, host),
   ...commonNeeds,
 ];
 

@@ -11,6 +11,7 @@ import type { Architecture } from "../artifact.ts";
 import { BakeError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import type { Store } from "../store/store.ts";
+import { installPackages, trialNeeds } from "../toolchain/packages.ts";
 import { freeBytes } from "../host/disk-space.ts";
 import { withWorkFolder } from "../host/work-folder.ts";
 import { writeFileAtomic } from "../host/write-file-atomic.ts";
@@ -57,7 +58,7 @@ const neededGiB = 4;
  * The base, from the store when its recipe was followed before: then at once, and without a network.
  * @param mirror Where packages come from; asked only when the base has to be made.
  * @throws BakeError BK211 when it has to be made and no network may be touched, BK301 without one of its tools,
- * BK306 when the bootstrap fails, BK307 without room for it.
+ * BK306 when the bootstrap fails, BK307 without room for it; what `installPackages` throws.
  */
 export const standInBase = async (
   host: Host,
@@ -108,6 +109,7 @@ export const standInBase = async (
       "Free some space, or point XDG_CACHE_HOME to a larger disk.",
     );
   }
+  await installPackages(host, trialNeeds(architecture, host));
   await requireBootLoader(architecture);
   const from = await mirror();
   return withWorkFolder(host, "base", async (folder) => {

@@ -21,6 +21,7 @@ import { planTarget } from "../targets/index.ts";
 import type { Profile } from "../profile/schema.ts";
 import type { Store } from "../store/store.ts";
 import { ensureCrane } from "../toolchain/ensure.ts";
+import { installPackages, trialNeeds } from "../toolchain/packages.ts";
 import { assembleSource, dockerLibraryPackages, sourceKey } from "./artifacts.ts";
 import { debianMirror } from "./debian.ts";
 import { serveSource } from "./source-server.ts";
@@ -52,6 +53,7 @@ const lockFromSource = async (
 ): Promise<Lock> => {
   const folder = join(host.cacheDir, "trial", `work-${currentProcess()}`);
   try {
+    await installPackages(host, trialNeeds(architecture, host));
     await rm(folder, { recursive: true, force: true });
     const source = join(folder, "source");
     await makeFolder(source);

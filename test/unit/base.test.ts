@@ -2,7 +2,8 @@ import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, test, vi } from "vitest";
+import type { Architecture } from "../../src/artifact.ts";
 import { recipeDigest, standInBase } from "../../src/trial/base.ts";
 import { bootstrap, customizeHook } from "../../src/trial/base-tree.ts";
 import { noRegistration } from "../../src/trial/foreign.ts";
@@ -48,10 +49,13 @@ describe("offline", () => {
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), "base-"));
   });
-  afterEach(() => rm(folder, { recursive: true, force: true }));
+  afterEach(async () => {
+    vi.restoreAllMocks();
+    await rm(folder, { recursive: true, force: true });
+  });
 
   const none = (what: string) => (): Promise<never> => Promise.reject(new Error(what));
-  const ask = () => {
+  const ask = (architecture: Architecture = "x86_64", offline = true) => {
     const host: Host = {
       ...system,
       run: none("something was run"),
@@ -63,12 +67,20 @@ describe("offline", () => {
     };
     const mirror = none("the mirror was asked for");
     return standInBase(host, new Store(join(folder, "store")), {
-      architecture: "x86_64",
+      architecture,
       libraryPackages: [],
       mirror,
-      offline: true,
+      offline,
     });
   };
+
+  it("the host's packages come first, those for other processors too", async () => {
+    vi.spyOn(process, "getuid").mockReturnValue(0);
+    await expect(ask("aarch64", false)).rejects.toMatchObject({
+      code: "BK304",
+      message: expect.stringMatching(/^missing on this host: mformat, qemu-aarch64-static, qemu-img, mmdebstrap, /),
+    });
+  });
 
   it("a base that was not made yet is an error", async () => {
     await expect(ask()).rejects.toMatchObject({
