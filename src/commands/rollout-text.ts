@@ -23,14 +23,17 @@ const names = (nodes: readonly { readonly name: string }[]): string =>
 
 const waveName = (wave: number): string => (wave === 0 ? "canary" : `wave ${wave}`);
 
-/** The plan: which nodes, which waves, how long. */
-export const formatPlan = ({ begun, least, most, usable, nothing }: RolloutPlan): string => {
+/** The plan: which nodes, which waves, how long. One that is only shown has no ID: the rollout that does it gets one. */
+export const formatPlan = (
+  { begun, least, most, usable, nothing }: RolloutPlan,
+  { begins }: { readonly begins: boolean },
+): string => {
   const { nodes, already, images, settings, waves, group } = begun;
   const bakeIdOf = (image: string): string => images.find(({ id }) => id === image)?.bakeId.slice(0, 10) ?? "?";
   const ends = [...new Set(nodes.map(({ from, to }) => `${from} (${bakeIdOf(from)}) -> ${to} (${bakeIdOf(to)})`))];
   if (nothing) return `nothing to do: ${count(already.length, "node")} right already: ${names(already)}`;
   return [
-    `rollout ${begun.rollout} of ${begun.profile}${begun.back === undefined ? "" : `: the way back of ${begun.back}`}`,
+    `${begins ? `rollout ${begun.rollout}` : "plan of a rollout"} of ${begun.profile}${begun.back === undefined ? "" : `: the way back of ${begun.back}`}`,
     ...ends.map((end) => `  ${end}`),
     ...(group === undefined
       ? []

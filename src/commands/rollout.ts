@@ -137,7 +137,6 @@ const planForward = async (
 };
 
 const planObject = ({ begun, least, most, usable }: RolloutPlan) => ({
-  rollout: begun.rollout,
   waves: begun.waves,
   usable,
   leastSeconds: least,
@@ -153,7 +152,7 @@ export const plan = (options: PlanOptions): Promise<number> =>
   withContext({ ...options, keepUserData: true }, async (context) => {
     const way = await planForward(context, options);
     if (way === undefined) return 2;
-    print(options, formatPlan(way.found), planObject(way.found));
+    print(options, formatPlan(way.found, { begins: false }), planObject(way.found));
     return 0;
   });
 
@@ -164,7 +163,7 @@ const stateOf = (begun: RolloutEvent): RolloutState => {
 };
 
 const showOnly = (options: RolloutOptions, found: RolloutPlan): number => {
-  print(options, `${formatPlan(found)}\nnothing was changed; add --yes to do it`, planObject(found));
+  print(options, `${formatPlan(found, { begins: false })}\nnothing was changed; add --yes to do it`, planObject(found));
   return 0;
 };
 
@@ -177,12 +176,12 @@ const beginPlanned = async (
 ): Promise<number> => {
   if (options.yes !== true) return showOnly(options, { begun, ...rest });
   if (rest.nothing) {
-    print(options, formatPlan({ begun, ...rest }), planObject({ begun, ...rest }));
+    print(options, formatPlan({ begun, ...rest }, { begins: false }), planObject({ begun, ...rest }));
     return 0;
   }
   const release = await take(id);
   try {
-    if (options.json !== true) process.stderr.write(`${formatPlan({ begun, ...rest })}\n`);
+    if (options.json !== true) process.stderr.write(`${formatPlan({ begun, ...rest }, { begins: true })}\n`);
     return await go(context, options, { id, events: [begun], state: stateOf(begun) });
   } finally {
     await release();

@@ -74,6 +74,8 @@ test("ten nodes with one that fails: paused, why, exit 1; resumed; and back", { 
   const forward = ["--image", "current", "--to", "pool=ci", ...ask];
   const plan = await bake("plan", ...forward);
   expect([plan.status, plan.stderr]).toEqual([0, ""]);
+  // Nothing has begun that an ID could be of.
+  expect(plan.stdout).toMatch(/^plan of a rollout of 2cards\n/);
   expect(plan.stdout).toContain("canary       1  npu-0001");
   expect(plan.stdout).toContain("wave 2       4  npu-0007, npu-0008, npu-0009, npu-0010");
   const dry = await bake("run", ...forward);
