@@ -48,7 +48,6 @@ export const proofs: readonly Proof[] = [
     what: "user-data as it is attached to an ECS or a Lite Server makes the node; the agent token comes from an emulated CSMS, through the credentials of an agency",
     how: "run",
     by: ["test/vm/cloud.test.ts"],
-    note: "the token's way was not seen to its end yet",
   },
   {
     system: "a base without cloud-init, entered by a password of root",

@@ -339,7 +339,7 @@ describe("gates and faults", () => {
 describe("random groups, faults and kills", () => {
   const seeds = Array.from({ length: Number(process.env["ROLLOUT_WORLDS"] ?? 60) }, (_, at) => at + 1);
 
-  test("hold the invariants, and come to an end", { timeout: 240_000 }, async () => {
+  test("hold the invariants, and come to an end", { timeout: seeds.length * 4000 }, async () => {
     for (const seed of seeds) {
       const random = randomOf(seed);
       const world = new TestWorld();
