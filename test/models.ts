@@ -61,7 +61,7 @@ export const planWith = (
       models: wanted.map(({ model, from = "image" }) =>
         model.hub === "modelscope" ? { modelscope: model.name, from } : { huggingface: model.name, from },
       ),
-      ...(caches !== undefined && { caches: caches.map(({ name }) => ({ name, path: name })) }),
+      ...(caches !== undefined && { caches: caches.map(({ name }) => ({ name, path: name, from: "image" as const })) }),
     },
     lock: {
       ...trialLock,

@@ -9,10 +9,19 @@ import type { Store } from "../store/store.ts";
 import { requirePlainArchives } from "./archive.ts";
 import { gib } from "../formats/bytes.ts";
 
-/** Whether an image carries an artifact: a model may come from a mirror, to the node itself. Pure. */
-export const isBaked = ({ facts }: Pick<NodePlan, "facts">, artifact: Artifact): boolean =>
-  artifact.kind !== "model" ||
-  facts.models.some(({ hub, name, from }) => hub === artifact.hub && name === artifact.name && from === "image");
+/** Whether an image carries an artifact: models and build caches may come from a mirror, to the node itself. Pure. */
+export const isBaked = ({ facts }: Pick<NodePlan, "facts">, artifact: Artifact): boolean => {
+  switch (artifact.kind) {
+    case "model":
+      return facts.models.some(
+        ({ hub, name, from }) => hub === artifact.hub && name === artifact.name && from === "image",
+      );
+    case "build-cache":
+      return facts.caches.some(({ name, from }) => name === artifact.name && from === "image");
+    default:
+      return true;
+  }
+};
 
 /** A file that a bake reads out of the store. */
 export interface BakeFile extends LockedFile {
