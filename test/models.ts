@@ -6,7 +6,7 @@ import { createServer, type Server, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach } from "vitest";
-import type { Model } from "../src/artifact.ts";
+import type { BuildCache, Model } from "../src/artifact.ts";
 import { planFor } from "../src/commands/plan.ts";
 import type { NodePlan } from "../src/plan/node-plan.ts";
 import type { Profile } from "../src/profile/schema.ts";
@@ -44,11 +44,12 @@ export interface Wanted {
   readonly from?: "image" | "mirror";
 }
 
-/** The plan of a node with these models, whose data disk is mounted at `mount`. */
+/** The plan of a node with these models, whose data disk is mounted at `mount`. @param caches Without them the trial's own. */
 export const planWith = (
   mount: string,
   wanted: readonly Wanted[],
   change: Partial<Profile["storage"]> = {},
+  caches?: readonly BuildCache[],
 ): NodePlan => {
   const { profile } = substitute(readProfile());
   return planFor({
@@ -60,10 +61,17 @@ export const planWith = (
       models: wanted.map(({ model, from = "image" }) =>
         model.hub === "modelscope" ? { modelscope: model.name, from } : { huggingface: model.name, from },
       ),
+      ...(caches !== undefined && { caches: caches.map(({ name }) => ({ name, path: name, from: "image" as const })) }),
     },
     lock: {
       ...trialLock,
-      artifacts: [...trialLock.artifacts.filter(({ kind }) => kind !== "model"), ...wanted.map(({ model }) => model)],
+      artifacts: [
+        ...trialLock.artifacts.filter(
+          ({ kind }) => kind !== "model" && (kind !== "build-cache" || caches === undefined),
+        ),
+        ...wanted.map(({ model }) => model),
+        ...(caches ?? []),
+      ],
     },
   });
 };
@@ -182,13 +190,18 @@ export const openModelNode = (size = "256M"): ModelNode => {
     lay: (plan, name) => {
       rmSync(join(folder, "opt"), { recursive: true, force: true });
       for (const { path, content } of render(plan).nodeFiles) {
-        if (!/^\/(opt\/bake\/(bin\/)?models|opt\/bake\/bin\/bake-models|etc\/bake\/models.env)/.test(path)) continue;
+        if (
+          !/^\/(opt\/bake\/(models|caches\.tsv)|opt\/bake\/bin\/bake-(models|caches)$|etc\/bake\/(models|caches)\.env)/.test(
+            path,
+          )
+        )
+          continue;
         const file = join(folder, path);
         mkdirSync(dirname(file), { recursive: true });
         const fast = content
           .replace(/RETRY_SECONDS="\d+"/, 'RETRY_SECONDS="0"')
           .replace(/PROGRESS_SECONDS="\d+"/, 'PROGRESS_SECONDS="1"');
-        writeFileSync(file, path.startsWith("/opt/bake/models") ? fast : here(fast));
+        writeFileSync(file, /^\/opt\/bake\/(models|caches)/.test(path) ? fast : here(fast));
         if (path.includes("/bin/")) chmodSync(file, 0o755);
       }
       if (name === undefined) return;

@@ -19,6 +19,7 @@ const tools = {
   "docker-registry": "BAKE_TEST_REGISTRY",
   docker: "BAKE_TEST_DOCKER",
   buildx: "BAKE_TEST_BUILDX",
+  "mkfs.xfs": "BAKE_TEST_XFSPROGS",
   buildkitd: "BAKE_TEST_BUILDKITD",
   buildctl: "BAKE_TEST_BUILDCTL",
   "modelscope 1.35": "BAKE_TEST_MODELSCOPE_1_35",

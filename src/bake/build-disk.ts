@@ -48,7 +48,9 @@ const heartbeat = 5 * 60 * 1000;
 /**
  * Builds the disk.
  * @param base As a disk.
- * @throws BakeError BK401 when the build fails.
+ * @param before Is told which stages are made, before anything is: none that comes out of a layer. It is told again when layers
+ * turn out to be of no use.
+ * @throws BakeError BK401 when the build fails, and what `before` throws.
  */
 export const buildDisk = async (
   host: Host,
@@ -57,7 +59,13 @@ export const buildDisk = async (
     workFolder,
     logDir,
     base,
-  }: { readonly workFolder: string; readonly logDir: string; readonly base: LayerWanted["base"] },
+    before,
+  }: {
+    readonly workFolder: string;
+    readonly logDir: string;
+    readonly base: LayerWanted["base"];
+    readonly before: (stages: readonly StageName[]) => Promise<void>;
+  },
 ): Promise<BuiltDisk> => {
   const { accelerator, store, stages = [] } = input;
   const output = join(workFolder, "packer");
@@ -119,10 +127,12 @@ export const buildDisk = async (
   const again = async (from: readonly Layer[], why: string) => {
     host.progress.note(`  ${why}`);
     await rm(output, { recursive: true, force: true });
+    await before(stageNames.slice(from.length));
     return build(from);
   };
   const beat = setInterval(() => void useLayers(found), heartbeat).unref();
   try {
+    await before(stageNames.slice(found.length));
     const built = await build(found).catch(async (error: unknown) => {
       host.signal.throwIfAborted();
       const console = await readFile(join(logDir, "console.log"), "utf8").catch(() => "");

@@ -2,15 +2,16 @@
 import { join } from "node:path";
 import { makeFolder } from "../host/make-folder.ts";
 import { knownSecrets, withholdSecrets } from "../check/known-secrets.ts";
-import { describeFinding, type ScanResult, scanImage } from "../check/scan-image.ts";
+import { describeFinding, type ScanInput, type ScanResult, scanImage } from "../check/scan-image.ts";
 import { BakeError, listed } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import { withWorkFolder } from "../host/work-folder.ts";
+import type { StageName } from "../node/concern.ts";
 import { sha256File } from "../store/store.ts";
 import { baseDisk } from "./base-disk.ts";
 import { type BakeInput, buildDisk } from "./build-disk.ts";
 import { type ImageRecord, noteImage, recordedParts } from "./image-record.ts";
-import { lockedInputs, neededBytes, requireSpace, verifyInputs } from "./inputs.ts";
+import { inputsOfStages, lockedInputs, neededBytes, requireSpace, verifyInputs } from "./inputs.ts";
 import { publishImage } from "./publish.ts";
 
 /** Findings that a message lists. */
@@ -26,12 +27,41 @@ const requireClean = ({ findings }: ScanResult): void => {
   );
 };
 
+/**
+ * Looks, before stages are made, whether there is room for them and whether what they read is what the lock names. Each file is read
+ * once: a payload that comes out of a layer is gigabytes that nobody needs.
+ */
+const inputCheck = (host: Host, { plan, store, folder }: BakeInput) => {
+  const inputs = lockedInputs(plan);
+  const read = new Set<string>();
+  const hasSeed = plan.facts.storage.seed !== undefined;
+  return {
+    /** @throws BakeError BK201, BK202, BK217, BK402 */
+    before: async (stages: readonly StageName[], workFolder: string): Promise<void> => {
+      const needed = neededBytes(inputs, { hasSeed, stages });
+      await requireSpace(workFolder, needed);
+      await requireSpace(folder, needed);
+      const left = inputsOfStages(inputs, stages).filter(({ sha256 }) => !read.has(sha256));
+      if (left.length === 0) return;
+      await verifyInputs(host, store, plan, left);
+      for (const { sha256 } of left) read.add(sha256);
+    },
+    /** What may excuse a finding in the image; one that no stage read is compared before it does. */
+    forScan: (): ScanInput[] =>
+      inputs.map((file) => ({
+        ...{ path: store.path(file.sha256), sha256: file.sha256, isDisk: file.isDisk },
+        ...(!read.has(file.sha256) && { verify: () => store.verify(file) }),
+      })),
+  };
+};
+
 /** Searches the finished image for what this machine knows to be secret, and for credentials by their shape. */
 const searchForSecrets = async (
   host: Host,
-  { plan, store, secrets, basePassword }: BakeInput,
+  { plan, secrets, basePassword }: BakeInput,
   image: string,
   workFolder: string,
+  inputs: readonly ScanInput[],
 ): Promise<void> => {
   const known = await knownSecrets(secrets ?? {}, host.env);
   const result = await host.progress.step("scan-secrets", "search the raw disk for secrets", () =>
@@ -44,7 +74,7 @@ const searchForSecrets = async (
           ? []
           : [{ name: "the password of the base", value: basePassword }]),
       ],
-      inputs: lockedInputs(plan).map(({ sha256, isDisk }) => ({ path: store.path(sha256), sha256, isDisk })),
+      inputs,
       workFolder,
     }),
   );
@@ -69,21 +99,20 @@ export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageR
   const host = withholdSecrets(anyHost, input.secrets ?? {});
   const started = host.now();
   const { folder, plan, store, accelerator } = input;
-  const inputs = lockedInputs(plan);
-  await verifyInputs(host, store, plan, inputs);
+  const { before, forScan } = inputCheck(host, input);
   const base = await baseDisk(host, store, plan.base);
   const logDir = join(folder, "log");
   await makeFolder(logDir);
   return withWorkFolder(host, "bake", async (workFolder) => {
-    const needed = neededBytes(inputs, plan.facts.storage.seed !== undefined);
-    await requireSpace(workFolder, needed);
-    await requireSpace(folder, needed);
-    const { disk, stages, keep } = await buildDisk(host, input, { workFolder, logDir, base });
+    const { disk, stages, keep } = await buildDisk(host, input, {
+      ...{ workFolder, logDir, base },
+      before: (made) => before(made, workFolder),
+    });
     const fresh = join(workFolder, "image.qcow2");
     await host.progress.step("flatten", "flatten and compress the image", async () => {
       await host.run("qemu-img", ["convert", "-c", "-W", "-m", "4", "-O", "qcow2", disk, fresh]);
     });
-    await searchForSecrets(host, input, fresh, workFolder);
+    await searchForSecrets(host, input, fresh, workFolder, forScan());
     const { sha256, size } = await host.progress.step("hash-image", "hash the image", () => sha256File(fresh));
     const { artifacts, steps, madeAt } = recordedParts(plan, input.steps(), host.now());
     const record: ImageRecord = {

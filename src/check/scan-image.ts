@@ -149,6 +149,8 @@ export interface ScanInput {
   readonly path: string;
   readonly sha256: string;
   readonly isDisk: boolean;
+  /** Before it is read: whether it is what its digest says. Absent where somebody has looked. @throws BakeError */
+  readonly verify?: () => Promise<void>;
 }
 
 const InputRecord = z.object({ shapes: z.string(), digests: z.array(z.string()) });
@@ -174,7 +176,7 @@ const unpackInput = async (host: Host, path: string, raw: string): Promise<boole
 /** Digests of what has a credential's shape in an input; kept, since an input never changes. */
 const shapesOfInput = async (
   host: Host,
-  { path, sha256, isDisk }: ScanInput,
+  { path, sha256, isDisk, verify }: ScanInput,
   workFolder: string,
 ): Promise<string[]> => {
   const kept = join(host.cacheDir, "scan", `${sha256}.json`);
@@ -186,6 +188,7 @@ const shapesOfInput = async (
   } catch {
     // Not scanned yet, or not by this version.
   }
+  await verify?.();
   const raw = join(workFolder, "input.raw");
   try {
     if (isDisk) await unpackDisk(host, path, raw);

@@ -104,6 +104,8 @@ export const setUpForTests = async (): Promise<number> => {
     const registry = await unpacked(host, "docker-registry", ["docker-registry"]);
     const docker = await unpacked(host, "docker", ["docker.io", "docker-cli", "containerd", "runc"]);
     const buildx = await unpacked(host, "docker-buildx", ["docker-buildx"]);
+    // Of the same release as the programs below: a newer one wants a newer libc than some machines have.
+    const xfs = await unpacked(host, "xfsprogs", ["xfsprogs", "libinih1", "liburcu6"], oldPrograms.release);
     const old = await unpacked(host, "debian-11", oldPrograms.packages, oldPrograms.release);
     const clients: Record<string, string> = {};
     for (const [name, requirement] of Object.entries(modelClients))
@@ -130,6 +132,7 @@ export const setUpForTests = async (): Promise<number> => {
         BAKE_TEST_REGISTRY: join(registry, "usr/bin/docker-registry"),
         BAKE_TEST_DOCKER: docker,
         BAKE_TEST_BUILDX: join(buildx, "usr/libexec/docker/cli-plugins/docker-buildx"),
+        BAKE_TEST_XFSPROGS: xfs,
         BAKE_TEST_BUILDKITD: built.buildkitd,
         BAKE_TEST_BUILDCTL: built.buildctl,
         BAKE_TEST_OLD_PROGRAMS: old,

@@ -1,5 +1,5 @@
 /** Whether the smallest data disk that a profile takes has room for what its lock names. Pure. */
-import type { Model } from "../artifact.ts";
+import type { BuildCache, Model } from "../artifact.ts";
 import { cachesShare } from "../node/builders/facts.ts";
 import { cacheBytes } from "../node/caches/facts.ts";
 import { modelBytes } from "../node/models/facts.ts";
@@ -52,8 +52,8 @@ const modelsSize = ({ artifacts }: Lock, counts: (model: Model) => boolean = () 
   Math.ceil(modelBytes(artifacts.filter((each) => each.kind === "model").filter(counts)) / gib);
 
 /** GiB of build caches: once each, whatever the number of agents. */
-const buildCachesSize = ({ artifacts }: Lock): number =>
-  Math.ceil(cacheBytes(artifacts.filter((each) => each.kind === "build-cache")) / gib);
+const buildCachesSize = ({ artifacts }: Lock, counts: (cache: BuildCache) => boolean = () => true): number =>
+  Math.ceil(cacheBytes(artifacts.filter((each) => each.kind === "build-cache").filter(counts)) / gib);
 
 /** What takes room on the smallest data disk that a profile takes, in GiB: estimates, rounded up. */
 export interface DiskRoom {
@@ -104,7 +104,10 @@ export const roomProblems = (profile: Profile, lock: Lock): Problem[] => {
       return named.hub === hub && named.name === name && model.from === "image";
     }),
   );
-  const onSystemDisk = seedProblems(profile, lock, inSeed + buildCaches);
+  const cachesInSeed = buildCachesSize(lock, ({ name }) =>
+    profile.caches.some((cache) => cache.name === name && cache.from === "image"),
+  );
+  const onSystemDisk = seedProblems(profile, lock, inSeed + cachesInSeed);
   if (needed <= storage.minSize) return onSystemDisk;
   return [
     ...onSystemDisk,

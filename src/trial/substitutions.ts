@@ -179,7 +179,7 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
         { huggingface: trialVersions.huggingfaceModel, from: "image" },
       ],
       // Below the source that a trial assembles.
-      caches: [{ name: trialVersions.buildCache, path: `caches/${trialVersions.buildCache}` }],
+      caches: [{ name: trialVersions.buildCache, path: `caches/${trialVersions.buildCache}`, from: "image" }],
       files: localFiles,
       pins: {},
       secrets,

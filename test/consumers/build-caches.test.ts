@@ -21,12 +21,13 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { BuildCache } from "../../src/artifact.ts";
+import { type BuildCache, filesOf } from "../../src/artifact.ts";
 import { planFor } from "../../src/commands/plan.ts";
 import { buildCache } from "../../src/lock/sources/build-cache.ts";
 import { Store } from "../../src/store/store.ts";
 import { substitute } from "../../src/trial/substitutions.ts";
 import { type Buildkitd, startBuildkitd } from "../buildkitd.ts";
+import { openMirror } from "../models.ts";
 import { needs } from "../needs.ts";
 import { readProfile, render, trialLock } from "../plan-of.ts";
 
@@ -76,7 +77,10 @@ const locked = (name: string): Promise<BuildCache> =>
 const here = (text: string): string => text.replace(/(?<![\w$}])\/(opt|run|etc|var\/lib)\/bake/g, `${folder}/$1/bake`);
 
 /** Lays the node's files of these caches, in the place of those before. */
-const lay = (caches: readonly BuildCache[]): void => {
+const lay = (
+  caches: readonly BuildCache[],
+  { mirror, fromMirror = [] }: { mirror?: string; fromMirror?: string[] } = {},
+): void => {
   const { profile } = substitute(readProfile());
   const plan = planFor({
     name: "2cards",
@@ -84,7 +88,8 @@ const lay = (caches: readonly BuildCache[]): void => {
     profile: {
       ...profile,
       storage: { ...profile.storage, mount },
-      caches: caches.map(({ name }) => ({ name, path: name })),
+      caches: caches.map(({ name }) => ({ name, path: name, from: fromMirror.includes(name) ? "mirror" : "image" })),
+      ...(mirror !== undefined && { network: { ...profile.network, artifactMirror: mirror } }),
     },
     lock: {
       ...trialLock,
@@ -236,6 +241,60 @@ needs("root", "docker", "buildkitd", "buildctl").describe("build caches", () => 
     expect(readFileSync(at("asked"), "utf8")).toBe("unpack\nclose\n");
     expect(await node("warm", "1")).toEqual({ code: 0, output: "warm\n" });
     rmSync(at("opt/bake/seed"), { recursive: true });
+  }, 90_000);
+
+  it("a cache from the mirror is none of the seed's: the node fetches it, each blob compared", async () => {
+    const mirror = await openMirror();
+    const mine = at("mnt/.bake");
+    try {
+      const [, theirs] = caches;
+      if (theirs === undefined) throw new Error("there are two caches");
+      const [layer] = theirs.blobs;
+      const hex = layer?.digest.slice("sha256:".length) ?? "";
+      for (const { sha256 } of caches.flatMap(filesOf)) mirror.contents.set(sha256, readFileSync(store.path(sha256)));
+      for (const gone of [mine, ...[1, 2, 3, 4].map((agent) => view(agent))])
+        rmSync(gone, { recursive: true, force: true });
+      // In the build VM: all that the image carries, and nothing else.
+      lay(caches, { mirror: mirror.url, fromMirror: ["two"] });
+      expect(await node("fetch", `file://${store.root}`, "image")).toMatchObject({ code: 0 });
+      const there = (cache: BuildCache): boolean[] =>
+        filesOf(cache).map(({ sha256 }) =>
+          existsSync(join(mine, "caches/sha256", sha256.slice(0, 2), sha256.slice(2))),
+        );
+      expect(caches.slice(0, 1).flatMap(there)).not.toContain(false);
+      const own = filesOf(theirs).filter(
+        ({ sha256 }) =>
+          !caches
+            .slice(0, 1)
+            .flatMap(filesOf)
+            .some((each) => each.sha256 === sha256),
+      );
+      expect(own.length).toBeGreaterThan(0);
+      expect(there(theirs).filter((each) => !each)).toHaveLength(own.length);
+      expect((await node("whole")).output).toBe(
+        `${own.length} of ${own.length + filesOf(caches[0] ?? theirs).length} blobs are missing\n`,
+      );
+      // At the first boot: the seed is not unpacked for it, and a mirror that lies is not believed.
+      mkdirSync(at("opt/bake/seed"));
+      writeFileSync(at("opt/bake/seed/map.tsv"), "");
+      rmSync(at("asked"), { force: true });
+      mirror.faults.set(hex, (content, response) => response.end(Buffer.alloc(content.length, "x")));
+      expect(await node("start")).toMatchObject({
+        code: 1,
+        output: expect.stringContaining("has other bytes than the lock names"),
+      });
+      expect(existsSync(view(1, "index.json"))).toBe(false);
+      mirror.faults.clear();
+      expect(await node("start")).toMatchObject({ code: 0, output: expect.stringContaining(mirror.url) });
+      expect(existsSync(at("asked"))).toBe(false);
+      const said = await (await startBuilder("from-mirror")).build(two, from(4));
+      expect(cached(said), said).toBe(2);
+    } finally {
+      mirror.close();
+      rmSync(at("opt/bake/seed"), { recursive: true, force: true });
+      lay(caches.slice(0, 1));
+      await node("start");
+    }
   }, 90_000);
 
   it("an index that a build writes just now is left alone", async () => {

@@ -80,6 +80,7 @@ export const codesOf: Readonly<Record<string, readonly string[]>> = {
   "metadata-for-root": ["BK117"],
   "mode-as-number": ["BK102"],
   "model-twice": ["BK113"],
+  "cache-without-mirror": ["BK152"],
   "model-without-mirror": ["BK152"],
   "mount-elsewhere": ["BK122"],
   "mount-over-the-system": ["BK122"],

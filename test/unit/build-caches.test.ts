@@ -5,12 +5,14 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type Artifact, type BuildCache, filesOf } from "../../src/artifact.ts";
-import { isBaked } from "../../src/bake/inputs.ts";
+import { isBaked, lockedInputs } from "../../src/bake/inputs.ts";
+import { planFor } from "../../src/commands/plan.ts";
 import { localPlace, requireLocal } from "../../src/lock/ask.ts";
 import { diskRoom, roomProblems } from "../../src/lock/room.ts";
 import { lockedAs } from "../../src/lock/stale.ts";
 import { buildCache } from "../../src/lock/sources/build-cache.ts";
 import { cacheBytes } from "../../src/node/caches/facts.ts";
+import type { NodePlan } from "../../src/plan/node-plan.ts";
 import { Store } from "../../src/store/store.ts";
 import { trialCache } from "../../src/trial/cache.ts";
 import { substitute, trialVersions } from "../../src/trial/substitutions.ts";
@@ -176,4 +178,41 @@ test("the image carries it, and its size counts on the smallest disk", () => {
     expect.stringContaining("targets.qemu.diskSize"),
     expect.stringContaining("build caches (8 GiB)"),
   ]);
+});
+
+test("one from a mirror takes room on the data disk, and none in the image or where that is made", () => {
+  const gib = 2 ** 30;
+  const { profile } = substitute(readProfile());
+  const artifacts = trialLock.artifacts.map(
+    (each): Artifact =>
+      each.kind === "build-cache" ? { ...each, manifest: { ...each.manifest, size: 7 * gib } } : each,
+  );
+  const lock = { ...trialLock, artifacts };
+  const from = (place: "image" | "mirror") => ({
+    ...profile,
+    network: { ...profile.network, artifactMirror: "http://mirror.example.com/bake" },
+    caches: profile.caches.map((each) => ({ ...each, from: place })),
+  });
+  const mirrored = from("mirror");
+  const plan = planFor({ name: "2cards", profile: mirrored, lock, trial: true });
+  const [cache] = artifacts.filter((each) => each.kind === "build-cache");
+  expect(cache === undefined || isBaked(plan, cache)).toBe(false);
+  expect(lockedInputs(plan).filter(({ name }) => name.startsWith(`${cache?.name} `))).toEqual([]);
+  expect(diskRoom(mirrored, lock)).toMatchObject({ buildCaches: 8 });
+  for (const [place, gibOfBake] of [
+    ["mirror", 7],
+    ["image", 15],
+  ] as const)
+    expect(roomProblems(from(place), lock).map(({ message }) => message)).toEqual([
+      `targets.qemu.diskSize is 6 GiB, making the seed of images, models and build caches takes about ${gibOfBake} GiB`,
+      expect.stringContaining("build caches (8 GiB)"),
+    ]);
+  const told = (made: NodePlan, what: string): string =>
+    made.explain.find((each) => each.what === what)?.value ?? expect.fail(what);
+  expect(told(plan, `build cache ${cache?.name}`)).toBe("7.0 GiB, 3 blobs, from the mirror, at the first boot");
+  const inImage = planFor({ name: "2cards", profile: from("image"), lock, trial: true });
+  expect(told(inImage, `build cache ${cache?.name}`)).toBe("7.0 GiB, 3 blobs, in the image");
+  const [seeded, alone] = [inImage, plan].map((each) => told(each, "seed"));
+  expect(seeded).toMatch(/^about 7\.0 GiB in the image, .* 7\.0 GiB on the data disk/);
+  expect(alone).toMatch(/^about 0\.0 MiB in the image, 1 s .* 0\.0 MiB on the data disk/);
 });

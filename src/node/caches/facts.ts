@@ -4,6 +4,7 @@ import type { Profile } from "../../profile/schema.ts";
 
 export interface CacheFacts {
   readonly name: string;
+  readonly from: "image" | "mirror";
   readonly locked?: {
     readonly blobs: number;
     readonly bytes: number;
@@ -28,12 +29,13 @@ export const lockedCaches = ({ caches }: Pick<Profile, "caches">, locked: readon
 /** @throws RangeError when a lock is given that does not name one of the profile's caches. */
 export const cacheFacts = (profile: Profile, locked: readonly Artifact[] | undefined): CacheFacts[] => {
   const found = locked === undefined ? undefined : lockedCaches(profile, locked);
-  return profile.caches.map(({ name }, index) => {
+  return profile.caches.map(({ name, from }, index) => {
     const cache = found?.[index];
     return cache === undefined
-      ? { name }
+      ? { name, from }
       : {
           name,
+          from,
           locked: {
             blobs: cache.blobs.length + 1,
             bytes: cacheBytes([cache]),

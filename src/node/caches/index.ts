@@ -10,6 +10,7 @@ import type { Concern, Consequence, Page } from "../concern.ts";
 import type { Facts } from "../facts.ts";
 import { portOf } from "../url-port.ts";
 import { cacheBytes, lockedCaches } from "./facts.ts";
+import { cacheWithoutMirror } from "./mirror-rule.ts";
 import { cacheListedTwice } from "./twice-rule.ts";
 
 const binary = "/opt/bake/bin/bake-caches";
@@ -53,9 +54,12 @@ const checksOf = ({ caches, agents }: Facts): Check[] => [
 ];
 
 const consequences = ({ caches, agents }: Facts, bytes: number | undefined): Consequence[] => [
-  ...caches.map(({ name, locked }, index) => ({
+  ...caches.map(({ name, from, locked }, index) => ({
     what: `build cache ${name}`,
-    value: locked === undefined ? "in the image" : `${formatBinary(locked.bytes)}, ${locked.blobs} blobs, in the image`,
+    value: [
+      ...(locked === undefined ? [] : [formatBinary(locked.bytes), `${locked.blobs} blobs`]),
+      from === "image" ? "in the image" : "from the mirror, at the first boot",
+    ].join(", "),
     because: [`caches[${index}]`],
     order: 77,
   })),
@@ -100,7 +104,7 @@ They are one cache in ${agents.each.map(({ dockerCache }) => `\`${dockerCache}\`
 
 export const caches: Concern = {
   name: "caches",
-  rules: [cacheListedTwice],
+  rules: [cacheListedTwice, cacheWithoutMirror],
   requirements: (profile) =>
     profile.caches.map(({ name, path }, index) => ({
       kind: "build-cache" as const,
@@ -133,12 +137,13 @@ export const caches: Concern = {
               {
                 path: "/opt/bake/caches.tsv",
                 content: tsv(
-                  found.flatMap((cache) =>
+                  found.flatMap((cache, at) =>
                     filesOf(cache).map(({ sha256, size }, index) => [
                       index === 0 ? "manifest" : "blob",
                       sha256,
                       String(size),
                       cache.name,
+                      planned[at]?.from ?? "image",
                     ]),
                   ),
                 ),

@@ -52,7 +52,7 @@ export const seedCost = (
   const layers = layerBytes(locked.filter((artifact) => artifact.kind === "container-image"));
   const others =
     models.reduce((sum, { from, locked: found }) => sum + (from === "image" ? (found?.bytes ?? 0) : 0), 0) +
-    caches.reduce((sum, { locked: found }) => sum + (found?.bytes ?? 0), 0);
+    caches.reduce((sum, { from, locked: found }) => sum + (from === "image" ? (found?.bytes ?? 0) : 0), 0);
   const cloud = targets.huaweicloud;
   const rate = cloud === undefined ? unknownRate : rates[cloud.diskType](cloud.diskSize);
   const at = `${Math.round(rate)} MiB/s${cloud === undefined ? "" : `, which a system disk of ${cloud.diskSize} GiB ${cloud.diskType} gives`}`;

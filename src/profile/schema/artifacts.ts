@@ -92,6 +92,7 @@ export const Cache = z.strictObject({
     .describe(
       "The folder that `docker buildx build --cache-to type=local,dest=FOLDER,mode=max` wrote; its tag `latest` is taken.",
     ),
+  from,
 });
 
 /** One of `pins`: why a version stays, and until when. */

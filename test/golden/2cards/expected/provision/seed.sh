@@ -91,7 +91,7 @@ if [ -x /opt/bake/bin/bake-models ]; then
   /opt/bake/bin/bake-models fetch "${BAKE_ARTIFACTS:?}" image || fail "models could not be put into the seed"
 fi
 if [ -r /opt/bake/caches.tsv ]; then
-  /opt/bake/bin/bake-caches fetch "${BAKE_ARTIFACTS:?}" || fail "build caches could not be put into the seed"
+  /opt/bake/bin/bake-caches fetch "${BAKE_ARTIFACTS:?}" image || fail "build caches could not be put into the seed"
 fi
 
 step pack-seed
