@@ -1,5 +1,5 @@
 /** One bake in the emulated cloud, with the stand-in for Packer, for tests and benchmarks of what goes wrong in it. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { huaweiCloudBaker } from "../../src/bake/huaweicloud.ts";
 import { planFor } from "../../src/commands/plan.ts";
@@ -29,12 +29,47 @@ export interface Run {
   readonly name?: string;
   /** A public address for the server. Default yes. */
   readonly address?: boolean;
+  /** Of this process, which may be killed. */
+  readonly life?: Life;
 }
+
+/** Variable that tells a client whose life it belongs to. */
+export const lifeVariable = "BAKE_TEST_LIFE";
+
+/** The life of a bake: once it is over nothing of it goes on, as after kill -9. */
+export interface Life {
+  readonly name: string;
+  readonly isOver: () => boolean;
+  /** Fulfilled when it is over. */
+  readonly over: Promise<void>;
+  /** Called with what Packer's build ended with, before the bake hears of it. */
+  readonly onPacker?: () => void;
+}
+
+/** Nobody hears of it any more. */
+export const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
+
+/** A runner whose commands a killed process hears nothing of: they go on without it, as what has a process group of its own does. */
+const runnerOf = (run: Host["run"], life: Life): Host["run"] => {
+  return async (file, args, options = {}) => {
+    const { onLine } = options;
+    const result = await run(file, args, {
+      ...options,
+      ...(onLine !== undefined && {
+        onLine: (line, stream) => {
+          if (!life.isOver()) onLine(line, stream);
+        },
+      }),
+    });
+    if (args[0] === "build") life.onPacker?.();
+    return life.isOver() ? never() : result;
+  };
+};
 
 /** Bakes the cloud's profile, with a mirror and a public address. @returns what was said, and the error. */
 export const bakeOnce = async (
   { emulator, folder }: { readonly emulator: Emulator; readonly folder: string },
-  { env = {}, signal = new AbortController().signal, onNote, gate, name = "a", address = true }: Run = {},
+  { env = {}, signal = new AbortController().signal, onNote, gate, name = "a", address = true, life }: Run = {},
 ) => {
   const at = join(folder, name);
   mkdirSync(at, { recursive: true });
@@ -66,6 +101,7 @@ export const bakeOnce = async (
   }
   const said: string[] = [];
   const note = (line: string): void => {
+    if (life?.isOver() === true) return;
     said.push(line);
     onNote?.(line);
   };
@@ -74,13 +110,16 @@ export const bakeOnce = async (
     STAND_IN_LOOKS: "1",
     ...emulator.env,
     HW_PROJECT_ID: ids.project,
+    ...(life !== undefined && { [lifeVariable]: life.name }),
     ...env,
   };
+  const run = runProcess(signal, given);
   const host: Host = {
     ...system,
-    run: runProcess(signal, given),
+    run: life === undefined ? run : runnerOf(run, life),
     env: given,
-    cacheDir: join(at, "cache"),
+    // Of a killed bake a work folder stays; this process still lives.
+    cacheDir: mkdtempSync(join(at, "cache-")),
     signal,
     progress: {
       step: async (id, _title, work) => {
@@ -107,10 +146,12 @@ export const bakeOnce = async (
     provenance: () => "{}\n",
     print: note,
   });
-  const { image, error } = await work.then(
+  const dead = life?.over.then((): { image?: string; error?: unknown } => ({ error: new Error("killed") }));
+  const ended = work.then(
     (baked): { image?: string; error?: unknown } => ({ image: baked.describe(1) }),
     (thrown: unknown): { image?: string; error?: unknown } => ({ error: thrown }),
   );
+  const { image, error } = await (dead === undefined ? ended : Promise.race([ended, dead]));
   return {
     image,
     error,

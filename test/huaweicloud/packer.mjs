@@ -131,6 +131,8 @@ const tunnel = (host) =>
     asked.end();
   });
 
+if (env.STAND_IN_PID) writeFileSync(env.STAND_IN_PID, String(process.pid));
+
 /** Where a kill comes: `7:before` or `7:after` the seventh call. */
 const [killAt, killWhen] = (env.STAND_IN_DIE ?? ":").split(":");
 let made = 0;
