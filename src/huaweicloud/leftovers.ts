@@ -31,6 +31,8 @@ export interface Leftover {
   readonly status?: string;
   /** ISO 8601, where it is known. */
   readonly created?: string;
+  /** ISO 8601: a sign of life after that. Its age counts from there. */
+  readonly lastSign?: string;
   /** It is this bake's for certain; else it looks like some Packer's, and nothing says whose. */
   readonly ours: boolean;
   /** Why it counts as one bake's, or does not. */
@@ -261,7 +263,8 @@ const momentOf = (text: string): number =>
  * @param before Milliseconds since the epoch.
  */
 export const onlyOlder = ({ found, notLookedAt }: Leftovers, before: number): Leftovers => {
-  const isOld = ({ created }: Leftover): boolean => created !== undefined && momentOf(created) < before;
+  const isOld = ({ created, lastSign = created }: Leftover): boolean =>
+    lastSign !== undefined && momentOf(lastSign) < before;
   const servers = new Map(found.filter(({ kind }) => kind === "server").map((server) => [server.id, server]));
   return {
     found: found.map((each) =>

@@ -5,7 +5,10 @@ import { serverBody } from "./looking.ts";
 import { type Asked, bodyOf, boot, type Given, jobAnswer, newId, Refusal, type Routes, startJob } from "./route.ts";
 import type { Server, World } from "./world.ts";
 
-const Tag = z.strictObject({ key: z.string().min(1).max(36), value: z.string().max(43) });
+const Tag = z.strictObject({
+  key: z.string().regex(/^[^=*<>\\,|/]{1,36}$/),
+  value: z.string().regex(/^[^=*<>\\,|/]{0,43}$/),
+});
 
 /** Chinese, letters, digits, `_`, `-` and `.`: no blanks. */
 const serverName = z.string().regex(/^[\u4e00-\u9fa5A-Za-z0-9_.-]{1,64}$/);

@@ -29,6 +29,10 @@ export interface Run {
   readonly name?: string;
   /** A public address for the server. Default yes. */
   readonly address?: boolean;
+  /** Further settings of the cloud's, a line each. */
+  readonly settings?: readonly string[];
+  /** Of the profile's file, without an ending. Default `site`. */
+  readonly profile?: string;
   /** Of this process, which may be killed. */
   readonly life?: Life;
 }
@@ -69,12 +73,22 @@ const runnerOf = (run: Host["run"], life: Life): Host["run"] => {
 /** Bakes the cloud's profile, with a mirror and a public address. @returns what was said, and the error. */
 export const bakeOnce = async (
   { emulator, folder }: { readonly emulator: Emulator; readonly folder: string },
-  { env = {}, signal = new AbortController().signal, onNote, gate, name = "a", address = true, life }: Run = {},
+  {
+    env = {},
+    signal = new AbortController().signal,
+    onNote,
+    gate,
+    name = "a",
+    address = true,
+    settings = [],
+    profile = "site",
+    life,
+  }: Run = {},
 ) => {
   const at = join(folder, name);
   mkdirSync(at, { recursive: true });
   writeFileSync(
-    join(at, "site.yaml"),
+    join(at, `${profile}.yaml`),
     // As what the lock of the trial is made for.
     [
       `extends: ${JSON.stringify(join(root, "test/golden/cloud/profile.yaml"))}`,
@@ -85,12 +99,13 @@ export const bakeOnce = async (
       "    flavor: s6.large.2",
       "    mirror: http://mirror.example.com/",
       ...(address ? ["    publicIp: { bandwidth: 5 }"] : []),
+      ...settings.map((line) => `    ${line}`),
       "",
     ].join("\n"),
   );
   const plan = planFor({
-    name: "site",
-    profile: readProfile(join(at, "site.yaml")),
+    name: profile,
+    profile: readProfile(join(at, `${profile}.yaml`)),
     target: "huaweicloud",
     lock: trialLock,
   });
