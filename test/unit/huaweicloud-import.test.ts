@@ -104,7 +104,8 @@ describe("two machines import the same bake", () => {
   });
 
   test("both register in one moment: both name the older image, and tell of the other", async () => {
-    emulator.on(registerCall, () => {
+    // It comes last in the cloud's list.
+    emulator.on("IMS GET /v1/{project_id}/jobs/{job_id}", () => {
       const twin = theirs({ status: "active", createdAt: new Date(start - 1000).toISOString() });
       emulator.world.images.push(twin);
     });
