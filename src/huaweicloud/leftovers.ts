@@ -191,20 +191,27 @@ const keyPairsOf = async (
 };
 
 const disksOf = async (cloud: Cloud, query: LeftoverQuery, own: readonly SeenServer[]): Promise<Leftover[]> => {
-  const all = await pages(async (before: readonly z.infer<typeof Volumes>["volumes"][number][]) => {
-    const asked = { name: query.serverName, limit: pageSize, offset: before.length };
-    return (await cloud.call("listVolumes", { query: asked, answer: Volumes })).volumes;
-  });
-  return all.flatMap(({ id, name, status, created_at: created, attachments }) => {
+  const list = (wanted: Readonly<Record<string, string>>) =>
+    pages(async (before: readonly z.infer<typeof Volumes>["volumes"][number][]) => {
+      const asked = { ...wanted, limit: pageSize, offset: before.length };
+      return (await cloud.call("listVolumes", { query: asked, answer: Volumes })).volumes;
+    });
+  const named = await list({ name: query.serverName });
+  // Further disks have no name of a bake's: Packer's plugin gives them none.
+  const further: typeof named = [];
+  for (const { id } of own) further.push(...(await list({ server_id: id })));
+  const all = new Map([...named, ...further].map((disk) => [disk.id, disk]));
+  return [...all.values()].flatMap(({ id, name, status, created_at: created, attachments }) => {
     const servers = attachments.map(({ server_id: server }) => server ?? "");
     const on = own.find((server) => servers.includes(server.id));
     // By its name ours, and on a server of another name: somebody uses it.
-    if (!isDisk(name ?? "", query) || (servers.length > 0 && on === undefined)) return [];
+    if (on === undefined && (!isDisk(name ?? "", query) || servers.length > 0)) return [];
     return [
       {
         kind: "disk" as const,
         id,
-        name: name ?? "",
+        // One without a name is told by its ID.
+        name: known(name) ?? id,
         ...stated(status, created),
         ours: true,
         why: on === undefined ? "its name is a disk's of a bake of this profile" : `it goes with the server ${on.id}`,
