@@ -120,6 +120,9 @@ export const afterSuccess = async (host: Host, input: EndInput): Promise<string[
   }
 };
 
+/** How the plugin prints the cloud's refusal of a call. */
+const notAllowed = /"status_code": ?403\b/;
+
 /** The failure with what was found out after it. Pure. */
 export const failureWith = (error: unknown, lines: readonly string[]): unknown => {
   if (!(error instanceof BakeError)) return error;
@@ -127,7 +130,13 @@ export const failureWith = (error: unknown, lines: readonly string[]): unknown =
   return new BakeError(
     error.code,
     clean(error.message),
-    [...(error.help === undefined ? [] : [clean(error.help)]), ...lines].join("\n"),
+    [
+      ...(error.help === undefined ? [] : [clean(error.help)]),
+      ...(notAllowed.test(error.help ?? "")
+        ? ["403: a quota, where the cloud says so, else the user lacks a right: docs/huaweicloud-policy.md lists them."]
+        : []),
+      ...lines,
+    ].join("\n"),
     { cause: error },
   );
 };

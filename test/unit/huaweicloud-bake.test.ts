@@ -72,6 +72,28 @@ describe.each([429, 500])("%s at each call", (status) => {
   });
 });
 
+describe("a right that is missing is seen only when it is needed", () => {
+  const writing = order.filter((route, at) => !route.includes(" GET ") && order.indexOf(route) === at);
+  // Packer goes on without these, and ends well.
+  const afterImage = ["ECS POST /v1/{project_id}/cloudservers/action", ...writing.slice(5)];
+  test.each(writing)("%s", async (route) => {
+    emulator.forbid(route);
+    const { text, error, file } = await bake();
+    expect(told(text)).toEqual([]);
+    if (afterImage.includes(route)) {
+      expect(error, text).toBeUndefined();
+      expect(file("image.json")).toMatchObject({ imageId: emulator.world.images.at(-1)?.id });
+      if (route.includes("action")) expect(things()).toEqual([]);
+      else expect(text).toContain("left in the cloud:");
+    } else {
+      expect(text).toContain("BK401");
+      expect(text).toContain("Policy doesn't allow this to be performed.");
+      expect(text).toContain("docs/huaweicloud-policy.md");
+      expect(things()).toEqual([]);
+    }
+  });
+});
+
 describe.each(["before", "after"])("Packer is killed (kill -9) %s each call", (when) => {
   test.each(order.map((route, at) => [at + 1, route] as const))("call %s, %s", async (number) => {
     const { text, error } = await bake({ env: { STAND_IN_DIE: `${number}:${when}` } });
