@@ -143,8 +143,8 @@ export const failureWith = (error: unknown, lines: readonly string[]): unknown =
 
 const Anything = z.unknown();
 
-/** Milliseconds that a server lives on when nobody ends it, besides the time that an image may take. */
-const lifeAfter = 6 * 3_600_000;
+/** Milliseconds that a server lives on after the last sign of life when nobody ends it. Pure. @param imageTimeout Minutes. */
+export const serverLife = (imageTimeout: number): number => 6 * 3_600_000 + imageTimeout * 60_000;
 
 /** Milliseconds between two of these. */
 const betweenRenewals = 20 * 60_000;
@@ -167,7 +167,7 @@ export const deadMansSwitch = (
     if (last !== undefined && now() - last < betweenRenewals) return;
     last = now();
     // Whole minutes: the service takes no seconds.
-    const end = `${new Date(now() + lifeAfter + imageTimeout * 60_000).toISOString().slice(0, 16)}:00Z`;
+    const end = `${new Date(now() + serverLife(imageTimeout)).toISOString().slice(0, 16)}:00Z`;
     try {
       await cloud.call("endServerLater", {
         parameters: { server_id: serverId },

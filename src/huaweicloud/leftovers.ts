@@ -14,6 +14,8 @@ export interface LeftoverQuery {
   readonly serverName: string;
   /** Of every bake of the profile. */
   readonly anyBake?: boolean;
+  /** Milliseconds that a bake gives its server to live after each sign of life: from its end that sign is known. */
+  readonly serverLife?: number;
   /** Key pairs that Packer's own lines name: the bake's, also when no server was made. */
   readonly keyPairs?: readonly string[];
   /** IDs of public addresses that Packer's own lines name. */
@@ -74,6 +76,10 @@ const Volumes = z.object({
   ),
 });
 
+/** Milliseconds since the epoch; services write moments of UTC with and without a zone. Pure. */
+const momentOf = (text: string): number =>
+  Date.parse(/(?:Z|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text.replace(" ", "T")}Z`);
+
 /** Ten letters of a bake id, and nothing behind them. */
 const bakeLetters = /^[A-Za-z0-9_-]{10}$/;
 
@@ -110,17 +116,28 @@ const pages = async <T extends { readonly id: string }>(ask: (before: readonly T
   }
 };
 
+/** When a bake's server gave its last sign of life, by when it is to end. Pure. @returns ISO 8601; undefined where nothing says it. */
+const lastSignOf = ({ created, endsAt }: SeenServer, { serverLife }: LeftoverQuery): string | undefined => {
+  const sign = Date.parse(endsAt ?? "") - (serverLife ?? Number.NaN);
+  return Number.isNaN(sign) || sign < momentOf(created ?? "") ? undefined : new Date(sign).toISOString();
+};
+
 const ownServers = (servers: readonly SeenServer[], query: LeftoverQuery): Leftover[] =>
   servers
     .filter(({ name }) => isServer(name, query))
-    .map(({ id, name, status, created }) => ({
-      kind: "server",
-      id,
-      name,
-      ...stated(status, created),
-      ours: true,
-      why: "its name is a bake's of this profile",
-    }));
+    .map((server) => {
+      const { id, name, status, created } = server;
+      const lastSign = lastSignOf(server, query);
+      return {
+        kind: "server",
+        id,
+        name,
+        ...stated(status, created),
+        ...(lastSign !== undefined && { lastSign }),
+        ours: true,
+        why: `its name is a bake's of this profile${lastSign === undefined ? "" : `, whose last sign of life was at ${lastSign}`}`,
+      };
+    });
 
 const addressesOf = async (cloud: Cloud, query: LeftoverQuery, own: readonly SeenServer[]): Promise<Leftover[]> => {
   const all = await pages(async (before: readonly z.infer<typeof Addresses>["publicips"][number][]) => {
@@ -260,10 +277,6 @@ export const findLeftovers = async (
     notLookedAt,
   };
 };
-
-/** Milliseconds since the epoch; services write moments of UTC with and without a zone. Pure. */
-const momentOf = (text: string): number =>
-  Date.parse(/(?:Z|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text.replace(" ", "T")}Z`);
 
 /**
  * Takes as nobody's leftover what was made lately, or nobody knows when: the bake may run. What hangs on a server is as old as it. Pure.
