@@ -120,6 +120,9 @@ export const afterSuccess = async (host: Host, input: EndInput): Promise<string[
   }
 };
 
+/** How the plugin prints the cloud's refusal of a call. */
+const notAllowed = /"status_code": ?403\b/;
+
 /** The failure with what was found out after it. Pure. */
 export const failureWith = (error: unknown, lines: readonly string[]): unknown => {
   if (!(error instanceof BakeError)) return error;
@@ -127,15 +130,21 @@ export const failureWith = (error: unknown, lines: readonly string[]): unknown =
   return new BakeError(
     error.code,
     clean(error.message),
-    [...(error.help === undefined ? [] : [clean(error.help)]), ...lines].join("\n"),
+    [
+      ...(error.help === undefined ? [] : [clean(error.help)]),
+      ...(notAllowed.test(error.help ?? "")
+        ? ["403: a quota, where the cloud says so, else the user lacks a right: docs/huaweicloud-policy.md lists them."]
+        : []),
+      ...lines,
+    ].join("\n"),
     { cause: error },
   );
 };
 
 const Anything = z.unknown();
 
-/** Milliseconds that a server lives on when nobody ends it, besides the time that an image may take. */
-const lifeAfter = 6 * 3_600_000;
+/** Milliseconds that a server lives on after the last sign of life when nobody ends it. Pure. @param imageTimeout Minutes. */
+export const serverLife = (imageTimeout: number): number => 6 * 3_600_000 + imageTimeout * 60_000;
 
 /** Milliseconds between two of these. */
 const betweenRenewals = 20 * 60_000;
@@ -158,7 +167,7 @@ export const deadMansSwitch = (
     if (last !== undefined && now() - last < betweenRenewals) return;
     last = now();
     // Whole minutes: the service takes no seconds.
-    const end = `${new Date(now() + lifeAfter + imageTimeout * 60_000).toISOString().slice(0, 16)}:00Z`;
+    const end = `${new Date(now() + serverLife(imageTimeout)).toISOString().slice(0, 16)}:00Z`;
     try {
       await cloud.call("endServerLater", {
         parameters: { server_id: serverId },

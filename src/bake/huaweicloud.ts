@@ -56,6 +56,10 @@ const hindrances = ({ lines, servers }: Seen, name: string): Line[] =>
     ({ id, outcome }) => outcome === "wrong" && (id !== "leftovers" || servers.some((server) => server.name === name)),
   );
 
+/** Servers that bakes of the profile have, or left: each costs money until it is removed. @returns nothing where there are none. */
+const serversThere = ({ lines }: Seen): string | undefined =>
+  lines.find(({ id, outcome }) => id === "leftovers" && outcome === "wrong")?.detail;
+
 /** @throws BakeError BK426 */
 const requireReady = (seen: Seen, name: string, print: (text: string) => void): void => {
   const wrong = hindrances(seen, name);
@@ -66,9 +70,8 @@ const requireReady = (seen: Seen, name: string, print: (text: string) => void): 
       explained(wrong),
     );
   }
-  for (const { detail } of seen.lines.filter(({ outcome }) => outcome === "wrong")) {
-    print(`  other bakes of this profile run, or were cut off: ${detail}`);
-  }
+  const others = serversThere(seen);
+  if (others !== undefined) print(`  other bakes of this profile run, or were cut off: ${others}`);
 };
 
 /** The record of an image that the cloud has already: this folder's own, where it is about that image. */
@@ -100,11 +103,8 @@ const recordOf = async (
  * The image of this bake id, when the cloud has it.
  * @throws BakeError BK427 when one is being made.
  */
-const alreadyThere = async (
-  host: Host,
-  request: BakeRequest,
-  { cloud, projectId }: Seen,
-): Promise<CloudImageRecord | undefined> => {
+const alreadyThere = async (host: Host, request: BakeRequest, seen: Seen): Promise<CloudImageRecord | undefined> => {
+  const { cloud, projectId } = seen;
   const { plan, bakeId, print, folder } = request;
   if (projectId === undefined) return undefined;
   const target = requireTarget(plan, "huaweicloud");
@@ -124,10 +124,14 @@ const alreadyThere = async (
   if (image !== undefined) return recordOf(host, request, image);
   const [coming] = images.underWay;
   if (coming === undefined) return undefined;
+  const servers = serversThere(seen);
   throw new BakeError(
     "BK427",
     `an image of these inputs is being made: ${coming.id} is ${coming.status}`,
-    "Another bake makes it, or one that was stopped had it begun. Run bake image again in some minutes: it then takes this one.",
+    [
+      "Another bake makes it, or one that was stopped had it begun. Run bake image again in some minutes: it then takes this one.",
+      ...(servers === undefined ? [] : [`Servers of this profile's bakes: ${servers}.`]),
+    ].join("\n"),
   );
 };
 
@@ -154,6 +158,13 @@ export const huaweiCloudBaker: Baker = {
     const current = await alreadyThere(host, request, seen);
     if (current !== undefined) {
       print(`  up to date: nothing to bake (made ${current.madeAt})`);
+      // One that was killed after its image was there left its server; nobody else would tell.
+      const servers = serversThere(seen);
+      if (servers !== undefined) {
+        print(
+          `  bakes of this profile run, or were cut off and cost money until bake catalog leftovers removes them: ${servers}`,
+        );
+      }
       return { describe: () => describe(current) };
     }
     const name = serverName(plan.profile, bakeId);

@@ -142,7 +142,7 @@ export const importFolder = (folder: string, options: ImportOptions): Promise<nu
       );
       return 0;
     }
-    const { id, outcome } = await host.progress.step("catalog-import", `${bucket.name} gets ${file}`, (update) =>
+    const { id, outcome, twins } = await host.progress.step("catalog-import", `${bucket.name} gets ${file}`, (update) =>
       importImage(cloud, bucket, host, request, {
         onUpload: (done) => update(`uploaded ${percent(done, size)}`),
         onLook: (seconds) => update(`the cloud makes the image, for ${seconds} s`),
@@ -155,8 +155,16 @@ export const importFolder = (folder: string, options: ImportOptions): Promise<nu
       imageName: request.name,
     });
     tell(
-      `image ${outcome}: ${id}, in ${cloud.region}\n${describe(request, bucket)}\n  written      ${written}\nThe upload was removed. It was never verified there: make a server from it, check it with bake check --host, and promote it.`,
-      { id, changed: true, bakeId, record: written },
+      [
+        `image ${outcome}: ${id}, in ${cloud.region}`,
+        describe(request, bucket),
+        `  written      ${written}`,
+        "The upload was removed. It was never verified there: make a server from it, check it with bake check --host, and promote it.",
+        ...(twins.length === 0
+          ? []
+          : [`Another import of the same bake made ${twins.join(", ")}: one of these images is enough.`]),
+      ].join("\n"),
+      { id, changed: true, bakeId, record: written, twins },
     );
     return 0;
   });

@@ -2,6 +2,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openBucket } from "../bake/cloud-bucket.ts";
+import { serverLife } from "../bake/cloud-end.ts";
 import { openCloud } from "../bake/cloud-project.ts";
 import { BakeError } from "../errors.ts";
 import { copyImage, type CopyRequest, lookForCopy } from "../huaweicloud/catalog/copy.ts";
@@ -254,9 +255,12 @@ export const leftovers = (
     const bucket = bucketName === undefined ? undefined : openBucket(host, cloud.region, bucketName);
     const all = await findLeftovers(
       cloud,
-      bakeId === undefined
-        ? { serverName: serverPrefix(name), anyBake: true }
-        : { serverName: serverName(name, bakeId) },
+      {
+        ...(bakeId === undefined
+          ? { serverName: serverPrefix(name), anyBake: true }
+          : { serverName: serverName(name, bakeId) }),
+        serverLife: serverLife(target.imageTimeout),
+      },
       bucket === undefined ? undefined : () => findUploads(bucket, uploadPrefix(profileTag), bakeId),
     );
     // The cloud's clock is known to the second, and as old as an answer took. Zero means any age, and asks no clock.

@@ -194,6 +194,22 @@ export const calls = {
     rights: ["ecs:cloudServers:stop"],
     for: ["bake"],
   },
+  createVolume: {
+    service: "evs",
+    method: "POST",
+    path: "/v2.1/{project_id}/cloudvolumes",
+    what: "make a further disk of that server; only with `dataDisks`",
+    rights: ["evs:volumes:create", "ecs:cloudServers:attach"],
+    for: ["bake"],
+  },
+  showVolumeJob: {
+    service: "evs",
+    method: "GET",
+    path: "/v1/{project_id}/jobs/{job_id}",
+    what: "wait for a job of disks",
+    rights: [],
+    for: ["bake"],
+  },
   createImage: {
     service: "ims",
     method: "POST",

@@ -14,6 +14,8 @@ export interface LeftoverQuery {
   readonly serverName: string;
   /** Of every bake of the profile. */
   readonly anyBake?: boolean;
+  /** Milliseconds that a bake gives its server to live after each sign of life: from its end that sign is known. */
+  readonly serverLife?: number;
   /** Key pairs that Packer's own lines name: the bake's, also when no server was made. */
   readonly keyPairs?: readonly string[];
   /** IDs of public addresses that Packer's own lines name. */
@@ -31,6 +33,8 @@ export interface Leftover {
   readonly status?: string;
   /** ISO 8601, where it is known. */
   readonly created?: string;
+  /** ISO 8601: a sign of life after that. Its age counts from there. */
+  readonly lastSign?: string;
   /** It is this bake's for certain; else it looks like some Packer's, and nothing says whose. */
   readonly ours: boolean;
   /** Why it counts as one bake's, or does not. */
@@ -72,6 +76,10 @@ const Volumes = z.object({
   ),
 });
 
+/** Milliseconds since the epoch; services write moments of UTC with and without a zone. Pure. */
+const momentOf = (text: string): number =>
+  Date.parse(/(?:Z|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text.replace(" ", "T")}Z`);
+
 /** Ten letters of a bake id, and nothing behind them. */
 const bakeLetters = /^[A-Za-z0-9_-]{10}$/;
 
@@ -108,17 +116,28 @@ const pages = async <T extends { readonly id: string }>(ask: (before: readonly T
   }
 };
 
+/** When a bake's server gave its last sign of life, by when it is to end. Pure. @returns ISO 8601; undefined where nothing says it. */
+const lastSignOf = ({ created, endsAt }: SeenServer, { serverLife }: LeftoverQuery): string | undefined => {
+  const sign = Date.parse(endsAt ?? "") - (serverLife ?? Number.NaN);
+  return Number.isNaN(sign) || sign < momentOf(created ?? "") ? undefined : new Date(sign).toISOString();
+};
+
 const ownServers = (servers: readonly SeenServer[], query: LeftoverQuery): Leftover[] =>
   servers
     .filter(({ name }) => isServer(name, query))
-    .map(({ id, name, status, created }) => ({
-      kind: "server",
-      id,
-      name,
-      ...stated(status, created),
-      ours: true,
-      why: "its name is a bake's of this profile",
-    }));
+    .map((server) => {
+      const { id, name, status, created } = server;
+      const lastSign = lastSignOf(server, query);
+      return {
+        kind: "server",
+        id,
+        name,
+        ...stated(status, created),
+        ...(lastSign !== undefined && { lastSign }),
+        ours: true,
+        why: `its name is a bake's of this profile${lastSign === undefined ? "" : `, whose last sign of life was at ${lastSign}`}`,
+      };
+    });
 
 const addressesOf = async (cloud: Cloud, query: LeftoverQuery, own: readonly SeenServer[]): Promise<Leftover[]> => {
   const all = await pages(async (before: readonly z.infer<typeof Addresses>["publicips"][number][]) => {
@@ -189,20 +208,27 @@ const keyPairsOf = async (
 };
 
 const disksOf = async (cloud: Cloud, query: LeftoverQuery, own: readonly SeenServer[]): Promise<Leftover[]> => {
-  const all = await pages(async (before: readonly z.infer<typeof Volumes>["volumes"][number][]) => {
-    const asked = { name: query.serverName, limit: pageSize, offset: before.length };
-    return (await cloud.call("listVolumes", { query: asked, answer: Volumes })).volumes;
-  });
-  return all.flatMap(({ id, name, status, created_at: created, attachments }) => {
+  const list = (wanted: Readonly<Record<string, string>>) =>
+    pages(async (before: readonly z.infer<typeof Volumes>["volumes"][number][]) => {
+      const asked = { ...wanted, limit: pageSize, offset: before.length };
+      return (await cloud.call("listVolumes", { query: asked, answer: Volumes })).volumes;
+    });
+  const named = await list({ name: query.serverName });
+  // Further disks have no name of a bake's: Packer's plugin gives them none.
+  const further: typeof named = [];
+  for (const { id } of own) further.push(...(await list({ server_id: id })));
+  const all = new Map([...named, ...further].map((disk) => [disk.id, disk]));
+  return [...all.values()].flatMap(({ id, name, status, created_at: created, attachments }) => {
     const servers = attachments.map(({ server_id: server }) => server ?? "");
     const on = own.find((server) => servers.includes(server.id));
     // By its name ours, and on a server of another name: somebody uses it.
-    if (!isDisk(name ?? "", query) || (servers.length > 0 && on === undefined)) return [];
+    if (on === undefined && (!isDisk(name ?? "", query) || servers.length > 0)) return [];
     return [
       {
         kind: "disk" as const,
         id,
-        name: name ?? "",
+        // One without a name is told by its ID.
+        name: known(name) ?? id,
         ...stated(status, created),
         ours: true,
         why: on === undefined ? "its name is a disk's of a bake of this profile" : `it goes with the server ${on.id}`,
@@ -252,16 +278,13 @@ export const findLeftovers = async (
   };
 };
 
-/** Milliseconds since the epoch; services write moments of UTC with and without a zone. Pure. */
-const momentOf = (text: string): number =>
-  Date.parse(/(?:Z|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text.replace(" ", "T")}Z`);
-
 /**
  * Takes as nobody's leftover what was made lately, or nobody knows when: the bake may run. What hangs on a server is as old as it. Pure.
  * @param before Milliseconds since the epoch.
  */
 export const onlyOlder = ({ found, notLookedAt }: Leftovers, before: number): Leftovers => {
-  const isOld = ({ created }: Leftover): boolean => created !== undefined && momentOf(created) < before;
+  const isOld = ({ created, lastSign = created }: Leftover): boolean =>
+    lastSign !== undefined && momentOf(lastSign) < before;
   const servers = new Map(found.filter(({ kind }) => kind === "server").map((server) => [server.id, server]));
   return {
     found: found.map((each) =>

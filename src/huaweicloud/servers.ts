@@ -13,6 +13,7 @@ const Servers = z.object({
       status: OrNothing,
       created: OrNothing,
       key_name: OrNothing,
+      auto_terminate_time: OrNothing,
       // A server of a disk has a text, empty, in its place.
       image: z.union([z.object({ id: OrNothing }), z.string()]).nullish(),
       metadata: z.record(z.string(), z.unknown()).nullish(),
@@ -32,6 +33,8 @@ export interface SeenServer {
   readonly status: string | undefined;
   readonly created: string | undefined;
   readonly keyName: string | undefined;
+  /** When the cloud ends it by itself, ISO 8601. */
+  readonly endsAt: string | undefined;
   /** IDs of images that it says it was made from. */
   readonly images: readonly string[];
   readonly ports: readonly string[];
@@ -53,7 +56,9 @@ export const listServers = async (cloud: Cloud): Promise<SeenServer[]> => {
       query: { limit: pageSize, offset: page },
       answer: Servers,
     });
-    for (const { id, name, status, created, key_name: keyName, image, metadata, addresses } of servers) {
+    for (const server of servers) {
+      const { id, name, status, created, key_name: keyName, auto_terminate_time: endsAt } = server;
+      const { image, metadata, addresses } = server;
       const interfaces = Object.values(addresses ?? {}).flat();
       all.set(id, {
         id,
@@ -61,6 +66,7 @@ export const listServers = async (cloud: Cloud): Promise<SeenServer[]> => {
         status: status ?? undefined,
         created: created ?? undefined,
         keyName: keyName ?? undefined,
+        endsAt: endsAt ?? undefined,
         images: texts([typeof image === "object" ? image?.id : image, metadata?.["metering.image_id"]]),
         ports: texts(interfaces.map((each) => each["OS-EXT-IPS:port_id"])),
         publicAddresses: texts(

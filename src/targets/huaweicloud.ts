@@ -1,4 +1,5 @@
 /** A server in Huawei Cloud, of which an image is made. */
+import { createHash } from "node:crypto";
 import { BakeError } from "../errors.ts";
 import type { HuaweiCloudTarget } from "../node/target.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
@@ -36,9 +37,21 @@ export const largeDisk = 100;
 /** Of a server's name that many letters are the bake id's, and 64 are all that the cloud takes. */
 const [idLetters, mostLetters] = [10, 64];
 
+/**
+ * A profile's name as the cloud takes it: what it does not take becomes a hyphen. One that had to be changed or cut ends in a digest:
+ * else two profiles would have one name, and who prunes one would remove the other's. Pure.
+ * @param most Letters.
+ */
+const nameInCloud = (profile: string, most: number): string => {
+  const taken = profile.replace(/[^A-Za-z0-9._-]+/g, "-");
+  if (taken === profile && taken.length <= most) return taken;
+  const digest = createHash("sha256").update(profile).digest("hex").slice(0, 8);
+  return `${taken.slice(0, most - digest.length - 1)}-${digest}`;
+};
+
 /** What the names of servers that build an image of a profile begin with; the bake id's beginning follows. */
 export const serverPrefix = (profile: string): string =>
-  `${`bake-${profile.replace(/[^A-Za-z0-9._-]+/g, "-")}`.slice(0, mostLetters - idLetters - 1)}-`;
+  `bake-${nameInCloud(profile, mostLetters - idLetters - "bake--".length)}-`;
 
 /**
  * Name of the server that builds: the cloud takes no blanks in it, and after a bake that was cut off it is found by it.
@@ -47,8 +60,11 @@ export const serverPrefix = (profile: string): string =>
 export const serverName = (profile: string, bakeId: string | undefined): string =>
   bakeId === undefined ? serverPrefix(profile).slice(0, -1) : serverPrefix(profile) + bakeId.slice(0, idLetters);
 
-/** A tag's value, a name: what the cloud does not take in one becomes a hyphen. */
-export const tagValue = (text: string): string => text.replace(/[^A-Za-z0-9._-]/g, "-").slice(0, 43);
+/** Letters of a tag's value (facts: IMS API reference, image tags). */
+const longestTag = 43;
+
+/** The value of the tag `bake-profile`. */
+export const tagValue = (profile: string): string => nameInCloud(profile, longestTag);
 
 /** Tags of the profile and bake's own. Pure. @param tags The profile's. */
 export const imageTags = (
@@ -72,17 +88,21 @@ const tagsOf = (
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, value]) => ({ name, value }));
 
-/** An image's description as the service takes it: no line breaks, no angle brackets. Pure. */
-export const describeImage = (header: string, bakeId: string | undefined, lockDigest: string | undefined): string =>
-  [
-    header,
+/** Of the 1024 characters that the service takes in a description; a bake may add as many as the template's variable allows. */
+const longestDescription = 600;
+
+/**
+ * An image's description as the service takes it: no line breaks, no angle brackets. Where it is too long the header is cut: by bake
+ * id and lock an image is found. Pure.
+ */
+export const describeImage = (header: string, bakeId: string | undefined, lockDigest: string | undefined): string => {
+  const identity = [
     ...(bakeId === undefined ? [] : [`Bake id ${bakeId}.`]),
     ...(lockDigest === undefined ? [] : [`Lock ${lockDigest}.`]),
-  ]
-    .join(" ")
-    .replace(/[^\x20-\x7e]|[<>]/g, "")
-    // Room for what a bake adds: the service takes 1024 characters.
-    .slice(0, 600);
+  ].join(" ");
+  const most = longestDescription - identity.length - 1;
+  return [header.replace(/[^\x20-\x7e]|[<>]/g, "").slice(0, most), identity].filter((text) => text !== "").join(" ");
+};
 
 type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
 

@@ -175,7 +175,9 @@ test("leftovers: exit 1 while there are some; young ones stay, since their bake 
     stdout: "nothing that a bake of 2cards left more than 4 hours ago\n",
   });
   emulator.world.servers.push(
-    server("old", "bake-2cards-0123456789", ago(4.1)),
+    // Both have the end that a bake gave them, 6 hours and imageTimeout after its last sign of life.
+    { ...server("old", "bake-2cards-0123456789", ago(30)), endsAt: ago(4.1 - 7) },
+    { ...server("long", "bake-2cards-9876543210", ago(30)), endsAt: ago(3.9 - 7) },
     server("young", "bake-2cards-AbCdEfGhIj", ago(3.9)),
     server("other", "bake-2cards-npu-0123456", ago(600)),
   );
@@ -183,13 +185,16 @@ test("leftovers: exit 1 while there are some; young ones stay, since their bake 
   const found = await bake("leftovers");
   expect(found.status).toBe(1);
   expect(found.stdout).toMatch(/^ {2}server {5}old {2}bake-2cards-0123456789, ACTIVE, /m);
+  expect(found.stdout).toMatch(
+    /^ {2}server\? {4}long .*last sign of life was at .* too young: the bake may still run$/m,
+  );
   expect(found.stdout).toMatch(/^ {2}server\? {4}young .* too young: the bake may still run$/m);
   expect(found.stdout).toMatch(/^1 would be removed; add --yes to do it$/m);
   expect(changed()).toEqual([]);
   const removed = await bake("leftovers", "--yes");
   expect(removed.status).toBe(0);
   expect(removed.stdout).toMatch(/^removed: server old$/m);
-  expect(emulator.world.servers.map(({ id }) => id)).toEqual(["young", "other"]);
+  expect(emulator.world.servers.map(({ id }) => id)).toEqual(["long", "young", "other"]);
   const now = await bake("leftovers", "--bake-id", "AbCdEfGhIjKlMnOp", "--older-than", "0", "--yes");
   expect(now.stdout).toMatch(/^removed: server young$/m);
 });

@@ -2,7 +2,8 @@
  * `bake image --target huaweicloud` as a user runs it, against the emulated cloud: a stand-in for Packer makes the plugin's calls
  * and says what it was given. What the template holds is tested elsewhere.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -38,21 +39,46 @@ const lay = (settings = ""): void => {
 };
 const mirror = "mirror: http://mirror.example.com/bake/";
 
+const user = (env: Readonly<Record<string, string>> = {}) =>
+  userIn(folder, {
+    PATH: `${folder}/bin:${process.env["PATH"] ?? ""}`,
+    SEEN: join(folder, "seen"),
+    STAND_IN_LOOKS: "2",
+    PACKER_LOG: "1",
+    ...emulator.env,
+    ...env,
+  });
 const bake = (
   env: Readonly<Record<string, string>> = {},
   args: readonly string[] = ["--target", "huaweicloud"],
-): Promise<Ended> =>
-  runBake(
-    ["image", "--profile", "site.yaml", ...args],
-    userIn(folder, {
-      PATH: `${folder}/bin:${process.env["PATH"] ?? ""}`,
-      SEEN: join(folder, "seen"),
-      STAND_IN_LOOKS: "2",
-      PACKER_LOG: "1",
-      ...emulator.env,
-      ...env,
-    }),
-  );
+): Promise<Ended> => runBake(["image", "--profile", "site.yaml", ...args], user(env));
+
+const isThere = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+
+/** Bakes until the cloud is asked this, and is killed (kill -9) right before the answer; then Packer comes to its own end. */
+const bakeKilledAt = async (route: string, earlier = 0): Promise<void> => {
+  const pidFile = join(folder, "packer.pid");
+  await new Promise<void>((resolve) => {
+    const child = execFile(
+      join(root, "bin/bake"),
+      ["image", "--profile", "site.yaml", "--target", "huaweicloud"],
+      user({ STAND_IN_PID: pidFile }),
+      (error) => {
+        expect(error?.signal).toBe("SIGKILL");
+        resolve();
+      },
+    );
+    emulator.on(route, ...Array.from({ length: earlier }, () => () => undefined), () => child.kill("SIGKILL"));
+  });
+  const packer = Number(readFileSync(pidFile, "utf8"));
+  while (isThere(packer)) await new Promise((done) => setTimeout(done, 50));
+};
 const seen = (): string => readFileSync(join(folder, "seen"), "utf8");
 const record = (): unknown => JSON.parse(readFileSync(join(folder, "out/site-huaweicloud/image.json"), "utf8"));
 const report = () =>
@@ -249,3 +275,46 @@ test("offline it is refused before anything starts, with credentials or without"
   expect(existsSync(join(folder, "out"))).toBe(false);
   expect(existsSync(join(folder, "seen"))).toBe(false);
 });
+
+test("kill -9 of bake with the server there: the same again makes no second one and names it; once it is removed all is well", async () => {
+  lay("publicIp: { bandwidth: 5 }");
+  await bakeKilledAt("ECS POST /v1/{project_id}/cloudservers/{server_id}/actions/update-auto-terminate-time");
+  // Packer hears of it at its next line, which nobody reads.
+  const left = leftThere();
+  expect([left.servers.length, left.keyPairs.length, left.addresses.length]).toEqual([1, 1, 1]);
+  const creations = (): number =>
+    emulator.calls.filter((call) => call === "ECS POST /v1/{project_id}/cloudservers").length;
+  const again = await bake();
+  expect(again.status).toBe(2);
+  expect(again.stderr).toContain("error[BK426]");
+  expect(again.stderr).toContain(`${left.servers[0]}, key pair ${left.keyPairs[0]}`);
+  expect(creations()).toBe(1);
+  const leftovers = (...more: readonly string[]): Promise<Ended> =>
+    runBake(["catalog", "leftovers", "--profile", "site.yaml", ...more], user());
+  const shown = await leftovers("--older-than", "0");
+  for (const id of [...left.servers, ...left.keyPairs, ...left.addresses.map((each) => each.id)])
+    expect(shown.stdout).toContain(id);
+  expect((await leftovers("--older-than", "0", "--yes")).status).toBe(0);
+  expect(leftThere()).toEqual(nothing);
+  const third = await bake();
+  expect(third.status, third.stderr).toBe(0);
+  expect(record()).toMatchObject({ imageId: emulator.world.images.at(-1)?.id });
+  // Nor is anything of the killed process left on this machine.
+  expect(readdirSync(join(folder, "cache/bake/work"))).toEqual([]);
+}, 240_000);
+
+test("kill -9 of bake with the image there: it is recorded as interrupted, and the same again takes it", async () => {
+  lay(mirror);
+  // The preflight asks it once.
+  await bakeKilledAt("ECS GET /v1/{project_id}/cloudservers/detail", 1);
+  const image = emulator.world.images.at(-1);
+  expect(image?.type).toBe("private");
+  expect(record()).toMatchObject({ imageId: image?.id, interrupted: true });
+  const again = await bake();
+  expect(again.status, again.stderr).toBe(0);
+  expect(again.stdout).toContain("up to date: nothing to bake");
+  expect(record()).toMatchObject({ imageId: image?.id });
+  expect(record()).not.toHaveProperty("interrupted");
+  expect(emulator.world.images.filter(({ type }) => type === "private")).toHaveLength(1);
+  expect(leftThere()).toEqual(nothing);
+}, 240_000);

@@ -2,7 +2,9 @@
  * The template for Huawei Cloud against the arguments that the plugin declares: names and types, as its HCL2 spec has them
  * (github.com/huaweicloud/packer-plugin-huaweicloud v1.2.2), and the traps that it is to avoid.
  */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { planFor } from "../../src/commands/plan.ts";
@@ -149,4 +151,37 @@ describe.each([
   needs("packer").test("Packer reads it: its formatter changes nothing", () => {
     expect(hcl).toBe(execFileSync(toolPath("packer"), ["fmt", "-"], { input: hcl, encoding: "utf8" }));
   });
+});
+
+needs("packer").test("Packer refuses what the image's description has no room for, before anything is made", () => {
+  const variable = /^variable "built_from" \{\n[\s\S]*?^\}\n/m.exec(
+    templateOf("test/golden/cloud/profile.yaml", false),
+  )?.[0];
+  const folder = mkdtempSync(join(tmpdir(), "bake-built-from-"));
+  try {
+    // The plugin cannot be had here; the variable is Packer's own to judge.
+    const file = join(folder, "x.pkr.hcl");
+    const rest = 'source "null" "x" {\n  communicator = "none"\n}\nbuild {\n  sources = ["source.null.x"]\n}\n';
+    writeFileSync(file, `${variable}${rest}`);
+    const judge = (value: string) => {
+      const { status, stdout, stderr } = spawnSync(
+        toolPath("packer"),
+        ["validate", "-var", `built_from=${value}`, file],
+        {
+          encoding: "utf8",
+          env: { ...process.env, CHECKPOINT_DISABLE: "1", PACKER_CONFIG_DIR: folder },
+        },
+      );
+      return { status, text: stdout + stderr };
+    };
+    for (const value of ["", "Commit 4b5a6978. Build https://ci.example.com/builds/7", "x".repeat(400)])
+      expect(judge(value), value).toMatchObject({ status: 0 });
+    for (const value of ["x".repeat(401), "a<b", "a>b", "a\nb", "a\rb"]) {
+      const { status, text } = judge(value);
+      expect(status, value).toBe(1);
+      expect(text.replace(/\s+/g, " ")).toContain("The image's description takes 400 more characters");
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });

@@ -267,3 +267,9 @@ test("links between the pages lead somewhere", () => {
     }
   }
 });
+
+test("pages that messages name are there", () => {
+  const named = new Set(sources.match(/\bdocs\/[\w.-]+\.md\b/g) ?? []);
+  expect(named.size).toBeGreaterThan(10);
+  for (const page of named) expect(existsSync(join(root, page)), page).toBe(true);
+});

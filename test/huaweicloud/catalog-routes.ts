@@ -303,10 +303,14 @@ export const catalogRoutes: Routes = {
     }),
   },
   "EVS GET /v2/{project_id}/cloudvolumes/detail": {
-    query: ["name", "limit", "offset"],
+    query: ["name", "server_id", "limit", "offset"],
     // The name that is asked for may stand anywhere in a disk's own.
     answer: ({ world, query }) => {
-      const found = world.volumes.filter((volume) => volume.name.includes(query["name"] ?? ""));
+      const found = world.volumes.filter(
+        (volume) =>
+          volume.name.includes(query["name"] ?? "") &&
+          (query["server_id"] === undefined || volume.serverId === query["server_id"]),
+      );
       const [start, limit] = [Number(query["offset"] ?? 0), Number(query["limit"] ?? 1000)];
       return {
         status: 200,

@@ -46,6 +46,7 @@ export const serverBody = (server: Server, addresses: World["addresses"] = []): 
   key_name: server.keyName,
   "OS-EXT-AZ:availability_zone": server.zone,
   created: server.created ?? "2026-11-26T12:00:00Z",
+  auto_terminate_time: server.endsAt ?? "",
   metadata: { "metering.image_id": server.imageId, charging_mode: server.charging ?? "0" },
   addresses: {
     vpc: [

@@ -5,11 +5,16 @@ import { serverBody } from "./looking.ts";
 import { type Asked, bodyOf, boot, type Given, jobAnswer, newId, Refusal, type Routes, startJob } from "./route.ts";
 import type { Server, World } from "./world.ts";
 
-const Tag = z.strictObject({ key: z.string().min(1).max(36), value: z.string().max(43) });
+const Tag = z.strictObject({
+  key: z.string().regex(/^[^=*<>\\,|/]{1,36}$/),
+  value: z.string().regex(/^[^=*<>\\,|/]{0,43}$/),
+});
 
 /** Chinese, letters, digits, `_`, `-` and `.`: no blanks. */
 const serverName = z.string().regex(/^[\u4e00-\u9fa5A-Za-z0-9_.-]{1,64}$/);
 const imageName = z.string().regex(/^(?! )[\u4e00-\u9fa5A-Za-z0-9_. -]{1,128}(?<! )$/);
+
+const Encryption = z.strictObject({ __system__encrypted: z.literal("1"), __system__cmkid: z.uuid() });
 
 const Volume = z.strictObject({
   volumetype: z.enum(["SAS", "SSD", "GPSSD", "ESSD"]),
@@ -32,13 +37,22 @@ const Create = z.strictObject({
     root_volume: z.strictObject({
       volumetype: z.enum(["SAS", "SSD", "GPSSD", "ESSD"]),
       size: z.int().min(40).max(1024),
+      metadata: Encryption.optional(),
     }),
     data_volumes: z.array(Volume).min(1).max(23).optional(),
     publicip: z.strictObject({ id: z.string() }).optional(),
     server_tags: z.array(Tag).max(10).optional(),
     metadata: z.record(z.string().max(255), z.string().max(255)).optional(),
     extendparam: z
-      .strictObject({ chargingMode: z.literal(0).optional(), enterprise_project_id: z.string().optional() })
+      .strictObject({
+        chargingMode: z.literal(0).optional(),
+        enterprise_project_id: z.string().optional(),
+        marketType: z.literal("spot").optional(),
+        spotPrice: z
+          .string()
+          .regex(/^\d+(?:\.\d+)?$/)
+          .optional(),
+      })
       .optional(),
   }),
 });
@@ -58,6 +72,17 @@ const Delete = z.strictObject({
 });
 const EndLater = z.strictObject({
   auto_terminate_time: z.string().regex(/^(?:\d{4}-\d\d-\d\dT\d\d:\d\d:00Z)?$/),
+});
+/** Of one server: it is attached as soon as it is made. */
+const CreateVolume = z.strictObject({
+  volume: z.strictObject({
+    availability_zone: z.string(),
+    volume_type: z.enum(["SAS", "SSD", "GPSSD", "ESSD"]),
+    size: z.int().min(10).max(32_768),
+    enterprise_project_id: z.string().optional(),
+    metadata: Encryption.optional(),
+  }),
+  server_id: z.string(),
 });
 const CreateImage = z.strictObject({
   name: imageName,
@@ -128,6 +153,10 @@ const refuseWrong = (world: World, wanted: Wanted): void => {
   if (wanted.vpcid !== world.vpc.id) throw wrong("vpcid");
   if (wanted.nics[0]?.subnet_id !== world.subnet.id) throw wrong("nics.subnet_id");
   if ((wanted.security_groups ?? []).some(({ id }) => id !== world.securityGroup.id)) throw wrong("security_groups");
+  const address = wanted.publicip?.id;
+  if (address !== undefined && !world.addresses.some(({ id }) => id === address)) throw wrong("publicip.id");
+  if (world.servers.some(({ addressId }) => address !== undefined && addressId === address))
+    throw wrong("publicip.id: it is in use");
   if (wanted.key_name !== undefined && !world.keyPairs.includes(wanted.key_name)) throw wrong("key_name");
   if (Buffer.from(wanted.user_data ?? "", "base64").length > 32_768) throw wrong("user_data: too long");
   const { quotas } = world;
@@ -183,6 +212,7 @@ const createServer = (asked: Asked): Given => {
     diskSize: wanted.root_volume.size,
     tags: Object.fromEntries((wanted.server_tags ?? []).map(({ key, value }) => [key, value])),
     created: new Date(now).toISOString(),
+    ...(wanted.extendparam?.marketType === "spot" && { charging: "2" as const }),
     ...(wanted.user_data !== undefined && { userData: wanted.user_data }),
   };
   world.servers.push(server);
@@ -217,6 +247,29 @@ export const serverOf = ({ servers }: World, id: string | undefined): Server => 
   const found = servers.find((server) => server.id === id);
   if (found === undefined) throw new Refusal(404, "Ecs.0114", `Instance[${id ?? ""}] could not be found.`);
   return found;
+};
+
+/** A disk without a name, as Packer's plugin asks for one. */
+const createVolume = (asked: Asked): Given => {
+  const { world, body } = asked;
+  const { volume, server_id: serverId } = bodyOf(CreateVolume, body, "EVS.2001");
+  const server = serverOf(world, serverId);
+  if (volume.availability_zone !== server.zone) throw new Refusal(400, "EVS.2010", "The server is in another zone.");
+  const { volumes, gigabytes } = world.quotas;
+  use(volumes, 1, "volumes", "EVS.1013");
+  use(gigabytes, volume.size, "gigabytes", "EVS.1013");
+  const made: World["volumes"][number] = { id: newId(), name: "", serverId: undefined };
+  world.volumes.push(made);
+  const job = startJob(asked, {
+    service: "evs",
+    type: "createVolume",
+    takes: world.takes.create,
+    entities: { volume_id: made.id },
+    finish: () => {
+      if (world.servers.includes(server)) made.serverId = server.id;
+    },
+  });
+  return { status: 202, body: { job_id: job, volume_ids: [made.id] } };
 };
 
 /** Reads the file when the job comes to it, not when it is asked. */
@@ -330,6 +383,8 @@ export const makingRoutes: Routes = {
       return { status: 204 };
     },
   },
+  "EVS POST /v2.1/{project_id}/cloudvolumes": { answer: createVolume },
+  "EVS GET /v1/{project_id}/jobs/{job_id}": { answer: (asked) => jobAnswer("evs", asked) },
   "ECS POST /v1/{project_id}/cloudservers": { answer: createServer },
   "ECS GET /v1/{project_id}/jobs/{job_id}": { answer: (asked) => jobAnswer("ecs", asked) },
   "IMS GET /v1/{project_id}/jobs/{job_id}": { answer: (asked) => jobAnswer("ims", asked) },
@@ -357,6 +412,8 @@ export const makingRoutes: Routes = {
     answer: ({ world, parameters, body, now }) => {
       const { auto_terminate_time: time } = bodyOf(EndLater, body, "Ecs.0005");
       const server = serverOf(world, parameters["server_id"]);
+      if ((server.charging ?? "0") !== "0")
+        throw new Refusal(400, "Ecs.0005", "Only a pay-per-use server has an auto_terminate_time.");
       if (time !== "" && (Date.parse(time) < now + 1_800_000 || Date.parse(time) > now + 3 * 365 * 86_400_000)) {
         throw new Refusal(400, "Ecs.0005", "auto_terminate_time is out of range.");
       }

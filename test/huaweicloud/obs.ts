@@ -15,6 +15,8 @@ interface Upload {
   readonly initiated: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly parts: Map<number, Buffer>;
+  /** When each part came. */
+  readonly modified: Map<number, string>;
 }
 
 export interface StoredBucket {
@@ -209,7 +211,14 @@ export const obsAnswer = (
           name.startsWith("x-obs-meta-") ? [[name, String(value)]] : [],
         ),
       );
-      bucket.uploads.set(id, { id, key, initiated: new Date(now).toISOString(), metadata, parts: new Map() });
+      bucket.uploads.set(id, {
+        id,
+        key,
+        initiated: new Date(now).toISOString(),
+        metadata,
+        parts: new Map(),
+        modified: new Map(),
+      });
       return {
         status: 200,
         body: `<InitiateMultipartUploadResult><Bucket>${wire.bucket}</Bucket><Key>${key}</Key><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`,
@@ -227,7 +236,7 @@ export const obsAnswer = (
         body: `<ListPartsResult><IsTruncated>${parts.length > page.length}</IsTruncated><NextPartNumberMarker>${page.at(-1)?.[0] ?? 0}</NextPartNumberMarker>${page
           .map(
             ([number, bytes]) =>
-              `<Part><PartNumber>${number}</PartNumber><ETag>"${md5(bytes)}"</ETag><Size>${bytes.length}</Size></Part>`,
+              `<Part><PartNumber>${number}</PartNumber><LastModified>${found.modified.get(number) ?? found.initiated}</LastModified><ETag>"${md5(bytes)}"</ETag><Size>${bytes.length}</Size></Part>`,
           )
           .join("")}</ListPartsResult>`,
       };
@@ -244,6 +253,7 @@ export const obsAnswer = (
       if (Buffer.from(String(given), "base64").toString("hex") !== md5(body))
         return error(400, "BadDigest", "The Content-MD5 you specified did not match what we received.");
       found.parts.set(number, body);
+      found.modified.set(number, new Date(now).toISOString());
       return { status: 200, headers: { etag: `"${md5(body)}"` } };
     }
     case "OBS POST /{key}?uploadId": {

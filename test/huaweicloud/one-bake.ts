@@ -1,5 +1,5 @@
 /** One bake in the emulated cloud, with the stand-in for Packer, for tests and benchmarks of what goes wrong in it. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { huaweiCloudBaker } from "../../src/bake/huaweicloud.ts";
 import { planFor } from "../../src/commands/plan.ts";
@@ -29,17 +29,66 @@ export interface Run {
   readonly name?: string;
   /** A public address for the server. Default yes. */
   readonly address?: boolean;
+  /** Further settings of the cloud's, a line each. */
+  readonly settings?: readonly string[];
+  /** Of the profile's file, without an ending. Default `site`. */
+  readonly profile?: string;
+  /** Of this process, which may be killed. */
+  readonly life?: Life;
 }
+
+/** Variable that tells a client whose life it belongs to. */
+export const lifeVariable = "BAKE_TEST_LIFE";
+
+/** The life of a bake: once it is over nothing of it goes on, as after kill -9. */
+export interface Life {
+  readonly name: string;
+  readonly isOver: () => boolean;
+  /** Fulfilled when it is over. */
+  readonly over: Promise<void>;
+  /** Called with what Packer's build ended with, before the bake hears of it. */
+  readonly onPacker?: () => void;
+}
+
+/** Nobody hears of it any more. */
+export const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
+
+/** A runner whose commands a killed process hears nothing of: they go on without it, as what has a process group of its own does. */
+const runnerOf = (run: Host["run"], life: Life): Host["run"] => {
+  return async (file, args, options = {}) => {
+    const { onLine } = options;
+    const result = await run(file, args, {
+      ...options,
+      ...(onLine !== undefined && {
+        onLine: (line, stream) => {
+          if (!life.isOver()) onLine(line, stream);
+        },
+      }),
+    });
+    if (args[0] === "build") life.onPacker?.();
+    return life.isOver() ? never() : result;
+  };
+};
 
 /** Bakes the cloud's profile, with a mirror and a public address. @returns what was said, and the error. */
 export const bakeOnce = async (
   { emulator, folder }: { readonly emulator: Emulator; readonly folder: string },
-  { env = {}, signal = new AbortController().signal, onNote, gate, name = "a", address = true }: Run = {},
+  {
+    env = {},
+    signal = new AbortController().signal,
+    onNote,
+    gate,
+    name = "a",
+    address = true,
+    settings = [],
+    profile = "site",
+    life,
+  }: Run = {},
 ) => {
   const at = join(folder, name);
   mkdirSync(at, { recursive: true });
   writeFileSync(
-    join(at, "site.yaml"),
+    join(at, `${profile}.yaml`),
     // As what the lock of the trial is made for.
     [
       `extends: ${JSON.stringify(join(root, "test/golden/cloud/profile.yaml"))}`,
@@ -50,12 +99,13 @@ export const bakeOnce = async (
       "    flavor: s6.large.2",
       "    mirror: http://mirror.example.com/",
       ...(address ? ["    publicIp: { bandwidth: 5 }"] : []),
+      ...settings.map((line) => `    ${line}`),
       "",
     ].join("\n"),
   );
   const plan = planFor({
-    name: "site",
-    profile: readProfile(join(at, "site.yaml")),
+    name: profile,
+    profile: readProfile(join(at, `${profile}.yaml`)),
     target: "huaweicloud",
     lock: trialLock,
   });
@@ -66,6 +116,7 @@ export const bakeOnce = async (
   }
   const said: string[] = [];
   const note = (line: string): void => {
+    if (life?.isOver() === true) return;
     said.push(line);
     onNote?.(line);
   };
@@ -74,13 +125,16 @@ export const bakeOnce = async (
     STAND_IN_LOOKS: "1",
     ...emulator.env,
     HW_PROJECT_ID: ids.project,
+    ...(life !== undefined && { [lifeVariable]: life.name }),
     ...env,
   };
+  const run = runProcess(signal, given);
   const host: Host = {
     ...system,
-    run: runProcess(signal, given),
+    run: life === undefined ? run : runnerOf(run, life),
     env: given,
-    cacheDir: join(at, "cache"),
+    // Of a killed bake a work folder stays; this process still lives.
+    cacheDir: mkdtempSync(join(at, "cache-")),
     signal,
     progress: {
       step: async (id, _title, work) => {
@@ -107,10 +161,12 @@ export const bakeOnce = async (
     provenance: () => "{}\n",
     print: note,
   });
-  const { image, error } = await work.then(
+  const dead = life?.over.then((): { image?: string; error?: unknown } => ({ error: new Error("killed") }));
+  const ended = work.then(
     (baked): { image?: string; error?: unknown } => ({ image: baked.describe(1) }),
     (thrown: unknown): { image?: string; error?: unknown } => ({ error: thrown }),
   );
+  const { image, error } = await (dead === undefined ? ended : Promise.race([ended, dead]));
   return {
     image,
     error,

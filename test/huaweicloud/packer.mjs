@@ -82,6 +82,12 @@ const argument = (name) => {
     return [JSON.parse(joined[1]), variables[joined[2]] ?? ""].filter((text) => text !== "").join(" ");
   return value.startsWith('"') ? JSON.parse(value) : value;
 };
+const disks = [...source.matchAll(/^ {2}data_disks \{\n([\s\S]*?)^ {2}\}/gm)].map(([, text]) =>
+  Object.fromEntries([...text.matchAll(/^ {4}(\w+) *= (.*)$/gm)].map(([, name, value]) => [name, JSON.parse(value)])),
+);
+/** As a disk that is encrypted by a key is asked for. */
+const encryptedBy = (key) =>
+  key === undefined ? {} : { metadata: { __system__encrypted: "1", __system__cmkid: key } };
 const listOf = (name) => JSON.parse(argument(name) ?? "[]");
 const tags = [...(/image_tags = \{\n([\s\S]*?)\n {2}\}/.exec(source)?.[1] ?? "").matchAll(/"([^"]*)" += "([^"]*)"/g)];
 const region = argument("region");
@@ -130,6 +136,8 @@ const tunnel = (host) =>
     asked.on("error", reject);
     asked.end();
   });
+
+if (env.STAND_IN_PID) writeFileSync(env.STAND_IN_PID, String(process.pid));
 
 /** Where a kill comes: `7:before` or `7:after` the seventh call. */
 const [killAt, killWhen] = (env.STAND_IN_DIE ?? ":").split(":");
@@ -236,6 +244,14 @@ const build = async () => {
     });
   }
 
+  const existing = argument("floating_ip");
+  if (existing !== undefined) {
+    say(`Checking the provided public IP ${existing} ...`);
+    const { publicip } = await call("vpc", "GET", `/v1/{project_id}/publicips/${existing}`);
+    message(`Selected public IP: '${publicip.id}' (${publicip.public_ip_address})`);
+    address = publicip.id;
+  }
+
   say(`Launching server in AZ ${zone}...`);
   const price = argument("spot_maximum_price");
   const { job_id: job } = await call("ecs", "POST", "/v1/{project_id}/cloudservers", {
@@ -249,7 +265,11 @@ const build = async () => {
         nics: listOf("subnets").map((subnet) => ({ subnet_id: subnet })),
         security_groups: listOf("security_groups").map((id) => ({ id })),
         availability_zone: zone,
-        root_volume: { volumetype: argument("volume_type"), size: Number(argument("volume_size")) },
+        root_volume: {
+          volumetype: argument("volume_type"),
+          size: Number(argument("volume_size")),
+          ...encryptedBy(argument("kms_key_id")),
+        },
         user_data: readFileSync(join(template, "../user-data/build.yaml")).toString("base64"),
         ...(address !== undefined && { publicip: { id: address } }),
         extendparam: {
@@ -303,6 +323,29 @@ const build = async () => {
     }
   });
   if (cancelled) throw new Error("build was cancelled");
+
+  for (const { volume_size: size, volume_type: type, kms_key_id: key } of disks) {
+    say("Creating volume...");
+    const inProject = argument("enterprise_project_id");
+    const { job_id: diskJob } = await call("evs", "POST", "/v2.1/{project_id}/cloudvolumes", {
+      body: {
+        volume: {
+          availability_zone: zone,
+          volume_type: type,
+          size,
+          ...encryptedBy(key),
+          ...(inProject !== undefined && { enterprise_project_id: inProject }),
+        },
+        server_id: serverId,
+      },
+    });
+    message("Waiting for create volume success...");
+    for (let status; status !== "SUCCESS"; ) {
+      await wait(10);
+      ({ status } = await call("evs", "GET", `/v1/{project_id}/jobs/${diskJob}`));
+      if (status === "FAIL") throw new Error(`error waiting for create volume (${diskJob}) to become ready`);
+    }
+  }
 
   say(`Using SSH communicator to connect: ${host}`);
   say("Connected to SSH!");

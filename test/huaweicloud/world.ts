@@ -108,7 +108,7 @@ export interface ScalingGroup {
 
 export interface Job {
   id: string;
-  service: "ecs" | "ims" | "bms";
+  service: "ecs" | "ims" | "bms" | "evs";
   type: string;
   /** By the emulator's clock. */
   readyAt: number;

@@ -10,6 +10,9 @@ import { builtFrom } from "../../src/bake/built-from.ts";
 import { estimate, nothingMade, readLine, waitsFor } from "../../src/bake/cloud-lines.ts";
 import { BakeError } from "../../src/errors.ts";
 import { describeJob } from "../../src/huaweicloud/job.ts";
+import { findLeftovers, removeLeftovers } from "../../src/huaweicloud/leftovers.ts";
+import { serverName } from "../../src/targets/huaweicloud.ts";
+import { cloudOf, hostOf } from "../huaweicloud/cloud-of.ts";
 import { type Emulator, startEmulator } from "../huaweicloud/emulator.ts";
 import { bakeOnce, callsOfPlugin, pluginOrder, readyForBake, type Run, thingsIn } from "../huaweicloud/one-bake.ts";
 
@@ -66,6 +69,28 @@ describe.each([429, 500])("%s at each call", (status) => {
     }
     // Whatever it said, it made no second server.
     expect(emulator.calls.filter((call) => call === "ECS POST /v1/{project_id}/cloudservers").length).toBeLessThan(2);
+  });
+});
+
+describe("a right that is missing is seen only when it is needed", () => {
+  const writing = order.filter((route, at) => !route.includes(" GET ") && order.indexOf(route) === at);
+  // Packer goes on without these, and ends well.
+  const afterImage = ["ECS POST /v1/{project_id}/cloudservers/action", ...writing.slice(5)];
+  test.each(writing)("%s", async (route) => {
+    emulator.forbid(route);
+    const { text, error, file } = await bake();
+    expect(told(text)).toEqual([]);
+    if (afterImage.includes(route)) {
+      expect(error, text).toBeUndefined();
+      expect(file("image.json")).toMatchObject({ imageId: emulator.world.images.at(-1)?.id });
+      if (route.includes("action")) expect(things()).toEqual([]);
+      else expect(text).toContain("left in the cloud:");
+    } else {
+      expect(text).toContain("BK401");
+      expect(text).toContain("Policy doesn't allow this to be performed.");
+      expect(text).toContain("docs/huaweicloud-policy.md");
+      expect(things()).toEqual([]);
+    }
   });
 });
 
@@ -241,4 +266,64 @@ test("from where an image was built: what CI says, without logins, tokens or syn
   ).toBe("Commit 4b5a6978. Build https://github.com/a/b/actions/runs/7");
   expect(builtFrom({ GIT_COMMIT: "x\n<b>", BUILD_URL: "javascript:alert(1)" })).toBe("");
   expect(builtFrom({})).toBe("");
+});
+
+/** Every setting of the cloud's that the plugin has a part in, besides those of the other tests. */
+const further = [
+  "availabilityZone: cn-north-4b",
+  "enterpriseProject: 0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+  "kmsKey: 0a1b2c3d-4e5f-4071-8293-a4b5c6d7e8f9",
+  "dataDisks: [{ size: 100, type: ESSD, kmsKey: 0a1b2c3d-4e5f-4071-8293-a4b5c6d7e8f9 }, { size: 10 }]",
+  "members: [fedcba9876543210fedcba9876543210]",
+  "publicIp: { id: 99999999-7777-4888-9999-aaaaaaaaaaaa }",
+  "keyPair: ci-bake",
+];
+
+/** Of somebody's, to be used and left. */
+const giveWhatIsUsed = (): void => {
+  emulator.world.keyPairs.push("ci-bake");
+  emulator.world.addresses.push({
+    ...{ id: "99999999-7777-4888-9999-aaaaaaaaaaaa", address: "203.0.113.9", bandwidthName: "ours" },
+  });
+};
+
+test("a spot server with further disks, encrypted, with an address and a key pair that exist: all is used, and what exists stays", async () => {
+  giveWhatIsUsed();
+  const { error, text } = await bake({
+    address: false,
+    settings: [...further, "spot: { maximumPrice: 0.35 }"],
+    env: { BAKE_SSH_PRIVATE_KEY: "/dev/null" },
+  });
+  expect(error, text).toBeUndefined();
+  expect(emulator.calls.filter((call) => call === "EVS POST /v2.1/{project_id}/cloudvolumes")).toHaveLength(2);
+  expect(emulator.world.images.at(-1)).toMatchObject({ status: "active" });
+  expect(emulator.world.images.at(-1)?.members).toEqual({ fedcba9876543210fedcba9876543210: "pending" });
+  // The service ends no spot server by itself.
+  expect(text).toContain("the server ends by nothing but this bake:");
+  expect(text).not.toContain("left in the cloud");
+  expect(things()).toEqual(["ci-bake", "99999999-7777-4888-9999-aaaaaaaaaaaa"]);
+  expect(emulator.world.volumes).toEqual([]);
+});
+
+test("what a cut bake with further disks leaves: each disk is named, those without a name too, and goes with the server", async () => {
+  giveWhatIsUsed();
+  const { text, bakeId } = await bake({
+    address: false,
+    settings: further,
+    env: { BAKE_SSH_PRIVATE_KEY: "/dev/null", STAND_IN_DIE: "11:before" },
+  });
+  const disks = emulator.world.volumes;
+  expect(disks.map(({ name }) => name.replace(/^bake-site-.{10}/, "SERVER"))).toEqual(["SERVER-volume-0000", "", ""]);
+  for (const { id } of disks) expect(text).toContain(id);
+  const cloud = cloudOf(emulator);
+  const left = await findLeftovers(cloud, { serverName: serverName("site", bakeId) });
+  expect(left.found.map(({ kind, ours }) => [kind, ours])).toEqual([
+    ["server", true],
+    ["disk", true],
+    ["disk", true],
+    ["disk", true],
+  ]);
+  await removeLeftovers(cloud, hostOf(emulator, cloud), left);
+  expect(things()).toEqual(["ci-bake", "99999999-7777-4888-9999-aaaaaaaaaaaa"]);
+  expect(emulator.world.volumes).toEqual([]);
 });

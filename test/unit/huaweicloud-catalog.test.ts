@@ -355,6 +355,16 @@ describe("copy", () => {
     expect((await lookForCopy(await request()))?.id).toBe(id);
   });
 
+  test("a copy of a copy of a long description: what was copied stands first, the bake id is never cut off", async () => {
+    const own = `${"x".repeat(560)} Bake id ${"B".repeat(43)}. Lock`.padEnd(1024, "y");
+    add(1, { tags, description: `Copy of ${idOf(2)} in cn-north-4 by key ${key}. ${own}`.slice(0, 1024) });
+    await copyImage(host, await request());
+    const made = copies(emulator.world.images).at(-1)?.description ?? "";
+    expect(made).toMatch(new RegExp(`^Copy of ${idOf(1)} in cn-north-4 by key ${key}\\. x{560} Bake id B{43}\\. Lock`));
+    expect(made).not.toContain(idOf(2));
+    expect(made.length).toBeLessThanOrEqual(1024);
+  });
+
   test("to another region, where it becomes part of the catalogue", async () => {
     add(1, { tags });
     const there = await request(abroad());

@@ -38,6 +38,10 @@ const copyWords = "Copy of ";
 export const isCopy = ({ description }: Pick<CatalogImage, "description">): boolean =>
   description.startsWith(copyWords);
 
+/** A source's own words: of a copy without what it was copied from, as many such would push the bake id out. Pure. */
+const ownWords = ({ description }: CatalogImage): string =>
+  description.replace(new RegExp(`^${copyWords}\\S+ in \\S+(?: by key \\S+)?\\. ?`), "");
+
 /** What a copy's description begins with. Pure. */
 const markOf = ({ image, from, key }: CopyRequest): string =>
   `${copyWords}${image.id} in ${from.region}${key === undefined ? "" : ` by key ${key}`}.`;
@@ -115,7 +119,7 @@ const start = async (request: CopyRequest): Promise<string> => {
   const { image, from, crossing, key, enterpriseProject } = request;
   const common = {
     name: image.name,
-    description: `${markOf(request)} ${image.description}`.trim().slice(0, longestDescription),
+    description: `${markOf(request)} ${ownWords(image)}`.trim().slice(0, longestDescription),
   };
   const Started = z.object({ job_id: z.string() });
   const { job_id: job } =

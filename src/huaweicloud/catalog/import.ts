@@ -12,7 +12,7 @@ import type { CatalogImage } from "./image.ts";
 import { listPrivate } from "./look.ts";
 import { writeTags } from "./promote.ts";
 import type { Qcow2 } from "./qcow2.ts";
-import { readiest, waitForImage } from "./wait.ts";
+import { isMaking, readiest, waitForImage } from "./wait.ts";
 
 /** Of a file that is no raw one, and of a system disk (facts: Huawei Cloud, import). */
 const [largestFile, smallestDisk, largestDisk] = [128 * gib, 40, 1024];
@@ -51,7 +51,7 @@ export const requireImportable = (file: string, size: number, { virtualSize }: Q
     throw new BakeError(
       "BK438",
       `${file} has ${size} bytes: the image service reads files of 128 GB at most`,
-      "Leave large models to a mirror (docs/seed.md), or bake it there: bake image --target huaweicloud.",
+      "Leave large models to a mirror (docs/seeds.md), or bake it there: bake image --target huaweicloud.",
     );
   }
   if (disk > largestDisk) {
@@ -76,16 +76,18 @@ export const requireBucket = async (bucket: Bucket): Promise<void> => {
   );
 };
 
+/** Images of this bake id, the oldest first. A copy carries the same tags and words, and is another. @throws CloudError */
+const imagesOf = async (cloud: Cloud, bakeId: string): Promise<CatalogImage[]> =>
+  (await listPrivate(cloud))
+    .filter((image) => !isCopy(image) && (image.bakeId === bakeId || image.description.includes(`Bake id ${bakeId}.`)))
+    .toSorted((a, b) => a.created - b.created || a.id.localeCompare(b.id));
+
 /**
- * An image of this bake id: an active one, else one that is on its way. A copy carries the same tags and words, and is another.
+ * An image of this bake id: an active one, else one that is on its way; of several the oldest, for every machine the same.
  * @throws CloudError
  */
-export const importedImage = async (cloud: Cloud, bakeId: string): Promise<CatalogImage | undefined> => {
-  const all = (await listPrivate(cloud)).filter(
-    (image) => !isCopy(image) && (image.bakeId === bakeId || image.description.includes(`Bake id ${bakeId}.`)),
-  );
-  return readiest(all);
-};
+export const importedImage = async (cloud: Cloud, bakeId: string): Promise<CatalogImage | undefined> =>
+  readiest(await imagesOf(cloud, bakeId));
 
 const Started = z.object({ job_id: z.string() });
 
@@ -120,14 +122,40 @@ const register = async (cloud: Cloud, bucket: Bucket, request: ImportRequest): P
 
 export interface Imported {
   readonly id: string;
-  /** `made` now, or `finished` where an earlier command was cut off. */
+  /** `made` now, or `finished` where another command began it. */
   readonly outcome: "made" | "finished";
+  /** IDs of others of the same bake id: two machines registered it in the same moment. */
+  readonly twins: readonly string[];
 }
 
 export interface ImportProgress {
   readonly onUpload: (done: number) => void;
   readonly onLook: (seconds: number) => void;
 }
+
+/**
+ * Uploads the file. Who does the same on another machine may be done before: then its upload is gone, and the image is there.
+ * @returns that image; undefined when it is still to be registered.
+ * @throws CloudError; BakeError BK438; the signal's reason.
+ */
+const uploadOrFind = async (
+  cloud: Cloud,
+  bucket: Bucket,
+  host: Pick<Host, "signal">,
+  request: ImportRequest,
+  onProgress: (done: number) => void,
+): Promise<CatalogImage | undefined> => {
+  const find = (): Promise<CatalogImage | undefined> => importedImage(cloud, request.tags["bake-id"] ?? "");
+  try {
+    await uploadFile(bucket, host, { ...request, onProgress });
+  } catch (error) {
+    const other = error instanceof CloudError && error.status === 404 ? await find() : undefined;
+    if (other === undefined) throw error;
+    return other;
+  }
+  // An upload takes long: what was looked at before it is old.
+  return find();
+};
 
 /**
  * Uploads, registers and waits; the upload goes once the image is there. Called again it goes on where it was cut off.
@@ -142,9 +170,8 @@ export const importImage = async (
 ): Promise<Imported> => {
   const { tags, key, imageTime } = request;
   const bakeId = tags["bake-id"] ?? "";
-  const earlier = await importedImage(cloud, bakeId);
+  const earlier = (await importedImage(cloud, bakeId)) ?? (await uploadOrFind(cloud, bucket, host, request, onUpload));
   if (earlier === undefined) {
-    await uploadFile(bucket, host, { ...request, onProgress: onUpload });
     const job = await register(cloud, bucket, request);
     if (job !== undefined) await waitForJob(cloud, host, "showImageJob", job, { most: imageTime, onLook });
   }
@@ -163,5 +190,8 @@ export const importImage = async (
   const missing = Object.entries(tags).filter(([name, value]) => image.tags[name] !== value);
   if (missing.length > 0) await writeTags(cloud, image.id, Object.fromEntries(missing));
   await bucket.call("deleteObject", { key });
-  return { id: image.id, outcome: earlier === undefined ? "made" : "finished" };
+  const twins = (await imagesOf(cloud, bakeId))
+    .filter((each) => each.id !== image.id && (each.status === "active" || isMaking(each)))
+    .map(({ id }) => id);
+  return { id: image.id, outcome: earlier === undefined ? "made" : "finished", twins };
 };

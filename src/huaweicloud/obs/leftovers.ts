@@ -1,7 +1,7 @@
 /** Uploads that an import left in a bucket: files, and parts of files that were never put together. Both cost money. */
 import type { Leftover } from "../leftovers.ts";
 import type { Bucket } from "./bucket.ts";
-import { listUploads } from "./upload.ts";
+import { lastGrowth, listUploads } from "./upload.ts";
 import { elements } from "./xml.ts";
 
 /** What a key has behind its prefix: bake id, beginning of the file's digest. */
@@ -28,7 +28,11 @@ export const findUploads = async (bucket: Bucket, prefix: string, bakeId?: strin
     importedFile.test(key.slice(prefix.length)) &&
     (bakeId === undefined || key.startsWith(`${prefix}${bakeId}`));
   const objects = (await listObjects(bucket, prefix)).filter(({ key }) => isOurs(key));
-  const uploads = (await listUploads(bucket, prefix)).filter(({ key }) => isOurs(key));
+  const uploads = await Promise.all(
+    (await listUploads(bucket, prefix))
+      .filter(({ key }) => isOurs(key))
+      .map(async (upload) => ({ ...upload, grown: await lastGrowth(bucket, upload) })),
+  );
   return [
     ...objects.map(({ key, modified }) => ({
       kind: "object" as const,
@@ -38,14 +42,23 @@ export const findUploads = async (bucket: Bucket, prefix: string, bakeId?: strin
       ours: true,
       why: "an import of this profile uploaded it",
     })),
-    ...uploads.map(({ key, id, initiated }) => ({
-      kind: "upload" as const,
-      id,
-      name: key,
-      created: initiated,
-      ours: true,
-      why: `an import of this profile began it in ${bucket.name}, and was cut off`,
-    })),
+    ...uploads.flatMap(({ key, id, initiated, grown }) =>
+      // It was put together, or removed, while it was looked at.
+      grown === undefined
+        ? []
+        : [
+            {
+              kind: "upload" as const,
+              id,
+              name: key,
+              created: initiated,
+              // A large file over a slow line takes longer than any bake: while parts come it is under way.
+              lastSign: grown,
+              ours: true,
+              why: `an import of this profile began it in ${bucket.name}, and nothing came since ${grown}`,
+            },
+          ],
+    ),
   ];
 };
 

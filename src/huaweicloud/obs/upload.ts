@@ -89,19 +89,46 @@ export const listUploads = async (bucket: Bucket, prefix: string): Promise<Start
   return all.toSorted((a, b) => b.initiated.localeCompare(a.initiated));
 };
 
-/** Digests of the parts that an upload has, by number. @throws CloudError */
-const listParts = async (bucket: Bucket, key: string, uploadId: string): Promise<Map<number, string>> => {
-  const parts = new Map<number, string>();
+interface SentPart {
+  readonly digest: string;
+  /** ISO 8601; empty where it is not said. */
+  readonly modified: string;
+}
+
+/** The parts that an upload has, by number. @throws CloudError */
+const listParts = async (bucket: Bucket, key: string, uploadId: string): Promise<Map<number, SentPart>> => {
+  const parts = new Map<number, SentPart>();
   for (let marker = ""; ; ) {
     const { text } = await bucket.call("listParts", {
       key,
       query: { uploadId, "max-parts": "1000", ...(marker !== "" && { "part-number-marker": marker }) },
     });
     for (const each of elements(text, "Part"))
-      parts.set(Number(elements(each, "PartNumber")[0]), bare(elements(each, "ETag")[0]));
+      parts.set(Number(elements(each, "PartNumber")[0]), {
+        digest: bare(elements(each, "ETag")[0]),
+        modified: elements(each, "LastModified")[0] ?? "",
+      });
     const [next = ""] = elements(text, "NextPartNumberMarker");
     if (elements(text, "IsTruncated")[0] !== "true" || next === "" || next === marker) return parts;
     marker = next;
+  }
+};
+
+/**
+ * When an upload grew last: its newest part, or its beginning.
+ * @returns ISO 8601; undefined where it has gone meanwhile.
+ * @throws CloudError
+ */
+export const lastGrowth = async (
+  bucket: Bucket,
+  { key, id, initiated }: StartedUpload,
+): Promise<string | undefined> => {
+  try {
+    const moments = [...(await listParts(bucket, key, id)).values()].map(({ modified }) => modified);
+    return [initiated, ...moments].toSorted().at(-1);
+  } catch (error) {
+    if (error instanceof CloudError && error.status === 404) return undefined;
+    throw error;
   }
 };
 
@@ -167,7 +194,7 @@ const sendParts = async (
         host.signal.throwIfAborted();
         digests.set(
           part.number,
-          await sendPart(bucket, file, request, { uploadId, part, there: there.get(part.number) }),
+          await sendPart(bucket, file, request, { uploadId, part, there: there.get(part.number)?.digest }),
         );
         done += part.length;
         onProgress?.(done);
@@ -196,6 +223,48 @@ const completion = (digests: ReadonlyMap<number, string>): string =>
     .map(([number, digest]) => `<Part><PartNumber>${number}</PartNumber><ETag>${digest}</ETag></Part>`)
     .join("")}</CompleteMultipartUpload>`;
 
+/** An upload of this key that was begun, else a new one. @returns its ID. @throws CloudError */
+const beginUpload = async (bucket: Bucket, { key, sha256 }: UploadRequest): Promise<string> => {
+  const [begun] = (await listUploads(bucket, key)).filter((upload) => upload.key === key);
+  if (begun !== undefined) return begun.id;
+  const { text } = await bucket.call("startUpload", {
+    key,
+    query: { uploads: undefined },
+    headers: { "x-obs-meta-sha256": sha256, "content-type": "application/octet-stream" },
+  });
+  const [id] = elements(text, "UploadId");
+  if (id !== undefined) return id;
+  throw new CloudError("BK424", "OBS POST /{key}?uploads names no upload", "Tell the makers of bake.", {
+    call: "startUpload",
+  });
+};
+
+const isGone = (error: unknown): error is CloudError => error instanceof CloudError && error.status === 404;
+
+/**
+ * Sends the parts and puts them together.
+ * @returns an error after which only looking tells what came of it: no answer, or the upload has gone meanwhile.
+ * @throws CloudError; BakeError BK438; the signal's reason.
+ */
+const sendAll = async (
+  bucket: Bucket,
+  host: Pick<Host, "signal">,
+  request: UploadRequest,
+): Promise<CloudError | undefined> => {
+  const { key } = request;
+  const uploadId = await beginUpload(bucket, request);
+  try {
+    const digests = await sendParts(bucket, host, request, uploadId);
+    await bucket.call("completeUpload", { key, query: { uploadId }, body: completion(digests) });
+    return undefined;
+  } catch (error) {
+    if (isGone(error)) return error;
+    const isEnd = error instanceof CloudError && error.call === "completeUpload";
+    if (isEnd && (error.status === undefined || error.status >= 500)) return error;
+    throw error;
+  }
+};
+
 /**
  * Uploads the file under its key; what is there already is not sent again.
  * @throws CloudError; BakeError BK438 when what is there afterwards is not the file; the signal's reason.
@@ -205,38 +274,16 @@ export const uploadFile = async (
   host: Pick<Host, "signal">,
   request: UploadRequest,
 ): Promise<"there already" | "uploaded"> => {
-  const { key, sha256 } = request;
+  const { key } = request;
   if (await isThere(bucket, request)) return "there already";
-  const [begun] = (await listUploads(bucket, key)).filter((upload) => upload.key === key);
-  const uploadId =
-    begun?.id ??
-    elements(
-      (
-        await bucket.call("startUpload", {
-          key,
-          query: { uploads: undefined },
-          headers: { "x-obs-meta-sha256": sha256, "content-type": "application/octet-stream" },
-        })
-      ).text,
-      "UploadId",
-    )[0];
-  if (uploadId === undefined) {
-    throw new CloudError("BK424", "OBS POST /{key}?uploads names no upload", "Tell the makers of bake.", {
-      call: "startUpload",
-    });
+  let lost = await sendAll(bucket, host, request);
+  let there = await isThere(bucket, request);
+  if (!there && isGone(lost)) {
+    // Somebody took it for a leftover: once more, from the beginning.
+    lost = await sendAll(bucket, host, request);
+    there = await isThere(bucket, request);
   }
-  const digests = await sendParts(bucket, host, request, uploadId);
-  let lost: unknown;
-  try {
-    await bucket.call("completeUpload", { key, query: { uploadId }, body: completion(digests) });
-  } catch (error) {
-    // Without an answer, or with the upload gone, looking tells what came of it.
-    const mayBe =
-      error instanceof CloudError && (error.status === undefined || error.status === 404 || error.status >= 500);
-    if (!mayBe) throw error;
-    lost = error;
-  }
-  if (!(await isThere(bucket, request))) {
+  if (!there) {
     throw (
       lost ??
       new BakeError(
@@ -249,7 +296,7 @@ export const uploadFile = async (
   for (const { id } of (await listUploads(bucket, key)).filter((upload) => upload.key === key))
     await bucket.call("abortUpload", { key, query: { uploadId: id } }).catch((error: unknown) => {
       // Gone already: the list was old, or the answer to the first attempt was lost.
-      if (!(error instanceof CloudError) || error.status !== 404) throw error;
+      if (!isGone(error)) throw error;
     });
   return "uploaded";
 };

@@ -91,7 +91,7 @@ const judgeNames = ({ named, servers }: Look, target: HuaweiCloudTarget): Line[]
               `${name} (${status}, ${id}${(key ?? "") === "" ? "" : `, key pair ${key}`})`,
           )
           .join(", "),
-        help: "A bake of this profile runs, or one was cut off and left them, and they cost money: bake catalog leftovers\nshows each with its disk, its public address and its key pair, and removes them with --yes.",
+        help: "A bake of this profile runs, or one was cut off and left them, and they cost money: bake catalog leftovers\nshows each with its disk, its public address and its key pair, and with --yes removes those that are some hours old;\nunless a bake of the profile runs, --older-than 0 removes them at once.",
       },
     ),
   ]),

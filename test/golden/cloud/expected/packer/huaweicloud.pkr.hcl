@@ -31,6 +31,12 @@ variable "built_from" {
   type        = string
   default     = ""
   description = "For the image's description: commit and build of CI."
+
+  # With what stands before it the service would refuse the image, an hour later.
+  validation {
+    condition     = length(var.built_from) <= 400 && length(regexall("[<>\\r\\n]", var.built_from)) == 0
+    error_message = "The image's description takes 400 more characters, without line breaks and angle brackets."
+  }
 }
 
 source "huaweicloud-ecs" "node" {
