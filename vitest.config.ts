@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { homedir } from "node:os";
+import { availableParallelism, homedir } from "node:os";
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
@@ -35,6 +35,8 @@ export default defineConfig({
           include: ["test/{unit,golden,negative,consumers,cli,docs,floor}/**/*.test.ts"],
           testTimeout: 60_000,
           globalSetup: "test/run-folder.ts",
+          // Vitest leaves a processor to itself. Of two that would leave one, and most tests wait for programs that they have started.
+          maxWorkers: Math.max(2, availableParallelism() - 1),
         },
       },
       {
