@@ -16,8 +16,14 @@ import { toolPath } from "./needs.ts";
 interface MadeUp {
   readonly name: string;
   readonly requires?: readonly string[];
+  /** Besides its name. Of rpm packages alone. */
+  readonly provides?: string;
   /** Empty ones, at these places. */
   readonly files?: readonly string[];
+  /** Others, by place. Of rpm packages alone. */
+  readonly content?: Readonly<Record<string, string>>;
+  /** Shell that runs when it is installed. Of rpm packages alone. */
+  readonly post?: string;
 }
 
 interface Machine {
@@ -32,6 +38,8 @@ interface Machine {
   readonly tree?: Readonly<Record<string, string>>;
   /** Instead of Docker's archive: a row of artifacts.tsv. The server answers with that archive to every question. */
   readonly artifact?: string;
+  /** In provision.sh's environment. */
+  readonly variables?: Readonly<Record<string, string>>;
   /** Shell, in that root: before provision.sh, and after it. */
   readonly before?: string;
   readonly after?: string;
@@ -96,15 +104,21 @@ const spec = (packages: readonly MadeUp[]): string =>
   [
     "Name: made-up\nVersion: 1\nRelease: 1\nSummary: x\nLicense: x\nBuildArch: noarch\n%description\nx\n",
     ...packages.map(
-      ({ name, requires = [] }) =>
-        `%package -n ${name}\nSummary: x\n${requires.map((other) => `Requires: ${other}\n`).join("")}%description -n ${name}\nx\n`,
+      ({ name, requires = [], provides = name }) =>
+        `%package -n ${name}\nSummary: x\nProvides: ${provides}\n${requires.map((other) => `Requires: ${other}\n`).join("")}%description -n ${name}\nx\n`,
     ),
     `%install\n${packages
-      .flatMap(({ files: own = [] }) =>
-        own.map((file) => `mkdir -p %{buildroot}${dirname(file)}; : >%{buildroot}${file}`),
+      .flatMap(({ files: own = [], content = {} }) =>
+        [...own.map((file) => [file, ""] as const), ...Object.entries(content)].map(
+          ([file, text]) => `mkdir -p "%{buildroot}${dirname(file)}"; printf %%s '${text}' >"%{buildroot}${file}"`,
+        ),
       )
       .join("\n")}\n`,
-    ...packages.map(({ name, files: own = [] }) => `%files -n ${name}\n${own.join("\n")}\n`),
+    ...packages.map(
+      ({ name, files: own = [], content = {} }) =>
+        `%files -n ${name}\n${[...own, ...Object.keys(content)].map((file) => `"${file}"`).join("\n")}\n`,
+    ),
+    ...packages.flatMap(({ name, post }) => (post === undefined ? [] : [`%post -n ${name}\n${post}\n`])),
   ].join("\n");
 
 /** Rpm packages in a repository with its metadata. */
@@ -218,7 +232,9 @@ export const openWorkshop = async (real: "real" | "stand-in" = "stand-in"): Prom
       return `mkdir -p /var/lib/dpkg/{updates,triggers,parts}\n${paths.map((path) => `mkdir -p ${dirname(path)}; : >${path}`).join("\n")}\n`;
     }
     const names = there.map(({ name }) => name);
-    const others = wanted(family).filter(({ name }) => missing.includes(name));
+    const others = wanted(family).filter(
+      ({ name }) => missing.includes(name) && !offered.some((each) => each.name === name),
+    );
     repository(join(base, "test/installed"), there);
     repository(join(base, "test/repository"), [...others, ...offered]);
     write(base, {
@@ -257,6 +273,7 @@ export const openWorkshop = async (real: "real" | "stand-in" = "stand-in"): Prom
             BAKE_ARTIFACTS: `http://127.0.0.1:${port}`,
             no_proxy: "*",
             LC_ALL: "C",
+            ...machine.variables,
           },
         },
       );

@@ -37,6 +37,8 @@ type StageResult = NonNullable<ImageRecord["stages"]>[number];
 interface BuiltDisk {
   /** With everything below it, the whole disk. */
   readonly disk: string;
+  /** An archive with files of the packages that the bake installed. */
+  readonly packages: string;
   readonly stages: readonly StageResult[];
   /** Keeps the layers of it. To be called when the disk is read and found clean: its files go. */
   readonly keep: () => Promise<void>;
@@ -69,6 +71,7 @@ export const buildDisk = async (
 ): Promise<BuiltDisk> => {
   const { accelerator, store, stages = [] } = input;
   const output = join(workFolder, "packer");
+  const packages = join(workFolder, "packages.tar.gz");
   const key = stages.length === 0 ? await makeSshKey(host, workFolder) : await layerKey(host);
   const wanted: LayerWanted = { stages, base, publicKey: key.publicKey };
   const found =
@@ -99,6 +102,7 @@ export const buildDisk = async (
             artifacts: store.root,
             output,
             log: resolve(logDir),
+            packages,
             ssh_private_key_file: key.privateKeyFile,
             ssh_public_key: key.publicKey,
             accelerator: accelerator.accel,
@@ -159,6 +163,7 @@ export const buildDisk = async (
     });
     return {
       disk: top,
+      packages,
       stages: results,
       keep: async () => {
         if (stages.length === 0) return;

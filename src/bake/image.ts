@@ -4,6 +4,7 @@ import { makeFolder } from "../host/make-folder.ts";
 import { knownSecrets, withholdSecrets } from "../check/known-secrets.ts";
 import { describeFinding, type ScanInput, type ScanResult, scanImage } from "../check/scan-image.ts";
 import { BakeError, listed } from "../errors.ts";
+import { exists } from "../host/exists.ts";
 import type { Host } from "../host/host.ts";
 import { withWorkFolder } from "../host/work-folder.ts";
 import type { StageName } from "../node/concern.ts";
@@ -55,6 +56,10 @@ const inputCheck = (host: Host, { plan, store, folder }: BakeInput) => {
   };
 };
 
+/** What the package manager brought: no input of the bake has it, and libraries have examples of credentials. */
+const filesOfPackages = async (path: string): Promise<ScanInput[]> =>
+  (await exists(path)) ? [{ path, sha256: (await sha256File(path)).sha256, isDisk: false }] : [];
+
 /** Searches the finished image for what this machine knows to be secret, and for credentials by their shape. */
 const searchForSecrets = async (
   host: Host,
@@ -81,7 +86,9 @@ const searchForSecrets = async (
   for (const reason of known.unknown) host.progress.note(`      not searched for: ${reason}`);
   if (result.fromInputs.length > 0) {
     const kinds = [...new Set(result.fromInputs.map(({ what }) => what))].toSorted().join(", ");
-    host.progress.note(`      left alone: ${result.fromInputs.length} examples and test keys of the inputs (${kinds})`);
+    host.progress.note(
+      `      left alone: ${result.fromInputs.length} examples and test keys of inputs and packages (${kinds})`,
+    );
   }
   if (plan.facts.storage.seed !== undefined && result.seedRanges === 0)
     host.progress.note("      not searched: the seed; only ext file systems can be looked into from here");
@@ -104,7 +111,7 @@ export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageR
   const logDir = join(folder, "log");
   await makeFolder(logDir);
   return withWorkFolder(host, "bake", async (workFolder) => {
-    const { disk, stages, keep } = await buildDisk(host, input, {
+    const { disk, packages, stages, keep } = await buildDisk(host, input, {
       ...{ workFolder, logDir, base },
       before: (made) => before(made, workFolder),
     });
@@ -112,7 +119,7 @@ export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageR
     await host.progress.step("flatten", "flatten and compress the image", async () => {
       await host.run("qemu-img", ["convert", "-c", "-W", "-m", "4", "-O", "qcow2", disk, fresh]);
     });
-    await searchForSecrets(host, input, fresh, workFolder, forScan());
+    await searchForSecrets(host, input, fresh, workFolder, [...forScan(), ...(await filesOfPackages(packages))]);
     const { sha256, size } = await host.progress.step("hash-image", "hash the image", () => sha256File(fresh));
     const { artifacts, steps, madeAt } = recordedParts(plan, input.steps(), host.now());
     const record: ImageRecord = {

@@ -144,7 +144,7 @@ const findPlaces = async (
   });
 };
 
-/** An input of the bake: the base, or an artifact. */
+/** An input of the bake: the base, an artifact, or files of packages. */
 export interface ScanInput {
   readonly path: string;
   readonly sha256: string;
@@ -207,7 +207,7 @@ export interface ScanResult {
   /** What must not be in the image. */
   readonly findings: readonly ImageFinding[];
   /**
-   * What has a credential's shape, and is byte for byte in the base or an artifact too. Never an exact value, nor an account's
+   * What has a credential's shape, and is byte for byte in the base, an artifact or a package too. Never an exact value, nor an account's
    * password.
    * Such are examples in manuals, and keys for self-tests of libraries.
    * The bake did not put it there, and whoever has the inputs has it.

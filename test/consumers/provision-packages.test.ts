@@ -112,4 +112,51 @@ quiet install kernel-headers; quiet install kernel-devel; quiet install kernel`,
     },
     5 * minutes,
   );
+
+  test(
+    "files of packages that came are packed as they came, for the search for secrets: none of the base, none that a script made or changed",
+    async () => {
+      const library = "/usr/lib/python3/oauthlib/base.py";
+      const { code, output, answer } = await workshop.provision({
+        manager: "dnf",
+        missing: ["git"],
+        installed: [{ name: "of-the-base", provides: "/bin/sh", content: { "/usr/share/of-the-base": "of the base" } }],
+        offered: [
+          { name: "git", requires: ["oauthlib"] },
+          {
+            name: "oauthlib",
+            content: {
+              [library]: "an example",
+              "/usr/share/oauthlib/with blanks": "two",
+              "/etc/oauthlib.conf": "as it came",
+            },
+            post: "echo a key >/etc/oauthlib.conf; echo a key >/etc/oauthlib.key",
+          },
+        ],
+        variables: { BAKE_PACKAGES: "/var/lib/bake-packages.tar.gz" },
+        after: `tar -tPzf /var/lib/bake-packages.tar.gz
+tar -xPOzf /var/lib/bake-packages.tar.gz ${library}; echo
+stat -c %a /var/lib/bake-packages.tar.gz`,
+      });
+      expect(code, output).toBe(0);
+      expect(answer).toBe(`/usr/lib/python3/oauthlib/base.py\n/usr/share/oauthlib/with blanks\nan example\n600\n`);
+    },
+    5 * minutes,
+  );
+
+  test(
+    "where nothing came the archive is empty; where none is asked for there is none",
+    async () => {
+      const archive = "/var/lib/bake-packages.tar.gz";
+      const none = await workshop.provision({
+        manager: "apt-get",
+        variables: { BAKE_PACKAGES: archive },
+        after: `tar -tzf ${archive} && echo empty`,
+      });
+      expect([none.code, none.answer], none.output).toEqual([0, "empty\n"]);
+      const unasked = await workshop.provision({ manager: "apt-get", after: `ls ${archive}` });
+      expect([unasked.code, unasked.answer], unasked.output).toEqual([0, expect.stringContaining("No such file")]);
+    },
+    5 * minutes,
+  );
 });

@@ -62,6 +62,7 @@ needs("packer").describe("packer", () => {
       output: at("out"),
       log: folder,
       ssh_private_key_file: "/dev/null",
+      packages: "packages.tar.gz",
       ssh_public_key: "ssh-ed25519 AAAA",
     }).flatMap(([name, value]) => ["-var", `${name}=${value}`]);
     return ["validate", ...variables, "-var", `ssh_private_key_file=${at("key")}`, template];

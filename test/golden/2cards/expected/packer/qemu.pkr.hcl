@@ -35,6 +35,11 @@ variable "log" {
   description = "Existing folder for the serial console and the journal."
 }
 
+variable "packages" {
+  type        = string
+  description = "File that files of the packages which the bake installs are fetched into; an archive."
+}
+
 variable "ssh_private_key_file" {
   type        = string
   description = "Private key of a key pair made for this build."
@@ -161,8 +166,15 @@ build {
   }
 
   provisioner "shell" {
-    environment_vars = ["BAKE_ARTIFACTS=http://${build.PackerHTTPAddr}", "BAKE_LAYERS=${var.layers}", "BAKE_STAGES=${var.stages}"]
+    environment_vars = ["BAKE_ARTIFACTS=http://${build.PackerHTTPAddr}", "BAKE_LAYERS=${var.layers}", "BAKE_STAGES=${var.stages}", "BAKE_PACKAGES=/var/lib/bake-packages.tar.gz"]
     inline           = ["bash /var/tmp/bake/stages.sh /var/tmp/bake"]
+  }
+
+  # The search for secrets compares with them: libraries have examples of credentials. Hygiene takes them away.
+  provisioner "file" {
+    direction   = "download"
+    source      = "/var/lib/bake-packages.tar.gz"
+    destination = var.packages
   }
 
   provisioner "shell" {

@@ -186,8 +186,8 @@ while read -r device _; do
     problem "no swap on $device any more: $(brief)"
 done </proc/swaps
 
-# Temporary files, this script's folder among them.
-remove /tmp/* /var/tmp/*
+# Temporary files, this script's folder among them; and files of packages, which bake has fetched.
+remove /tmp/* /var/tmp/* /var/lib/bake-packages.tar.gz
 
 # Secrets come with user-data, never with an image.
 for file in /etc/bake/secrets/* /root/.gitconfig.d/*; do

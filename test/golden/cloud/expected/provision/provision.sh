@@ -1,6 +1,7 @@
 #!/bin/bash
 # Runs in the build VM: fetches every artifact by content address, compares its hash, installs it, lays the node's files
 # down and enables its units. Usage: provision.sh FOLDER [STAGE...], with BAKE_ARTIFACTS=http://… in the environment.
+# BAKE_PACKAGES names a file that files of the packages which this installs are packed into.
 # Stages are base, runtime, payload and node; without a name all of them, in this order. What a stage reads of FOLDER is what its
 # id is made of (src/render/stages.ts): a stage must not read more, since it may come out of a layer that another bake has made.
 set -euo pipefail
@@ -79,6 +80,41 @@ installed() {
 }
 # listed ACTION: the packages of this family.
 listed() { awk -F '\t' -v action="$1" -v family="$family" '$1 == action && $2 == family { print $3 }' "$upload/packages.tsv"; }
+
+# Packages that are there, each with its version.
+packages_there() {
+  case $family in
+    apt) dpkg-query -W -f '${db:Status-Abbrev}${binary:Package} ${Version}\n' | sed -n 's/^ii //p' ;;
+    dnf) rpm -qa --qf '%{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}\n' ;;
+  esac | LC_ALL=C sort
+}
+# keep_files BEFORE: packs the files of packages that have come since, for the search for secrets: libraries have examples of
+# credentials, and no input of the bake has those of what its package manager brings. What a package's scripts made, or changed, is
+# not among them: that may be a key.
+keep_files() {
+  local -a came
+  local file
+  mapfile -t came < <(packages_there | LC_ALL=C comm -13 "$1" - | cut -d ' ' -f 1)
+  : >"$work/files"
+  if [ "${#came[@]}" -gt 0 ]; then
+    case $family in
+      apt)
+        dpkg-query -L "${came[@]}"
+        dpkg --verify "${came[@]}" >"$work/verified" 2>/dev/null || true
+        ;;
+      dnf)
+        # 64: %ghost, which only names what a script makes.
+        rpm -q --qf '[%{FILEFLAGS}\t%{FILENAMES}\n]' "${came[@]}" | awk -F '\t' 'int($1 / 64) % 2 == 0 { print $2 }'
+        rpm -V --nodeps --noscripts "${came[@]}" >"$work/verified" 2>/dev/null || true
+        ;;
+    esac >"$work/names"
+    sed -n 's|^[^/]* \(/.*\)$|\1|p' "$work/verified" | LC_ALL=C sort >"$work/changed"
+    LC_ALL=C sort -u "$work/names" | LC_ALL=C comm -23 - "$work/changed" | while read -r file; do
+      [ ! -f "$file" ] || [ -L "$file" ] || printf '%s\0' "$file"
+    done >"$work/files"
+  fi
+  tar --create --absolute-names --null --files-from "$work/files" --file - | gzip -n -1 >"$BAKE_PACKAGES"
+}
 
 # Who owns a file; nothing for one that no package brought.
 owner() {
@@ -239,6 +275,7 @@ stage_base() {
   while read -r name; do
     if ! installed "$name"; then missing+=("$name"); fi
   done < <(listed install)
+  [ -z "${BAKE_PACKAGES-}" ] || packages_there >"$work/before"
   if [ "${#missing[@]}" -gt 0 ]; then
     echo "bake: install ${missing[*]}"
     # The base's own lists may do; fresh ones need a mirror.
@@ -252,6 +289,8 @@ stage_base() {
       esac || fail "these packages could not be installed: ${missing[*]}"
     fi
   fi
+  # Before anything of the profile is laid over them.
+  [ -z "${BAKE_PACKAGES-}" ] || keep_files "$work/before" || fail "files of the packages could not be packed into $BAKE_PACKAGES"
   trust_authorities ||
     fail "the site's certificates could not be added: $(tail -n 3 "$work/said" 2>/dev/null | tr '\n' ' ')"
   # The drivers of the NPUs fit one kernel: no update may change it.
