@@ -55,16 +55,19 @@ const run = (...args: string[]): string => execFileSync("qemu-img", args, { enco
 const packer = String.raw`#!/bin/bash
 set -euo pipefail
 [ "$1" = build ] || exit 0
-for each; do case $each in base=*) base=\${each#*=} ;; output=*) output=\${each#*=} ;; stages=*) stages=\${each#*=} ;; esac; done
+for each; do case $each in base=*) base=\${each#*=} ;; output=*) output=\${each#*=} ;; stages=*) stages=\${each#*=} ;; packages=*) packages=\${each#*=} ;; esac; done
 if [ -e "$FOLDER/refuse" ] && [[ $base == */layers/* ]]; then echo "==> qemu.node: Timeout waiting for SSH."; exit 1; fi
 mkdir "$output"
 qemu-img create -q -f qcow2 -b "$base" -F qcow2 "$output/image.qcow2"
 for stage in $stages; do echo "    qemu.node: bake: stage $stage"; done
 echo "$stages" >>"$FOLDER/made"
+[ ! -e "$FOLDER/packages.tar.gz" ] || cp "$FOLDER/packages.tar.gz" "$packages"
 `.replaceAll("\\$", "$");
 
 /** Of nobody. */
-const key = generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+const newKey = (): string =>
+  generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+const key = newKey();
 
 interface Prepared {
   readonly plan: NodePlan;
@@ -216,13 +219,28 @@ describe("a bake with layers of an earlier one", { timeout: 180_000 }, () => {
     // A layer of an image has the same example: left alone.
     expect((await bake(all)).sha256).toMatch(/^[0-9a-f]{64}$/);
     expect(notes.filter((line) => line.includes("left alone"))).toEqual([
-      "      left alone: 1 examples and test keys of the inputs (private key)",
+      "      left alone: 1 examples and test keys of inputs and packages (private key)",
     ]);
     // What an earlier scan noted of it is gone, and somebody has put the key into another input.
     rmSync(at("cache/scan"), { recursive: true });
     const weights = all.fileOf("org/small");
     writeFileSync(weights, key);
     await expect(bake(all)).rejects.toMatchObject({ code: "BK202", message: expect.stringContaining(weights) });
+  });
+
+  test("what packages brought is known, and what they did not bring is a finding", async () => {
+    const example = newKey();
+    const all = await prepared(example);
+    const packed = (content: string): void =>
+      writeFileSync(at("packages.tar.gz"), gzipSync(toTar([{ path: "usr/lib/python3/example.py", content }])));
+    await expect(bake(all)).rejects.toMatchObject({ code: "BK403" });
+    packed(newKey());
+    await expect(bake(all)).rejects.toMatchObject({ code: "BK403" });
+    packed(`# An example:\n${example}`);
+    expect((await bake(all)).sha256).toMatch(/^[0-9a-f]{64}$/);
+    expect(notes.filter((line) => line.includes("left alone"))).toEqual([
+      "      left alone: 1 examples and test keys of inputs and packages (private key)",
+    ]);
   });
 });
 
