@@ -54,7 +54,7 @@ export interface Emulator {
   readonly headers: IncomingMessage["headers"][];
   /** For a route: one fault a call, in this order; then none. */
   readonly fail: (route: string, ...faults: readonly Fault[]) => void;
-  /** For a route: what happens elsewhere right before each of its next calls, in this order. */
+  /** For a route: what happens elsewhere right before each of its next calls, in this order; the call waits for it. */
   readonly on: (route: string, ...happens: readonly (() => unknown)[]) => void;
   /** A route that the user has no right to. */
   readonly forbid: (route: string) => void;
@@ -257,7 +257,7 @@ export const startEmulator = async (clock: () => number = Date.now): Promise<Emu
     calls.push(found?.route ?? `${host.toUpperCase()} ${request.method} ${path}`);
     headers.push(request.headers);
     const fault = faults.get(found?.route ?? "")?.shift() ?? {};
-    happenings.get(found?.route ?? "")?.shift()?.();
+    await happenings.get(found?.route ?? "")?.shift()?.();
     requests += 1;
     const send = (status: number, content: string | undefined, more: Record<string, string> = {}): void => {
       response.sendDate = false;
