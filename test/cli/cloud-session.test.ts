@@ -22,10 +22,10 @@ const shown = (steps: readonly SessionStep[], ids: ReadonlyMap<string, string>):
     .map(({ args, ended: { stdout } }) => `bake ${args.join(" ")}\n${stdout.trimEnd()}\n`)
     .join("\n")
     .replace(passing, "")
-    // It comes when the cloud has answered, some time after the server is there.
+    // It comes when the cloud has answered, before or after other lines: here always where the build begins.
     .replace(
-      /^( *done on the server: make the server and reach it.*\n)([^]*?)^( *should this bake be killed.*\n)/m,
-      (_all, server: string, between: string, told: string) => `${server}${told}${between}`,
+      /(?<=^( *\.\.\. Packer builds the image.*)\n)([^]*?)^( *should this bake be killed.*\n)/m,
+      (_all, _start, between: string, told: string) => told + between,
     )
     .replace(/\b\d{8}T\d{6}Z\b/g, "20261126T130000Z")
     .replace(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/g, "2026-11-26T19:00:00Z")
