@@ -8,9 +8,9 @@ import { advisory, byHand, line, ofCommand } from "../check-commands.ts";
 import type { Check } from "../check.ts";
 import type { Concern, Consequence, Page } from "../concern.ts";
 import type { Facts } from "../facts.ts";
+import { withoutMirror } from "../mirror-rule.ts";
 import { portOf } from "../url-port.ts";
 import { cacheBytes, lockedCaches } from "./facts.ts";
-import { cacheWithoutMirror } from "./mirror-rule.ts";
 import { cacheListedTwice } from "./twice-rule.ts";
 
 const binary = "/opt/bake/bin/bake-caches";
@@ -104,7 +104,10 @@ They are one cache in ${agents.each.map(({ dockerCache }) => `\`${dockerCache}\`
 
 export const caches: Concern = {
   name: "caches",
-  rules: [cacheListedTwice, cacheWithoutMirror],
+  rules: [
+    cacheListedTwice,
+    withoutMirror({ section: "caches", noun: "build cache", short: "cache", entries: (profile) => profile.caches }),
+  ],
   requirements: (profile) =>
     profile.caches.map(({ name, path }, index) => ({
       kind: "build-cache" as const,

@@ -8,9 +8,9 @@ import { advisory, byHand, gating, line, ofCommand } from "../check-commands.ts"
 import type { Check } from "../check.ts";
 import type { Concern, Consequence, Destination, NodeFile, Page } from "../concern.ts";
 import type { Facts } from "../facts.ts";
+import { withoutMirror } from "../mirror-rule.ts";
 import { portOf } from "../url-port.ts";
 import { lockedModel, type ModelFacts, modelBytes, modelList, modelLists } from "./facts.ts";
-import { modelWithoutMirror } from "./mirror-rule.ts";
 import { modelListedTwice } from "./twice-rule.ts";
 
 /** What is fetched at the same time. */
@@ -173,7 +173,15 @@ ${models.map(({ hub, name, from }) => `- ${name} (${hubNames[hub]}), ${wayOf[fro
 
 export const models: Concern = {
   name: "models",
-  rules: [modelListedTwice, modelWithoutMirror],
+  rules: [
+    modelListedTwice,
+    withoutMirror({
+      section: "models",
+      noun: "model",
+      short: "model",
+      entries: (profile) => profile.models.map((model) => ({ name: hubOf(model).name, from: model.from })),
+    }),
+  ],
   requirements: (profile) =>
     profile.models.map((model, index) => {
       const { hub, name } = hubOf(model);
