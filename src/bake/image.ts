@@ -4,7 +4,6 @@ import { makeFolder } from "../host/make-folder.ts";
 import { knownSecrets, withholdSecrets } from "../check/known-secrets.ts";
 import { describeFinding, type ScanInput, type ScanResult, scanImage } from "../check/scan-image.ts";
 import { BakeError, listed } from "../errors.ts";
-import { exists } from "../host/exists.ts";
 import type { Host } from "../host/host.ts";
 import { withWorkFolder } from "../host/work-folder.ts";
 import type { StageName } from "../node/concern.ts";
@@ -57,8 +56,11 @@ const inputCheck = (host: Host, { plan, store, folder }: BakeInput) => {
 };
 
 /** What the package manager brought: no input of the bake has it, and libraries have examples of credentials. */
-const filesOfPackages = async (path: string): Promise<ScanInput[]> =>
-  (await exists(path)) ? [{ path, sha256: (await sha256File(path)).sha256, isDisk: false }] : [];
+const filesOfPackages = async (path: string): Promise<ScanInput> => ({
+  path,
+  sha256: (await sha256File(path)).sha256,
+  isDisk: false,
+});
 
 /** Searches the finished image for what this machine knows to be secret, and for credentials by their shape. */
 const searchForSecrets = async (
@@ -119,7 +121,7 @@ export const bakeImage = async (anyHost: Host, input: BakeInput): Promise<ImageR
     await host.progress.step("flatten", "flatten and compress the image", async () => {
       await host.run("qemu-img", ["convert", "-c", "-W", "-m", "4", "-O", "qcow2", disk, fresh]);
     });
-    await searchForSecrets(host, input, fresh, workFolder, [...forScan(), ...(await filesOfPackages(packages))]);
+    await searchForSecrets(host, input, fresh, workFolder, [...forScan(), await filesOfPackages(packages)]);
     const { sha256, size } = await host.progress.step("hash-image", "hash the image", () => sha256File(fresh));
     const { artifacts, steps, madeAt } = recordedParts(plan, input.steps(), host.now());
     const record: ImageRecord = {

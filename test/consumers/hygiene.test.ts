@@ -107,6 +107,7 @@ service:x:990:990::/srv/service:/bin/bash
   "root/.ssh/id_rsa": canary,
   "root/.ssh/id_rsa.pub": canary,
   "var/lib/bake/first-boot": canary,
+  "var/lib/bake-packages.tar.gz": canary,
   "var/lib/bake/storage/record": canary,
   "root/.bash_history": canary,
   "root/.python_history": canary,

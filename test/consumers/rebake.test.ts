@@ -61,7 +61,7 @@ mkdir "$output"
 qemu-img create -q -f qcow2 -b "$base" -F qcow2 "$output/image.qcow2"
 for stage in $stages; do echo "    qemu.node: bake: stage $stage"; done
 echo "$stages" >>"$FOLDER/made"
-[ ! -e "$FOLDER/packages.tar.gz" ] || cp "$FOLDER/packages.tar.gz" "$packages"
+if [ -e "$FOLDER/packages.tar.gz" ]; then cp "$FOLDER/packages.tar.gz" "$packages"; else tar -czf "$packages" -T /dev/null; fi
 `.replaceAll("\\$", "$");
 
 /** Of nobody. */

@@ -248,6 +248,24 @@ echo '"checkedAt"' >/run/bake/status.json
     expect(output.trimEnd().split("\n").at(-1)).toBe('"checkedAt"');
   }, 180_000);
 
+  it("what it says ends whole: a file that is renamed when the last range is written neither stays nor is missed", () => {
+    mkdirSync(join(machine.folder, "slow"));
+    for (const [name, script] of [
+      ["zstd", 'sleep 3\nexec "$zstd" "$@"'],
+      // So slow that it is nearly always under way.
+      ["mv", 'case $* in *seed-progress*) sleep 0.8 ;; esac\nexec /bin/mv "$@"'],
+    ] as const)
+      writeFileSync(join(machine.folder, "slow", name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    const { output, code } = machine.run(
+      `${oldDisk("renamed")}
+mount -t tmpfs none /run; install -d /run/bake; export zstd=$(command -v zstd)
+(PATH=$work/slow:$PATH; "$seed" write "$disk" 2>&1 >/dev/null)
+sleep 1; ls /run/bake`,
+      120_000,
+    );
+    expect([code, output]).toEqual([0, "seeded\n"]);
+  }, 180_000);
+
   it("unpacks as many ranges at a time as the memory of their windows lets it, and never more than there are processors", () => {
     mkdirSync(join(machine.folder, "counted"));
     for (const [name, script] of [
