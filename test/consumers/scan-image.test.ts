@@ -212,10 +212,12 @@ describe("bakeImage", () => {
     writeFileSync(input, "an input");
     const stored = await store.add(compressed(rawDisk({ "of-the-base": "x" })));
     const host = hostWith(env, async (_file, args) => {
-      const output = args.find((arg) => arg.startsWith("output="))?.slice("output=".length);
-      if (args[0] === "build" && output !== undefined) {
+      const valueOf = (name: string) => args.find((arg) => arg.startsWith(`${name}=`))?.slice(name.length + 1);
+      const [output, packages] = [valueOf("output"), valueOf("packages")];
+      if (args[0] === "build" && output !== undefined && packages !== undefined) {
         mkdirSync(output);
         copyFileSync(disk, join(output, "image.qcow2"));
+        run("tar", ["-czf", packages, "-T", "/dev/null"]);
       }
       return { exitCode: 0, stdout: "", stderr: "" };
     });
