@@ -40,6 +40,8 @@ const setUp = `set -euo pipefail
 mount --make-rprivate /
 for path in /opt /etc/bake /etc/docker /mnt; do mkdir -p "$path"; done
 mount --bind "$work/opt" /opt; mount --bind "$work/bake" /etc/bake; mount --bind "$work/docker" /etc/docker
+# Whoever makes a seed clears away what others of this machine left there.
+mkdir -p "$work/var-tmp"; mount --bind "$work/var-tmp" /var/tmp
 mount -t tmpfs none /mnt
 seed=/opt/bake/bin/bake-seed
 `;
