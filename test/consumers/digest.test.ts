@@ -1,6 +1,6 @@
 /** How scripts of a node and of the build VM hash: the same bytes by either program. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -22,11 +22,13 @@ test("all have the same line", () => {
 });
 
 test.each([
-  ["openssl", ["cut", "openssl"]],
-  ["sha256sum, where there is no openssl", ["cut", "sha256sum"]],
-])("by %s", (_name, programs) => {
+  ["openssl", ["openssl"], ""],
+  ["sha256sum, where there is no openssl", ["sha256sum"], ""],
+  ["sha256sum, where openssl cannot run", ["sha256sum"], "echo openssl: no such library >&2; exit 127"],
+])("by %s", (_name, programs, openssl) => {
   const path = mkdtempSync(join(folder, "path-"));
-  for (const program of programs) symlinkSync(found(program), join(path, program));
+  for (const program of ["cut", "grep", ...programs]) symlinkSync(found(program), join(path, program));
+  if (openssl !== "") writeFileSync(join(path, "openssl"), `#!/bin/bash\n${openssl}\n`, { mode: 0o755 });
   const output = execFileSync("/bin/bash", ["-c", `set -euo pipefail\n${digestOf("bake-seed")}\nprintf abc | digest`], {
     env: { PATH: path },
     encoding: "utf8",

@@ -13,8 +13,8 @@ upload=$1
 seed=/opt/bake/seed
 range=$((256 << 20))
 
-# By openssl, which is several times as fast as a sha256sum that is built without it, as Debian's and EulerOS's are.
-digest() { if command -v openssl >/dev/null; then openssl dgst -sha256 -r; else sha256sum; fi | cut -d ' ' -f 1; }
+# By openssl where it works, which is several times as fast as a sha256sum that is built without it, as Debian's and EulerOS's are.
+digest() { if openssl dgst -sha256 -r </dev/null 2>/dev/null | grep -q ^e3b0c442; then openssl dgst -sha256 -r; else sha256sum; fi | cut -d ' ' -f 1; }
 step() { echo "bake: step $*"; }
 fail() {
   echo "bake: failed $*" >&2
