@@ -1,22 +1,13 @@
 /**
  * A full bake over what it replaces: the guide's commands (G2 to G28), run by Packer alone on the same base and artifacts. Both end with
  * a compressed image in which four agents have images, a model and a build cache: bake's with a seed, the guide's with four copies.
+ * Then a bake of another queue, which goes on from layers, and one of nothing.
  * Run it by `bin/bench guide`, after `bake fetch --profile 2cards --trial`. Takes about a quarter of an hour a round without KVM.
- * BAKE_BENCH_MIB is the size of the model (512); the image has half of it, the cache a quarter.
+ * BAKE_BENCH_MIB is the size of the model (512); the image has half of it.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { type Artifact, type ContainerImage, ociDigest } from "../src/artifact.ts";
@@ -26,6 +17,7 @@ import { dockerLoadManifest } from "../src/node/images/docker-load.ts";
 import { Store } from "../src/store/store.ts";
 import { imageConfig } from "../src/trial/docker-archive.ts";
 import { sourceKey } from "../src/trial/artifacts.ts";
+import { ensureTool } from "../src/toolchain/ensure.ts";
 import { chooseAccelerator } from "../src/vm/accelerator.ts";
 import { testHost } from "../test/vm/golden-image.ts";
 
@@ -161,21 +153,36 @@ try {
     ].join("\n"),
   );
   run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(folder, "key")]);
-  const tools = readdirSync(join(ownCache, "tools"));
-  const packer = join(ownCache, "tools", tools.find((name) => /^packer-[0-9a-f]+$/.test(name)) ?? "", "packer");
+  const { path: packer } = await ensureTool(testHost(), "packer");
   const variables = {
     artifacts: join(cache, "store"),
     ssh_private_key_file: join(folder, "key"),
     ssh_public_key: readFileSync(join(folder, "key.pub"), "utf8").trim(),
     settings: join(folder, "settings.sh"),
   };
+  mkdirSync(join(folder, "profiles"));
+  /** Of one name: it stands in the first line of what is laid. */
+  const write = (queue: string): void =>
+    writeFileSync(
+      join(folder, "profiles/2cards.yaml"),
+      `extends: ${JSON.stringify(join(root, "profiles/2cards.yaml"))}\nagents: { queue: ${queue} }\n`,
+    );
+  const image = [join(root, "bin/cli.cjs"), "image", "--profile", "2cards", "--trial", "--no-check"];
+  const bake = (...options: string[]): number =>
+    seconds(process.execPath, [...image, ...options], { XDG_CACHE_HOME: join(folder, "cache") });
   const bakes: number[] = [];
+  const layered: number[] = [];
+  const unchanged: number[] = [];
   const guides: number[] = [];
   let sizes = "";
   for (let round = 0; round < rounds; round++) {
-    const args = [join(root, "bin/cli.cjs"), "image", "--profile", "2cards", "--trial", "--no-check", "--no-cache"];
-    bakes.push(seconds(process.execPath, args, { XDG_CACHE_HOME: join(folder, "cache") }));
+    write(`whole-${round}`);
+    bakes.push(bake("--no-cache"));
     said("bake", `${bakes.at(-1)?.toFixed(0)} s`);
+    write(`layered-${round}`);
+    layered.push(bake());
+    said("bake of another queue, from layers", `${layered.at(-1)?.toFixed(0)} s`);
+    for (let time = 0; time < 5; time++) unchanged.push(bake());
     const made = join(folder, "out/2cards-trial");
     const { base } = JSON.parse(readFileSync(join(made, "image.json"), "utf8")) as { base: { sha256: string } };
     const disk = store.path(base.sha256);
@@ -200,6 +207,8 @@ try {
     rmSync(output, { recursive: true });
   }
   said("bake over the guide's commands", (median(bakes) / median(guides)).toFixed(2), "aim 0.6");
+  said("another queue over a full bake", (median(layered) / median(bakes)).toFixed(2), "aim 0.25");
+  said("a bake of what nothing changed in", `${median(unchanged).toFixed(2)} s`, "aim below 1 s");
   said("images of", sizes);
 } finally {
   rmSync(folder, { recursive: true, force: true });
