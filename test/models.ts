@@ -191,7 +191,7 @@ export const openModelNode = (size = "256M"): ModelNode => {
       rmSync(join(folder, "opt"), { recursive: true, force: true });
       for (const { path, content } of render(plan).nodeFiles) {
         if (
-          !/^\/(opt\/bake\/(models|caches\.tsv)|opt\/bake\/bin\/bake-(models|caches)$|etc\/bake\/(models|caches)\.env)/.test(
+          !/^\/(opt\/bake\/(models|caches\.tsv)|opt\/bake\/bin\/(bake-(models|caches)|fetch-blobs\.sh)$|etc\/bake\/(models|caches)\.env)/.test(
             path,
           )
         )

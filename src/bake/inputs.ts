@@ -4,14 +4,17 @@ import { BakeError } from "../errors.ts";
 import { freeBytes } from "../host/disk-space.ts";
 import type { Host } from "../host/host.ts";
 import type { StageName } from "../node/concern.ts";
+import { isCarried } from "../node/images/facts.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import type { Store } from "../store/store.ts";
 import { requirePlainArchives } from "./archive.ts";
 import { gib } from "../formats/bytes.ts";
 
-/** Whether an image carries an artifact: models and build caches may come from a mirror, to the node itself. Pure. */
+/** Whether an image carries an artifact: images, models and build caches may come from a mirror, to the node itself. Pure. */
 export const isBaked = ({ facts }: Pick<NodePlan, "facts">, artifact: Artifact): boolean => {
   switch (artifact.kind) {
+    case "container-image":
+      return isCarried(facts.images, artifact);
     case "model":
       return facts.models.some(
         ({ hub, name, from }) => hub === artifact.hub && name === artifact.name && from === "image",

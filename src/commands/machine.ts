@@ -177,8 +177,8 @@ const hostsOf = (profile: Profile | undefined, env: Host["env"]): ReadonlyMap<st
   for (const [what, url] of Object.entries({ docker, buildx, agent, goss, releases })) add(url, what);
   if (profile.targets.qemu !== undefined && typeof profile.targets.qemu.base === "string") add(openeuler, "base");
   for (const model of profile.models) add("modelscope" in model ? modelscope : huggingface, "models");
-  for (const image of [...profile.images, profile.builders.image]) {
-    const registry = typeof image === "string" ? parseImageReference(image)?.registry : undefined;
+  for (const image of [...profile.images.map((each) => each.image), profile.builders.image]) {
+    const registry = parseImageReference(image)?.registry;
     if (registry === undefined) continue;
     const [mirror] = registries[registry] ?? [];
     add(`https://${mirror ?? (registry === "docker.io" ? "registry-1.docker.io" : registry)}`, "images");

@@ -1,7 +1,8 @@
 /** Whether the smallest data disk that a profile takes has room for what its lock names. Pure. */
-import type { BuildCache, Model } from "../artifact.ts";
+import type { BuildCache, ContainerImage, Model } from "../artifact.ts";
 import { cachesShare } from "../node/builders/facts.ts";
 import { cacheBytes } from "../node/caches/facts.ts";
+import { isNamed } from "../node/images/facts.ts";
 import { modelBytes } from "../node/models/facts.ts";
 import { seedOverhead, storageFacts } from "../node/storage/facts.ts";
 import { layerBytes, unpacked } from "../node/unpacked.ts";
@@ -11,8 +12,8 @@ import type { Lock } from "./lock.ts";
 import { gib } from "../formats/bytes.ts";
 
 /** Bytes of all layers for one architecture. */
-const imageBytes = ({ artifacts }: Lock): number => {
-  const images = artifacts.filter((artifact) => artifact.kind === "container-image");
+const imageBytes = ({ artifacts }: Lock, counts: (image: ContainerImage) => boolean = () => true): number => {
+  const images = artifacts.filter((artifact) => artifact.kind === "container-image").filter(counts);
   const architectures = [...new Set(images.map(({ architecture }) => architecture))];
   return Math.max(
     0,
@@ -20,16 +21,16 @@ const imageBytes = ({ artifacts }: Lock): number => {
   );
 };
 
-/** GiB that the images of a lock take in Docker's store. */
-const imagesSize = (lock: Lock): number => Math.ceil((imageBytes(lock) * unpacked) / gib);
+/** GiB that so many bytes of layers take in Docker's store. */
+const storeSize = (layers: number): number => Math.ceil((layers * unpacked) / gib);
 
 /** GiB of a base and of what is installed on it: an estimate. */
 const baseSize = 4;
 
 /** The system disks on which a seed does not fit while it is made: layers are there, and what Docker makes of them. */
-const seedProblems = ({ storage, targets }: Profile, lock: Lock, others: number): Problem[] => {
+const seedProblems = ({ storage, targets }: Profile, layers: number, others: number): Problem[] => {
   if (storage.filesystem !== "ext4") return [];
-  const needed = baseSize + Math.ceil(imageBytes(lock) / gib) + imagesSize(lock) + others;
+  const needed = baseSize + Math.ceil(layers / gib) + storeSize(layers) + others;
   return (["qemu", "huaweicloud"] as const).flatMap((name) => {
     const diskSize = targets[name]?.diskSize;
     return diskSize === undefined || needed <= diskSize
@@ -79,7 +80,7 @@ export const diskRoom = (profile: Profile, lock: Lock): DiskRoom | undefined => 
     ? undefined
     : {
         size: storage.minSize,
-        images: imagesSize(lock),
+        images: storeSize(imageBytes(lock)),
         models: modelsSize(lock),
         buildCaches: buildCachesSize(lock),
         caches:
@@ -107,7 +108,12 @@ export const roomProblems = (profile: Profile, lock: Lock): Problem[] => {
   const cachesInSeed = buildCachesSize(lock, ({ name }) =>
     profile.caches.some((cache) => cache.name === name && cache.from === "image"),
   );
-  const onSystemDisk = seedProblems(profile, lock, inSeed + cachesInSeed);
+  const carried = [
+    profile.builders.image,
+    ...profile.images.flatMap(({ image, from }) => (from === "image" ? [image] : [])),
+  ];
+  const layersInSeed = imageBytes(lock, ({ name }) => carried.some((each) => isNamed(name, each)));
+  const onSystemDisk = seedProblems(profile, layersInSeed, inSeed + cachesInSeed);
   if (needed <= storage.minSize) return onSystemDisk;
   return [
     ...onSystemDisk,

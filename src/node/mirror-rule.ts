@@ -4,7 +4,7 @@ import { artifactMirror } from "./artifact-mirror.ts";
 
 /** A section whose entries an image carries, or not. */
 interface Carried {
-  readonly section: "models" | "caches";
+  readonly section: "images" | "models" | "caches";
   /** What an entry is called, and in short. */
   readonly noun: string;
   readonly short: string;

@@ -36,7 +36,7 @@ const ofUrl = (url: string, why: string): Asked[] => {
 };
 
 const ofImages = ({ builders, images, sources }: Profile): Asked[] =>
-  [builders.image, ...images].flatMap((image) => {
+  [builders.image, ...images.map(({ image }) => image)].flatMap((image) => {
     const { registry, pullHost } = imageReferenceOf(image);
     return [...(sources.registries[registry] ?? []), pullHost].map((place) => ({
       ...registryAddress(place, sources.insecureRegistries),

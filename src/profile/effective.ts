@@ -2,7 +2,7 @@
 import type { Note } from "./diagnostics.ts";
 import { Profile } from "./schema.ts";
 import { descriptionAt } from "./schema-questions.ts";
-import { isWritten, placeOf, type ProfilePath, rangeOf, spell, type Tree } from "./source.ts";
+import { isWritten, placeOf, type ProfilePath, rangeOf, scalarAt, spell, type Tree } from "./source.ts";
 
 export interface Effective {
   /** `agents.spawn`, `images[0]` */
@@ -13,10 +13,15 @@ export interface Effective {
   readonly description?: string;
 }
 
-const leaves = (value: unknown, path: ProfilePath): { path: ProfilePath; value: unknown }[] => {
+const leaves = (tree: Tree, value: unknown, path: ProfilePath): { path: ProfilePath; value: unknown }[] => {
   if (typeof value !== "object" || value === null) return [{ path, value }];
+  // A short form, such as an image by its name alone.
+  const written = scalarAt(tree, path);
+  if (written !== undefined) return [{ path, value: written }];
   const entries = Array.isArray(value) ? [...value.entries()] : Object.entries(value);
-  return entries.length === 0 ? [{ path, value }] : entries.flatMap(([key, each]) => leaves(each, [...path, key]));
+  return entries.length === 0
+    ? [{ path, value }]
+    : entries.flatMap(([key, each]) => leaves(tree, each, [...path, key]));
 };
 
 /**
@@ -25,7 +30,7 @@ const leaves = (value: unknown, path: ProfilePath): { path: ProfilePath; value: 
  */
 export const effectiveValues = (profile: Profile, tree: Tree): Effective[] =>
   Object.keys(Profile.shape)
-    .flatMap((key) => leaves(profile[key as keyof Profile], [key]))
+    .flatMap((key) => leaves(tree, profile[key as keyof Profile], [key]))
     .map(({ path, value }): Effective => {
       const description = descriptionAt(path);
       const { file, line, column } = rangeOf(placeOf(tree, path));

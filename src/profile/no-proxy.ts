@@ -37,7 +37,7 @@ const hostsOf = (profile: Profile): string[] => {
   const registries = [
     ...Object.values(mirrors).flat(),
     ...insecure,
-    ...[builders.image, ...images].map((image) => imageReferenceOf(image).pullHost),
+    ...[builders.image, ...images.map(({ image }) => image)].map((image) => imageReferenceOf(image).pullHost),
   ];
   return [
     ...urls.flatMap((url) => (url === undefined ? [] : [new URL(url).hostname])),

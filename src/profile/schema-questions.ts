@@ -12,8 +12,11 @@ const isWrapper = (type: Type): type is z.ZodOptional | z.ZodDefault | z.ZodPref
 /** Whether a profile may say nothing there. Pure. */
 export const isOptional = (type: Type): boolean => isWrapper(type);
 
-/** The one type, without `optional` and its default. */
-const unwrap = (type: Type): Type => (isWrapper(type) ? unwrap(type.unwrap() as Type) : type);
+/** The one type that is written, without `optional`, its default, and what is made of it. */
+const unwrap = (type: Type): Type => {
+  if (type instanceof z.ZodPipe) return unwrap(type.in as Type);
+  return isWrapper(type) ? unwrap(type.unwrap() as Type) : type;
+};
 
 /** What may stand there: the options of unions, without what makes them optional. Pure. */
 export const options = (type: Type): Type[] => {
@@ -83,6 +86,7 @@ export const keysOf = (types: readonly Type[]): string[] => [
 export const exampleOf = (type: Type): unknown => {
   const own = (type.meta()?.["examples"] as readonly unknown[] | undefined)?.[0];
   if (own !== undefined) return own;
+  if (type instanceof z.ZodPipe) return exampleOf(type.in as Type);
   return isWrapper(type) ? exampleOf(type.unwrap() as Type) : undefined;
 };
 

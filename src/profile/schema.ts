@@ -4,7 +4,7 @@
  */
 import * as z from "zod";
 import { Agents } from "./schema/agents.ts";
-import { Cache, File, imageReference, Model, Pin } from "./schema/artifacts.ts";
+import { Cache, File, Image, Model, Pin } from "./schema/artifacts.ts";
 import { Builders } from "./schema/builders.ts";
 import { Checks } from "./schema/checks.ts";
 import { Buildx, Docker } from "./schema/docker.ts";
@@ -30,7 +30,12 @@ export const Profile = z.strictObject({
   storage: Storage.describe("The data disk."),
   network: Network.prefault({}).describe("What the node reaches by way of what, and what it must not reach."),
   ssh: Ssh.prefault({}).describe("Who may log in, and the node's own key pair."),
-  images: z.array(imageReference).default([]).describe("Images that are in Docker's store before the first job."),
+  images: z
+    .array(Image)
+    .prefault([])
+    .describe(
+      "Images that are in Docker's store before the first job. One that is too large for the golden image has from: mirror.",
+    ),
   models: z
     .array(Model)
     .default([])

@@ -260,6 +260,12 @@ export const isHiddenBelow = (tree: Tree, path: ProfilePath): boolean => {
 /** Whether the whole way to `path` is written. Pure. */
 export const isWritten = (tree: Tree, path: ProfilePath): boolean => treeAt(tree, path) !== undefined;
 
+/** What is written at `path` as one value; undefined where nothing is, a map or a list. Pure. */
+export const scalarAt = (tree: Tree, path: ProfilePath): unknown => {
+  const found = treeAt(tree, path);
+  return found?.kind === "scalar" && found.value !== null ? found.value : undefined;
+};
+
 /** The value at `path`; when it is not there, the key (or first character) of what should hold it. Pure. */
 export const placeOf = (tree: Tree, path: ProfilePath): Place => {
   let node = tree;

@@ -65,7 +65,7 @@ export const architecture: Rule = {
               help: `take the base for ${qemu.architecture}, or set targets.qemu.architecture: ${baseIsFor}`,
             },
           ]),
-      ...profile.images.flatMap((image, index) => named("images", imageReferenceOf(image).tag, ["images", index])),
+      ...profile.images.flatMap(({ image }, index) => named("images", imageReferenceOf(image).tag, ["images", index])),
       ...profile.files.flatMap((file, index) =>
         "url" in file
           ? named("files", lastOf(file.url), ["files", index, "url"])

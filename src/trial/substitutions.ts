@@ -112,7 +112,9 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
     },
     {
       what: "images",
-      profile: profile.images.join(", "),
+      profile: profile.images
+        .map(({ image, from }) => (from === "image" ? image : `${image} (from: ${from})`))
+        .join(", "),
       trial: trialVersions.smallImage,
       why: "a small image with a shell, no registry needed",
     },
@@ -167,7 +169,7 @@ export const substitute = (profile: Profile): { profile: Profile; substitutions:
       builders: { ...profile.builders, image: trialVersions.buildkitImage },
       agents: { ...profile.agents, version: trialVersions.agent },
       checks: { ...profile.checks, gossVersion: trialVersions.goss },
-      images: [trialVersions.smallImage],
+      images: [{ image: trialVersions.smallImage, from: "image" }],
       storage: {
         ...profile.storage,
         minSize: trialSizes.minSize,

@@ -249,7 +249,7 @@ esac`,
       },
     });
     expect(code, stderr).toBe(0);
-    expect(profile?.images).toEqual(["quay.io/ascend/cann:9.1.0"]);
+    expect(profile?.images).toEqual([{ image: "quay.io/ascend/cann:9.1.0", from: "image" }]);
     expect(profile?.storage.disk).toMatchObject({ blank: "nvme" });
     expect(profile?.network.registryMirrors).toEqual({ "docker.io": ["10.20.0.5:5000"] });
     expect(profile?.sources.insecureRegistries).toEqual(["10.20.0.5:5000"]);

@@ -19,7 +19,7 @@ const plan = planFor({
   name: "2cards",
   profile: {
     ...base,
-    images: ["registry.corp.example.com/team/image:1.0"],
+    images: [{ image: "registry.corp.example.com/team/image:1.0", from: "image" }],
     network: {
       ...base.network,
       httpProxy: { url: "http://127.0.0.9:3128", except: ["10.0.0.0/8", "*.corp.example.com", ".apex.example.com"] },

@@ -124,7 +124,10 @@ const baking = (profile: Profile, lock?: Parameters<typeof planFor>[0]["lock"], 
 const base = readProfile();
 const site: Profile = {
   ...base,
-  images: ["quay.io/ascend/cann:9.1.0", "registry.example.com:5000/team/tools:1"],
+  images: [
+    { image: "quay.io/ascend/cann:9.1.0", from: "image" },
+    { image: "registry.example.com:5000/team/tools:1", from: "mirror" },
+  ],
   models: [
     { modelscope: "Qwen/Qwen3-0.6B", from: "image" },
     { huggingface: "org/small", from: "image" },

@@ -42,12 +42,17 @@ const right = readProfile();
 const schemaTakes = (image: string): boolean => Profile.safeParse({ ...right, images: [image] }).success;
 
 const pattern = (() => {
-  const images = profileSchema() as {
-    properties: { images: { anyOf: { items?: { pattern: string; maxLength: number } }[] } };
-  };
-  const items = images.properties.images.anyOf.find((each) => each.items !== undefined)?.items;
-  if (items === undefined) throw new Error("the JSON schema has no images");
-  return items;
+  interface Form {
+    readonly pattern?: string;
+    readonly maxLength?: number;
+    readonly items?: { readonly anyOf: readonly Form[] };
+  }
+  const schema = profileSchema() as unknown as { properties: { images: { anyOf: readonly Form[] } } };
+  const list = schema.properties.images.anyOf.find((each) => each.items !== undefined);
+  // By its name alone.
+  const text = list?.items?.anyOf.find((each) => each.pattern !== undefined);
+  if (text?.pattern === undefined || text.maxLength === undefined) throw new Error("the JSON schema has no images");
+  return { pattern: text.pattern, maxLength: text.maxLength };
 })();
 
 /** As editors do, whose patterns are Unicode ones. */

@@ -251,7 +251,7 @@ describe("a lock that the profile has gone on without", () => {
   });
 
   test("another image in the place of one: both are told", () => {
-    expect(changed({ images: ["quay.io/ascend/cann:9.2.0"] })).toEqual([
+    expect(changed({ images: [{ image: "quay.io/ascend/cann:9.2.0", from: "image" }] })).toEqual([
       ["images.0", "site.lock.json does not hold quay.io/ascend/cann:9.2.0 for x86_64", "not in the lock"],
       [
         "images",
@@ -371,7 +371,7 @@ describe("making a lock", () => {
   });
 
   test("asks anew for what is named, and says what is dropped", async () => {
-    const previous = lockOf({ ...profile, images: ["old/image:1"] });
+    const previous = lockOf({ ...profile, images: [{ image: "old/image:1", from: "image" }] });
     const { asked, dropped, changed } = await make(previous, ({ name }) => name === "docker");
     expect(asked.toSorted()).toEqual(["docker", "quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12"]);
     expect(dropped.map(({ name }) => name)).toEqual(["old/image:1"]);
@@ -379,7 +379,7 @@ describe("making a lock", () => {
   });
 
   test("an image by another of its names is the same one: it is not asked for again, nor dropped", async () => {
-    const named = (image: string): Profile => ({ ...profile, images: [image] });
+    const named = (image: string): Profile => ({ ...profile, images: [{ image, from: "image" }] });
     const written = { ...lockOf(named("busybox:1")) };
     for (const name of ["docker.io/library/busybox:1", "index.docker.io/library/busybox:1", "library/busybox:1"]) {
       const wanted = requirementsOf(named(name));

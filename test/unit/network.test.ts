@@ -41,7 +41,10 @@ test("the allowlist says what the proxy must let through", () => {
 
 test("an image of this machine is not taken for one of Docker Hub", () => {
   const profile = readProfile();
-  const images = ["localhost/team/tools:1", "docker.io/library/busybox:1"];
+  const images = ["localhost/team/tools:1", "docker.io/library/busybox:1"].map((image) => ({
+    image,
+    from: "image" as const,
+  }));
   const { destinations } = planFor({ name: "local", profile: { ...profile, images } });
   const hosts = destinations.flatMap(({ host, when }) => (when === "job" ? [host] : []));
   expect(hosts.filter((host) => host === "localhost" || host.includes("docker"))).toEqual([

@@ -40,7 +40,7 @@ describe("extends", () => {
     expect(profile?.network.pypiCache).toEqual({ host: "172.22.0.80", port: 30367 });
     expect(profile?.network.gitProxy).toBeUndefined();
     expect(profile?.network.vpc).toEqual(["10.0.0.0/8"]);
-    expect(profile?.images).toEqual(["quay.io/example/one:1"]);
+    expect(profile?.images).toEqual([{ image: "quay.io/example/one:1", from: "image" }]);
   });
 
   test("of forms that exclude each other the nearer one replaces", () => {
@@ -60,7 +60,10 @@ describe("extends", () => {
       "site.yaml": "extends: right.yaml\nimages: { append: [quay.io/example/one:1, quay.io/example/two:1] }\n",
     });
     expect(diagnostics).toEqual([]);
-    expect(profile?.images.slice(1)).toEqual(["quay.io/example/two:1", "quay.io/example/three:1"]);
+    expect(profile?.images.slice(1).map(({ image }) => image)).toEqual([
+      "quay.io/example/two:1",
+      "quay.io/example/three:1",
+    ]);
   });
 
   test("paths are meant from the file that names them", () => {

@@ -69,7 +69,9 @@ const securedOf = (profile: Profile, facts: Facts, { mirrors, insecure }: NodeRe
     ? []
     : [
         "docker.io",
-        ...[...profile.images, profile.builders.image].map((image) => imageReferenceOf(image).registry),
+        ...[...profile.images.map(({ image }) => image), profile.builders.image].map(
+          (image) => imageReferenceOf(image).registry,
+        ),
         ...Object.keys(mirrors),
         ...Object.values(mirrors)
           .flat()

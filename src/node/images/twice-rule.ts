@@ -6,7 +6,7 @@ export const imageListedTwice: Rule = {
   code: "BK113",
   reads: ["images", "builders.image"],
   find: ({ images, builders }) => {
-    const references = images.map(imageReferenceOf);
+    const references = images.map(({ image }) => imageReferenceOf(image));
     const buildkit = imageReferenceOf(builders.image);
     const as = (one: ImageReference, other: ImageReference): string =>
       one.written === other.written ? "" : `, as ${other.written}`;

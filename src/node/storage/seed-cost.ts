@@ -4,6 +4,7 @@ import { formatBinary } from "../../formats/bytes.ts";
 import type { Profile } from "../../profile/schema.ts";
 import type { Consequence } from "../concern.ts";
 import type { Facts } from "../facts.ts";
+import { isCarried } from "../images/facts.ts";
 import { layerBytes, unpacked } from "../unpacked.ts";
 
 const mib = 2 ** 20;
@@ -43,7 +44,7 @@ const ofLayers = ({ level, windowMib }: Setting): number => {
 /** Rows of the plan; none where there is no seed. @param locked The lock's artifacts, once there is one. */
 export const seedCost = (
   { targets }: Profile,
-  { storage, models, caches }: Facts,
+  { storage, images, models, caches }: Facts,
   locked: readonly Artifact[] | undefined,
 ): Consequence[] => {
   const { seed } = storage;
@@ -54,7 +55,8 @@ export const seedCost = (
     return `zstd -${level}, window ${windowMib} MiB, ${count === 1 ? "one range" : `${count} ranges`} at a time at the most`;
   };
   if (locked === undefined) return [{ what: "seed", value: how(seed), because, order: 79 }];
-  const layers = layerBytes(locked.filter((artifact) => artifact.kind === "container-image"));
+  const all = locked.filter((artifact) => artifact.kind === "container-image");
+  const layers = layerBytes(all.filter((image) => isCarried(images, image)));
   const others =
     models.reduce((sum, { from, locked: found }) => sum + (from === "image" ? (found?.bytes ?? 0) : 0), 0) +
     caches.reduce((sum, { from, locked: found }) => sum + (from === "image" ? (found?.bytes ?? 0) : 0), 0);

@@ -70,6 +70,15 @@ const from = z
     "image: the golden image carries it. mirror: too large for that; a node fetches it at its first boot (network.artifactMirror).",
   );
 
+/** One of `images`, in two forms; once it is read there is one. */
+export const Image = z
+  .union([
+    imageReference,
+    z.strictObject({ image: imageReference.describe("The name of the image, with its tag."), from }),
+  ])
+  .meta({ examples: ["quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12"] })
+  .transform((image) => (typeof image === "string" ? { image, from: "image" as const } : image));
+
 /** One of `models`, of one of two hubs. */
 export const Model = z.union([
   z.strictObject({ modelscope: modelName.describe("A model of ModelScope."), revision, from }),

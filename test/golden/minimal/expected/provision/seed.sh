@@ -68,10 +68,11 @@ while ! docker version >/dev/null 2>&1 </dev/null; do
   }
   sleep 0.2
 done
-/opt/bake/bin/bake-images </dev/null
+/opt/bake/bin/bake-images carried </dev/null
 # A container of each image: Docker mounts its layers over each other, and a folder that every container has is read through
 # them. Nothing of the image runs.
-while IFS=$'\t' read -r reference _; do
+while IFS=$'\t' read -r reference _ folder _; do
+  [ ! -e "$folder/fetch.tsv" ] || continue
   container=$(docker create --network none "$reference" / </dev/null) &&
     docker cp "$container:/etc" - </dev/null | tar -t >/dev/null &&
     docker rm --volumes "$container" </dev/null >/dev/null || {
