@@ -151,8 +151,8 @@ export const errorCodes = {
     text: "Another setting makes it void. Whoever wrote it believes in something that does not happen.",
   },
   BK152: {
-    title: "a model or a build cache without a mirror",
-    text: "`from: mirror` says that no image carries it. A node asks no hub: it fetches by digest from a mirror that `bake fetch --to` has filled.",
+    title: "an image, a model or a build cache without a mirror",
+    text: "`from: mirror` says that no golden image carries it. A node asks no hub: it fetches by digest from a mirror that `bake fetch --to` has filled.",
   },
   BK153: {
     title: "a file of this machine that cannot be taken",

@@ -9,7 +9,7 @@ export type GossResource = readonly [type: string, id: string, attributes: Reado
  */
 export const repairs = {
   docker: { by: "bake-repair starts a Docker that failed", until: "the agents stop after their jobs" },
-  images: { by: "bake-images, from the blobs on the node", until: "jobs go on" },
+  images: { by: "bake-images, as at the first boot", until: "jobs go on" },
   builders: { by: "bake-builders; caches stay", until: "jobs go on" },
   models: { by: "bake-models, from the mirror; views are mounted again", until: "jobs go on" },
   identity: { by: "bake-identity, from the copy on the data disk", until: "jobs go on" },

@@ -140,6 +140,21 @@ test("makes a mirror that another machine can fetch everything from", async () =
   );
 });
 
+test("the mirror has images that no golden image carries", async () => {
+  const image = "quay.io/ascend/large:9.1.0";
+  const { contents } = layLockedProfile(
+    folder,
+    `extends: 2cards\nnetwork: { artifactMirror: http://10.0.0.9 }\nimages: [ { image: "${image}", from: mirror } ]\n`,
+  );
+  fillByDigest(store(), contents);
+  expect(await run("fetch", "--profile", "site.yaml", "--offline", "--to", "mirror")).toMatchObject({ status: 0 });
+  const own = [...contents].filter(([, bytes]) => bytes.toString().includes(image));
+  expect(own.map(([, bytes]) => bytes.toString().replace(/ of .*/, "")).toSorted()).toEqual([
+    ...["configuration", "layer", "manifest"],
+  ]);
+  for (const [sha256, bytes] of own) expect(readFileSync(join(folder, "mirror", storePath(sha256)))).toEqual(bytes);
+});
+
 test("--offline says what is missing, and asks nobody", async () => {
   const { contents } = lay();
   fillByDigest(store(), contents);

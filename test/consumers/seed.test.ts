@@ -2,10 +2,11 @@
  * The seed, with the programs that a node has: made by a real dockerd on a real ext4, written to disks full of old data, cut off,
  * damaged, and handed over to a Docker that is in use.
  */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { tmpdir } from "node:os";
+import { blobPath } from "../../src/node/images/docker-load.ts";
 import { needs } from "../needs.ts";
 import { openSeedMachine, type SeedMachine } from "../seed-machine.ts";
 
@@ -52,7 +53,15 @@ needs("root", "docker").describe("seed", () => {
       ]),
       machine.addImage("two:2", ["for i in $(seq 400); do echo $i >file-$i; done"]),
     ];
+    // A third one comes from a mirror, by the list beside it: its bytes are not all here.
+    const list = join(machine.folder, "opt/bake/images.tsv");
+    const carried = readFileSync(list);
+    const large = machine.addImage("large:3", ["echo 5 >large"]);
+    writeFileSync(join(machine.folder, "opt/bake/images", large.slice("sha256:".length), "fetch.tsv"), "");
+    rmSync(join(machine.folder, "images/all", blobPath(large)));
     const { code, output } = machine.makeSeed(mib);
+    writeFileSync(list, carried);
+    expect(output).not.toContain("large:3");
     expect(output).toMatch(/bake: step seed[^]*bake: step pack-seed[^]*bake: seed of \d+ MiB, packed \d+ MiB/);
     expect(code).toBe(0);
   }, 120_000);
@@ -77,6 +86,7 @@ blkid -p -o value -s UUID "$disk"; head -c 1024 "$disk" | tr -d '\\0' | wc -c${l
     expect(output).toContain("clean\n");
     expect(output).toContain(`${uuid}\n0\n`);
     expect(output).toContain(`one:1 ${ids[0]}\ntwo:2 ${ids[1]}\n`);
+    expect(output).not.toContain("large:3");
     // Of the upper layer: what it hides is hidden, its capability is there, and two names are one file.
     expect(output).toContain("hidden/b");
     expect(output).not.toMatch(/hidden\/a|gone/);

@@ -66,6 +66,20 @@ describe("extends", () => {
     ]);
   });
 
+  test("an image of the extended profile is taken from the mirror instead", () => {
+    const { profile, diagnostics } = load({
+      "profile.yaml":
+        "extends: site.yaml\nimages: { remove: [quay.io/example/two:1], append: [ { image: quay.io/example/two:1, from: mirror } ] }\n",
+      "site.yaml":
+        "extends: right.yaml\nnetwork: { artifactMirror: http://10.0.0.9 }\nimages: [quay.io/example/one:1, quay.io/example/two:1]\n",
+    });
+    expect(diagnostics).toEqual([]);
+    expect(profile?.images).toEqual([
+      { image: "quay.io/example/one:1", from: "image" },
+      { image: "quay.io/example/two:1", from: "mirror" },
+    ]);
+  });
+
   test("paths are meant from the file that names them", () => {
     const { profile } = load({
       "profile.yaml": "extends: sites/north/site.yaml\nsecrets: { gitToken: { file: tokens/git } }\n",
@@ -105,6 +119,25 @@ describe("extends", () => {
       from: { file: "right.yaml" },
       description: expect.stringContaining("Docker") as string,
     });
+    // As it is written, whatever its form: another profile can be made of it.
+    expect(of("images[0]")?.value).toBe("quay.io/ascend/cann:9.1.0-910b-ubuntu22.04-py3.12");
+    const mirrored = load({
+      "profile.yaml":
+        "extends: right.yaml\nnetwork: { artifactMirror: http://10.0.0.9 }\nimages: [ { image: a/b:1, from: mirror }, { image: c/d:1 } ]\n",
+    });
+    expect(mirrored.profile?.images).toEqual([
+      { image: "a/b:1", from: "mirror" },
+      { image: "c/d:1", from: "image" },
+    ]);
+    const written = effectiveValues(mirrored.profile as Profile, mirrored.tree as NonNullable<typeof tree>)
+      .filter(({ path }) => path.startsWith("images"))
+      .map(({ path, value, from }) => [path, value, from?.column]);
+    expect(written).toEqual([
+      ["images[0].image", "a/b:1", 20],
+      ["images[0].from", "mirror", 33],
+      ["images[1].image", "c/d:1", 52],
+      ["images[1].from", "image", undefined],
+    ]);
   });
 });
 

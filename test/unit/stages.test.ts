@@ -122,7 +122,12 @@ describe("what is laid in a stage", () => {
     expect(payload).toEqual(
       expect.arrayContaining([
         ...["/etc/bake/images.env", "/etc/bake/models.env", "/etc/bake/storage.env", "/opt/bake/images.tsv"],
-        ...["/opt/bake/bin/bake-images", "/opt/bake/bin/bake-models", "/opt/bake/bin/bake-seed"],
+        ...[
+          "/opt/bake/bin/bake-images",
+          "/opt/bake/bin/bake-models",
+          "/opt/bake/bin/bake-seed",
+          "/opt/bake/bin/fetch-blobs.sh",
+        ],
       ]),
     );
     expect(

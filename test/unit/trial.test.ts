@@ -41,6 +41,19 @@ describe("a trial", () => {
     expect(trial.network).toEqual(profile.network);
   });
 
+  test("carries its image, wherever the profile has its own from, and says so", () => {
+    const images = [
+      { image: "quay.io/a/small:1", from: "image" as const },
+      { image: "quay.io/a/large:1", from: "mirror" as const },
+    ];
+    const { profile: made, substitutions: rows } = substitute({ ...profile, images });
+    expect(made.images).toEqual([{ image: "bake.local/trial/busybox:1", from: "image" }]);
+    expect(rows.find(({ what }) => what === "images")).toMatchObject({
+      profile: "quay.io/a/small:1, quay.io/a/large:1 (from: mirror)",
+      trial: "bake.local/trial/busybox:1",
+    });
+  });
+
   test("is for the processors that the profile is for", () => {
     const arm = substitute(readProfile(join(root, "profiles/2cards-aarch64.yaml")));
     expect(arm.profile.targets.qemu?.architecture).toBe("aarch64");

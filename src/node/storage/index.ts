@@ -4,6 +4,7 @@ import { shellWord } from "../../formats/shell.ts";
 import { ofCommand, advisory, byHand, gating, hasInodes, line, literal } from "../check-commands.ts";
 import type { Check } from "../check.ts";
 import type { Concern, Page } from "../concern.ts";
+import type { Facts } from "../facts.ts";
 import type { StorageFacts } from "./facts.ts";
 import { freeSpace } from "./free-space-rule.ts";
 import { mountRule } from "./mount-rule.ts";
@@ -102,7 +103,7 @@ const checksOf = (storage: StorageFacts): Check[] => {
 /** As systemd escapes a path: `/mnt/data-1` is mounted by `mnt-data\\x2d1.mount`. */
 const mountUnit = (mount: string): string => `'${mount.slice(1).replaceAll("-", "\\x2d").replaceAll("/", "-")}.mount'`;
 
-const pageOf = (storage: StorageFacts): Page => {
+const pageOf = ({ storage, images }: Facts): Page => {
   const adopted = storage.kind === "adopt";
   const picked = { only: "the single blank disk", first: "the first blank disk", largest: "the largest blank disk" };
   return {
@@ -140,7 +141,7 @@ const pageOf = (storage: StorageFacts): Page => {
           adopted ? "" : ` bake-storage waits for the earlier disk for a minute, says so, and then makes the new one.`
         }
 
-Images come ${storage.seed === undefined ? "from `/opt/bake/images` again" : "with the seed"}, builders are made again, and the node's key pair is copied back from \`/root/.ssh\`.
+Images come ${storage.seed === undefined ? "from `/opt/bake/images` again" : "with the seed"}${images.some(({ from }) => from === "mirror") ? " or from the mirror" : ""}, builders are made again, and the node's key pair is copied back from \`/root/.ssh\`.
 Build caches and whatever jobs kept below \`${storage.mount}\` are gone. A disk of another node is taken as it is, with that node's key
 pair: \`bake-identity\` then refuses, and says which of the two to remove.
 
@@ -268,7 +269,7 @@ export const storage: Concern = {
         },
         ...seedCost(profile, facts, locked?.artifacts),
       ],
-      page: pageOf(disk),
+      page: pageOf(facts),
     };
   },
 };

@@ -85,7 +85,7 @@ export const Network = z.strictObject({
   artifactMirror: lockedUrl("http://mirror.example.com/bake")
     .optional()
     .describe(
-      "Where nodes find by digest what their image does not carry, such as models with from: mirror: a folder that `bake fetch --to` filled, served by http. targets.huaweicloud.mirror without it.",
+      "Where nodes find by digest what their image does not carry, such as images and models with from: mirror: a folder that `bake fetch --to` filled, served by http. targets.huaweicloud.mirror without it.",
     ),
   caCertificates: z
     .array(
