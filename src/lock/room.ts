@@ -108,11 +108,8 @@ export const roomProblems = (profile: Profile, lock: Lock): Problem[] => {
   const cachesInSeed = buildCachesSize(lock, ({ name }) =>
     profile.caches.some((cache) => cache.name === name && cache.from === "image"),
   );
-  const carried = [
-    profile.builders.image,
-    ...profile.images.flatMap(({ image, from }) => (from === "image" ? [image] : [])),
-  ];
-  const layersInSeed = imageBytes(lock, ({ name }) => carried.some((each) => isNamed(name, each)));
+  const fetched = profile.images.filter((each) => each.from === "mirror");
+  const layersInSeed = imageBytes(lock, ({ name }) => !fetched.some(({ image }) => isNamed(name, image)));
   const onSystemDisk = seedProblems(profile, layersInSeed, inSeed + cachesInSeed);
   if (needed <= storage.minSize) return onSystemDisk;
   return [
