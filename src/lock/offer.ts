@@ -18,6 +18,9 @@ export interface Offer {
 const valueFor = ({ kind, name }: Requirement, version: string): string =>
   kind === "container-image" ? `${name.slice(0, name.lastIndexOf(":"))}:${version}` : version;
 
+/** Where it stands there: an image of a list may be written as its name alone, and is a map once it is read. */
+const placeFor = ({ path }: Requirement): Requirement["path"] => (path[0] === "images" ? [...path, "image"] : path);
+
 const keyOf = ({ path, message }: Problem): string => `${path.join(".")} ${message}`;
 
 /**
@@ -39,7 +42,7 @@ export const offerOf = (
     return { version, ...(details.length > 0 && { detail: details.join("; ") }) };
   };
   for (const version of newer) {
-    const changed = withValue(profile, requirement.path, valueFor(requirement, version)) as Profile;
+    const changed = withValue(profile, placeFor(requirement), valueFor(requirement, version)) as Profile;
     const alone = judge(changed, version);
     if (alone !== undefined) return alone;
     const pair = requirement.kind === "docker-static" ? buildxPairOf(version) : undefined;

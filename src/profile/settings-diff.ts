@@ -52,10 +52,16 @@ const compare = (path: ProfilePath, from: unknown, to: unknown): SettingChange[]
   ];
 };
 
+/** An image of which nothing else is said is its name alone, as people write it. */
+const short = (profile: Profile): Readonly<Record<string, unknown>> => ({
+  ...profile,
+  images: profile.images.map((each) => (each.from === "image" ? each.image : each)),
+});
+
 /** Sorted by path. */
 export const settingChanges = (from: Profile, to: Profile): SettingChange[] =>
   Object.keys(Profile.shape)
-    .flatMap((key) => compare([key], from[key as keyof Profile], to[key as keyof Profile]))
+    .flatMap((key) => compare([key], short(from)[key], short(to)[key]))
     .toSorted((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
 
 /** One change as a line for people. */

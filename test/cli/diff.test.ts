@@ -168,6 +168,13 @@ test("what is added to a list or taken from it is told as that, wherever it stan
     { path: "models[0]", to: '{"modelscope":"Qwen/Qwen3-0.6B","from":"image"}', entry: true },
   ]);
   expect(diff(one, none).stdout).toContain('  - models[0]: {"modelscope":"Qwen/Qwen3-0.6B","from":"image"}\n');
+  const mirrored = write(
+    "mirrored",
+    "images: [{ image: quay.io/a/one:1, from: mirror }, { image: quay.io/a/two:1 }]\nnetwork: { artifactMirror: http://10.0.0.9 }\n",
+  );
+  expect(diff(none, mirrored).stdout).toContain(
+    'settings\n  - images[0]: "quay.io/a/one:1"\n  + images[0]: {"image":"quay.io/a/one:1","from":"mirror"}\n  network.artifactMirror: not set -> "http://10.0.0.9"\n',
+  );
   // One that stays keeps quiet, wherever it stands; a section that was not there is told setting by setting.
   const two = write(
     "two",

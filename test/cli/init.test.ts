@@ -39,7 +39,10 @@ test("with options it asks nothing, and what it writes validates and renders", (
       pypiCache: { host: "192.0.2.10", port: 3141 },
       gitProxy: { for: "https://github.com/", via: "https://proxy.example.com/https://github.com/" },
     },
-    images: ["quay.io/example/one:1", "quay.io/example/two:2"],
+    images: [
+      { image: "quay.io/example/one:1", from: "image" },
+      { image: "quay.io/example/two:2", from: "image" },
+    ],
     secrets: { agentToken: { env: "AGENT_TOKEN" } },
     targets: { qemu: { architecture: "x86_64" } },
   });

@@ -232,8 +232,8 @@ describe("one after the other", () => {
     await pushImage("moby/buildkit:v0.19.0", ["one", "other"]);
     Object.assign(live, models("new weights", "d"));
     const before = lockText();
-    const { status, stdout } = await run("lock", "--profile", "site.yaml", "--outdated");
-    expect(status).toBe(1);
+    const { status, stdout, stderr } = await run("lock", "--profile", "site.yaml", "--outdated");
+    expect(status, stderr).toBe(1);
     const lines = stdout.split("\n").filter((line) => /^ {2}\S/.test(line));
     expect(lines).toEqual([
       "  docker (x86_64): newer version: 27.5.1 -> 28.5.2",
