@@ -14,7 +14,7 @@ const digestOf = (script: string): string | undefined =>
 const found = (program: string): string =>
   execFileSync("bash", ["-c", `command -v ${program}`], { encoding: "utf8" }).trim();
 
-const scripts = ["bake-seed", "bake-models", "seed.sh", "provision.sh"];
+const scripts = ["bake-seed", "fetch-blobs.sh", "seed.sh", "provision.sh"];
 
 test("all have the same line", () => {
   expect(new Set(scripts.map(digestOf)).size).toBe(1);
