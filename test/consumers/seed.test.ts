@@ -167,6 +167,25 @@ ls /mnt/.bake; kill $own; wait $own || true; umount /mnt`);
     expect(code).toBe(0);
   }, 120_000);
 
+  it("the Docker on an unpacked seed leaves the bridge of the node's own Docker alone", () => {
+    const { code, output } = machine.run(
+      `truncate -s 2500M "$work/bridged"
+${oldDisk("bridged")}
+mkfs.ext4 -qF "$disk" 2>/dev/null; mount "$disk" /mnt
+unshare --net bash --norc -euc '
+  ip link add docker0 type bridge
+  opened=$("$1" open 2>/dev/null)
+  docker --host "$opened" image inspect --format "opened: {{.Id}}" one:1
+  ip -o link show docker0 >/dev/null && echo the bridge is there
+  "$1" close' of-the-node "$seed"
+umount /mnt`,
+      120_000,
+    );
+    expect(output).toContain(`opened: ${ids[0]}\n`);
+    expect(output).toContain("the bridge is there\n");
+    expect(code).toBe(0);
+  }, 120_000);
+
   it("profile A, B and A again on one kept disk: what A lacks comes back from its seed each time, and a user's image stays", () => {
     writeFileSync(join(machine.folder, "systemctl"), "#!/bin/sh\nexit 0\n", { mode: 0o755 });
     const { code, output } = machine.run(
