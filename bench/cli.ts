@@ -7,6 +7,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { root } from "../src/host/root.ts";
+import { median } from "./parts/median.ts";
 
 const rounds = 11;
 const folder = mkdtempSync(join(tmpdir(), "bake-bench-"));
@@ -62,9 +63,6 @@ const milliseconds = ({ run: [file, ...args], env }: Command): number => {
   if (status !== 0) throw new Error(`${file} ${args.join(" ")}: exit status ${status}\n${stderr}`);
   return took;
 };
-
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 
 try {
   // What is rendered first is there for all rounds, and files are in the cache.

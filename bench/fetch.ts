@@ -21,6 +21,7 @@ import type { DownloadRequest } from "../src/store/transfer.ts";
 import { blobRequests, resolveImage } from "../src/lock/sources/oci.ts";
 import { makeRegistry } from "../src/lock/sources/registry.ts";
 import { startRegistry } from "../test/registry.ts";
+import { median } from "./parts/median.ts";
 
 const mib = 1 << 20;
 const chunk = 64 * mib;
@@ -100,9 +101,6 @@ const timed = (file: string, args: readonly string[]): number => {
   if (status !== 0) throw new Error(`${file}: ${stderr}`);
   return (performance.now() - started) / 1000;
 };
-
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 
 const row = (name: string, value: string, aim: string): void =>
   void process.stdout.write(`${name.padEnd(58)} ${value.padStart(12)}   ${aim}\n`);

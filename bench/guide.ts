@@ -5,7 +5,7 @@
  * Run it by `bin/bench guide`, after `bake fetch --profile 2cards --trial`. Takes about a quarter of an hour a round without KVM.
  * BAKE_BENCH_MIB is the size of the model (512); the image has half of it.
  */
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
@@ -18,8 +18,11 @@ import { Store } from "../src/store/store.ts";
 import { imageConfig } from "../src/trial/docker-archive.ts";
 import { sourceKey } from "../src/trial/artifacts.ts";
 import { ensureTool } from "../src/toolchain/ensure.ts";
+import { packerEnvironment } from "../src/toolchain/packer-environment.ts";
 import { chooseAccelerator } from "../src/vm/accelerator.ts";
 import { testHost } from "../test/vm/golden-image.ts";
+import { median } from "./parts/median.ts";
+import { seconds, trialBakeIn } from "./parts/trial-bake.ts";
 
 const rounds = Number(process.env["BAKE_BENCH_ROUNDS"] ?? "1");
 const mib = Number(process.env["BAKE_BENCH_MIB"] ?? "512");
@@ -94,21 +97,6 @@ const enlarge = async (artifact: Artifact): Promise<Artifact> => {
   return artifact;
 };
 
-/** Seconds of a command that must not fail. */
-const seconds = (file: string, args: readonly string[], env: Readonly<Record<string, string>>): number => {
-  const started = performance.now();
-  const { status, stdout, stderr } = spawnSync(file, args, {
-    cwd: folder,
-    encoding: "utf8",
-    maxBuffer: 2 ** 30,
-    env: { ...process.env, CI: "true", ...env },
-  });
-  if (status !== 0) throw new Error(`${file} ${args.join(" ")}: exit status ${status}\n${stdout}${stderr}`);
-  return (performance.now() - started) / 1000;
-};
-
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 const said = (what: string, value: string, aim = ""): void =>
   void process.stdout.write(`${what.padEnd(46)} ${value.padStart(10)}   ${aim}\n`);
 
@@ -153,23 +141,15 @@ try {
     ].join("\n"),
   );
   run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(folder, "key")]);
-  const { path: packer } = await ensureTool(testHost(), "packer");
+  const host = testHost();
+  const { path: packer } = await ensureTool(host, "packer");
   const variables = {
     artifacts: join(cache, "store"),
     ssh_private_key_file: join(folder, "key"),
     ssh_public_key: readFileSync(join(folder, "key.pub"), "utf8").trim(),
     settings: join(folder, "settings.sh"),
   };
-  mkdirSync(join(folder, "profiles"));
-  /** Of one name: it stands in the first line of what is laid. */
-  const write = (queue: string): void =>
-    writeFileSync(
-      join(folder, "profiles/2cards.yaml"),
-      `extends: ${JSON.stringify(join(root, "profiles/2cards.yaml"))}\nagents: { queue: ${queue} }\n`,
-    );
-  const image = [join(root, "bin/cli.cjs"), "image", "--profile", "2cards", "--trial", "--no-check"];
-  const bake = (...options: string[]): number =>
-    seconds(process.execPath, [...image, ...options], { XDG_CACHE_HOME: join(folder, "cache") });
+  const { write, bake } = trialBakeIn(folder, { CI: "true", XDG_CACHE_HOME: join(folder, "cache") });
   const bakes: number[] = [];
   const layered: number[] = [];
   const unchanged: number[] = [];
@@ -186,7 +166,7 @@ try {
     const made = join(folder, "out/2cards-trial");
     const { base } = JSON.parse(readFileSync(join(made, "image.json"), "utf8")) as { base: { sha256: string } };
     const disk = store.path(base.sha256);
-    const { accel, cpuModel } = await chooseAccelerator({ host: testHost(), architecture: "x86_64", image: disk });
+    const { accel, cpuModel } = await chooseAccelerator({ host, architecture: "x86_64", image: disk });
     const output = join(folder, `guide-${round}`);
     guides.push(
       seconds(
@@ -198,7 +178,8 @@ try {
           ),
           join(root, "bench/parts/guide.pkr.hcl"),
         ],
-        { PACKER_PLUGIN_PATH: join(ownCache, "packer/plugins"), PACKER_CONFIG_DIR: join(ownCache, "packer/config") },
+        folder,
+        packerEnvironment(host),
       ),
     );
     said("the guide's commands by Packer", `${guides.at(-1)?.toFixed(0)} s`);

@@ -21,6 +21,7 @@ import {
   type Run,
   thingsIn,
 } from "../test/huaweicloud/one-bake.ts";
+import { median } from "./parts/median.ts";
 
 const rounds = 11;
 const each = 1000;
@@ -59,9 +60,6 @@ const milliseconds = (work: () => string): number => {
   work();
   return Number(process.hrtime.bigint() - from) / 1e6;
 };
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
-
 const signature = (header: string): string => /Signature=([0-9a-f]{64})/.exec(header)?.[1] ?? "none";
 if (signature(ours()) !== signature(theirs()))
   process.stdout.write("the first signatures differ: this is no comparison\n");

@@ -10,6 +10,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { openSeedMachine, type SeedMachine } from "../test/seed-machine.ts";
 import { measureModels } from "./parts/models.ts";
+import { median } from "./parts/median.ts";
 
 const tiny = (process.env["BAKE_BENCH_TINY"] ?? "") !== "";
 const rounds = tiny ? 1 : 3;
@@ -43,9 +44,6 @@ const payloads = tiny
       { name: "few files", layers: [fill(60, 24_000)], loadAim: 3.5 },
       { name: "many files", layers: [fill(40_000, 12)], loadAim: 7 },
     ] as const);
-
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 
 const work = mkdtempSync("/dev/shm/bake-bench-");
 const own = mkdtempSync(join(ownDisk, "bake-bench-"));
