@@ -1,5 +1,21 @@
 import type { Profile } from "../profile/schema.ts";
+import type { Destination } from "./concern.ts";
+import { portOf } from "./url-port.ts";
 
 /** Where a node fetches what its image does not carry: the mirror of its network, or that of the cloud it is baked in. Pure. */
 export const artifactMirror = ({ network, targets }: Profile): string | undefined =>
   (network.artifactMirror ?? targets.huaweicloud?.mirror)?.replace(/\/+$/, "");
+
+/** What a node asks of the mirror, and when: nothing where there is none. Pure. */
+export const mirrorDestination = (mirror: string | undefined, why: string, order: number): Destination[] => {
+  if (mirror === undefined) return [];
+  const url = new URL(mirror);
+  return [{ host: url.hostname, port: portOf(url), when: "node", why, order }];
+};
+
+/** How templates/node/fetch-blobs.sh fetches, as settings of a script that reads it: files at a time, and seconds. */
+export const fetchSettings = (prefix: "IMAGES" | "MODELS"): Readonly<Record<string, string>> => ({
+  [`${prefix}_CONNECTIONS`]: "4",
+  [`${prefix}_RETRY_SECONDS`]: "2",
+  [`${prefix}_PROGRESS_SECONDS`]: "10",
+});

@@ -3,13 +3,12 @@ import { filesOf } from "../../artifact.ts";
 import { formatBinary } from "../../formats/bytes.ts";
 import { environmentFile, tsv } from "../../formats/lines.ts";
 import { shellWord } from "../../formats/shell.ts";
-import { artifactMirror } from "../artifact-mirror.ts";
+import { artifactMirror, mirrorDestination } from "../artifact-mirror.ts";
 import { advisory, byHand, line, ofCommand } from "../check-commands.ts";
 import type { Check } from "../check.ts";
 import type { Concern, Consequence, Page } from "../concern.ts";
 import type { Facts } from "../facts.ts";
 import { withoutMirror } from "../mirror-rule.ts";
-import { portOf } from "../url-port.ts";
 import { cacheBytes, lockedCaches } from "./facts.ts";
 import { cacheListedTwice } from "./twice-rule.ts";
 
@@ -121,7 +120,6 @@ export const caches: Concern = {
     if (planned.length === 0) return {};
     const found = locked === undefined ? undefined : lockedCaches(profile, locked.artifacts);
     const mirror = artifactMirror(profile);
-    const url = mirror === undefined ? undefined : new URL(mirror);
     return {
       files: [
         {
@@ -158,18 +156,7 @@ export const caches: Concern = {
       units: [{ name: "bake-caches.service", values: { mount: storage.mount }, order: 76 }],
       scripts: [{ name: "bake-caches", stage: "payload" }],
       checks: found === undefined ? [] : checksOf(facts),
-      destinations:
-        url === undefined
-          ? []
-          : [
-              {
-                host: url.hostname,
-                port: portOf(url),
-                when: "node",
-                why: "blobs of build caches by digest, where they are missing",
-                order: 86,
-              },
-            ],
+      destinations: mirrorDestination(mirror, "blobs of build caches by digest, where they are missing", 86),
       explain: consequences(facts, found === undefined ? undefined : cacheBytes(found)),
       page: pageOf(facts),
       needsLock: [

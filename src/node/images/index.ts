@@ -4,20 +4,16 @@ import { formatBinary } from "../../formats/bytes.ts";
 import { imageReferenceOf } from "../../formats/image-reference.ts";
 import { environmentFile, tsv } from "../../formats/lines.ts";
 import { shellWord } from "../../formats/shell.ts";
-import { artifactMirror } from "../artifact-mirror.ts";
+import { artifactMirror, fetchSettings, mirrorDestination } from "../artifact-mirror.ts";
 import { asksDocker, gating, line, ofCommand } from "../check-commands.ts";
 import type { Concern, Consequence, Destination, Install, NodeFile } from "../concern.ts";
 import type { Facts } from "../facts.ts";
 import { withoutMirror } from "../mirror-rule.ts";
 import { registryAddress } from "../registry-address.ts";
 import { layerBytes, unpacked } from "../unpacked.ts";
-import { portOf } from "../url-port.ts";
 import { blobPath, dockerLoadManifest, dockerLoadMembers } from "./docker-load.ts";
 import { type ImageFacts, imagesFolder, isCarried, isNamed } from "./facts.ts";
 import { imageListedTwice } from "./twice-rule.ts";
-
-/** What is fetched at the same time. */
-const connections = 4;
 
 /** Blobs of an image, each once, as bake-images fetches them: sha256 and bytes. */
 const fetchList = ({ config, layers }: ContainerImage): string =>
@@ -163,7 +159,6 @@ export const images: Concern = {
     const carried = all.filter((image) => isCarried(planned, image));
     const hasFetched = planned.some(({ from }) => from === "mirror");
     const mirror = hasFetched ? artifactMirror(profile) : undefined;
-    const url = mirror === undefined ? undefined : new URL(mirror);
     const registries = [...new Set(profile.images.map(({ image }) => imageReferenceOf(image).pullHost))].map(
       (place): Destination => ({
         ...registryAddress(place, profile.sources.insecureRegistries),
@@ -182,9 +177,7 @@ export const images: Concern = {
             ...(hasFetched && {
               IMAGES_MOUNT: storage.mount,
               IMAGES_MIRROR: mirror ?? "",
-              IMAGES_CONNECTIONS: String(connections),
-              IMAGES_RETRY_SECONDS: "2",
-              IMAGES_PROGRESS_SECONDS: "10",
+              ...fetchSettings("IMAGES"),
             }),
           })}`,
           stage: "payload",
@@ -237,20 +230,7 @@ export const images: Concern = {
           { stdout: found === undefined ? [] : [line(found.imageId)] },
         ),
       ),
-      destinations: [
-        ...registries,
-        ...(url === undefined
-          ? []
-          : [
-              {
-                host: url.hostname,
-                port: portOf(url),
-                when: "node" as const,
-                why: "images by digest, where they are missing",
-                order: 87,
-              },
-            ]),
-      ],
+      destinations: [...registries, ...mirrorDestination(mirror, "images by digest, where they are missing", 87)],
       ...(hasFetched && { explain: consequences(planned, all) }),
       page: {
         chain: [{ text: "bake-images", order: 50 }],

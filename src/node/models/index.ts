@@ -3,18 +3,14 @@ import { formatBinary } from "../../formats/bytes.ts";
 import { environmentFile, tsv } from "../../formats/lines.ts";
 import { shellWord } from "../../formats/shell.ts";
 import { hubOf } from "../../profile/schema.ts";
-import { artifactMirror } from "../artifact-mirror.ts";
+import { artifactMirror, fetchSettings, mirrorDestination } from "../artifact-mirror.ts";
 import { advisory, byHand, gating, line, ofCommand } from "../check-commands.ts";
 import type { Check } from "../check.ts";
-import type { Concern, Consequence, Destination, NodeFile, Page } from "../concern.ts";
+import type { Concern, Consequence, NodeFile, Page } from "../concern.ts";
 import type { Facts } from "../facts.ts";
 import { withoutMirror } from "../mirror-rule.ts";
-import { portOf } from "../url-port.ts";
 import { lockedModel, type ModelFacts, modelBytes, modelList, modelLists } from "./facts.ts";
 import { modelListedTwice } from "./twice-rule.ts";
-
-/** What is fetched at the same time. */
-const connections = 4;
 
 const hubNames = { modelscope: "ModelScope", huggingface: "Hugging Face" } as const;
 
@@ -198,19 +194,11 @@ export const models: Concern = {
     const found = locked === undefined ? [] : planned.map(({ hub, name }) => lockedModel(name, hub, locked.artifacts));
     const carried = found.filter((_, index) => planned[index]?.from === "image");
     const mirror = artifactMirror(profile);
-    const url = mirror === undefined || planned.length === 0 ? undefined : new URL(mirror);
-    const destinations: Destination[] =
-      url === undefined
-        ? []
-        : [
-            {
-              host: url.hostname,
-              port: portOf(url),
-              when: "node",
-              why: "models by digest, where they are missing",
-              order: 85,
-            },
-          ];
+    const destinations = mirrorDestination(
+      planned.length === 0 ? undefined : mirror,
+      "models by digest, where they are missing",
+      85,
+    );
     return {
       files: [
         {
@@ -221,9 +209,7 @@ export const models: Concern = {
             VIEWS_FOLDER: `${storage.stateFolder}/views`,
             MODELS_AGENTS: String(agents.spawn),
             MODELS_MIRROR: mirror ?? "",
-            MODELS_CONNECTIONS: String(connections),
-            MODELS_RETRY_SECONDS: "2",
-            MODELS_PROGRESS_SECONDS: "10",
+            ...fetchSettings("MODELS"),
             MODELS_REMOVE_OTHERS: String(profile.storage.removeOtherModels),
           })}`,
           stage: "payload",
