@@ -8,7 +8,7 @@ import { checkedOutFile, checkoutCommit } from "./checkout/repository.ts";
 export type PlannedAgent = NodePlan["facts"]["agents"]["each"][number];
 
 /** Printed by the job when a step of it held, so that a reader of its log can tell how far it came. */
-const milestones = ["checked-out", "built", "cached", "ran", "metadata-closed", "cleaned-up"] as const;
+const milestones = ["checked-out", "images-ran", "built", "cached", "ran", "metadata-closed", "cleaned-up"] as const;
 
 /** The line of a job's log that says so. Pure. */
 export const milestone = (name: (typeof milestones)[number]): string => `milestone ${name}`;
@@ -27,6 +27,36 @@ const asksMetadata = ({ facts }: NodePlan, { index }: PlannedAgent): boolean => 
 
 /** Whether this agent's job is in a checkout of `checkoutCommit`, as CI's are. One is enough: the agents share git's rules. */
 export const checksOut = ({ index }: PlannedAgent): boolean => index === 1;
+
+/** Whether this agent's job runs a container of each image of the profile. One is enough: the agents share Docker's store. */
+const runsImages = ({ facts }: NodePlan, { index }: PlannedAgent): boolean =>
+  index === 1 && ranImages(facts).length > 0;
+
+/** The builders' is built from by each job. */
+const ranImages = ({ images, builders }: NodePlan["facts"]): string[] =>
+  images.map(({ reference }) => reference).filter((reference) => reference !== builders.image);
+
+/**
+ * Shell lines that run a container of each image, or end with 1. Pure.
+ * That an image's ID is right says what Docker noted of it; a program that starts says that its layers are there, whole, and of
+ * this processor. An image without `true`, such as one that holds files alone, has a container made and no more.
+ */
+export const runImages = (references: readonly string[]): string[] => [
+  "run_image() {",
+  "  local said status=0 made",
+  '  said=$(docker run --rm --pull never --network none --entrypoint true "$1" 2>&1) || status=$?',
+  "  case $status:$said in",
+  '    0:*) echo "a container of $1 ran" ;;',
+  // A program without its loader ends with 127, too.
+  '    127:*"executable file not found"*)',
+  '      made=$(docker create --pull never --network none "$1" true) && docker rm "$made" >/dev/null || return 1',
+  '      echo "a container of $1 could be made; it has no program named true"',
+  "      ;;",
+  '    *) echo "no container of $1 runs (exit $status): $said"; return 1 ;;',
+  "  esac",
+  "}",
+  ...references.map((reference) => `run_image ${shellWord(reference)}`),
+];
 
 /**
  * A command that prints what the metadata service answers a container. Pure.
@@ -64,6 +94,7 @@ export const ciJob = (plan: NodePlan, agent: PlannedAgent): string => {
     "devices=()",
     "for ((card = (index - 1) * cards; card < index * cards; card++)); do devices+=(--device /dev/davinci$card); done",
     `for device in ${sharedNpuDevices.join(" ")}; do devices+=(--device $device); done`,
+    ...(runsImages(plan, agent) ? [...runImages(ranImages(plan.facts)), `echo "${milestone("images-ran")}"`] : []),
     // Not below the cache: mktemp's name differs each time, the context's content does not.
     "work=$(mktemp -d)",
     // As bash 4.4 has it, which knows it from the environment alone; later ones replace it by the time.
@@ -131,5 +162,6 @@ export const missedMilestones = (plan: NodePlan, agent: PlannedAgent, log: strin
     (name) =>
       (name !== "metadata-closed" || asksMetadata(plan, agent)) &&
       (name !== "checked-out" || checksOut(agent)) &&
+      (name !== "images-ran" || runsImages(plan, agent)) &&
       !log.split("\n").some((line) => line.trimEnd() === milestone(name)),
   );
