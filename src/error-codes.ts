@@ -152,7 +152,7 @@ export const errorCodes = {
   },
   BK152: {
     title: "an image, a model or a build cache without a mirror",
-    text: "`from: mirror` says that no golden image carries it. A node asks no hub: it fetches by digest from a mirror that `bake fetch --to` has filled.",
+    text: "`from: mirror` says that no golden image carries it. A node asks no hub: it fetches by digest from a mirror that `bake fetch --to` has filled. An adopted disk and one with XFS get no seed: models and build caches come from the mirror there, whatever `from` says, and without one that is a warning.",
   },
   BK153: {
     title: "a file of this machine that cannot be taken",

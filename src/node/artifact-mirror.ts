@@ -1,10 +1,15 @@
 import type { Profile } from "../profile/schema.ts";
 import type { Destination } from "./concern.ts";
+import type { StorageFacts } from "./storage/facts.ts";
 import { portOf } from "./url-port.ts";
 
 /** Where a node fetches what its image does not carry: the mirror of its network, or that of the cloud it is baked in. Pure. */
 export const artifactMirror = ({ network, targets }: Profile): string | undefined =>
   (network.artifactMirror ?? targets.huaweicloud?.mirror)?.replace(/\/+$/, "");
+
+/** How a model or a build cache comes to a node, in words. Only a seed carries them: an adopted disk and XFS have none. Pure. */
+export const wayOf = (from: "image" | "mirror", { seed }: Pick<StorageFacts, "seed">): string =>
+  from === "image" && seed !== undefined ? "in the image" : "from the mirror, at the first boot";
 
 /** What a node asks of the mirror, and when: nothing where there is none. Pure. */
 export const mirrorDestination = (mirror: string | undefined, why: string, order: number): Destination[] => {

@@ -85,6 +85,8 @@ export const codesOf: Readonly<Record<string, readonly string[]>> = {
   "model-twice": ["BK113"],
   "cache-without-mirror": ["BK152"],
   "model-without-mirror": ["BK152"],
+  "cache-without-seed": ["BK152"],
+  "model-without-seed": ["BK152"],
   "mount-elsewhere": ["BK122"],
   "mount-over-the-system": ["BK122"],
   "mount-with-dots": ["BK102"],

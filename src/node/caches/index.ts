@@ -3,7 +3,7 @@ import { filesOf } from "../../artifact.ts";
 import { formatBinary } from "../../formats/bytes.ts";
 import { environmentFile, tsv } from "../../formats/lines.ts";
 import { shellWord } from "../../formats/shell.ts";
-import { artifactMirror, mirrorDestination } from "../artifact-mirror.ts";
+import { artifactMirror, mirrorDestination, wayOf } from "../artifact-mirror.ts";
 import { advisory, byHand, line, ofCommand } from "../check-commands.ts";
 import type { Check } from "../check.ts";
 import type { Concern, Consequence, Page } from "../concern.ts";
@@ -52,12 +52,12 @@ const checksOf = ({ caches, agents }: Facts): Check[] => [
   }),
 ];
 
-const consequences = ({ caches, agents }: Facts, bytes: number | undefined): Consequence[] => [
+const consequences = ({ caches, agents, storage }: Facts, bytes: number | undefined): Consequence[] => [
   ...caches.map(({ name, from, locked }, index) => ({
     what: `build cache ${name}`,
     value: [
       ...(locked === undefined ? [] : [formatBinary(locked.bytes), `${locked.blobs} blobs`]),
-      from === "image" ? "in the image" : "from the mirror, at the first boot",
+      wayOf(from, storage),
     ].join(", "),
     because: [`caches[${index}]`],
     order: 77,
@@ -105,7 +105,13 @@ export const caches: Concern = {
   name: "caches",
   rules: [
     cacheListedTwice,
-    withoutMirror({ section: "caches", noun: "build cache", short: "cache", entries: (profile) => profile.caches }),
+    withoutMirror({
+      section: "caches",
+      noun: "build cache",
+      short: "cache",
+      inSeed: true,
+      entries: (profile) => profile.caches,
+    }),
   ],
   requirements: (profile) =>
     profile.caches.map(({ name, path }, index) => ({

@@ -134,6 +134,7 @@ export const images: Concern = {
       section: "images",
       noun: "image",
       short: "layers",
+      inSeed: false,
       entries: (profile) => profile.images.map(({ image, from }) => ({ name: image, from })),
     }),
   ],

@@ -3,7 +3,7 @@ import { formatBinary } from "../../formats/bytes.ts";
 import { environmentFile, tsv } from "../../formats/lines.ts";
 import { shellWord } from "../../formats/shell.ts";
 import { hubOf } from "../../profile/schema.ts";
-import { artifactMirror, fetchSettings, mirrorDestination } from "../artifact-mirror.ts";
+import { artifactMirror, fetchSettings, mirrorDestination, wayOf } from "../artifact-mirror.ts";
 import { advisory, byHand, gating, line, ofCommand } from "../check-commands.ts";
 import type { Check } from "../check.ts";
 import type { Concern, Consequence, NodeFile, Page } from "../concern.ts";
@@ -103,10 +103,8 @@ const checksOf = ({ models, agents }: Facts, isLocked: boolean): Check[] =>
         ),
       ];
 
-const wayOf = { image: "in the image", mirror: "from the mirror, at the first boot" } as const;
-
 const consequences = (
-  models: readonly ModelFacts[],
+  { models, storage }: Facts,
   bytes: { readonly all: number; readonly image: number },
 ): Consequence[] =>
   models.length === 0
@@ -116,7 +114,7 @@ const consequences = (
           what: `model ${model.name}`,
           value: [
             ...(model.locked === undefined ? [] : [formatBinary(model.locked.bytes), `${model.locked.files} files`]),
-            wayOf[model.from],
+            wayOf(model.from, storage),
           ].join(", "),
           because: [`models[${index}]`],
           order: 75,
@@ -149,7 +147,7 @@ Each revision lies on the data disk once, below \`${storage.stateFolder}/models\
 of it is an overlay in its own folder: jobs may write there, and no other agent sees it. Before an agent's next job it is as the
 lock says again, as far as no container uses it.
 
-${models.map(({ hub, name, from }) => `- ${name} (${hubNames[hub]}), ${wayOf[from]}`).join("\n")}
+${models.map(({ hub, name, from }) => `- ${name} (${hubNames[hub]}), ${wayOf(from, storage)}`).join("\n")}
 
     bake-models status              # what is whole, how far a fetch is, what jobs changed
     bake-models verify              # reads every byte again; what is wrong is fetched anew by a restart
@@ -175,6 +173,7 @@ export const models: Concern = {
       section: "models",
       noun: "model",
       short: "model",
+      inSeed: true,
       entries: (profile) => profile.models.map((model) => ({ name: hubOf(model).name, from: model.from })),
     }),
   ],
@@ -192,7 +191,7 @@ export const models: Concern = {
   contribute: ({ profile, facts, locked, header }) => {
     const { models: planned, storage, agents } = facts;
     const found = locked === undefined ? [] : planned.map(({ hub, name }) => lockedModel(name, hub, locked.artifacts));
-    const carried = found.filter((_, index) => planned[index]?.from === "image");
+    const carried = storage.seed === undefined ? [] : found.filter((_, index) => planned[index]?.from === "image");
     const mirror = artifactMirror(profile);
     const destinations = mirrorDestination(
       planned.length === 0 ? undefined : mirror,
@@ -237,7 +236,7 @@ export const models: Concern = {
       scripts: [{ name: "bake-models", stage: "payload" }],
       checks: checksOf(facts, locked !== undefined),
       destinations,
-      explain: consequences(planned, { all: modelBytes(found), image: modelBytes(carried) }),
+      explain: consequences(facts, { all: modelBytes(found), image: modelBytes(carried) }),
       ...(planned.length > 0 && { page: pageOf(facts, mirror) }),
       needsLock: [
         { what: "node/opt/bake/models.tsv", order: 25 },
