@@ -25,7 +25,7 @@ import { say } from "../host/verbosity.ts";
 import { formatChange } from "./diff.ts";
 import { endOf, makeHost, storeOf } from "./host.ts";
 import { craneOf } from "./network.ts";
-import { reportStaleness } from "./planned.ts";
+import { reportRoom, reportStaleness } from "./planned.ts";
 import { forEachProfile, namesOf } from "./profiles.ts";
 import { rules } from "./rules.ts";
 import { printDiagnostics, type ProfileFile, readProfileFile, reportFailure, requireProfile } from "./profile-file.ts";
@@ -88,6 +88,7 @@ const check = (
   const isStale = reportStaleness(file, profile, previous);
   told.push({ profile: file.name, file: file.file, lock: path, current: !isStale });
   if (isStale) return 1;
+  reportRoom(file, profile, previous);
   if (json !== true) say(`${path}: ok`);
   return 0;
 };
@@ -213,7 +214,10 @@ const make = async (
   if (names !== undefined) requireKnown(names, requirementsOf(profile));
   const again = (requirement: Requirement): boolean => update === true || names?.includes(requirement.name) === true;
   const tell = json === true ? (made: object): void => void told.push(made) : undefined;
-  return (await updateLock(host, file, profile, previous, again, tell)) === undefined ? 1 : 0;
+  const made = await updateLock(host, file, profile, previous, again, tell);
+  if (made === undefined) return 1;
+  reportRoom(file, profile, made);
+  return 0;
 };
 
 const formatFinding = (

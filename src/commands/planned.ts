@@ -68,11 +68,7 @@ export const readAsked = async (
     if (lock === undefined) return undefined;
   }
   if (lock !== undefined && reportStaleness(file, written, lock)) return undefined;
-  if (lock !== undefined && file.tree !== undefined) {
-    const problems = roomProblems(written, lock);
-    if (problems.length > 0)
-      printDiagnostics({ diagnostics: diagnosticsOf(file.tree, "BK127", problems), texts: file.texts });
-  }
+  if (lock !== undefined) reportRoom(file, written, lock);
   return {
     file,
     profile,
@@ -103,6 +99,13 @@ export interface Planned extends Rendered {
 
 const isStale = (file: ProfileFile, profile: Profile, lock: Lock): boolean =>
   staleness(lock, requirementsOf(profile), file.lockFile).length > 0;
+
+/** Prints which disks have no room for what the lock names: warnings. */
+export const reportRoom = (file: ProfileFile, profile: Profile, lock: Lock): void => {
+  const problems = roomProblems(profile, lock);
+  if (problems.length === 0 || file.tree === undefined) return;
+  printDiagnostics({ diagnostics: diagnosticsOf(file.tree, "BK127", problems), texts: file.texts });
+};
 
 /** Prints where the profile has gone on without its lock. @returns whether it has. */
 export const reportStaleness = (file: ProfileFile, profile: Profile, lock: Lock): boolean => {

@@ -291,6 +291,19 @@ describe("one after the other", () => {
     expect(wrong.stderr).toContain("error[BK131]: --update: the profile asks for no dokcer\n  Did you mean docker?");
   });
 
+  test("a smallest data disk without room for all of it is told when the lock is made, and by --check", async () => {
+    writeProfile("storage: { minSize: 12 }\n");
+    try {
+      for (const args of [[], ["--check"]]) {
+        const { status, stderr } = await run("lock", "--profile", "site.yaml", ...args);
+        expect({ args, status }).toEqual({ args, status: 0 });
+        expect(stderr).toMatch(/^warning\[BK127\]: images \(.*\) do not fit into storage\.minSize \(12 GiB\)$/m);
+      }
+    } finally {
+      writeProfile();
+    }
+  });
+
   test("what a source does not have is told at the profile's line, and the lock stays as it was", async () => {
     const before = lockText();
     writeProfile('checks: { gossVersion: 0.9.9 }\nbuilders: { image: "moby/buildkit:v0.99.0" }\n');
