@@ -9,7 +9,8 @@ import { exists } from "../host/exists.ts";
 import { acquireLock, type Release } from "../host/lock-file.ts";
 import { mapLimited } from "../host/map-limited.ts";
 import { sourceOf } from "./attempt.ts";
-import { isFull, Part, PartLost, partSizes } from "./part.ts";
+import { cannotWrite } from "./cannot-write.ts";
+import { Part, PartLost, partSizes } from "./part.ts";
 import { fromAny } from "./places.ts";
 import { sha256File, type Store } from "./store.ts";
 import type { Downloaded, DownloadEdges, DownloadOptions, DownloadRequest, Reach } from "./transfer.ts";
@@ -19,23 +20,6 @@ const reserve = 64 << 20;
 
 /** Milliseconds between two looks at a lock of somebody else. */
 const lookEvery = 100;
-
-const cannotWrite = (folder: string, error: unknown): BakeError => {
-  const { code, message, syscall } = error as NodeJS.ErrnoException;
-  // mkdir of a whole path says ENOENT where the file system is read-only.
-  const readOnly = code === "EROFS" || code === "EACCES" || (code === "ENOENT" && syscall === "mkdir");
-  return isFull(error)
-    ? new BakeError(
-        "BK212",
-        `the disk of ${folder} is full`,
-        "What was fetched so far is kept. Free some space, or move XDG_CACHE_HOME; bake store prune says what could go.",
-      )
-    : new BakeError(
-        "BK213",
-        `the store cannot be written: ${readOnly ? `${folder} is read-only` : message}`,
-        "XDG_CACHE_HOME moves it elsewhere.",
-      );
-};
 
 /** Waits for a lock while another process fetches the same. @returns what gives it back. */
 const waitForLock = async (lock: string, { sleep, signal, onEvent }: DownloadEdges, name: string): Promise<Release> => {

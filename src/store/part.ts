@@ -8,6 +8,7 @@ import { constants, createReadStream } from "node:fs";
 import { copyFile, type FileHandle, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { makeFolder } from "../host/make-folder.ts";
+import { isFull } from "./cannot-write.ts";
 import * as z from "zod";
 import { currentProcess, isStale, ownerState, pidNamespace } from "../host/process-identity.ts";
 import { randomName } from "../host/random-name.ts";
@@ -44,10 +45,6 @@ const sizeOf = (path: string): Promise<number> =>
     ({ size }) => size,
     () => 0,
   );
-
-/** Whether an error says that there is no room on the disk, or for this user. Pure. */
-export const isFull = (error: unknown): boolean =>
-  ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
 
 /** What a file of the store's `tmp` folder is. */
 export interface TemporaryFile {

@@ -5,6 +5,7 @@ import { chmod, copyFile, open, rename, rm, stat, writeFile } from "node:fs/prom
 import { join } from "node:path";
 import { makeFolder } from "../host/make-folder.ts";
 import { BakeError } from "../errors.ts";
+import { cannotWrite, isFull } from "./cannot-write.ts";
 import { exists } from "../host/exists.ts";
 import { currentProcess } from "../host/process-identity.ts";
 import { randomName } from "../host/random-name.ts";
@@ -19,6 +20,12 @@ export const sha256File = async (path: string): Promise<{ sha256: string; size: 
     size += (chunk as Buffer).length;
   }
   return { sha256: hash.digest("hex"), size };
+};
+
+/** Whether the store refused, not what is taken in: `copyFile` names the file that it reads, whichever of the two is wrong. Pure. */
+const isOfStore = (error: unknown, root: string): boolean => {
+  const { code, path, syscall } = error as NodeJS.ErrnoException;
+  return isFull(error) || code === "EROFS" || (syscall !== "copyfile" && path?.startsWith(root) === true);
 };
 
 /** Path of a digest below a store's root, as served to the build VM: `sha256/ab/cdef…`. Pure. @param sha256 Lower-case hex. */
@@ -58,21 +65,24 @@ export class Store {
     return (await this.use(sha256)) === size;
   }
 
-  /** Takes a copy of `file` in. @returns digest and bytes of the copy. @throws NodeJS.ErrnoException */
+  /**
+   * Takes a copy of `file` in. @returns digest and bytes of the copy.
+   * @throws NodeJS.ErrnoException when the file cannot be read, BakeError BK212 or BK213 when the store cannot be written
+   */
   async add(file: string): Promise<{ sha256: string; size: number }> {
     return this.#take((temporary) => copyFile(file, temporary));
   }
 
-  /** Takes bytes in, such as a manifest that was read already. @throws NodeJS.ErrnoException */
+  /** Takes bytes in, such as a manifest that was read already. @throws BakeError BK212, BK213 */
   async addContent(content: Uint8Array): Promise<{ sha256: string; size: number }> {
     return this.#take((temporary) => writeFile(temporary, content));
   }
 
   /** Whoever reads the store never sees half a file: what is written is synced, then renamed. */
   async #take(write: (temporary: string) => Promise<void>): Promise<{ sha256: string; size: number }> {
-    await makeFolder(join(this.root, "tmp"));
     const temporary = join(this.root, "tmp", `${currentProcess()}-${randomName()}`);
     try {
+      await makeFolder(join(this.root, "tmp"));
       await write(temporary);
       // Hash the copy, not the source: the source may change while it is read.
       const { sha256, size } = await sha256File(temporary);
@@ -84,8 +94,11 @@ export class Store {
       await makeFolder(join(target, ".."));
       await rename(temporary, target);
       return { sha256, size };
+    } catch (error) {
+      throw isOfStore(error, this.root) ? cannotWrite(this.root, error) : error;
     } finally {
-      await rm(temporary, { force: true });
+      // A store that refuses says so above; what is left in tmp goes with the next prune.
+      await rm(temporary, { force: true }).catch(() => undefined);
     }
   }
 

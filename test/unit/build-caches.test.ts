@@ -81,6 +81,15 @@ test("the manifest of an image is one, too, and a layer that is there twice is t
   expect(await resolve()).toMatchObject({ manifest, blobs: [layer, config] });
 });
 
+test("a store that cannot be written is no fault of the cache", async () => {
+  layTrialCache();
+  writeFileSync(join(folder, "file"), "");
+  await expect(resolve(new Store(join(folder, "file/store")))).rejects.toMatchObject({
+    code: "BK213",
+    message: expect.stringMatching(/^the store cannot be written: ENOTDIR/),
+  });
+});
+
 test.each([
   ["a folder that is not there", (): void => undefined, "BK247", "index.json is not there"],
   [

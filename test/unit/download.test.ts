@@ -634,6 +634,14 @@ describe("the disk", () => {
       });
       const [part = ""] = readdirSync(join(full.root, "tmp")).filter((each) => each.endsWith(".part"));
       expect(readFileSync(join(full.root, "tmp", part)).length).toBeGreaterThan(2_000_000);
+      const said = { code: "BK212", message: `the disk of ${full.root} is full` };
+      const local = join(folder, "local");
+      writeFileSync(local, randomBytes(8_000_000));
+      await expect(full.addContent(readFileSync(local))).rejects.toMatchObject(said);
+      await expect(full.add(local)).rejects.toMatchObject(said);
+      expect(readdirSync(join(full.root, "tmp")).filter((each) => each.endsWith(".part"))).toEqual([part]);
+      // What cannot be read is no fault of the store's.
+      await expect(full.add(join(folder, "none"))).rejects.toMatchObject({ code: "ENOENT" });
       expect(spawnSync("mount", ["-o", "remount,size=16m", small]).status).toBe(0);
       expect(await download([{ name, urls, sha256 }], {}, full)).toMatchObject([{ fetched: true }]);
       expect(server.requests[1]?.range).toMatch(/^bytes=\d{7}-$/);
@@ -652,6 +660,9 @@ describe("the disk", () => {
         code: "BK213",
         message: `the store cannot be written: ${readOnly.root} is read-only`,
       });
+      const said = { code: "BK213", message: `the store cannot be written: ${readOnly.root} is read-only` };
+      await expect(readOnly.addContent(Buffer.from("manifest"))).rejects.toMatchObject(said);
+      await expect(readOnly.add("/etc/hostname")).rejects.toMatchObject(said);
     } finally {
       spawnSync("umount", [small]);
     }

@@ -32,6 +32,8 @@ const resolveKnown = async (requirement: BaseRequirement, base: string, { web, s
 
 const resolveFile = async (requirement: BaseRequirement, file: string, { localFile }: Context): Promise<Base> => {
   const bytes = await localFile(file).catch((error: unknown) => {
+    // Of the store, not of the file.
+    if (error instanceof BakeError) throw error;
     const { code, message } = error as NodeJS.ErrnoException;
     const why = code === "ENOENT" ? "is not there" : `cannot be read: ${message}`;
     throw new BakeError(

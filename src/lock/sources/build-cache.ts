@@ -36,6 +36,8 @@ export const buildCache: Resolver<CacheRequirement, BuildCache> = {
     const take = async ({ digest, size }: Blob): Promise<void> => {
       const hex = digest.slice("sha256:".length);
       const found = await localFile(join(folder, cacheBlobPath(digest))).catch((error: unknown) => {
+        // Of the store, not of the cache.
+        if (error instanceof BakeError) throw error;
         throw notWhole(requirement, digest, reasonOf(error));
       });
       if (found.size !== size) throw notWhole(requirement, digest, `has ${found.size} bytes in the place of ${size}`);
