@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import * as z from "zod";
 import { Artifact, type Architecture, compareArtifacts, type Locked } from "../artifact.ts";
+import { clashingPaths } from "../formats/tree-paths.ts";
 
 /** Raised when an older bake would misread what a newer one wrote. */
 export const lockVersion = 1;
@@ -21,6 +22,12 @@ export const Lock = z.strictObject({
       const identity = identityOf(artifact);
       if (seen.has(identity)) context.addIssue({ code: "custom", path: [index], message: `a second ${identity}` });
       seen.add(identity);
+      if (artifact.kind !== "model") continue;
+      const paths = artifact.files.map(({ path }) => path);
+      for (const { index: file, why } of clashingPaths(paths)) {
+        const path = [index, "files", file, "path"];
+        context.addIssue({ code: "custom", path, message: `${paths[file]} has ${why}` });
+      }
     }
   }),
 });

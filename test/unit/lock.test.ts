@@ -84,6 +84,18 @@ describe("a lock's file", () => {
       "BK203",
       /^not a lock:\n {2}site\.lock\.json:143:5: artifacts\[8\]: a second goss for x86_64$/,
     ],
+    [
+      "merged by hand: a file of a model that is there twice",
+      text.replace(/^ {8}\{\n {10}"path": "config\.json",[^]*?^ {8}\}/m, (file) => `${file},\n${file}`),
+      "BK203",
+      /^not a lock:\n {2}site\.lock\.json:\d+:19: artifacts\[\d+\]\.files\[\d\]\.path: config\.json has a second entry$/,
+    ],
+    [
+      "edited: a file of a model below another one",
+      text.replace('"path": "model.safetensors"', '"path": "config.json/model.safetensors"'),
+      "BK203",
+      /^not a lock:\n {2}site\.lock\.json:\d+:19: artifacts\[\d+\]\.files\[\d\]\.path: config\.json\/model\.safetensors has a file, config\.json, as its folder$/,
+    ],
   ])("%s is told where", (_, wrong, code, message) => {
     const found = failure(wrong);
     expect(found.code).toBe(code);

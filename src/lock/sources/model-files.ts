@@ -1,6 +1,7 @@
 /** What the resolvers of model hubs share. */
 import { BakeError } from "../../errors.ts";
 import type { Model } from "../../artifact.ts";
+import { clashingPaths } from "../../formats/tree-paths.ts";
 import { shownUrl } from "../../store/url.ts";
 import type { ModelRequirement } from "../../node/requirement.ts";
 
@@ -29,7 +30,6 @@ const unusable = (path: string): string | undefined => {
  * @throws BakeError BK238
  */
 export const requireUsablePaths = (paths: readonly string[], model: string, url: string): void => {
-  const files = new Set<string>();
   const refuse = (path: string, why: string) => {
     const shown = JSON.stringify(path);
     throw new BakeError("BK238", `model ${model}: ${shown} in ${shownUrl(url)} has ${why}`, "Tell the model's owner.");
@@ -37,14 +37,9 @@ export const requireUsablePaths = (paths: readonly string[], model: string, url:
   for (const path of paths) {
     const why = unusable(path);
     if (why !== undefined) refuse(path, why);
-    if (files.has(path)) refuse(path, "a second entry");
-    files.add(path);
   }
-  for (const path of paths) {
-    const parts = path.split("/");
-    const above = parts.map((_, index) => parts.slice(0, index).join("/")).find((folder) => files.has(folder));
-    if (above !== undefined) refuse(path, `a file, ${above}, as its folder`);
-  }
+  const [clash] = clashingPaths(paths);
+  if (clash !== undefined) refuse(paths[clash.index] ?? "", clash.why);
 };
 
 interface ChangedFile {
