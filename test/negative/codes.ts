@@ -81,6 +81,7 @@ export const codesOf: Readonly<Record<string, readonly string[]>> = {
   "merge-conflict": ["BK101"],
   "merge-key": ["BK103"],
   "metadata-for-root": ["BK117"],
+  "mirror-with-query": ["BK102"],
   "mode-as-number": ["BK102"],
   "model-twice": ["BK113"],
   "cache-without-mirror": ["BK152"],

@@ -40,6 +40,10 @@ export const httpUrl = (example: string) =>
 export const lockedUrl = (example: string) =>
   httpUrl(example).regex(/^[^/]*\/\/[^/?#@]+(?:[/?#]|$)/, "expected a URL without a user or a password");
 
+/** Of a folder by http: the path of a file is put behind it, and would be lost in a query. */
+export const ofFolder = (url: ReturnType<typeof httpUrl>) =>
+  url.regex(/^[^?#]*$/, "expected the URL of a folder, without ? and #: the path of a file is put behind it");
+
 /** By registry, `host[:port][/path]` of each of its mirrors. */
 export const registryMirrors = z.record(
   token("a registry host"),

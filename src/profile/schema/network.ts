@@ -1,6 +1,6 @@
 /** What the node reaches, and by way of what. */
 import * as z from "zod";
-import { cidr, httpUrl, isHost, lockedUrl, registryMirrors } from "./address.ts";
+import { cidr, httpUrl, isHost, lockedUrl, ofFolder, registryMirrors } from "./address.ts";
 import { caCertificate } from "../ca-certificates.ts";
 import { isGitPrefix } from "../git-rewrites.ts";
 import { localFile, token } from "./text.ts";
@@ -82,7 +82,7 @@ export const Network = z.strictObject({
     .describe(
       "Mirrors by registry, asked in this order before the registry itself: by the builders, by the lock and, those of docker.io without a path, by Docker.",
     ),
-  artifactMirror: lockedUrl("http://mirror.example.com/bake")
+  artifactMirror: ofFolder(lockedUrl("http://mirror.example.com/bake"))
     .optional()
     .describe(
       "Where nodes find by digest what their image does not carry, such as images and models with from: mirror: a folder that `bake fetch --to` filled, served by http. targets.huaweicloud.mirror without it.",

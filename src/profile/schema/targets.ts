@@ -1,7 +1,7 @@
 /** Where an image is baked: a table of the targets' settings. */
 import * as z from "zod";
 import { architectures } from "../../artifact.ts";
-import { httpUrl } from "./address.ts";
+import { httpUrl, ofFolder } from "./address.ts";
 import { localFile, token } from "./text.ts";
 
 const Qemu = z.strictObject({
@@ -108,7 +108,7 @@ const HuaweiCloud = z.strictObject({
     .max(23)
     .default([])
     .describe("Further disks of the building server. They are no part of the image."),
-  mirror: httpUrl("http://mirror.example.com/bake")
+  mirror: ofFolder(httpUrl("http://mirror.example.com/bake"))
     .optional()
     .describe("Where the building server gets artifacts by content address; without it Packer uploads them."),
   imageName: z
