@@ -8,13 +8,13 @@ import type { Host } from "../host/host.ts";
 import { freeBytes } from "../host/disk-space.ts";
 import { exists } from "../host/exists.ts";
 import type { Line as CloudLine } from "../huaweicloud/preflight/index.ts";
-import { lockSources } from "../profile/registries.ts";
 import type { Profile } from "../profile/schema.ts";
 import { HttpError, reasonOf } from "../store/http-error.ts";
 import { makeHttp } from "../store/http.ts";
 import { localMachines } from "../targets/local-machine.ts";
 import { versionOnPath } from "../toolchain/find.ts";
 import { bakeNeeds, missingPackages } from "../toolchain/packages.ts";
+import { registryPlaces } from "./network.ts";
 
 /** `note`: a bake goes on all the same, slower or another way. */
 export type Line = Omit<CloudLine, "outcome"> & { readonly outcome: CloudLine["outcome"] | "note" };
@@ -172,16 +172,15 @@ const hostsOf = (profile: Profile | undefined, env: Host["env"]): ReadonlyMap<st
     add(proxy, "Go modules");
     return found;
   }
-  const { docker, buildx, agent, goss, releases, openeuler, modelscope, huggingface, registries } =
-    lockSources(profile);
+  const { docker, buildx, agent, goss, releases, openeuler, modelscope, huggingface } = profile.sources;
   for (const [what, url] of Object.entries({ docker, buildx, agent, goss, releases })) add(url, what);
   if (profile.targets.qemu !== undefined && typeof profile.targets.qemu.base === "string") add(openeuler, "base");
   for (const model of profile.models) add("modelscope" in model ? modelscope : huggingface, "models");
   for (const image of [...profile.images.map((each) => each.image), profile.builders.image]) {
     const registry = parseImageReference(image)?.registry;
     if (registry === undefined) continue;
-    const [mirror] = registries[registry] ?? [];
-    add(`https://${mirror ?? (registry === "docker.io" ? "registry-1.docker.io" : registry)}`, "images");
+    const [first] = registryPlaces(profile, registry, image);
+    if (first !== undefined) add(first.url, "images");
   }
   return found;
 };

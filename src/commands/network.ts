@@ -9,8 +9,8 @@ import { lockSources } from "../profile/registries.ts";
 import type { Profile } from "../profile/schema.ts";
 import { ensureCrane, ensureTool } from "../toolchain/ensure.ts";
 
-/** Where a registry, or a mirror of it, is asked. */
-const registryPlaces = (profile: Profile, registry: string, name: string): Place[] => {
+/** Where a registry, or a mirror of it, is asked: the nearest first. Pure. */
+export const registryPlaces = (profile: Profile, registry: string, name: string): Place[] => {
   const { registries, insecureRegistries } = lockSources(profile);
   return [...(registries[registry] ?? []), registry].map((place) => {
     const host = place.replace(/\/.*$/, "");

@@ -46,6 +46,9 @@ const inWords = (error: unknown): string => {
     case "UND_ERR_RES_CONTENT_LENGTH_MISMATCH":
     case "HPE_UNEXPECTED_CONTENT_LENGTH":
       return "it sent another number of bytes than it said";
+    case "ERR_SSL_WRONG_VERSION_NUMBER":
+    case "ERR_SSL_PACKET_LENGTH_TOO_LONG":
+      return "what it answers is no TLS: it may speak plain http";
     default:
       return isAboutTls(error)
         ? `its certificate is not trusted (${code || message}); a private authority goes into SSL_CERT_FILE`

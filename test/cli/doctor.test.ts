@@ -1,6 +1,9 @@
 /** `bake doctor` as a user runs it, against the emulated cloud behind a proxy. */
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -81,6 +84,35 @@ test("without credentials nothing is asked; a profile for a local VM looks at th
   expect(local.stdout).toMatch(/^this machine, to bake site\.yaml in a local VM\n/);
   expect(local.stdout).toMatch(/^ {2}wrong +download\.docker\.com +.* \(docker\)\n +Set HTTPS_PROXY/m);
   expect(local.stdout).toMatch(/^ {2}wrong +quay\.io +.* \(images\)$/m);
+});
+
+test("a registry that speaks plain http is asked so where the profile says that it does; elsewhere it is said to speak no TLS", async () => {
+  // A proxy to one place, which answers everything, without TLS.
+  const proxy = createServer((_, response) => response.writeHead(204).end());
+  proxy.on("connect", (_, socket) => {
+    socket.write("HTTP/1.1 200 OK\r\n\r\n");
+    socket.once("data", () => socket.end("HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n"));
+    socket.on("error", () => undefined);
+  });
+  await once(proxy.listen(0, "127.0.0.1"), "listening");
+  const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  const env = { HTTPS_PROXY: url, HTTP_PROXY: url, https_proxy: url, http_proxy: url, NO_PROXY: "", no_proxy: "" };
+  const profile = (insecure: string): string =>
+    `extends: ${JSON.stringify(join(root, "profiles/2cards.yaml"))}
+network: { registryMirrors: { docker.io: ["mirror.example.com:5000"], quay.io: ["mirror.example.com:5000/quay"] } }
+sources: { insecureRegistries: [${insecure}] }\n`;
+  try {
+    writeFileSync(join(folder, "site.yaml"), profile('"mirror.example.com:5000"'));
+    const told = await bake([], env);
+    expect(told.stdout).toMatch(/^ {2}ok +mirror\.example\.com:5000 +answers 204 \(images\)$/m);
+    writeFileSync(join(folder, "site.yaml"), profile(""));
+    const untold = await bake([], env);
+    expect(untold.stdout).toMatch(
+      /^ {2}wrong +mirror\.example\.com:5000 +what it answers is no TLS: it may speak plain http \(images\)$/m,
+    );
+  } finally {
+    proxy.close();
+  }
 });
 
 test("without a profile: this machine, each line with what to do; no host is asked offline", async () => {
