@@ -15,6 +15,7 @@ import type { ValidateOptions } from "./commands/validate.ts";
 import type { CheckOptions } from "./commands/check.ts";
 import {
   completeTable,
+  place,
   repeatable,
   takesProfile,
   takesProfiles,
@@ -100,7 +101,7 @@ takesProfiles(program.command("validate"))
 takesProfiles(program.command("render"))
   .description("write user-data, Packer template, units and checks to out/<profile>/; needs no network")
   .option("--check", "write nothing; show what differs, and exit 1, when out/<profile>/ is not up to date")
-  .option("--output <folder>", "write to <folder>/<profile>/ instead")
+  .option("--output <folder>", "write to <folder>/<profile>/ instead", place)
   .option("--json", "what was rendered, or with --check what differs, as JSON")
   .action(
     withProfiles(async (options: RenderOptions, profiles) => {
@@ -159,7 +160,7 @@ takesProfiles(program.command("lock"))
 
 takesProfile(program.command("fetch"))
   .description("fill the store with what the lock names; with --to a mirror too")
-  .option("--to <folder>", "make this folder a mirror: files by digest, for a web server or a closed network")
+  .option("--to <folder>", "make this folder a mirror: files by digest, for a web server or a closed network", place)
   .option("--mirror <folder or url>", "take everything from there alone")
   .option("--offline", "touch no network: say what is missing")
   .option("--json", "what happens, one JSON object a line")
@@ -264,7 +265,7 @@ takesProfile(program.command("user-data"))
       .choices(["yaml", "gzip", "base64"])
       .default("yaml"),
   )
-  .option("--output <file>", "write it there, mode 0600")
+  .option("--output <file>", "write it there, mode 0600", place)
   .option("--json", "with --output: how large it is, and whether it holds secrets, as JSON")
   .addOption(repeatable("--authorized-key <file>", "public keys that may log in as root, besides ssh.operatorKeys"))
   .option("--no-npus", "the host has none: do not wait for them")

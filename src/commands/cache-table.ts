@@ -1,7 +1,7 @@
 /** The commands of `bake cache`, for the command table: it loads commander alone. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { BuildOptions, HarvestOptions } from "./cache.ts";
-import { repeatable } from "./command-line.ts";
+import { place, repeatable } from "./command-line.ts";
 
 const absolute = (text: string): string => {
   if (!/^\/[^\0\n]*$/.test(text)) throw new InvalidArgumentError("a path that begins with / is wanted");
@@ -15,7 +15,7 @@ export const addCache = (program: Command): void => {
     cache
       .command(name)
       .description(description)
-      .requiredOption("--to <folder>", "the folder that is made; a build cache in it is brought up to date")
+      .requiredOption("--to <folder>", "the folder that is made; a build cache in it is brought up to date", place)
       .option("--json", "what it has, as JSON");
   add("harvest", "copy the build cache that a host's builds have made, by ssh; nothing is changed there")
     .requiredOption("--host <[user@]host[:port]>", "which host")

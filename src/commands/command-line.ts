@@ -1,5 +1,5 @@
 /** What the commands have in common on the command line. Loaded with the table: it imports no room that takes time to load. */
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { setVerbosity } from "../host/verbosity.ts";
 import { expectJson } from "./json-failure.ts";
 
@@ -8,6 +8,12 @@ const described = "profiles/<name>.yaml, or a path to a profile";
 /** Takes one profile: `bake image 2cards`, `-p 2cards`, or `BAKE_PROFILE`. */
 export const takesProfile = (command: Command): Command =>
   command.argument("[profile]", described).option("-p, --profile <name>", "the same (BAKE_PROFILE)");
+
+/** Where something is written: an empty variable of a script would mean the current folder. @throws InvalidArgumentError */
+export const place = (text: string): string => {
+  if (text === "") throw new InvalidArgumentError("It is empty: is a variable not set?");
+  return text;
+};
 
 /** An option whose description ends so takes several values. */
 const repeated = "can be repeated";

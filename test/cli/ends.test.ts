@@ -196,6 +196,13 @@ test.each([
     "option '--trial' cannot be used with option '--mirror <folder or url>'",
   ],
   [["init", "x", "--token-file", "a", "--token-env", "B"], "cannot be used with option"],
+  ...[
+    ["fetch", "2cards", "--to"],
+    ["render", "2cards", "--output"],
+    ["user-data", "2cards", "--output"],
+    ["cache", "build", "--to"],
+    ["cache", "harvest", "--host", "x", "--to"],
+  ].map((args): [string[], string] => [[...args, ""], "' is invalid. It is empty: is a variable not set?"]),
 ])("%j is an error", (args, message) => {
   const { status, stdout, stderr } = bake(args);
   expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
