@@ -174,17 +174,24 @@ export const localPlace = (artifact: Artifact): string | undefined =>
       ? artifact.url.slice("file:".length)
       : undefined;
 
-/** @throws BakeError BK246 for what was of this machine and what the store lacks: nobody has it to download. */
+/** @throws BakeError BK246 naming all that was of this machine and that the store lacks: nobody has it to download. */
 export const requireLocal = async (store: Store, artifacts: readonly Artifact[]): Promise<void> => {
+  const gone: Artifact[] = [];
   for (const artifact of artifacts) {
-    const place = localPlace(artifact);
-    if (place === undefined) continue;
+    if (localPlace(artifact) === undefined) continue;
     const there = await Promise.all(filesOf(artifact).map(({ sha256 }) => store.has(sha256)));
-    if (there.every(Boolean)) continue;
-    throw new BakeError(
-      "BK246",
-      `the store has no longer ${artifact.kind === "base" ? "the base" : `all of build cache ${artifact.name}`} that was locked from ${place}`,
-      `Take it in again: bake lock --update ${artifact.name}`,
-    );
+    if (!there.every(Boolean)) gone.push(artifact);
   }
+  if (gone.length === 0) return;
+  const whats = gone.map(
+    (each) =>
+      `${each.kind === "base" ? "the base" : `build cache ${each.name}`} that was locked from ${localPlace(each)}`,
+  );
+  // No mirror has a base of this machine.
+  const orMirror = gone.some(({ kind }) => kind === "base") ? "" : "; or take what is locked from a mirror: --mirror";
+  throw new BakeError(
+    "BK246",
+    `the store has no longer all of ${whats.join(", nor of ")}`,
+    `Take it in again: bake lock --update ${gone.map(({ name }) => name).join(" ")}${orMirror}`,
+  );
 };

@@ -159,7 +159,15 @@ test("nobody has its bytes to download: what the store lacks is taken in again",
   await expect(requireLocal(new Store(join(folder, "empty")), [locked])).rejects.toMatchObject({
     code: "BK246",
     message: expect.stringContaining("build cache ci that was locked from caches/ci"),
-    help: "Take it in again: bake lock --update ci",
+    help: "Take it in again: bake lock --update ci; or take what is locked from a mirror: --mirror",
+  });
+  // All that is gone, at once; a base is in no mirror.
+  const other = { ...locked, name: "torch", asked: "caches/torch" };
+  const base = { ...trialLock.artifacts[0], kind: "base", name: "site", url: "file:site.qcow2" } as Artifact;
+  await expect(requireLocal(new Store(join(folder, "empty")), [locked, other, base])).rejects.toMatchObject({
+    message:
+      "the store has no longer all of build cache ci that was locked from caches/ci, nor of build cache torch that was locked from caches/torch, nor of the base that was locked from site.qcow2",
+    help: "Take it in again: bake lock --update ci torch site",
   });
 });
 
