@@ -266,7 +266,7 @@ export const scalarAt = (tree: Tree, path: ProfilePath): unknown => {
   return found?.kind === "scalar" && found.value !== null ? found.value : undefined;
 };
 
-/** The value at `path`; when it is not there, the key (or first character) of what should hold it. Pure. */
+/** The value at `path`; when it is not there, the key of what should hold it, or the first character: also of an item of a list. Pure. */
 export const placeOf = (tree: Tree, path: ProfilePath): Place => {
   let node = tree;
   let key: Place | undefined;
@@ -276,7 +276,8 @@ export const placeOf = (tree: Tree, path: ProfilePath): Place => {
       const removed = node.kind === "map" ? node.removed?.get(String(step)) : undefined;
       return removed ?? key ?? node.at;
     }
-    if (node.kind === "map") key = node.entries.get(String(step))?.key;
+    // Of an item of a list the item itself: the list's key may be far above it.
+    key = node.kind === "map" ? node.entries.get(String(step))?.key : undefined;
     node = next;
   }
   return node.at;
