@@ -7,7 +7,15 @@ import { inOrder } from "./order.ts";
 const isSame = (a: PlannedDestination, b: PlannedDestination): boolean =>
   a.host === b.host && a.port === b.port && a.protocol === b.protocol && a.when === b.when;
 
-/** Of two that are the same the first one stays. The build machine has a way of its own, and a proxy carries TCP alone. */
+/** Each once, with all that it is asked for; of the rest what the first one says stays. */
+const merged = (all: readonly PlannedDestination[]): PlannedDestination[] =>
+  all.flatMap((one, index) => {
+    const same = all.filter((other) => isSame(one, other));
+    if (same[0] !== all[index]) return [];
+    return [{ ...one, why: [...new Set(same.map(({ why }) => why))].join("; ") }];
+  });
+
+/** The build machine has a way of its own, and a proxy carries TCP alone. */
 export const planDestinations = (
   destinations: readonly Destination[],
   proxy: HttpProxy | undefined,
@@ -15,7 +23,7 @@ export const planDestinations = (
   const all = inOrder(destinations).map(
     ({ order: _order, protocol = "tcp", ...rest }): PlannedDestination => ({ ...rest, protocol }),
   );
-  const unique = all.filter((one, index) => all.findIndex((other) => isSame(one, other)) === index);
+  const unique = merged(all);
   if (proxy === undefined) return unique;
   const direct = [...proxy.except, new URL(proxy.url).hostname];
   return unique.map((one) =>

@@ -53,6 +53,20 @@ test("an image of this machine is not taken for one of Docker Hub", () => {
   ]);
 });
 
+test("one host and port stands in the list once, with all that it is asked for", () => {
+  const asked = (why: string, when: Destination["when"] = "node"): Destination => ({
+    host: "mirror.example.com",
+    port: 80,
+    when,
+    why,
+  });
+  const all = planDestinations([asked("models"), asked("images"), asked("models"), asked("wheels", "job")], undefined);
+  expect(all.map(({ when, why }) => ({ when, why }))).toEqual([
+    { when: "node", why: "models; images" },
+    { when: "job", why: "wheels" },
+  ]);
+});
+
 test("a time server is a destination by UDP: no TCP check asks it, no proxy carries it, and the allowlist says so", () => {
   const server: Destination = { host: "ntp.example.com", port: 123, protocol: "udp", when: "node", why: "time server" };
   const web: Destination = { host: "ntp.example.com", port: 123, when: "node", why: "the same port by TCP" };
