@@ -7,6 +7,7 @@ import { formatBytes } from "../formats/bytes.ts";
 import { BakeError } from "../errors.ts";
 import { type Change, type Difference, difference, type Item, itemsOf } from "../lock/diff.ts";
 import { readLock } from "../lock/read.ts";
+import { profilesIn } from "./find-profile.ts";
 import { planFor } from "./plan.ts";
 import { targetsOf } from "../targets/index.ts";
 import type { Profile } from "../profile/schema.ts";
@@ -85,13 +86,17 @@ const sideOf = async (asked: string): Promise<Side | undefined> => {
   }
   if (asked.endsWith("image.json")) return imageSide(asked);
   const inFolder = join(asked, "image.json");
-  if (
-    await stat(inFolder).then(
-      (found) => found.isFile(),
-      () => false,
-    )
-  )
-    return imageSide(inFolder);
+  const found = await stat(inFolder).catch(() => undefined);
+  if (found?.isFile() === true) return imageSide(inFolder);
+  // A name alone is a profile's, whatever folder has it, too.
+  const isFolder = asked.includes("/") && (await stat(asked).catch(() => undefined))?.isDirectory() === true;
+  if (isFolder && profilesIn(asked).length === 0) {
+    throw new BakeError(
+      "BK520",
+      `there is no image in ${asked}: it has no image.json`,
+      "bake image leaves one there; what was only rendered is compared by the profile's name.",
+    );
+  }
   return profileSide(asked);
 };
 

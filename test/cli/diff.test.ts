@@ -221,5 +221,14 @@ test("what is neither lock nor image nor profile is a failure", () => {
     stderr: "error[BK520]: there is no lock nothing.lock.json\n",
   });
   writeFileSync(join(folder, "image.json"), "{}");
+  // As after bake render alone.
+  mkdirSync(join(folder, "out/2cards"), { recursive: true });
+  mkdirSync(join(folder, "2cards"));
+  const rendered = diff("out/2cards", "2cards");
+  expect(rendered.status).toBe(2);
+  expect(rendered.stderr).toMatch(
+    /^error\[BK520\]: there is no image in out\/2cards: it has no image\.json\n {2}bake image /,
+  );
+  expect(diff("2cards", "2cards").status).toBe(0);
   expect(diff("image.json", "2cards").stderr).toBe("error[BK520]: image.json is no image.json of a bake\n");
 });
