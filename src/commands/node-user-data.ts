@@ -73,15 +73,18 @@ const goldenOf = async ({ file: { name }, profile, trial }: Asked): Promise<Writ
   return { plan, write: (instance) => instanceUserData(plan, templates, instance) };
 };
 
+/** What the user-data of a stock image can hold. A host may be an IPv6 address, in brackets. */
+const mirrorUrl = /^https?:\/\/(?:\[[0-9A-Fa-f:.]+\])?[!$%&(-;=A-Z_a-z~]*$/;
+
 /** The node's files are named by their digest, so a lock must be there. @throws BakeError BK204, BK605 */
 const stockOf = async (asked: Asked, given: string | undefined): Promise<Writing> => {
   const mirror = given ?? asked.profile.targets.huaweicloud?.mirror;
-  if (mirror === undefined || !/^https?:\/\/[!$%&(-;=A-Z_a-z~]+$/.test(mirror)) {
+  if (mirror === undefined || !mirrorUrl.test(mirror) || !URL.canParse(mirror)) {
     throw new BakeError(
       "BK605",
       mirror === undefined
         ? "a stock image becomes a node from a mirror, and none is named"
-        : `${JSON.stringify(withoutSecretShapes(mirror))} is no mirror's URL`,
+        : `${JSON.stringify(withoutSecretShapes(mirror))} is no mirror's URL: http or https, without a user, ? and #`,
       [
         `1. bake fetch --profile ${asked.file.name} --to FOLDER makes one: a folder for any web server that the host reaches.`,
         `2. bake user-data --profile ${asked.file.name} --stock --mirror http://SERVER/PATH; or targets.huaweicloud.mirror in the profile.`,

@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   readFileSync,
   readdirSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -17,6 +18,7 @@ import { gunzipSync } from "node:zlib";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { cloudConfigProblems } from "../cloud-config-schema.ts";
 import { root } from "../../src/host/root.ts";
+import { layLockedProfile } from "../locked-profile.ts";
 import { needs } from "../needs.ts";
 
 const token = "bkct_EXAMPLEEXAMPLE0001";
@@ -175,6 +177,26 @@ test("wrong options", () => {
   const mirror = bake(["--mirror", "http://mirror.example.com"]);
   expect(mirror.status).toBe(2);
   expect(mirror.stderr.toString()).toContain("--mirror is for a stock image alone");
+});
+
+test("a mirror may be named by an IPv6 address; what no path can be put behind is refused", () => {
+  layLockedProfile(folder, readFileSync(join(folder, "p.yaml"), "utf8"));
+  renameSync(join(folder, "site.lock.json"), join(folder, "p.lock.json"));
+  const stock = (mirror: string) => bake(["--stock", "--mirror", mirror]);
+  const { status, stdout, stderr } = stock("http://[fd00::9]:8080/bake/");
+  expect(status, stderr.toString()).toBe(0);
+  expect(stdout.toString()).toContain('STOCK_MIRROR="http://[fd00::9]:8080/bake"\n');
+  for (const wrong of [
+    "http://",
+    "http://[fd00",
+    "http://[x]/",
+    "http://mirror.example.com/[1-9]",
+    "http://a/b?c",
+    "http://a/b#c",
+  ])
+    expect(stock(wrong).stderr.toString()).toContain(
+      `error[BK605]: ${JSON.stringify(wrong)} is no mirror's URL: http or https,`,
+    );
 });
 
 test("a mirror with a login is refused, and its login is not repeated", () => {
