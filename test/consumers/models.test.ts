@@ -155,6 +155,19 @@ $models fetch ${mirror.url} && $models verify && ls ${parts} | wc -l`);
     expect(mirror.asked.filter((each) => each.startsWith(digest))).toEqual([`${digest} 200000`, `${digest} 0`]);
   });
 
+  test("of thousands of files, what was begun is gone on with", async () => {
+    const many = Object.fromEntries(Array.from({ length: 3000 }, (_, index) => [`shard-${index}`, `shard ${index}`]));
+    const model = lockedModelOf("modelscope", "Qwen/Qwen3-0.6B", { ...many, "model.safetensors": weights });
+    node.lay(planWith(node.mount, [{ model }]));
+    const parts = `${node.mount}/.bake/models/parts`;
+    // The mirror has none of the others.
+    const { code, output } = await node.run(
+      `mkdir -p ${parts}; head -c 200000 /dev/zero >${parts}/${digest}; $models fetch ${mirror.url}`,
+    );
+    expect(code, output).toBe(1);
+    expect(mirror.asked[0]).toBe(`${digest} 200000`);
+  });
+
   test("no room is said before anything is fetched, with both numbers", async () => {
     const bytes = Buffer.alloc(1);
     const model = lockedModelOf("huggingface", "org/large", { "model.safetensors": bytes });
@@ -218,6 +231,20 @@ echo "= then"; $models status; $models seen 1; cat ${node.folder}/modes`);
     expect(before).toMatch(/agent 1, org\/small: jobs had changed 3 removed: taken back\n/);
     expect(after).not.toContain("changed");
     expect(after).toMatch(/sees 2 models\n755 root\n$/);
+  });
+
+  test("of many models: each is seen whenever it is asked for, and a reset leaves the views as they were", async () => {
+    const many = Array.from({ length: 8 }, (_, index) => ({
+      model: lockedModelOf("huggingface", `org/model-${index}`, { "config.json": "{}" }),
+    }));
+    const view = `${node.mount}/hf_cache1/hub/models--org--model-0`;
+    const { code, output } = await node.run(`${ready(planWith(node.mount, many))}
+for turn in $(seq 20); do [ "$($models seen 1)" = "sees 8 models" ] || exit 1; done
+for turn in $(seq 10); do
+  touch ${view}/mine; $models reset 1 >/dev/null && [ ! -e ${view}/mine ] && touch ${view}/mine || exit 2
+done
+[ "$(grep -c 'overlay bake-models' /proc/self/mountinfo)" = 32 ]`);
+    expect(code, output).toBe(0);
   });
 
   test("what a container uses stays, and is taken back after it; a boot takes back everything", async () => {
