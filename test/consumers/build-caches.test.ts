@@ -243,6 +243,25 @@ needs("root", "docker", "buildkitd", "buildctl").describe("build caches", () => 
     rmSync(at("opt/bake/seed"), { recursive: true });
   }, 90_000);
 
+  it("ended in the middle it leaves no unpacked seed behind", async () => {
+    mkdirSync(at("opt/bake/seed"));
+    writeFileSync(at("opt/bake/seed/map.tsv"), "");
+    const asked = at("asked-by-ended");
+    writeFileSync(at("opt/bake/bin/bake-seed"), `#!/bin/sh\necho "$1" >>${asked}\n[ "$1" = close ] || exec sleep 50\n`);
+    chmodSync(at("opt/bake/bin/bake-seed"), 0o755);
+    const manifest = caches[0]?.manifest.digest.slice("sha256:".length) ?? "";
+    const file = join(mount, ".bake/caches/sha256", manifest.slice(0, 2), manifest.slice(2));
+    const bytes = readFileSync(file);
+    rmSync(file);
+    const { code } = await node(
+      `start & main=$!; until [ -s ${asked} ]; do sleep 0.1; done; kill $(pgrep -f '^/usr/bin/python3 -I ${at("opt/bake/bin/bake-caches")} start$'); wait $main; exit $?;`,
+    );
+    expect(code).toBe(143);
+    expect(readFileSync(asked, "utf8")).toBe("unpack\nclose\n");
+    writeFileSync(file, bytes);
+    rmSync(at("opt/bake/seed"), { recursive: true });
+  }, 30_000);
+
   it("a cache from the mirror is none of the seed's: the node fetches it, each blob compared", async () => {
     const mirror = await openMirror();
     const mine = at("mnt/.bake");

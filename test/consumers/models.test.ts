@@ -144,6 +144,28 @@ $models fetch ${mirror.url} && $models verify`);
     expect(again, again.output).toMatchObject({ code: 0 });
   });
 
+  test("fetches that are killed, all at once, are said; the next run goes on", async () => {
+    const shards = Object.fromEntries(
+      Array.from({ length: 4 }, (_, index) => [`shard-${index}`, randomBytes(400_000)]),
+    );
+    const model = lockedModelOf("modelscope", "Qwen/Qwen3-0.6B", shards);
+    for (const bytes of Object.values(shards)) mirror.contents.set(sha256(bytes), bytes);
+    node.lay(planWith(node.mount, [{ model }]));
+    mirror.rate = 100_000;
+    // As a kernel does that is short of memory: the shells that look after a curl each, while all four are under way.
+    const { code, output } = await node.run(
+      `$models fetch ${mirror.url} & main=$!
+until [ "$(pgrep -xc curl)" = 4 ]; do sleep 0.1; done
+kill -KILL $(pgrep -x curl | xargs -n 1 ps -o ppid= -p | sort -u); pkill -x curl; wait $main; echo "ended $?"; [ ! -e ${node.folder}/run/bake/models.txt ]`,
+      { killAfter: 15_000 },
+    );
+    expect(code, output).toBe(0);
+    expect(output).toContain("bake-models: 4 fetches were killed: dmesg says whether memory ran out\n");
+    expect(output).toMatch(/Qwen\/Qwen3-0\.6B is not whole: what it lacks is said above\nended 1\n$/);
+    mirror.rate = 0;
+    expect(await node.run(`$models fetch ${mirror.url} && $models verify`)).toMatchObject({ code: 0 });
+  });
+
   test("a part of which the power left zeros is fetched once more; one of nobody's is removed", async () => {
     node.lay(planWith(node.mount, [{ model: only }]));
     const parts = `${node.mount}/.bake/models/parts`;
@@ -178,6 +200,29 @@ $models fetch ${mirror.url} && $models verify && ls ${parts} | wc -l`);
     expect(code).toBe(1);
     expect(output).toMatch(/no room: models need another 932GiB, and \S+ has 2\d\dMiB free/);
     expect(mirror.asked).toEqual([]);
+  });
+
+  test("what it had unpacked of the seed goes, also when there is no room or it is ended in the middle", async () => {
+    const large = lockedModelOf("huggingface", "org/large", { "model.safetensors": Buffer.alloc(1) });
+    const [file] = large.files;
+    if (file === undefined) throw new Error("it has a file");
+    const root = `${node.folder}/unpacked`;
+    const asked = `${node.folder}/asked`;
+    const seed = `mkdir -p ${node.folder}/opt/bake/seed; touch ${node.folder}/opt/bake/seed/map.tsv
+printf '#!/bin/sh\\necho $1 >>${asked}; [ $1 = close ] || echo ${root}\\n' >${node.folder}/opt/bake/bin/bake-seed; chmod 755 ${node.folder}/opt/bake/bin/bake-seed
+`;
+    node.lay(planWith(node.mount, [{ model: { ...large, files: [{ ...file, size: 10 ** 12 }] } }]));
+    const full = await node.run(`${seed}$models start; cat ${asked}; rm ${asked}`);
+    expect(full.output).toMatch(/no room: models need another 932GiB, and \S+ has 2\d\dMiB free\nunpack\nclose\n$/);
+    node.lay(planWith(node.mount, [{ model: only }]));
+    // Nobody writes to it: whoever reads waits.
+    const blob = `${root}/.bake/models/sha256/${digest.slice(0, 2)}/${digest.slice(2)}`;
+    const ended = await node.run(
+      `${seed}mkdir -p "$(dirname ${blob})"; mkfifo ${blob}; $models start & main=$!
+until pgrep -x curl >/dev/null; do sleep 0.1; done; kill $main; wait $main; echo "ended $?"; cat ${asked}`,
+      { killAfter: 15_000 },
+    );
+    expect(ended.output).toMatch(/\nended 143\nunpack\nclose\n$/);
   });
 
   test("the folder of another disk is a mirror, too; no mount, no models", async () => {

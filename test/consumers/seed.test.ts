@@ -232,6 +232,81 @@ root=$("$seed" unpack 2>/dev/null); ls -A "$root"; "$seed" close; ls -A /mnt /mn
     expect(output).not.toMatch(/^seed$/m);
   });
 
+  /** A kept disk with room for the seed beside what it holds; programs of that folder stand before the real ones. */
+  const kept = (name: string, programs: Readonly<Record<string, string>> = {}): string => {
+    mkdirSync(join(machine.folder, `of-${name}`), { recursive: true });
+    for (const [program, script] of Object.entries(programs))
+      writeFileSync(join(machine.folder, `of-${name}`, program), `#!/bin/bash\n${script}\n`, { mode: 0o755 });
+    return `truncate -s 2500M "$work/${name}"
+${oldDisk(name)}
+mount -t tmpfs none /run
+mkfs.ext4 -qF "$disk" 2>/dev/null; mount "$disk" /mnt
+there() { ! mountpoint -q /run/bake/seed/root || echo mounted; ls -A /mnt/.bake /run/bake 2>/dev/null | grep -x seed || true; }
+PATH=$work/of-${name}:$PATH
+`;
+  };
+
+  it("closing it ends its Docker alone: not who got the number of one that was killed, and also one that does not listen", () => {
+    const { code, output } = machine.run(`${kept("numbers")}
+opened=$("$seed" open 2>/dev/null); docker --host "$opened" version --format '{{.Server.Os}}'
+docker=$(cat /run/bake/seed/pid); kill -KILL "$docker"; while kill -0 "$docker" 2>/dev/null; do sleep 0.1; done
+sleep 100 & echo $! >/run/bake/seed/pid
+"$seed" close; kill -0 $! && echo alive; there
+printf '#!/bin/bash\ntrap "" TERM\nwhile :; do sleep 1; done\n' >"$work/of-numbers/dockerd"; printf '#!/bin/bash\n' >"$work/of-numbers/docker"
+chmod 755 "$work"/of-numbers/*
+export SEED_DOCKER_WAIT=5
+"$seed" open 2>/dev/null; pgrep -x dockerd >/dev/null && echo runs
+"$seed" close; pgrep -x dockerd >/dev/null || echo ended; there; umount /mnt`);
+    expect(output).toBe("linux\nalive\nunix:///run/bake/seed/sock\nruns\nended\n");
+    expect(code).toBe(0);
+  }, 60_000);
+
+  it.each([
+    [
+      "a Docker that does not answer",
+      { docker: "exit 1", dockerd: 'echo "waiting for the disk"; exec sleep 50' },
+      "a Docker on the unpacked seed does not answer for 5 s: waiting for the disk",
+    ],
+    [
+      "a network of its own that nobody may make",
+      { unshare: 'echo "unshare: unshare failed: Operation not permitted" >&2; exit 1' },
+      "a Docker on the unpacked seed does not start: unshare: unshare failed: Operation not permitted",
+    ],
+    [
+      "no loop device",
+      {
+        mount:
+          'case $* in *loop*) echo "mount: failed to setup loop device" >&2; exit 32 ;; esac; exec /bin/mount "$@"',
+      },
+      "the unpacked seed cannot be mounted: mount: failed to setup loop device",
+    ],
+    [
+      "a damaged range",
+      { zstd: "exit 1" },
+      /^range 0\d+ of the seed could not be written to \/mnt\/.bake\/seed\/disk: dmesg has the error$/,
+    ],
+  ] as const)("of %s the last line says that, and closed nothing is left", (name, programs, said) => {
+    const { code, output } = machine.run(`${kept(name.replaceAll(" ", "-"), programs)}
+export SEED_DOCKER_WAIT=5
+opened=$("$seed" open 2>/dev/null) && echo "it opened" || tail -n 1 <<<"$opened"
+"$seed" close; there; umount /mnt`);
+    const [line = "", ...rest] = output.split("\n");
+    expect(line.replace(/^bake-seed: /, "")).toEqual(typeof said === "string" ? said : expect.stringMatching(said));
+    expect([rest, code]).toEqual([[""], 0]);
+  });
+
+  it("what was unpacked when the power went is removed at the next boot, and never under whoever has it open", () => {
+    const { code, output } = machine.run(`${kept("left")}
+"$seed" unpack >/dev/null 2>&1
+(flock 8; "$seed" grow; there) 8>>/run/bake/seed-lock
+echo "= the power goes"; umount /run/bake/seed/root; umount /run; mount -t tmpfs none /run
+"$seed" grow; there; umount /mnt`);
+    expect(output).toBe(
+      "mounted\nseed\nseed\n= the power goes\nbake-seed: removing a seed that was unpacked when the power went\n",
+    );
+    expect(code).toBe(0);
+  });
+
   it("says bytes, rate and time left while it writes: to programs, in whole files, at most once a second", () => {
     // A disk that is slow from its first range on.
     writeFileSync(

@@ -70,6 +70,72 @@ describe("bake-images", () => {
     expect(existsSync(at(mark("1")))).toBe(true);
   });
 
+  /** Two images, of which the seed has both; their node's Docker takes the second alone from it. */
+  const fromSeed = (open: string): { readonly code: number | null; readonly output: string } => {
+    put(
+      "opt/bake/images.tsv",
+      ["1", "2"]
+        .map((digit) => `${digit}:1\t${id(digit)}\t${at(`opt/bake/images/${digit}`)}\thub/${digit}@x\n`)
+        .join(""),
+    );
+    put(
+      "opt/bake/bin/bake-seed",
+      `#!/bin/bash\necho "bake-seed $*" >>${at("asked")}\n[ "$1" = close ] || { ${open}; }\n`,
+      0o755,
+    );
+    program(
+      "docker",
+      `there=${at("there")}; touch $there
+case "$*" in
+  *"save 1:1") echo 1 ;;
+  *"save 2:1") echo 2 ;;
+  "load --quiet") read -r what; if [ "$what" = 1 ]; then echo "no space left on device" >&2; exit 1; fi; echo 2 >>$there ;;
+  "pull --quiet"*) case $3 in hub/1*) echo 1 >>$there ;; hub/2*) echo 2 >>$there ;; esac ;;
+  "--host sock image inspect"*1:1 | "--host sock image inspect"*2:1) echo ${id("0").slice(0, 7)}$(printf '%064d' 0 | tr 0 \${7%%:*}) ;;
+  "image inspect"*) name=\${5#sha256:}; grep -qx "\${name:0:1}" $there && echo sha256:$(printf '%064d' 0 | tr 0 "\${name:0:1}") ;;
+esac`,
+    );
+    return run("bake-images");
+  };
+
+  it("an image that cannot be handed over from the seed is pulled, with the seed's room free; the next one comes from it", () => {
+    const { code, output } = fromSeed("echo sock");
+    expect(output).toBe(`bake-images: loading 1:1
+no space left on device
+bake-images: 1:1 was not handed over from the seed: the lines above say why
+bake-images: pulling hub/1@x
+bake-images: loading 2:1
+`);
+    expect(code).toBe(0);
+    const order = asked()
+      .split("\n")
+      .filter((line) => /^bake-seed|^docker (pull|load)/.test(line));
+    expect(order).toEqual([
+      "bake-seed open",
+      "docker load --quiet",
+      "bake-seed close",
+      "docker pull --quiet hub/1@x",
+      "bake-seed open",
+      "docker load --quiet",
+      "bake-seed close",
+    ]);
+  });
+
+  it("a seed that cannot be opened is closed before anything is pulled, and not asked again", () => {
+    const { code, output } = fromSeed('echo "bake-seed: /mnt has 1MiB free"; exit 1');
+    expect(output).toContain("bake-images: /mnt has 1MiB free\nbake-images: pulling hub/1@x\n");
+    expect(code).toBe(0);
+    const order = asked()
+      .split("\n")
+      .filter((line) => /^bake-seed|^docker (pull|load)/.test(line));
+    expect(order).toEqual([
+      "bake-seed open",
+      "bake-seed close",
+      "docker pull --quiet hub/1@x",
+      "docker pull --quiet hub/2@x",
+    ]);
+  });
+
   it("an image of the lock that a silent Docker does not load is named, and the run fails", () => {
     put("opt/bake/images.tsv", `one:1\t${id("1")}\t${at("opt/bake/images/1")}\t127.0.0.1:9/one@${id("1")}\n`);
     mkdirSync(at("opt/bake/images/blobs"), { recursive: true });

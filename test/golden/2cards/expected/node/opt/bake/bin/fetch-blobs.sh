@@ -118,12 +118,14 @@ tell_progress() {
 # fetch_all URL LIST: the largest are best the first ones. What did not come is in $work/failed, by its sha256; $work/silent is there
 # when a file got no answer at all.
 fetch_all() {
-  local url=$1 list=$2 sha256 size name running=0 ticker
+  local url=$1 list=$2 sha256 size name running=0 started=0 told ticker
   : >"$work/done"
   rm -f "$work/failed" "$work/silent"
   # Whoever holds a lock holds it until the last part is written, and no longer.
   tell_progress "$list" 9>&- &
   ticker=$!
+  # It is none of those that are waited for: of several that are killed at once bash tells the first, and would wait for this one.
+  disown "$ticker"
   while IFS=$'\t' read -r sha256 size name; do
     # A mirror that is down is not asked for everything.
     [ "$(wc -l 2>/dev/null <"$work/failed" || echo 0)" -lt "$connections" ] || break
@@ -132,13 +134,18 @@ fetch_all() {
       running=$((running - 1))
     fi
     { fetch_file "$url" "$sha256" "$size" "$name" || echo "$sha256" >>"$work/failed"; } </dev/null &
-    running=$((running + 1))
+    running=$((running + 1)) started=$((started + 1))
   done <"$list"
   while [ "$running" -gt 0 ]; do
     wait -n
     running=$((running - 1))
   done
   kill "$ticker" 2>/dev/null
-  wait "$ticker" 2>/dev/null
+  while kill -0 "$ticker" 2>/dev/null; do sleep 0.1; done
   rm -f "$progress"
+  told=$(cat "$work/done" "$work/failed" 2>/dev/null | wc -l)
+  if [ "$told" -lt "$started" ]; then
+    wrong "$((started - told)) fetches were killed: dmesg says whether memory ran out"
+    echo killed >>"$work/failed"
+  fi
 }
