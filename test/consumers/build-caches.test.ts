@@ -316,6 +316,84 @@ needs("root", "docker", "buildkitd", "buildctl").describe("build caches", () => 
     }
   }, 90_000);
 
+  it("a mirror that breaks off, is slow or sends without an end: gone on with, and the disk is not filled", async () => {
+    const mirror = await openMirror();
+    const [cache] = caches;
+    // The largest one: its part is seen.
+    const blob = (cache === undefined ? [] : filesOf(cache)).toSorted((a, b) => b.size - a.size)[0];
+    if (cache === undefined || blob === undefined) throw new Error("it has blobs");
+    const { sha256, size } = blob;
+    const file = join(mount, ".bake/caches/sha256", sha256.slice(0, 2), sha256.slice(2));
+    const part = join(mount, `.bake/caches/part-${sha256}`);
+    const half = Math.floor(size / 2);
+    try {
+      for (const each of filesOf(cache)) mirror.contents.set(each.sha256, readFileSync(store.path(each.sha256)));
+      rmSync(file);
+      writeFileSync(join(mount, ".bake/caches/part"), "of an earlier bake");
+      writeFileSync(join(mount, `.bake/caches/part-${"0".repeat(64)}`), "of another lock");
+      mirror.faults.set(sha256, (content, response) => {
+        response.writeHead(200, { "content-length": size });
+        response.write(content.subarray(0, half), () => response.destroy());
+      });
+      expect(await node("fetch", mirror.url)).toMatchObject({
+        code: 1,
+        output: expect.stringMatching(/: it is not to be had: curl: \(\d+\)/),
+      });
+      expect(readdirSync(join(mount, ".bake/caches")).filter((name) => name.startsWith("part"))).toEqual([
+        `part-${sha256}`,
+      ]);
+      expect(statSync(part).size).toBe(half);
+      mirror.faults.clear();
+      mirror.asked.length = 0;
+      expect(await node("fetch", mirror.url)).toMatchObject({ code: 0 });
+      expect(mirror.asked).toEqual([`${sha256} ${half}`]);
+      expect(existsSync(part)).toBe(false);
+      // What a cut left of it are zeros, and the mirror cannot begin in the middle.
+      for (const ranges of [true, false]) {
+        rmSync(file);
+        writeFileSync(part, Buffer.alloc(half));
+        if (!ranges) mirror.faults.set(sha256, (content, response) => response.end(content));
+        expect(await node("fetch", mirror.url)).toMatchObject({ code: 0 });
+        expect(readFileSync(file).equals(mirror.contents.get(sha256) ?? Buffer.alloc(0))).toBe(true);
+      }
+      rmSync(file);
+      let sent = 0;
+      mirror.faults.set(sha256, (_content, response) => {
+        const next = (): void => {
+          sent += 65536;
+          // Whoever takes all of this has no limit.
+          if (!response.destroyed && sent < 64 << 20) response.write(Buffer.alloc(65536), next);
+          else response.end();
+        };
+        next();
+      });
+      expect(await node("fetch", mirror.url)).toMatchObject({
+        code: 1,
+        output: expect.stringContaining(`${mirror.url} has more than the ${size} bytes that the lock names`),
+      });
+      expect(sent).toBeLessThan(64 << 20);
+      expect(existsSync(part)).toBe(false);
+      mirror.faults.clear();
+      expect(await node("fetch", mirror.url)).toMatchObject({ code: 0 });
+    } finally {
+      mirror.close();
+    }
+  }, 60_000);
+
+  it("without a locale it reads what names a profile in any language, as while the image is made", async () => {
+    const settings = at("etc/bake/caches.env");
+    const before = readFileSync(settings, "utf8");
+    writeFileSync(settings, before.replace(/^# .*$/m, "# Made by bake from profile 昇腾; edit that."));
+    // As Python 3.6 is there.
+    const { stdout } = await promisify(execFile)(
+      "/usr/bin/python3",
+      ["-I", "-X", "utf8=0", at("opt/bake/bin/bake-caches"), "whole"],
+      { env: { LC_ALL: "C", PATH: process.env["PATH"] ?? "" } },
+    );
+    expect(stdout).toBe("whole\n");
+    writeFileSync(settings, before);
+  });
+
   it("an index that a build writes just now is left alone", async () => {
     rmSync(view(3, "index.json"));
     const lock = view(3, "index.json.lock");
@@ -344,7 +422,8 @@ needs("root", "docker", "buildkitd", "buildctl").describe("build caches", () => 
     await node("fetch", `file://${store.root}`);
     expect(await node("start")).toMatchObject({ code: 0 });
     expect(await node("verify")).toMatchObject({ code: 0 });
-    writeFileSync(view(1, "index.json"), `{"manifests":[{"digest":"sha256:${"0".repeat(64)}","size":3}]}`);
+    // JSON of what no output can have.
+    writeFileSync(view(1, "index.json"), String.raw`{"manifests":[{"digest":"sha256:\ud800 昇","size":3}]}`);
     rmSync(view(4), { recursive: true });
     writeFileSync(view(4), "a job put this here");
     expect((await node("start")).output).toMatch(/agent 1: .*index.json.damaged now[^]*docker-cache4 is not a folder/);
