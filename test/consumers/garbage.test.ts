@@ -361,9 +361,12 @@ echo data >${disk}/docker-cache2/blobs/sha256/${"a".repeat(64)}; touch -d '3 hou
         ),
       ).toContain(`bake-garbage: ${cache} is in use: left to the next look\n`);
       expect(blobs(cache)).toBe(both);
-      expect(collect()).toMatch(
-        new RegExp(`^bake-garbage: ${cache}: \\d+ blobs that its index does not name, \\S+MiB$`, "m"),
-      );
+      // A build of agent 12 has another.
+      expect(
+        shell(
+          `python3 -c 'import time; time.sleep(30)' type=local,dest=${cache}2,mode=max & sleep 0.2; ${at("opt/bake/bin/bake-garbage")}; kill $!`,
+        ),
+      ).toMatch(new RegExp(`^bake-garbage: ${cache}: \\d+ blobs that its index does not name, \\S+MiB$`, "m"));
       const left = shell(`ls ${cache}/blobs/sha256 | sort`);
       expect(blobs(cache)).toBeLessThan(both);
       expect(first.split("\n").filter((blob) => blob !== "" && left.includes(blob)).length).toBeLessThan(3);

@@ -187,7 +187,7 @@ $models fetch ${mirror.url} && $models verify && ls ${parts} | wc -l`);
       `mkdir -p ${parts}; head -c 200000 /dev/zero >${parts}/${digest}; $models fetch ${mirror.url}`,
     );
     expect(code, output).toBe(1);
-    expect(mirror.asked[0]).toBe(`${digest} 200000`);
+    expect(mirror.asked).toContain(`${digest} 200000`);
   });
 
   test("no room is said before anything is fetched, with both numbers", async () => {
@@ -378,6 +378,7 @@ unshare --mount --propagation private sleep 100 & sleep 0.5
 $models start && exit 4
 kill %1; wait; $models start || exit 5
 [ "$(cat ${tree1}/config.json)" = {} ] && $models verify && [ "$($models seen 1)" = "sees 2 models" ] || exit 6
+echo begun >${node.mount}/.bake/models/parts/${"a".repeat(64)}; $models start && [ -z "$(ls ${node.mount}/.bake/models/parts)" ] || exit 8
 rm ${tree1}/config.json; $models whole '${idOf(plan)}' && exit 7
 $models start && $models verify`);
     expect(code, output).toBe(0);
