@@ -295,6 +295,34 @@ opened=$("$seed" open 2>/dev/null) && echo "it opened" || tail -n 1 <<<"$opened"
     expect([rest, code]).toEqual([[""], 0]);
   });
 
+  it("ended as systemd ends a unit, in the middle of whatever it does, bake-images leaves nothing behind", () => {
+    const { code, output } = machine.run(
+      `${kept("ended", { systemctl: "exit 0" })}
+dockerd --host unix:///run/own.sock --exec-root /run/own --pidfile /run/own.pid --iptables=false --ip6tables=false >/run/own.log 2>&1 &
+own=$!
+export DOCKER_HOST=unix:///run/own.sock
+until docker version >/dev/null 2>&1; do kill -0 $own; sleep 0.1; done
+for when in written started loaded; do
+  /opt/bake/bin/bake-images >"$work/said-$when" 2>&1 & main=$!
+  case $when in
+    written) until [ -s /mnt/.bake/seed/disk ]; do sleep 0.02; done ;;
+    started) until pgrep -f '^dockerd --config-file' >/dev/null; do sleep 0.02; done ;;
+    loaded) until pgrep -f '^docker load' >/dev/null; do sleep 0.02; done ;;
+  esac
+  # All of the unit's processes; the node's own Docker has another.
+  kill -TERM $(ps -eo pid= | grep -vxE " *(1|$own|$(pgrep -P $own))") 2>/dev/null || true
+  wait $main || echo "$when: ended $?"
+  ! pgrep -f '^(dockerd|containerd) .*/run/bake/seed/' || echo "a process is left"
+  there; ! losetup -a | grep /mnt/.bake
+done
+/opt/bake/bin/bake-images >/dev/null 2>&1 && docker image ls --format '{{.Repository}}:{{.Tag}}' | sort
+kill $own; wait $own || true; umount /mnt`,
+      120_000,
+    );
+    expect(output).toBe("written: ended 143\nstarted: ended 143\nloaded: ended 143\none:1\ntwo:2\n");
+    expect(code).toBe(0);
+  }, 150_000);
+
   it("what was unpacked when the power went is removed at the next boot, and never under whoever has it open", () => {
     const { code, output } = machine.run(`${kept("left")}
 "$seed" unpack >/dev/null 2>&1
