@@ -368,6 +368,11 @@ until [ "$(stat -c %s $part 2>/dev/null || echo 0)" -ge ${bytes} ]; do sleep 0.0
     expect(code, output).toBe(0);
     await expectThere(one, two);
     expect(new Set(mirror.asked).size).toBe(mirror.asked.length);
+    // Folders of one that fetches are its own.
+    const held = await shell(
+      `mkdir -p ${state}/parts; (flock 9; $images 9>&- >/dev/null; ls -d ${state}/parts) 9>>${state}/lock; $images >/dev/null; ls ${state}`,
+    );
+    expect(held.output).toMatch(new RegExp(`^${state}/parts\n(?!.*^parts$)`, "ms"));
   });
 
   it("while the image is made only what it carries is loaded, and nobody is asked", async () => {
