@@ -7,6 +7,8 @@ import { formatBytes } from "../formats/bytes.ts";
 import { BakeError } from "../errors.ts";
 import { type Change, type Difference, difference, type Item, itemsOf } from "../lock/diff.ts";
 import { readLock } from "../lock/read.ts";
+import { requirementsOf } from "../lock/requirements.ts";
+import { staleness } from "../lock/stale.ts";
 import { profilesIn } from "./find-profile.ts";
 import { planFor } from "./plan.ts";
 import { targetsOf } from "../targets/index.ts";
@@ -22,6 +24,8 @@ interface Side {
   /** As shown to the user. */
   readonly what: string;
   readonly items?: readonly Item[];
+  /** Of a profile that has gone on without its lock: where. What it takes is not known then. */
+  readonly stale?: readonly string[];
   readonly settings?: Profile;
   /** Files of the node by path. */
   readonly files?: ReadonlyMap<string, string>;
@@ -56,13 +60,15 @@ const profileSide = async (asked: string): Promise<Side | undefined> => {
   const profile = requireProfile(file);
   if (profile === undefined) return undefined;
   const lock = await readLock(file.lockFile);
+  const stale =
+    lock === undefined ? [] : staleness(lock, requirementsOf(profile), file.lockFile).map(({ message }) => message);
   const target = targetsOf(profile)[0];
   const plan = planFor({ name: file.name, profile, ...(target !== undefined && { target }) });
   const { files } = renderTree(plan, readTemplates(templateNames(plan)));
   const header = /^# Made by bake from profile .*\n/gm;
   return {
     what: `profile ${file.file}`,
-    ...(lock !== undefined && { items: itemsOf(lock) }),
+    ...(stale.length > 0 ? { stale } : lock !== undefined && { items: itemsOf(lock) }),
     settings: profile,
     files: new Map(
       files
@@ -188,8 +194,10 @@ export const diff = async (a: string, b: string, options: { json?: boolean; name
       from.base === undefined || to.base === undefined || from.base === to.base
         ? undefined
         : { from: from.base, to: to.base };
+    const stale = [from, to].flatMap((side) => side.stale ?? []);
     const differs =
       base !== undefined ||
+      stale.length > 0 ||
       [artifacts?.changes, settings, files].some((found) => found !== undefined && found.length > 0);
     if (options.json === true) {
       const shown = artifacts && {
@@ -201,7 +209,7 @@ export const diff = async (a: string, b: string, options: { json?: boolean; name
         })),
       };
       process.stdout.write(
-        `${JSON.stringify({ from: from.what, to: to.what, differs, base, artifacts: shown, settings, files }, null, 2)}\n`,
+        `${JSON.stringify({ from: from.what, to: to.what, differs, base, stale: stale.length > 0 ? stale : undefined, artifacts: shown, settings, files }, null, 2)}\n`,
       );
       return differs ? 1 : 0;
     }
@@ -224,7 +232,11 @@ export const diff = async (a: string, b: string, options: { json?: boolean; name
               .join("\n")}`,
           ]),
       ...(artifacts === undefined
-        ? ["artifacts\n  not compared: a profile without a lock says nothing about bytes"]
+        ? [
+            stale.length === 0
+              ? "artifacts\n  not compared: a profile without a lock says nothing about bytes"
+              : `artifacts\n  not compared: bake lock first, a profile has gone on without its lock\n${stale.map((each) => `  ${each}`).join("\n")}`,
+          ]
         : [formatDifference(artifacts)]),
     ];
     process.stdout.write(`${parts.join("\n\n")}\n`);

@@ -38,7 +38,9 @@ export const shownAsked = ({ kind, asked }: Pick<Requirement | Artifact, "kind" 
   kind === "file" ? shownUrl(asked) : asked;
 
 const described = (requirement: Requirement): string =>
-  `${requirement.name}${requirement.kind === "container-image" ? "" : ` ${shownAsked(requirement)}`}`;
+  requirement.kind === "container-image" || requirement.name === requirement.asked
+    ? requirement.name
+    : `${requirement.name} ${shownAsked(requirement)}`;
 
 const forArchitecture = ({ architecture }: Requirement | Artifact): string =>
   architecture === undefined ? "" : ` for ${architecture}`;

@@ -215,6 +215,19 @@ test("an image and a lock are compared by digest, as JSON", () => {
   });
 });
 
+test("a profile that has gone on without its lock is not the same as its lock", () => {
+  writeFileSync(join(folder, "site.yaml"), "extends: 2cards\n");
+  const locked = lock("site", [release("buildx", "buildx", "0.19.0", 1000, "2")]);
+  const { status, stdout, stderr } = diff(locked, "site.yaml");
+  expect({ status, stderr }).toEqual({ status: 1, stderr: "" });
+  expect(stdout).toContain("artifacts\n  not compared: bake lock first, a profile has gone on without its lock\n");
+  expect(stdout).toContain("\n  site.lock.json does not hold buildx 0.20.0 for x86_64\n");
+  expect(stdout).not.toContain("the same");
+  const json = JSON.parse(diff(locked, "site.yaml", "--json").stdout) as { differs: boolean; stale: string[] };
+  expect(json.differs).toBe(true);
+  expect(json.stale.some((each) => each.includes("buildx 0.20.0"))).toBe(true);
+});
+
 test("what is neither lock nor image nor profile is a failure", () => {
   expect(diff("nothing.lock.json", "2cards")).toMatchObject({
     status: 2,
