@@ -288,6 +288,21 @@ test("a disk in use, one that is too small, and one that cannot be written to", 
   await ssh("umount /run/somebody");
 });
 
+test("two at a time: the second one leaves disks and refusal alone", async () => {
+  const { blank } = await plug({ blank: { mib: 16 } });
+  await ssh(
+    "mkdir -p /run/bake; (flock 9; exec sleep 300) 9>>/run/bake/storage-lock >/dev/null 2>&1 & echo $! >/run/holder; sleep 1",
+  );
+  expect(await bakeStorage()).toEqual({
+    code: 1,
+    refused: "",
+    said: ["another run is at work on the disks: journalctl -fu bake-storage shows how far it is"],
+  });
+  expect(await typeOf(blank)).toBe("");
+  await ssh("kill $(cat /run/holder)");
+  expectTaken(await bakeStorage(), [`making ext4 on ${blank?.name}`, `data disk is ${blank?.name}`]);
+});
+
 test("a disk that fails when it is written to", async () => {
   const { broken } = await plug({ broken: { mib: 16, readOnly: true } });
   expectRefusal(
