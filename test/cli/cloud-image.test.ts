@@ -77,7 +77,9 @@ const bakeKilledAt = async (route: string, { earlier = 0, held = "" } = {}): Pro
         resolve();
       },
     );
-    if (held !== "") emulator.on(held, () => new Promise((done) => child.once("close", done)));
+    // From the beginning: bake may be gone when that call comes.
+    const gone = new Promise<undefined>((done) => child.once("close", () => done(undefined)));
+    if (held !== "") emulator.on(held, () => gone);
     emulator.on(route, ...Array.from({ length: earlier }, () => () => undefined), () => child.kill("SIGKILL"));
   });
   const packer = Number(readFileSync(pidFile, "utf8"));
