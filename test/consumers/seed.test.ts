@@ -335,6 +335,23 @@ echo "= the power goes"; umount /run/bake/seed/root; umount /run; mount -t tmpfs
     expect(code).toBe(0);
   });
 
+  it("unpacked on a running node it says how far it is on the console too, and beside its answer", () => {
+    const { code, output } = machine.run(
+      `${kept("console", { zstd: 'case $* in *.zst) sleep 6 ;; esac; exec "$zstd" "$@"' })}
+zstd=$(PATH=\${PATH#*:} command -v zstd); export zstd
+export SEED_CONSOLE=$work/console.txt
+root=$("$seed" unpack 2>"$work/journal.txt"); echo "$root"
+"$seed" close; umount /mnt
+grep -c '^bake-seed: seeding ' "$work/journal.txt"; sort -u "$work/console.txt"`,
+      60_000,
+    );
+    const [root, inJournal, ...onConsole] = output.trimEnd().split("\n");
+    expect(root).toBe("/run/bake/seed/root");
+    expect(Number(inJournal)).toBeGreaterThan(0);
+    expect(onConsole[0]).toMatch(/^bake-seed: seeding \d\.\d of \d\.\d GiB, /);
+    expect(code).toBe(0);
+  }, 60_000);
+
   it("says bytes, rate and time left while it writes: to programs, in whole files, at most once a second", () => {
     // A disk that is slow from its first range on.
     writeFileSync(
