@@ -7,8 +7,7 @@ import { formatBytes } from "../formats/bytes.ts";
 import { BakeError } from "../errors.ts";
 import { type Change, type Difference, difference, type Item, itemsOf } from "../lock/diff.ts";
 import { readLock } from "../lock/read.ts";
-import { requirementsOf } from "../lock/requirements.ts";
-import { staleness } from "../lock/stale.ts";
+import { stalenessOf } from "../lock/requirements.ts";
 import { profilesIn } from "./find-profile.ts";
 import { planFor } from "./plan.ts";
 import { targetsOf } from "../targets/index.ts";
@@ -60,8 +59,7 @@ const profileSide = async (asked: string): Promise<Side | undefined> => {
   const profile = requireProfile(file);
   if (profile === undefined) return undefined;
   const lock = await readLock(file.lockFile);
-  const stale =
-    lock === undefined ? [] : staleness(lock, requirementsOf(profile), file.lockFile).map(({ message }) => message);
+  const stale = lock === undefined ? [] : stalenessOf(lock, profile, file.lockFile).map(({ message }) => message);
   const target = targetsOf(profile)[0];
   const plan = planFor({ name: file.name, profile, ...(target !== undefined && { target }) });
   const { files } = renderTree(plan, readTemplates(templateNames(plan)));

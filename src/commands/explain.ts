@@ -3,8 +3,7 @@ import { BakeError } from "../errors.ts";
 import type { Consequence } from "../node/concern.ts";
 import type { Lock } from "../lock/lock.ts";
 import { readLock } from "../lock/read.ts";
-import { requirementsOf } from "../lock/requirements.ts";
-import { staleness } from "../lock/stale.ts";
+import { stalenessOf } from "../lock/requirements.ts";
 import { planFor } from "./plan.ts";
 import { type Effective, effectiveValues } from "../profile/effective.ts";
 import type { Profile } from "../profile/schema.ts";
@@ -33,7 +32,7 @@ const descriptionOf = (asked: string): string | undefined =>
 /** The lock beside a profile; none while it is not there, cannot be read, or was made for another state of the profile. */
 export const lockFor = async (file: string, profile: Profile): Promise<Lock | undefined> => {
   const lock = await readLock(file).catch(() => undefined);
-  return lock === undefined || staleness(lock, requirementsOf(profile), file).length > 0 ? undefined : lock;
+  return lock === undefined || stalenessOf(lock, profile, file).length > 0 ? undefined : lock;
 };
 
 /**

@@ -1,7 +1,6 @@
 /** `bake ls`: the profiles that can be named, one line each. */
 import { readLock } from "../lock/read.ts";
-import { requirementsOf } from "../lock/requirements.ts";
-import { staleness } from "../lock/stale.ts";
+import { stalenessOf } from "../lock/requirements.ts";
 import type { Profile } from "../profile/schema.ts";
 import { targetsOf } from "../targets/index.ts";
 import { BakeError } from "../errors.ts";
@@ -17,7 +16,7 @@ const lockStateOf = async (file: ProfileFile, profile: Profile): Promise<LockSta
   try {
     const lock = await readLock(file.lockFile);
     if (lock === undefined) return "none";
-    return staleness(lock, requirementsOf(profile), file.lockFile).length > 0 ? "stale" : "current";
+    return stalenessOf(lock, profile, file.lockFile).length > 0 ? "stale" : "current";
   } catch (error) {
     if (error instanceof BakeError) return "unreadable";
     throw error;

@@ -5,8 +5,7 @@ import type { Host } from "../host/host.ts";
 import type { Lock } from "../lock/lock.ts";
 import { readLock } from "../lock/read.ts";
 import { roomProblems } from "../lock/room.ts";
-import { staleness } from "../lock/stale.ts";
-import { requirementsOf } from "../lock/requirements.ts";
+import { stalenessOf } from "../lock/requirements.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import { planFor } from "./plan.ts";
 import { targetsOf } from "../targets/index.ts";
@@ -63,7 +62,11 @@ export const readAsked = async (
   if (written === undefined) return undefined;
   const { profile, substitutions } = trial ? substitute(written) : { profile: written, substitutions: [] };
   let lock = trial ? undefined : await readLock(file.lockFile);
-  if (!trial && makeLock !== undefined && (lock === undefined || isStale(file, written, lock))) {
+  if (
+    !trial &&
+    makeLock !== undefined &&
+    (lock === undefined || stalenessOf(lock, written, file.lockFile).length > 0)
+  ) {
     lock = await makeLock(file, written, lock);
     if (lock === undefined) return undefined;
   }
@@ -97,9 +100,6 @@ export interface Planned extends Rendered {
   readonly lock?: Lock;
 }
 
-const isStale = (file: ProfileFile, profile: Profile, lock: Lock): boolean =>
-  staleness(lock, requirementsOf(profile), file.lockFile).length > 0;
-
 /** Prints which disks have no room for what the lock names: warnings. */
 export const reportRoom = (file: ProfileFile, profile: Profile, lock: Lock): void => {
   const problems = roomProblems(profile, lock);
@@ -109,7 +109,7 @@ export const reportRoom = (file: ProfileFile, profile: Profile, lock: Lock): voi
 
 /** Prints where the profile has gone on without its lock. @returns whether it has. */
 export const reportStaleness = (file: ProfileFile, profile: Profile, lock: Lock): boolean => {
-  const problems = staleness(lock, requirementsOf(profile), file.lockFile);
+  const problems = stalenessOf(lock, profile, file.lockFile);
   if (problems.length === 0 || file.tree === undefined) return false;
   printDiagnostics({ diagnostics: diagnosticsOf(file.tree, "BK205", problems), texts: file.texts });
   return true;

@@ -3,8 +3,11 @@ import { type Architecture, artifactKinds } from "../artifact.ts";
 import { imageReferenceOf } from "../formats/image-reference.ts";
 import { concerns } from "../node/index.ts";
 import type { Requirement } from "../node/requirement.ts";
+import type { Problem } from "../profile/rules/rule.ts";
 import type { Profile } from "../profile/schema.ts";
 import { planTarget, targetsOf } from "../targets/index.ts";
+import type { Lock } from "./lock.ts";
+import { staleness } from "./stale.ts";
 
 /** What a pin for the artifact is named: as the artifact, or as an image without its tag. The closer name first. */
 const pinNames = ({ kind, name }: Pick<Requirement, "kind" | "name">): string[] =>
@@ -56,6 +59,10 @@ export const requirementsOf = (profile: Profile): Requirement[] => {
     withPin(profile, requirement),
   );
 };
+
+/** Where a profile and its lock have parted: none when the lock is up to date. Pure. @param file The lock's, as messages name it. */
+export const stalenessOf = (lock: Lock, profile: Profile, file: string): Problem[] =>
+  staleness(lock, requirementsOf(profile), file);
 
 /** Names of artifacts that a pin of the profile can be for, each once. Pure. */
 export const pinnable = (profile: Profile): string[] => [...new Set(requirementsOf(profile).flatMap(pinNames))];
