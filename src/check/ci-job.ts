@@ -28,13 +28,12 @@ const asksMetadata = ({ facts }: NodePlan, { index }: PlannedAgent): boolean => 
 /** Whether this agent's job is in a checkout of `checkoutCommit`, as CI's are. One is enough: the agents share git's rules. */
 export const checksOut = ({ index }: PlannedAgent): boolean => index === 1;
 
-/** Whether this agent's job runs a container of each image of the profile. One is enough: the agents share Docker's store. */
-const runsImages = ({ facts }: NodePlan, { index }: PlannedAgent): boolean =>
-  index === 1 && ranImages(facts).length > 0;
-
-/** The builders' is built from by each job. */
-const ranImages = ({ images, builders }: NodePlan["facts"]): string[] =>
-  images.map(({ reference }) => reference).filter((reference) => reference !== builders.image);
+/**
+ * Images of which this agent's job runs a container: all of the profile's but the builders', which each job builds from. One agent is
+ * enough: they share Docker's store.
+ */
+const imagesToRun = ({ facts: { images, builders } }: NodePlan, { index }: PlannedAgent): string[] =>
+  index === 1 ? images.map(({ reference }) => reference).filter((reference) => reference !== builders.image) : [];
 
 /**
  * Shell lines that run a container of each image, or end with 1. Pure.
@@ -72,6 +71,7 @@ export const askFromContainer = ({ facts: { builders } }: NodePlan, network: str
  * All agents name their image alike but for EPOCHSECONDS, as CI's script does for one commit.
  */
 export const ciJob = (plan: NodePlan, agent: PlannedAgent): string => {
+  const images = imagesToRun(plan, agent);
   const closed = plan.facts.metadataClosed;
   return [
     "set -euo pipefail",
@@ -94,7 +94,7 @@ export const ciJob = (plan: NodePlan, agent: PlannedAgent): string => {
     "devices=()",
     "for ((card = (index - 1) * cards; card < index * cards; card++)); do devices+=(--device /dev/davinci$card); done",
     `for device in ${sharedNpuDevices.join(" ")}; do devices+=(--device $device); done`,
-    ...(runsImages(plan, agent) ? [...runImages(ranImages(plan.facts)), `echo "${milestone("images-ran")}"`] : []),
+    ...(images.length > 0 ? [...runImages(images), `echo "${milestone("images-ran")}"`] : []),
     // Not below the cache: mktemp's name differs each time, the context's content does not.
     "work=$(mktemp -d)",
     // As bash 4.4 has it, which knows it from the environment alone; later ones replace it by the time.
@@ -157,11 +157,13 @@ export const ciJob = (plan: NodePlan, agent: PlannedAgent): string => {
 };
 
 /** Milestones that the log of the agent's job does not show, in their order. Pure. */
-export const missedMilestones = (plan: NodePlan, agent: PlannedAgent, log: string): string[] =>
-  milestones.filter(
-    (name) =>
-      (name !== "metadata-closed" || asksMetadata(plan, agent)) &&
-      (name !== "checked-out" || checksOut(agent)) &&
-      (name !== "images-ran" || runsImages(plan, agent)) &&
-      !log.split("\n").some((line) => line.trimEnd() === milestone(name)),
-  );
+export const missedMilestones = (plan: NodePlan, agent: PlannedAgent, log: string): string[] => {
+  const shown = new Set(log.split("\n").map((line) => line.trimEnd()));
+  // Those that not every agent's job comes by.
+  const asked: Readonly<Record<string, boolean>> = {
+    "checked-out": checksOut(agent),
+    "images-ran": imagesToRun(plan, agent).length > 0,
+    "metadata-closed": asksMetadata(plan, agent),
+  };
+  return milestones.filter((name) => (asked[name] ?? true) && !shown.has(milestone(name)));
+};

@@ -71,7 +71,9 @@ describe("bake-images", () => {
   });
 
   /** Two images, of which the seed has both; their node's Docker takes the second alone from it. */
-  const fromSeed = (open: string): { readonly code: number | null; readonly output: string } => {
+  const fromSeed = (
+    open: string,
+  ): { readonly code: number | null; readonly output: string; readonly order: string[] } => {
     put(
       "opt/bake/images.tsv",
       ["1", "2"]
@@ -95,11 +97,17 @@ case "$*" in
   "image inspect"*) name=\${5#sha256:}; grep -qx "\${name:0:1}" $there && echo sha256:$(printf '%064d' 0 | tr 0 "\${name:0:1}") ;;
 esac`,
     );
-    return run("bake-images");
+    const ended = run("bake-images");
+    return {
+      ...ended,
+      order: asked()
+        .split("\n")
+        .filter((line) => /^bake-seed|^docker (pull|load)/.test(line)),
+    };
   };
 
   it("an image that cannot be handed over from the seed is pulled, with the seed's room free; the next one comes from it", () => {
-    const { code, output } = fromSeed("echo sock");
+    const { code, output, order } = fromSeed("echo sock");
     expect(output).toBe(`bake-images: loading 1:1
 no space left on device
 bake-images: 1:1 was not handed over from the seed: the lines above say why
@@ -107,9 +115,6 @@ bake-images: pulling hub/1@x
 bake-images: loading 2:1
 `);
     expect(code).toBe(0);
-    const order = asked()
-      .split("\n")
-      .filter((line) => /^bake-seed|^docker (pull|load)/.test(line));
     expect(order).toEqual([
       "bake-seed open",
       "docker load --quiet",
@@ -122,12 +127,9 @@ bake-images: loading 2:1
   });
 
   it("a seed that cannot be opened is closed before anything is pulled, and not asked again", () => {
-    const { code, output } = fromSeed('echo "bake-seed: /mnt has 1MiB free"; exit 1');
+    const { code, output, order } = fromSeed('echo "bake-seed: /mnt has 1MiB free"; exit 1');
     expect(output).toContain("bake-images: /mnt has 1MiB free\nbake-images: pulling hub/1@x\n");
     expect(code).toBe(0);
-    const order = asked()
-      .split("\n")
-      .filter((line) => /^bake-seed|^docker (pull|load)/.test(line));
     expect(order).toEqual([
       "bake-seed open",
       "bake-seed close",
