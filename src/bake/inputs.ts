@@ -4,6 +4,7 @@ import { BakeError } from "../errors.ts";
 import { freeBytes } from "../host/disk-space.ts";
 import type { Host } from "../host/host.ts";
 import type { StageName } from "../node/concern.ts";
+import { isInSeed } from "../node/artifact-mirror.ts";
 import { isCarried } from "../node/images/facts.ts";
 import type { NodePlan } from "../plan/node-plan.ts";
 import type { Store } from "../store/store.ts";
@@ -17,10 +18,10 @@ export const isBaked = ({ facts }: Pick<NodePlan, "facts">, artifact: Artifact):
       return isCarried(facts.images, artifact);
     case "model":
       return facts.models.some(
-        ({ hub, name, from }) => hub === artifact.hub && name === artifact.name && from === "image",
+        ({ hub, name, from }) => hub === artifact.hub && name === artifact.name && isInSeed(from, facts.storage),
       );
     case "build-cache":
-      return facts.caches.some(({ name, from }) => name === artifact.name && from === "image");
+      return facts.caches.some(({ name, from }) => name === artifact.name && isInSeed(from, facts.storage));
     default:
       return true;
   }

@@ -7,9 +7,13 @@ import { portOf } from "./url-port.ts";
 export const artifactMirror = ({ network, targets }: Profile): string | undefined =>
   (network.artifactMirror ?? targets.huaweicloud?.mirror)?.replace(/\/+$/, "");
 
-/** How a model or a build cache comes to a node, in words. Only a seed carries them: an adopted disk and XFS have none. Pure. */
-export const wayOf = (from: "image" | "mirror", { seed }: Pick<StorageFacts, "seed">): string =>
-  from === "image" && seed !== undefined ? "in the image" : "from the mirror, at the first boot";
+/** Whether an image carries a model or a build cache. Only a seed does: an adopted disk and XFS have none. Pure. */
+export const isInSeed = (from: "image" | "mirror", { seed }: Pick<StorageFacts, "seed">): boolean =>
+  from === "image" && seed !== undefined;
+
+/** How one comes to a node, in words. Pure. */
+export const wayOf = (from: "image" | "mirror", storage: Pick<StorageFacts, "seed">): string =>
+  isInSeed(from, storage) ? "in the image" : "from the mirror, at the first boot";
 
 /** What a node asks of the mirror, and when: nothing where there is none. Pure. */
 export const mirrorDestination = (mirror: string | undefined, why: string, order: number): Destination[] => {

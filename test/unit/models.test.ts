@@ -47,6 +47,15 @@ test("the image carries models from the image alone", () => {
   expect(names).not.toContain("org/small model.safetensors");
 });
 
+test("without a seed a bake reads no model and no build cache: nothing would carry them", () => {
+  const kinds = (filesystem: "ext4" | "xfs"): string[] =>
+    lockedInputs(planWith("/mnt", [{ model: scope }], { filesystem }))
+      .map(({ name }) => /^Qwen|^tiny-cache/.exec(name)?.[0])
+      .filter((name) => name !== undefined);
+  expect(new Set(kinds("ext4"))).toEqual(new Set(["Qwen", "tiny-cache"]));
+  expect(kinds("xfs")).toEqual([]);
+});
+
 test("sizes are told once there is a lock: files that models share count once", () => {
   const told = planWith("/mnt", [{ model: scope }, { model: face, from: "mirror" }]).explain.filter(({ what }) =>
     what.startsWith("model"),

@@ -3,7 +3,7 @@ import { formatBinary } from "../../formats/bytes.ts";
 import { environmentFile, tsv } from "../../formats/lines.ts";
 import { shellWord } from "../../formats/shell.ts";
 import { hubOf } from "../../profile/schema.ts";
-import { artifactMirror, fetchSettings, mirrorDestination, wayOf } from "../artifact-mirror.ts";
+import { artifactMirror, fetchSettings, isInSeed, mirrorDestination, wayOf } from "../artifact-mirror.ts";
 import { advisory, byHand, gating, line, ofCommand } from "../check-commands.ts";
 import type { Check } from "../check.ts";
 import type { Concern, Consequence, NodeFile, Page } from "../concern.ts";
@@ -191,7 +191,7 @@ export const models: Concern = {
   contribute: ({ profile, facts, locked, header }) => {
     const { models: planned, storage, agents } = facts;
     const found = locked === undefined ? [] : planned.map(({ hub, name }) => lockedModel(name, hub, locked.artifacts));
-    const carried = storage.seed === undefined ? [] : found.filter((_, index) => planned[index]?.from === "image");
+    const carried = found.filter((_, index) => isInSeed(planned[index]?.from ?? "mirror", storage));
     const mirror = artifactMirror(profile);
     const destinations = mirrorDestination(
       planned.length === 0 ? undefined : mirror,
